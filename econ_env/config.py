@@ -1,0 +1,206 @@
+"""The environment's settings: typed, documented field by field, refusing what is unknown or contradictory."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from econ_env.errors import ConfigError
+from econ_env.llm import SecondControl
+
+Weights = tuple[
+    Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]
+]
+
+
+def check_weights(weights: tuple[float, ...]) -> Weights:
+    """Weights (AL, TS, CC) as floats.
+
+    Raises:
+        ConfigError: They are not three numbers in [0, 1] that sum to 1 (within 1e-3).
+    """
+    values = tuple(float(w) for w in weights)
+    if len(values) != 3 or any(not 0.0 <= w <= 1.0 for w in values) or not math.isclose(sum(values), 1.0, abs_tol=1e-3):
+        raise ConfigError(f"reward weights must be three numbers in [0, 1] (AL, TS, CC) that sum to 1, got {values}")
+    return (values[0], values[1], values[2])
+
+
+class Settings(BaseModel):
+    """Base of all setting groups: immutable, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class SamplingConfig(Settings):
+    """Bounds of the prompt embedding e = (T, p) and what never varies."""
+
+    temperature_min: float = Field(0.1, ge=0.0, le=2.0)
+    """Lowest temperature T."""
+    temperature_max: float = Field(2.0, gt=0.0, le=2.0)
+    """Highest temperature T."""
+    second_action: SecondControl = "repetition_penalty"
+    """What p drives: the server's repetition penalty, or top_p (the paper's other reading)."""
+    p_min: float | None = Field(None, gt=0.0, le=2.0)
+    """Lowest p; by default 1.0 for a repetition penalty, 0.1 for top_p."""
+    p_max: float | None = Field(None, gt=0.0, le=2.0)
+    """Highest p; by default 1.5 for a repetition penalty, 0.9 for top_p."""
+    top_p_default: float = Field(0.9, gt=0.0, le=1.0)
+    """top_p of every call whose p does not drive it."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        low, high = self.p_bounds
+        if self.temperature_min >= self.temperature_max:
+            raise ValueError("temperature_min must be below temperature_max")
+        if low >= high:
+            raise ValueError(f"p_min must be below p_max, got {low} and {high}")
+        if self.second_action == "top_p" and high > 1.0:
+            raise ValueError(f"p_max must be at most 1.0 when second_action is top_p, got {high}")
+        if self.second_action == "repetition_penalty" and low < 1.0:
+            raise ValueError(f"p_min must be at least 1.0: a repetition penalty of {low} rewards repeating")
+        return self
+
+    @property
+    def p_bounds(self) -> tuple[float, float]:
+        """Lowest and highest p, defaults filled in."""
+        low, high = (1.0, 1.5) if self.second_action == "repetition_penalty" else (0.1, 0.9)
+        return (low if self.p_min is None else self.p_min, high if self.p_max is None else self.p_max)
+
+
+class LLMConfig(Settings):
+    """How models are reached and what a call may take."""
+
+    timeout: float = Field(60.0, gt=0)
+    """Seconds one attempt of a call may take."""
+    round_timeout: float = Field(300.0, gt=0)
+    """Seconds the replies of one round may take; what has not come by then is invalid."""
+    max_retries: int = Field(5, ge=0, le=50)
+    """Attempts beyond the first, for failures that can heal."""
+    retry_wait: float = Field(0.5, gt=0)
+    """Seconds before the first retry, doubled each time, with jitter."""
+    retry_wait_max: float = Field(30.0, gt=0)
+    """Longest wait between attempts, in seconds; a server's Retry-After may ask for more."""
+    rpm: float | None = Field(None, gt=0)
+    """Requests per minute the whole process may send; none means no limit."""
+    tpm: float | None = Field(None, gt=0)
+    """Tokens per minute, prompt plus the most a completion may have; none means no limit."""
+    concurrency: int = Field(16, ge=1)
+    """Calls in flight at once."""
+    cache: bool = True
+    """Whether answers are kept on disk and used again for equal requests."""
+    cache_dir: str | None = None
+    """Where the cache lies; by default in the user's cache folder."""
+    cache_size: int = Field(2_000_000_000, gt=0)
+    """Largest size of the cache in bytes; the least recently used go first."""
+    budget_tokens: int | None = Field(None, gt=0)
+    """Tokens the run may use in all; then it stops with what is done."""
+    budget_usd: float | None = Field(None, gt=0)
+    """Money the run may use in all; needs prices."""
+    price_prompt: float | None = Field(None, ge=0)
+    """US dollars per million prompt tokens."""
+    price_completion: float | None = Field(None, ge=0)
+    """US dollars per million generated tokens."""
+    local_context: int = Field(2048, ge=256)
+    """Context window in tokens of each request to the embedded engine."""
+    local_threads: int | None = Field(None, ge=1)
+    """Threads of the embedded engine; by default one per core."""
+
+    @model_validator(mode="after")
+    def _prices(self) -> Self:
+        if self.budget_usd is not None and (self.price_prompt is None or self.price_completion is None):
+            raise ValueError("budget_usd needs price_prompt and price_completion")
+        return self
+
+
+class RewardConfig(Settings):
+    """What the reward is made of."""
+
+    initial_weights: Weights = (0.4, 0.4, 0.2)
+    """alpha = (AL, TS, CC), each in [0, 1], summing to 1."""
+    fidelity_weight: float = Field(0.5, ge=0, le=1)
+    """w_f: share of fidelity in CC; the rest is novelty."""
+    team_ts: Literal["commitment", "mean"] = "commitment"
+    """TS of the team reward: the commitment's correctness, or the mean of the executors'."""
+
+    @field_validator("initial_weights")
+    @classmethod
+    def _simplex(cls, value: Weights) -> Weights:
+        return check_weights(value)
+
+
+class EnvConfig(Settings):
+    """Everything that shapes an episode."""
+
+    n_agents: int = Field(3, ge=1, le=512)
+    """Number of executors."""
+    max_rounds: int = Field(1, ge=1)
+    """Decision steps of an episode; not the rounds inside one step."""
+    strategy: Literal["reset", "lazy", "off"] = "reset"
+    """When the coordinator plans: at reset, at the first round, or never."""
+    strategy_tokens: int = Field(50, ge=1)
+    """Length asked of a strategy, in tokens."""
+    strategy_max_tokens: int = Field(70, ge=1)
+    """Length at which a strategy is cut, in tokens."""
+    reply_max_tokens: int = Field(256, ge=1)
+    """Most tokens of an executor's reply."""
+    commitment_max_tokens: int = Field(192, ge=1)
+    """Most tokens of a commitment."""
+    reply_format: Literal["auto", "json", "text"] = "auto"
+    """Whether replies are asked for as JSON or as text; auto asks small models for text, others for JSON."""
+    coordinator_temperature: float = Field(0.1, ge=0.0, le=2.0)
+    """Temperature of strategy and commitment."""
+    memory_length: int = Field(4, ge=1)
+    """How many of its own past rounds an executor remembers."""
+    text_infos: bool = False
+    """Whether the infos of a step also carry texts."""
+    sampling: SamplingConfig = SamplingConfig()
+    """Bounds of the controls."""
+    reward: RewardConfig = RewardConfig()
+    """Reward terms and weights."""
+    llm: LLMConfig = LLMConfig()
+    """How models are called."""
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        if self.strategy_max_tokens < self.strategy_tokens:
+            raise ValueError("strategy_max_tokens must be at least strategy_tokens")
+        return self
+
+
+def parse_settings(model: type[S], values: Mapping[str, Any]) -> S:
+    """Build settings from plain values, telling errors in one line.
+
+    Raises:
+        ConfigError: A key is unknown (with the nearest known one), or a value is refused.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(model, dict(item)) for item in error.errors())) from None
+
+
+def _explain(model: type[Settings], item: dict[str, Any]) -> str:
+    path = [str(part) for part in item["loc"]]
+    name = ".".join(path)
+    if item["type"] != "extra_forbidden":
+        text = item["msg"].removeprefix("Value error, ")
+        return f"{name}: {text} (got {item['input']!r})" if name and item["type"] != "value_error" else text
+    known = [".".join([*path[:-1], key]) for key in _fields_at(model, path[:-1])]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
+    return f"unknown key {name!r}; {hint}"
+
+
+def _fields_at(model: type[Settings], path: list[str]) -> list[str]:
+    for part in path:
+        inner = model.model_fields[part].annotation
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            model = inner
+    return list(model.model_fields)
