@@ -35,7 +35,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=BaseModel)
 
 
 class SamplingConfig(Settings):
@@ -135,11 +135,9 @@ class RewardConfig(Settings):
         return check_weights(value)
 
 
-class EnvConfig(Settings):
-    """Everything that shapes an episode."""
+class EpisodeConfig(Settings):
+    """What an episode and its calls look like, whatever the team."""
 
-    n_agents: int = Field(3, ge=1, le=512)
-    """Number of executors."""
     max_rounds: int = Field(1, ge=1)
     """Decision steps of an episode; not the rounds inside one step."""
     strategy: Literal["reset", "lazy", "off"] = "reset"
@@ -160,18 +158,25 @@ class EnvConfig(Settings):
     """How many of its own past rounds an executor remembers."""
     text_infos: bool = False
     """Whether the infos of a step also carry texts."""
-    sampling: SamplingConfig = SamplingConfig()
-    """Bounds of the controls."""
-    reward: RewardConfig = RewardConfig()
-    """Reward terms and weights."""
-    llm: LLMConfig = LLMConfig()
-    """How models are called."""
 
     @model_validator(mode="after")
     def _lengths(self) -> Self:
         if self.strategy_max_tokens < self.strategy_tokens:
             raise ValueError("strategy_max_tokens must be at least strategy_tokens")
         return self
+
+
+class EnvConfig(EpisodeConfig):
+    """Everything that shapes the environment."""
+
+    n_agents: int = Field(3, ge=1, le=512)
+    """Number of executors."""
+    sampling: SamplingConfig = SamplingConfig()
+    """Bounds of the controls."""
+    reward: RewardConfig = RewardConfig()
+    """Reward terms and weights."""
+    llm: LLMConfig = LLMConfig()
+    """How models are called."""
 
 
 def parse_settings(model: type[S], values: Mapping[str, Any]) -> S:
@@ -186,7 +191,7 @@ def parse_settings(model: type[S], values: Mapping[str, Any]) -> S:
         raise ConfigError("; ".join(_explain(model, dict(item)) for item in error.errors())) from None
 
 
-def _explain(model: type[Settings], item: dict[str, Any]) -> str:
+def _explain(model: type[BaseModel], item: dict[str, Any]) -> str:
     path = [str(part) for part in item["loc"]]
     name = ".".join(path)
     if item["type"] != "extra_forbidden":
@@ -198,9 +203,9 @@ def _explain(model: type[Settings], item: dict[str, Any]) -> str:
     return f"unknown key {name!r}; {hint}"
 
 
-def _fields_at(model: type[Settings], path: list[str]) -> list[str]:
+def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
     for part in path:
         inner = model.model_fields[part].annotation
-        if isinstance(inner, type) and issubclass(inner, Settings):
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
     return list(model.model_fields)

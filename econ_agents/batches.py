@@ -1,0 +1,202 @@
+"""What flows through the learner: the shape of a team, and replayed steps as tensors with named axes.
+
+Axes: B batch, N agents, D observation, S its static part, M memory rows, F features of a row, A controls, R reward terms (3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from tianshou.data.types import RolloutBatchProtocol
+from torch import Tensor
+
+from econ_agents.errors import TeamError
+
+REWARD_TERMS = ("AL", "TS", "CC")
+"""Order of the reward terms in every array that holds them."""
+
+
+class ParallelSpaces(Protocol):
+    """The part of a PettingZoo parallel environment that tells a team's shape."""
+
+    possible_agents: list[str]
+
+    def observation_space(self, agent: str) -> spaces.Space[Any]:
+        """Space of one agent's observation."""
+
+    def action_space(self, agent: str) -> spaces.Space[Any]:
+        """Space of one agent's action."""
+
+
+@dataclass(frozen=True)
+class TeamSpec:
+    """Shapes and bounds of a team: all that networks need to know of an environment."""
+
+    n_agents: int
+    """N."""
+    obs_dim: int
+    """D, width of one agent's observation."""
+    action_low: tuple[float, ...]
+    """Lowest value of each control, in the environment's units."""
+    action_high: tuple[float, ...]
+    """Highest value of each control, in the environment's units."""
+    layout: tuple[tuple[str, int, int], ...] = ()
+    """Named parts of an observation as (name, start, stop); empty if the environment names none."""
+    memory_shape: tuple[int, int] = (0, 0)
+    """(M, F) of the part named `agent_memory`; (0, 0) without memory."""
+
+    def __post_init__(self) -> None:
+        if self.n_agents < 1 or self.obs_dim < 1 or not self.action_low:
+            raise TeamError(f"a team needs agents, observations and actions, got {self}")
+        if len(self.action_low) != len(self.action_high):
+            raise TeamError("action_low and action_high differ in length")
+        rows, features = self.memory_shape
+        if rows and self.part("agent_memory") is None:
+            raise TeamError("memory_shape is set, but the layout names no part agent_memory")
+        start, stop = self.part("agent_memory") or (0, 0)
+        if stop - start != rows * features:
+            raise TeamError(f"agent_memory has {stop - start} values, memory_shape {self.memory_shape} asks for others")
+
+    @property
+    def action_dim(self) -> int:
+        """A, the number of one agent's controls."""
+        return len(self.action_low)
+
+    def part(self, name: str) -> tuple[int, int] | None:
+        """Start and stop of a named part of the observation, or None if there is no such part."""
+        return next(((start, stop) for part, start, stop in self.layout if part == name), None)
+
+    @property
+    def static_index(self) -> np.ndarray:
+        """Positions [S] of an observation that are not memory."""
+        start, stop = self.part("agent_memory") or (0, 0)
+        return np.concatenate([np.arange(start), np.arange(stop, self.obs_dim)])
+
+    @property
+    def joint_action_space(self) -> spaces.Box:
+        """All agents' controls in one flat Box of N * A values, in the environment's units."""
+        low, high = (np.tile(np.float32(bound), self.n_agents) for bound in (self.action_low, self.action_high))
+        return spaces.Box(low=low, high=high, dtype=np.float32)
+
+    @property
+    def joint_observation_space(self) -> spaces.Box:
+        """All agents' observations in one Box [N, D]; unbounded, since the networks do not rely on bounds."""
+        return spaces.Box(low=-np.inf, high=np.inf, shape=(self.n_agents, self.obs_dim), dtype=np.float32)
+
+    @classmethod
+    def of(cls, env: ParallelSpaces) -> Self:
+        """Read the shape of a parallel environment.
+
+        Raises:
+            TeamError: Agents differ in their spaces, a space is no one-dimensional Box, or an action has no bounds.
+        """
+        obs_spaces = [env.observation_space(agent) for agent in env.possible_agents]
+        act_spaces = [env.action_space(agent) for agent in env.possible_agents]
+        obs, act = obs_spaces[0], act_spaces[0]
+        if not (isinstance(obs, spaces.Box) and isinstance(act, spaces.Box) and len(obs.shape) == len(act.shape) == 1):
+            raise TeamError(f"observations and actions must be one-dimensional Boxes, got {obs} and {act}")
+        if any(s != obs for s in obs_spaces) or any(s != act for s in act_spaces):
+            raise TeamError("all agents must have equal spaces; pad them first, for example with supersuit")
+        if not act.is_bounded():
+            raise TeamError(f"actions need finite bounds, got {act}")
+        layout, memory_shape = _named_parts(env)
+        return cls(
+            n_agents=len(env.possible_agents),
+            obs_dim=obs.shape[0],
+            action_low=tuple(float(v) for v in act.low),
+            action_high=tuple(float(v) for v in act.high),
+            layout=layout,
+            memory_shape=memory_shape,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of `to_json`."""
+        return cls(
+            n_agents=int(values["n_agents"]),
+            obs_dim=int(values["obs_dim"]),
+            action_low=tuple(float(v) for v in values["action_low"]),
+            action_high=tuple(float(v) for v in values["action_high"]),
+            layout=tuple((str(name), int(start), int(stop)) for name, start, stop in values["layout"]),
+            memory_shape=(int(values["memory_shape"][0]), int(values["memory_shape"][1])),
+        )
+
+
+def _named_parts(env: ParallelSpaces) -> tuple[tuple[tuple[str, int, int], ...], tuple[int, int]]:
+    """Layout and memory shape, both empty when the environment offers none (the attributes are optional)."""
+    if not hasattr(env, "observation_layout"):
+        return (), (0, 0)
+    parts: Mapping[str, slice] = env.observation_layout
+    layout = tuple((name, int(part.start), int(part.stop)) for name, part in parts.items())
+    if not hasattr(env, "memory_shape"):
+        return tuple(item for item in layout if item[0] != "agent_memory"), (0, 0)
+    rows, features = env.memory_shape
+    return layout, (int(rows), int(features))
+
+
+class TeamBatch(NamedTuple):
+    """Replayed steps as tensors."""
+
+    obs_BND: Tensor
+    """What the agents saw."""
+    act_BNA: Tensor
+    """What they did, in [-1, 1]."""
+    obs_next_BND: Tensor
+    """What they saw afterwards."""
+    reward_BN: Tensor
+    """Each agent's reward, under the live reward weights if its terms are known."""
+    team_reward_B: Tensor
+    """The team's reward, likewise."""
+    going_B: Tensor
+    """1 where the episode goes on after the step, 0 where it ended."""
+    weight_B: Tensor
+    """Weight of the row in every loss: 0 for failed problems, else 1 or the importance weight of prioritised replay."""
+    parts_BNR: Tensor | None
+    """Each agent's reward terms, if the environment tells them."""
+
+
+def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) -> TeamBatch:
+    """Turn replayed steps into tensors, rewards recomputed with the live weights.
+
+    Args:
+        batch: Rows of a replay buffer that was filled from the joint view.
+        spec: The team's shape.
+        alpha_R: Live weights of the reward terms [3]; used where the rows carry the terms.
+    """
+    info = batch.info
+    obs_BND = _floats(batch.obs)
+    rows = len(obs_BND)
+    parts_BNR = _floats(info.reward_parts) if "reward_parts" in info else None
+    team_B = _floats(info.team_parts) @ alpha_R if "team_parts" in info else _floats(batch.rew)
+    if parts_BNR is not None:
+        reward_BN = parts_BNR @ alpha_R
+    elif "agent_rewards" in info:
+        reward_BN = _floats(info.agent_rewards)
+    else:
+        reward_BN = team_B[:, None].expand(rows, spec.n_agents)
+    weight_B = _floats(batch.weight) if "weight" in batch else torch.ones(rows)
+    if "failed" in info:
+        weight_B = weight_B * (1.0 - _floats(info.failed).reshape(rows))
+    return TeamBatch(
+        obs_BND=obs_BND,
+        act_BNA=_floats(batch.act).reshape(rows, spec.n_agents, spec.action_dim),
+        obs_next_BND=_floats(batch.obs_next),
+        reward_BN=reward_BN,
+        team_reward_B=team_B.reshape(rows),
+        going_B=1.0 - _floats(batch.terminated),
+        weight_B=weight_B,
+        parts_BNR=parts_BNR,
+    )
+
+
+def _floats(values: Any) -> Tensor:
+    return torch.as_tensor(np.asarray(values), dtype=torch.float32)

@@ -1,0 +1,244 @@
+"""Belief networks: what an agent saw becomes its belief b_i, from which its controls and local values follow.
+
+Axes: B batch, N agents, D observation, S its static part, M memory rows, F features of a row, H belief, A controls,
+C critics. An `x` stands for whatever the caller has there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from econ_agents.batches import TeamSpec
+from econ_agents.errors import TeamError
+
+ID_CODE = 8
+"""Width of the code that tells agents apart when they share parameters."""
+
+LARGEST_DEVIATION = 5.0
+"""Normalised inputs are cut here, so that one odd observation moves the networks but little."""
+
+
+def mlp(sizes: list[int], dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers of the given widths, with layer norm, SiLU and dropout between them."""
+    layers: list[nn.Module] = []
+    for position, (width_in, width_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        layers.append(nn.Linear(width_in, width_out))
+        if position < len(sizes) - 2:
+            layers += [nn.LayerNorm(width_out), nn.SiLU()]
+            if dropout > 0:
+                layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
+class PerAgent(nn.Module):
+    """One module used by all agents, or one for each.
+
+    Args:
+        make: Builds the module; it maps tensors [B, N, x] (or [B, x]) to one of the same leading axes.
+        copies: 1 to share it, else the number of agents.
+    """
+
+    def __init__(self, make: Callable[[], nn.Module], copies: int) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(make() for _ in range(copies))
+
+    def forward(self, *inputs_BNx: Tensor) -> Tensor:
+        """Apply it to tensors [B, N, x].
+
+        Raises:
+            TeamError: There is one module per agent, but for another number of agents.
+        """
+        if len(self.members) == 1:
+            return _call(self.members[0], *inputs_BNx)
+        n_agents = inputs_BNx[0].shape[1]
+        if n_agents != len(self.members):
+            raise TeamError(f"parameters for {len(self.members)} agents can't serve {n_agents}")
+        outputs = [_call(member, *(x[:, i] for x in inputs_BNx)) for i, member in enumerate(self.members)]
+        return torch.stack(outputs, dim=1)
+
+
+def _call(module: nn.Module, *inputs: Tensor) -> Tensor:
+    output: Tensor = module(*inputs)
+    return output
+
+
+class ObservationNorm(nn.Module):
+    """Shift and scale of every static input by what was seen in training; an input that never varied becomes 0.
+
+    Text embeddings crowd around a common mean with tiny differences: unscaled, a network takes long to see them. And a
+    part that was empty throughout training (such as the last commitment, with one round) must not stir untrained
+    weights once it is filled.
+    """
+
+    mean_S: Tensor
+    var_S: Tensor
+    count: Tensor
+
+    def __init__(self, width: int, horizon: float = 20_000.0) -> None:
+        """Horizon: rows after which older statistics begin to fade."""
+        super().__init__()
+        self.horizon = horizon
+        self.register_buffer("mean_S", torch.zeros(width))
+        self.register_buffer("var_S", torch.zeros(width))
+        self.register_buffer("count", torch.zeros(()))
+
+    @torch.no_grad()
+    def update(self, rows_RS: Tensor) -> None:
+        """Take rows [R, S] into the statistics (Chan's parallel update)."""
+        size = float(len(rows_RS))
+        total = self.count + size
+        delta_S = rows_RS.mean(0) - self.mean_S
+        spread_S = rows_RS.var(0, unbiased=False)
+        self.var_S.copy_((self.var_S * self.count + spread_S * size + delta_S**2 * self.count * size / total) / total)
+        self.mean_S.add_(delta_S * size / total)
+        self.count.copy_(total.clamp(max=self.horizon))
+
+    def forward(self, x_BNS: Tensor) -> Tensor:
+        """Normalised inputs [B, N, S]; unchanged before the first update."""
+        if self.count == 0:
+            return x_BNS
+        scale_S = torch.where(self.var_S > 1e-10, torch.rsqrt(self.var_S + 1e-10), 0.0)
+        return ((x_BNS - self.mean_S) * scale_S).clamp(-LARGEST_DEVIATION, LARGEST_DEVIATION)
+
+
+def id_code(n_agents: int) -> Tensor:
+    """A fixed code [N, ID_CODE] of each agent's number, of one meaning for every team size."""
+    number_N = torch.arange(n_agents, dtype=torch.float32)[:, None]
+    rate = torch.exp(torch.arange(0, ID_CODE, 2) * (-math.log(100.0) / ID_CODE))
+    return torch.cat([torch.sin(number_N * rate), torch.cos(number_N * rate)], dim=1)
+
+
+class _Body(nn.Module):
+    """MLP on the static part, GRU over the memory rows, MLP to the belief: for one agent or any number in rows."""
+
+    def __init__(self, width: int, memory_features: int, hidden_dim: int, belief_dim: int, dropout: float) -> None:
+        super().__init__()
+        self.inward = mlp([width, hidden_dim, hidden_dim], dropout)
+        self.cell = nn.GRUCell(memory_features, hidden_dim) if memory_features else None
+        self.outward = nn.Sequential(nn.LayerNorm(hidden_dim), nn.SiLU(), nn.Linear(hidden_dim, belief_dim))
+
+    def forward(self, static_xS: Tensor, memory_xMF: Tensor) -> Tensor:
+        hidden_xH: Tensor = self.inward(static_xS)
+        if self.cell is not None:
+            hidden = hidden_xH.flatten(0, -2)
+            rows = memory_xMF.flatten(0, -3)
+            for m in range(rows.shape[1]):  # oldest first; a row that is not filled changes nothing
+                hidden = torch.where(rows[:, m, :1] > 0.5, self.cell(rows[:, m], hidden), hidden)
+            hidden_xH = hidden.view_as(hidden_xH)
+        belief: Tensor = self.outward(hidden_xH)
+        return belief
+
+
+class BeliefNetwork(nn.Module):
+    """b_i = MLP(GRU(MLP(static part), memory)), with the agent's number as input when parameters are shared.
+
+    Args:
+        spec: The team's shape.
+        hidden_dim: Width of the hidden layers and of the GRU.
+        belief_dim: H, width of a belief.
+        shared: One set of parameters for all agents, or one each.
+        agent_id: Whether shared parameters see the agent's number.
+        memory: Whether the agent's memory is read.
+        dropout: Share of hidden units dropped in training, in [0, 1).
+    """
+
+    def __init__(
+        self,
+        spec: TeamSpec,
+        *,
+        hidden_dim: int,
+        belief_dim: int,
+        shared: bool,
+        agent_id: bool,
+        memory: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.memory_shape = spec.memory_shape if memory else (0, 0)
+        self.memory_part = slice(*(spec.part("agent_memory") or (0, 0)))
+        self.uses_id = shared and agent_id
+        self.register_buffer("static_index", torch.as_tensor(spec.static_index), persistent=False)
+        self.norm = ObservationNorm(len(spec.static_index))
+        width = len(spec.static_index) + (ID_CODE if self.uses_id else 0)
+        self.body = PerAgent(
+            lambda: _Body(width, self.memory_shape[1], hidden_dim, belief_dim, dropout), 1 if shared else spec.n_agents
+        )
+
+    static_index: Tensor
+
+    def observe(self, obs_BND: Tensor) -> None:
+        """Take observations [B, N, D] into the input statistics."""
+        self.norm.update(obs_BND[..., self.static_index].flatten(0, 1))
+
+    def forward(self, obs_BND: Tensor) -> Tensor:
+        """Beliefs [B, N, H] of agents that see observations [B, N, D]."""
+        batch, n_agents = obs_BND.shape[:2]
+        static = self.norm(obs_BND[..., self.static_index])
+        if self.uses_id:
+            code = id_code(n_agents).to(obs_BND).expand(batch, n_agents, ID_CODE)
+            static = torch.cat([static, code], dim=-1)
+        memory_BNMF = obs_BND[..., self.memory_part].reshape(batch, n_agents, *self.memory_shape)
+        return _call(self.body, static, memory_BNMF)
+
+
+class ControlHeads(nn.Module):
+    """Controls from beliefs: T_i = T_min + (T_max - T_min) sigmoid(w_T b_i), likewise p_i.
+
+    The output is the logit w b_i of each control; `squash` maps it to [-1, 1], where -1 is the lowest and 1 the highest
+    value, so that squash(z) = 2 sigmoid(z) - 1 and the mapping to the environment's units gives the formula above.
+    """
+
+    def __init__(self, belief_dim: int, action_dim: int, copies: int) -> None:
+        super().__init__()
+
+        def head() -> nn.Module:
+            layer = nn.Linear(belief_dim, action_dim)
+            nn.init.uniform_(layer.weight, -1e-2, 1e-2)  # start near the middle of the range, far from saturation
+            nn.init.zeros_(layer.bias)
+            return layer
+
+        self.head = PerAgent(head, copies)
+
+    def forward(self, belief_BNH: Tensor) -> Tensor:
+        """Logits [B, N, A]."""
+        return _call(self.head, belief_BNH)
+
+
+def squash(logit: Tensor) -> Tensor:
+    """Logits to controls in [-1, 1]."""
+    return torch.tanh(logit / 2)
+
+
+class LocalCritic(nn.Module):
+    """Q_i(b_i, e_i): what agent i may expect for itself when it acts e_i with belief b_i; several independent estimates.
+
+    Args:
+        belief_dim: H.
+        action_dim: A.
+        hidden_dim: Width of its hidden layers.
+        critics: C, the number of estimates.
+        copies: 1 if agents share parameters, else their number.
+        sees_controls: With False e_i is hidden from it (an ablation: then controls can't be learned).
+    """
+
+    def __init__(
+        self, belief_dim: int, action_dim: int, hidden_dim: int, *, critics: int, copies: int, sees_controls: bool
+    ) -> None:
+        super().__init__()
+        self.sees_controls = sees_controls
+        width = belief_dim + 2 * action_dim
+        self.members = nn.ModuleList(
+            PerAgent(lambda: mlp([width, hidden_dim, hidden_dim, 1]), copies) for _ in range(critics)
+        )
+
+    def forward(self, belief_BNH: Tensor, act_BNA: Tensor) -> Tensor:
+        """Estimates [C, B, N]; beliefs may be rows of fewer batch entries that broadcast to the controls'."""
+        if not self.sees_controls:
+            act_BNA = torch.zeros_like(act_BNA)
+        inputs = torch.cat([F.silu(belief_BNH), act_BNA, act_BNA.square()], dim=-1)
+        return torch.stack([_call(member, inputs).squeeze(-1) for member in self.members])

@@ -1,0 +1,233 @@
+"""The learner's settings: typed, documented field by field, refusing what is unknown or contradictory."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from econ_agents.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Base of all setting groups: immutable, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+
+class NetworkConfig(Settings):
+    """Sizes and switches of the networks. The switches that default to on are there for ablations."""
+
+    shared: bool = True
+    """Whether agents share parameters; only then a checkpoint serves another number of agents."""
+    agent_id: bool = True
+    """Whether shared parameters see the agent's number."""
+    memory: bool = True
+    """Whether beliefs read the agent's memory."""
+    encoder: bool = True
+    """Whether the encoder attends; otherwise beliefs are only averaged."""
+    mixer: bool = True
+    """Whether Q_tot is mixed by the attention mixer; otherwise it is the mean of the Q_i, so agents learn independently."""
+    critic_sees_controls: bool = True
+    """Whether e_i is an input of Q_i."""
+    hidden_dim: int = Field(128, ge=1)
+    """Width of hidden layers in belief networks and local critics."""
+    critics: int = Field(2, ge=1)
+    """Independent estimates of each Q_i."""
+    encoder_dim: int = Field(64, ge=1)
+    """Width d of the encoder's tokens and of the group representation E."""
+    mixer_dim: int = Field(64, ge=1)
+    """Width of the mixer's tokens and features."""
+    heads: int = Field(4, ge=1)
+    """Attention heads of encoder and mixer; a key is d / heads wide."""
+    blocks: int = Field(1, ge=1)
+    """Blocks of the encoder."""
+    ffn_dim: int = Field(128, ge=1)
+    """Width of the feed-forward layer of an encoder block."""
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    """Share of units dropped in training, in belief networks and encoder."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        for name, dim in (("encoder_dim", self.encoder_dim), ("mixer_dim", self.mixer_dim)):
+            if dim % self.heads:
+                raise ValueError(f"network.{name} must be a multiple of network.heads, got {dim} and {self.heads}")
+        return self
+
+
+class OptimizerConfig(Settings):
+    """How parameters are moved."""
+
+    learning_rate: float = Field(1e-3, gt=0)
+    """Step size of belief networks and local critics."""
+    actor_learning_rate: float = Field(1e-3, gt=0)
+    """Step size of the control heads."""
+    coordinator_learning_rate: float = Field(1e-3, gt=0)
+    """Step size of encoder and mixer."""
+    weight_decay: float = Field(1e-4, ge=0)
+    """Decoupled weight decay of all networks."""
+    max_grad_norm: float = Field(10.0, gt=0)
+    """Largest norm of a gradient."""
+
+
+class LossConfig(Settings):
+    """Weight of each loss; 0 switches it off."""
+
+    td_local: float = Field(1.0, ge=0)
+    """TD_i, for beliefs and local critics."""
+    td_total: float = Field(1.0, ge=0)
+    """TD_tot, for encoder and mixer (and beliefs and local critics, see team_gradient)."""
+    team_gradient: bool = False
+    """Whether TD_tot also trains beliefs and local critics; otherwise they learn from their own rewards alone."""
+    similarity: float = Field(0.1, ge=0)
+    """lambda_sd: features should resemble the commitment; needs an environment that shows one."""
+    q_consistency: float = Field(0.1, ge=0)
+    """lambda_m: Q_tot should stay near the Q_i."""
+    encoder: float = Field(0.1, ge=0)
+    """lambda_e: the group representation should tell each agent's value."""
+    policy: float = Field(1.0, ge=0)
+    """Ascent of the heads on Q_tot."""
+    equilibrium: float = Field(0.1, ge=0)
+    """Gap of the acted profile."""
+    response: float = Field(0.1, ge=0)
+    """Pull of the heads towards the best deviations found."""
+    improvement: float = Field(0.1, ge=0)
+    """Controls chosen after a commitment should not be worth less than those before it."""
+    candidates: int = Field(16, ge=1)
+    """Deviations tried for each agent to measure the gap."""
+    candidate_rows: int = Field(16, ge=1)
+    """Rows of a batch for which they are tried."""
+
+
+class AlphaConfig(Settings):
+    """The weights of the reward terms (AL, TS, CC)."""
+
+    learn: bool = False
+    """Whether they are learned."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Step size of their logits."""
+    ts_floor: float = Field(0.2, ge=0.0, lt=1.0)
+    """Least weight of TS, kept exactly."""
+
+
+class ExplorationConfig(Settings):
+    """What is added to the controls while training."""
+
+    random_episodes: int = Field(64, ge=0)
+    """Decisions at the start that are taken uniformly at random."""
+    noise_start: float = Field(0.5, ge=0)
+    """Standard deviation of Gaussian noise after that, on controls in [-1, 1]."""
+    noise_end: float = Field(0.1, ge=0)
+    """Standard deviation at the end of the schedule, kept from there on."""
+    noise_episodes: int = Field(300, ge=1)
+    """Decisions over which the noise falls linearly."""
+    random_share: float = Field(0.05, ge=0, le=1)
+    """Chance that an agent's controls are drawn uniformly at random instead, also later on."""
+
+
+class ReplayConfig(Settings):
+    """What is learned from again."""
+
+    capacity: int = Field(5000, ge=1)
+    """Decisions kept."""
+    prioritized: bool = False
+    """Whether rows with larger error are drawn more often."""
+    priority_alpha: float = Field(0.6, gt=0)
+    """How strongly the error counts."""
+    priority_beta: float = Field(0.4, ge=0)
+    """How far the losses correct for it."""
+
+
+class BneConfig(Settings):
+    """Refinement of the controls towards an equilibrium within one decision."""
+
+    max_iterations_train: int = Field(1, ge=1)
+    """Rounds K per decision in training; 1 means no refinement."""
+    max_iterations_infer: int = Field(3, ge=1)
+    """Rounds K per decision in tests."""
+    convergence_threshold: float = Field(0.01, ge=0)
+    """Refinement stops when no control moved more than this, on [-1, 1]."""
+
+
+class EarlyStoppingConfig(Settings):
+    """When training ends before its last episode."""
+
+    enabled: bool = False
+    """Whether it may."""
+    commitment_threshold: float | None = Field(None, gt=0)
+    """eps_C: the commitment counts as settled when it moved less than this."""
+    reward_threshold: float | None = None
+    """The team's reward must reach this."""
+    loss_threshold: float | None = Field(None, gt=0)
+    """eps_L: the loss must change less than this from one update to the next."""
+    patience: int = Field(5, ge=1)
+    """Updates in a row for which the criteria must hold (three criteria), or without a better mean reward (one)."""
+    warmup: int = Field(0, ge=0)
+    """Episodes before which training never ends."""
+
+
+class AgentConfig(Settings):
+    """Everything that shapes the learner. The defaults are those that learn best; `paper_config` has the paper's."""
+
+    belief_dim: int = Field(64, ge=1)
+    """Width of a belief."""
+    gamma: float = Field(0.99, ge=0.0, le=1.0)
+    """Discount of later decisions of an episode."""
+    num_envs: int = Field(8, ge=1)
+    """Problems in flight at once in training."""
+    update_interval: int = Field(8, ge=1)
+    """Episodes collected between updates; at least `num_envs`, else rounded up to it."""
+    gradient_steps: float = Field(4.0, gt=0)
+    """Gradient steps per decision collected."""
+    batch_size: int = Field(64, ge=1)
+    """Decisions drawn for a gradient step."""
+    target_update_tau: float = Field(0.01, gt=0.0, le=1.0)
+    """Share of the networks that enters their targets at a soft update."""
+    target_update_interval: int = Field(1, ge=1)
+    """Gradient steps between soft updates."""
+    network: NetworkConfig = NetworkConfig()
+    """Sizes and switches."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Step sizes."""
+    losses: LossConfig = LossConfig()
+    """Weights of the losses."""
+    alpha: AlphaConfig = AlphaConfig()
+    """Learned reward weights."""
+    exploration: ExplorationConfig = ExplorationConfig()
+    """Noise in training."""
+    replay: ReplayConfig = ReplayConfig()
+    """Replay buffer."""
+    bne: BneConfig = BneConfig()
+    """Refinement rounds."""
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    """When to stop."""
+
+
+def parse_config(values: Mapping[str, Any]) -> AgentConfig:
+    """Settings from plain values, such as those of a YAML file.
+
+    Raises:
+        ConfigError: A key is unknown (the text names the nearest known one), or a value is refused.
+    """
+    try:
+        return AgentConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(dict(item)) for item in error.errors())) from None
+
+
+def _explain(item: dict[str, Any]) -> str:
+    path = [str(part) for part in item["loc"]]
+    name = ".".join(path)
+    if item["type"] != "extra_forbidden":
+        text = str(item["msg"]).removeprefix("Value error, ")
+        return text if item["type"] == "value_error" else f"{name}: {text} (got {item['input']!r})"
+    group: type[Settings] = AgentConfig
+    for part in path[:-1]:
+        inner = group.model_fields[part].annotation
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            group = inner
+    close = difflib.get_close_matches(path[-1], group.model_fields, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(group.model_fields))}"
+    return f"unknown key {name!r}; {hint}"

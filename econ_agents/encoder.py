@@ -1,0 +1,72 @@
+"""The belief encoder: all agents' beliefs become one group representation E by multi-head attention.
+
+Axes: B batch, N agents, H belief, E group, A controls.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from econ_agents.belief import mlp
+
+
+class Group(NamedTuple):
+    """What the encoder makes of the beliefs."""
+
+    tokens_BNE: Tensor
+    """Each agent's belief in the light of the others'."""
+    group_BE: Tensor
+    """E, their mean; the same for every order of the agents."""
+
+
+class BeliefEncoder(nn.Module):
+    """Transformer blocks over {b_i}, and a readout that tells how much E knows of each agent's value.
+
+    Args:
+        belief_dim: H.
+        action_dim: A.
+        dim: E, width of tokens and group representation.
+        heads: Attention heads; keys are dim / heads wide.
+        blocks: Number of blocks.
+        ffn_dim: Width of the blocks' feed-forward layers.
+        dropout: Share of units dropped in training, in [0, 1).
+        attention: With False agents are only averaged (an ablation).
+    """
+
+    def __init__(
+        self,
+        belief_dim: int,
+        action_dim: int,
+        *,
+        dim: int,
+        heads: int,
+        blocks: int,
+        ffn_dim: int,
+        dropout: float,
+        attention: bool,
+    ) -> None:
+        super().__init__()
+        self.inward = nn.Linear(belief_dim, dim)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(dim, heads, ffn_dim, dropout, batch_first=True, norm_first=True)
+            for _ in range(blocks if attention else 0)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.readout = mlp([dim + action_dim, dim, 1])
+
+    def forward(self, belief_BNH: Tensor) -> Group:
+        """Tokens and group representation of beliefs [B, N, H]."""
+        tokens = self.inward(belief_BNH)
+        for block in self.blocks:
+            tokens = block(tokens)
+        tokens_BNE = self.norm(tokens)
+        return Group(tokens_BNE, tokens_BNE.mean(dim=1))
+
+    def values(self, group: Group, act_BNA: Tensor) -> Tensor:
+        """Each agent's value [B, N] as read from its token and controls; used by the encoder's own loss only."""
+        inputs = torch.cat([group.tokens_BNE, act_BNA], dim=-1)
+        values_BN: Tensor = self.readout(inputs).squeeze(-1)
+        return values_BN

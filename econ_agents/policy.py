@@ -1,0 +1,101 @@
+"""The team's policy: what all agents see becomes what all agents do; it holds networks, but no loss.
+
+Axes: B batch, N agents, D observation, A controls, M candidates.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from tianshou.algorithm.algorithm_base import Policy
+from tianshou.data import Batch
+from tianshou.data.batch import BatchProtocol
+from tianshou.data.types import ActStateBatchProtocol, ObsBatchProtocol
+from torch import Tensor
+
+from econ_agents.alpha import DEFAULT_WEIGHTS, RewardWeights
+from econ_agents.batches import TeamSpec
+from econ_agents.config import AgentConfig
+from econ_agents.network import TeamNetwork
+
+
+class EconPolicy(Policy):
+    """Acts for the whole team.
+
+    Args:
+        spec: The team's shape.
+        config: The learner's settings.
+        reward_weights: alpha (AL, TS, CC) to start from.
+        seed: Seed of the exploration noise. Networks are initialised from torch's global generator.
+    """
+
+    def __init__(
+        self,
+        spec: TeamSpec,
+        config: AgentConfig,
+        reward_weights: tuple[float, ...] = DEFAULT_WEIGHTS,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            action_space=spec.joint_action_space,
+            observation_space=spec.joint_observation_space,
+            action_scaling=True,
+            action_bound_method="clip",
+        )
+        self.spec = spec
+        self.config = config
+        self.network = TeamNetwork(spec, config)
+        self.alpha = RewardWeights(reward_weights, config.alpha.ts_floor)
+        self.decisions = 0
+        self.noise = np.random.default_rng(seed)
+
+    def forward(
+        self, batch: ObsBatchProtocol, state: dict[str, Any] | BatchProtocol | np.ndarray | None = None
+    ) -> ActStateBatchProtocol:
+        """Controls in [-1, 1], flattened [B, N * A], for observations [B, N, D]."""
+        with torch.no_grad():
+            act_BNA = self.propose(torch.as_tensor(np.asarray(batch.obs), dtype=torch.float32))
+        return cast(ActStateBatchProtocol, Batch(act=act_BNA.flatten(1), state=None))
+
+    def propose(self, obs_BND: Tensor) -> Tensor:
+        """The profile [B, N, A] in [-1, 1] that the heads choose."""
+        return self.network.controls(self.network.belief(obs_BND))
+
+    def game(self, obs_BND: Tensor) -> TeamGame:
+        """The game that the critics see at these observations."""
+        return TeamGame(self.network, self.network.belief(obs_BND))
+
+    def add_exploration_noise(self, act: Any, batch: ObsBatchProtocol) -> Any:
+        """Controls [B, N * A] with noise; each row counts as one decision of the schedule."""
+        plan = self.config.exploration
+        rows, shape = len(act), (len(act), self.spec.n_agents, self.spec.action_dim)
+        done_B = self.decisions + np.arange(rows)
+        self.decisions += rows
+        progress_B = np.clip((done_B - plan.random_episodes) / plan.noise_episodes, 0.0, 1.0)
+        sigma_B = plan.noise_start + (plan.noise_end - plan.noise_start) * progress_B
+        noisy_BNA = act.reshape(shape) + sigma_B[:, None, None] * self.noise.standard_normal(shape)
+        uniform_BNA = self.noise.uniform(-1.0, 1.0, shape)
+        random_BN = self.noise.random(shape[:2]) < plan.random_share
+        random_BN |= (done_B < plan.random_episodes)[:, None]
+        explored_BNA = np.where(random_BN[..., None], uniform_BNA, np.clip(noisy_BNA, -1.0, 1.0))
+        return explored_BNA.reshape(rows, -1).astype(np.float32)
+
+
+class TeamGame:
+    """A game of common payoff: what one agent's deviation is worth to the team, by the critics, at fixed beliefs."""
+
+    def __init__(self, network: TeamNetwork, belief_BNH: Tensor) -> None:
+        self.network = network
+        self.belief_BNH = belief_BNH
+
+    def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
+        """Q_tot [B, N, M] when agent n alone plays candidate m; differentiable in both arguments."""
+        B, N, M, A = candidates_BNMA.shape
+        profile_BNMNA = profile_BNA[:, None, None].expand(B, N, M, N, A)
+        own = torch.eye(N, dtype=torch.bool, device=profile_BNA.device)[None, :, None, :, None]
+        joint_BNMNA = torch.where(own, candidates_BNMA[:, :, :, None], profile_BNMNA)
+        belief = self.belief_BNH[:, None, None].expand(B, N, M, N, -1).reshape(B * N * M, N, -1)
+        values = self.network.values(belief, joint_BNMNA.reshape(B * N * M, N, A), pessimistic=True)
+        return values.total_B.view(B, N, M)

@@ -1,0 +1,140 @@
+"""One plain spelling for an answer's text: ASCII digits and signs, LaTeX without its typesetting, no markdown."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_SUPERSCRIPTS = {ch: f"^{{{n}}}" for n, ch in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
+_SUBSCRIPTS = {ch: f"_{{{n}}}" for n, ch in enumerate("₀₁₂₃₄₅₆₇₈₉")}
+_VULGAR = {
+    "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
+    "⅙": "1/6", "⅚": "5/6", "⅐": "1/7", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅑": "1/9", "⅒": "1/10",
+}  # fmt: skip
+_SYMBOLS = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "×": r"\cdot ", "·": r"\cdot ", "⋅": r"\cdot ",
+    "∗": r"\cdot ", "÷": "/", "⁄": "/", "∕": "/", "√": r"\sqrt ", "π": r"\pi ", "𝜋": r"\pi ", "∞": r"\infty ", "±": r"\pm ",
+    "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ",
+    "≈": r"\approx ", "∶": ":", "ℝ": r"\mathbb{R}", "“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "′": "'", "º": "°",
+    "\u200b": "", "\u200c": "", "\u200d": "", "\u2060": "", "\ufeff": "", "\u00ad": "",
+}  # fmt: skip
+_CHARACTERS = str.maketrans(
+    {**_SUPERSCRIPTS, **_SUBSCRIPTS, **{ch: f" {part}" for ch, part in _VULGAR.items()}, **_SYMBOLS}
+)
+
+_WRAPPER = re.compile(
+    r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)|mbox|hbox|operatorname|emph|boldsymbol)\s*\{([^{}]*)\}"
+)
+_LATEX_RULES = [
+    (re.compile(r"\\\\\[[^\]\n]{0,12}\]"), r"\\\\"),  # row spacing, `\\[4pt]`
+    (re.compile(r"(?<!\\)\\[()\[\]]"), " "),  # math delimiters
+    (re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\.?"), ""),
+    (re.compile(r"\\(?:displaystyle|textstyle|limits|nolimits|boldmath)(?![a-zA-Z])"), ""),
+    (re.compile(r"(?<=\d)(?:\{,\}|,?\\!|\\[,;: ]|~)\s*(?=\d{3}(?!\d))"), ","),  # typeset thousands
+    (re.compile(r"\\!|\\(?:phantom|hspace\*?|vspace)\{[^{}]*\}"), ""),
+    (re.compile(r"\\(?:[,;: ]|(?:q?quad|thinspace|enspace)(?![a-zA-Z]))|(?<!\\)~"), " "),
+    (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
+    (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
+    (re.compile(r"\\frac\s*(\{[^{}]*\})\s*(\d)"), r"\\frac\1{\2}"),
+    (re.compile(r"\\frac\s*(\d)\s*\{"), r"\\frac{\1}{"),
+    (re.compile(r"(\\frac)\s+\{"), r"\1{"),
+    (re.compile(r"(\\frac\{[^{}]*\})\s+\{"), r"\1{"),
+    (re.compile(r"\\sqrt\s*(\d)"), r"\\sqrt{\1}"),
+    (re.compile(r"\\([%#])"), r"\1"),
+    (re.compile(r"\^\s*\{?\s*\\(?:circ|degrees?)(?![a-zA-Z])\s*\}?|\\degrees?(?![a-zA-Z])"), "°"),
+    (re.compile(r"\\(?:times|ast)(?![a-zA-Z])"), r"\\cdot "),
+    (re.compile(r"\\div(?![a-zA-Z])"), "/"),
+    (re.compile(r"\\(?:leq(?:slant)?|le)(?![a-zA-Z])"), r"\\le "),
+    (re.compile(r"\\(?:geq(?:slant)?|ge)(?![a-zA-Z])"), r"\\ge "),
+    (re.compile(r"\\neq(?![a-zA-Z])"), r"\\ne "),
+    (re.compile(r"\\lt(?![a-zA-Z])"), "<"),
+    (re.compile(r"\\gt(?![a-zA-Z])"), ">"),
+    (re.compile(r"\\(?:infin)(?![a-zA-Z])"), r"\\infty"),
+    (re.compile(r"\\(?:varnothing|O)(?![a-zA-Z])"), r"\\emptyset"),
+    (re.compile(r"\\lbrace(?![a-zA-Z])"), r"\\{"),
+    (re.compile(r"\\rbrace(?![a-zA-Z])"), r"\\}"),
+]
+_PLAIN_RULES = [
+    (re.compile(r"\*\*(?=\S)([^*]+)\*\*"), r"\1"),  # bold
+    (re.compile(r"(?<=[\w)])\s*\*\*\s*(?=[\w(-])"), "^"),  # power, as programs write it
+    (re.compile(r"(?<=[\w)}])\s*\*\s*(?=[\w(\\-])"), r"\\cdot "),
+    (re.compile(r"\*+"), " "),
+    (re.compile(r"(?<![a-zA-Z\\])sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
+    (re.compile(r"(?<![a-zA-Z\\])pi(?![a-zA-Z])"), r"\\pi "),
+    (re.compile(r"(?<![a-zA-Z\\])(?:infinity|inf|oo)(?![a-zA-Z])"), r"\\infty"),
+    (re.compile(r"<="), r"\\le "),
+    (re.compile(r">="), r"\\ge "),
+    (re.compile(r"!="), r"\\ne "),
+    (re.compile(r"(?<=\d)\s*degrees?\b"), "°"),
+    (re.compile(r"\s+"), " "),
+    (re.compile(r"\s+(?=\^)"), ""),
+]
+_LEAD = re.compile(
+    r"(?i)(?:(?:approximately|approx\.?|about|around|roughly|exactly|precisely|only|just|simply|either|equals?|equal to|"
+    r"a total of|is)\s+|\\approx\s*|[≈=]\s*|~\s*(?=\d))+"
+)
+_EDGE = " \t\r\n\"'`.,;:!"
+
+
+def clean(text: str) -> str:
+    """Rewrite an answer in one plain spelling; nothing is evaluated.
+
+    Args:
+        text: A bare answer, not a whole reply.
+
+    Returns:
+        The same answer on one line, in ASCII except for letters without an ASCII form, `°` and currency signs.
+    """
+    if not text.isascii():
+        text = _to_ascii(text)
+    text = text.replace(r"\$", "$")
+    if "\\" in text:
+        for _ in range(3):  # wrappers nest: \text{\bf x}
+            text, found = _WRAPPER.subn(r" \1 ", text)
+            if not found:
+                break
+        for pattern, replacement in _LATEX_RULES:
+            text = pattern.sub(replacement, text)
+    for pattern, replacement in _PLAIN_RULES:
+        text = pattern.sub(replacement, text)
+    return strip_edges(_LEAD.sub("", strip_edges(text), count=1) if _LEAD.match(strip_edges(text)) else text)
+
+
+def strip_edges(text: str) -> str:
+    """Take away quotes, end punctuation, math dollars and braces that enclose the whole text."""
+    while True:
+        before = text
+        text = text.lstrip(" \t\r\n\"'`:;!,").rstrip(_EDGE)
+        if text.startswith("$") and text.endswith("$") and len(text) > 1:
+            text = text[1:-1]
+        elif text.endswith("$") and not text.endswith(r"\$"):
+            text = text[:-1]
+        elif text.startswith("{") and closing(text, 0) == len(text) - 1:
+            text = text[1:-1]
+        if text == before:
+            return text
+
+
+def closing(text: str, start: int) -> int:
+    """The place of the brace that closes the one at `start`; -1 if there is none. Escaped braces do not count."""
+    depth = 0
+    skip = False
+    for place in range(start, len(text)):
+        char = text[place]
+        if skip:
+            skip = False
+        elif char == "\\":
+            skip = True
+        elif char == "{":
+            depth += 1
+        elif char == "}":
+            depth -= 1
+            if depth == 0:
+                return place
+    return -1
+
+
+def _to_ascii(text: str) -> str:
+    """Signs, fractions and digits of other scripts in their ASCII or LaTeX form."""
+    text = unicodedata.normalize("NFKC", text.translate(_CHARACTERS)).translate(_CHARACTERS)
+    return "".join(str(unicodedata.decimal(ch)) if ch.isdecimal() else ch for ch in text)

@@ -1,0 +1,91 @@
+"""Values and equivalence of LaTeX formulas, within limits of size before and of time during the evaluation."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+
+from econ_env.answers import process
+from econ_env.answers.exact import Number
+
+MAX_LENGTH = 400
+"""Characters of a formula that is still evaluated."""
+
+_MAX_NESTING = 20
+_MAX_DIGITS = 40
+_MAX_POWER = 1_000
+_MAX_POWER_OF_VARIABLES = 60
+_MAX_FACTORIAL = 200
+
+_EXPONENT = re.compile(r"\^(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\?\w))")
+_TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
+
+
+def value_of(latex: str) -> Number | None:
+    """The value of a formula without variables, such as `\\sqrt{2}` or `2^{10}`.
+
+    Returns:
+        The number; `None` if it has variables, can't be read, is too large or takes too long.
+    """
+    return None if is_too_heavy(latex) else _value(_for_parser(latex))
+
+
+def are_equivalent(a: str, b: str) -> bool:
+    """Whether two formulas say the same. What can't be shown within the limits is not the same, unless written alike."""
+    a, b = _for_parser(a), _for_parser(b)
+    if a == b:
+        return True
+    if is_too_heavy(a) or is_too_heavy(b):
+        return False
+    return _same(*sorted((a, b)))
+
+
+def is_too_heavy(latex: str) -> bool:
+    """Whether a formula may blow up when evaluated: towers of powers, large factorials, deep nesting, sheer length."""
+    if len(latex) > MAX_LENGTH or re.search(rf"\d{{{_MAX_DIGITS}}}", latex):
+        return True
+    depth = deepest = 0
+    for char in latex:
+        depth += (char in "{([") - (char in "})]")
+        deepest = max(deepest, depth)
+    if deepest > _MAX_NESTING:
+        return True
+    text = latex.replace(" ", "")
+    variables = re.search(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])", text) is not None
+    limit = _MAX_POWER_OF_VARIABLES if variables else _MAX_POWER
+    if re.search(r"\^(?:\\?\w|\{[^{}]*\})\^", text):
+        return True
+    for braced, single in _EXPONENT.findall(text):
+        exponent = braced or single
+        if ("^" in exponent or "!" in exponent) and re.search(r"\d", exponent) and not variables:
+            return True
+        if any(int(number) > limit for number in re.findall(r"\d+", exponent)):
+            return True
+    if re.search(r"\^\{(?:[^{}]|\{[^{}]*\})*\{[^{}]*\{", text):
+        return True  # an exponent nested deeper than the pattern above reads
+    if "!!" in text or re.search(r"[)}\]]!", text) and not variables:
+        return True
+    return any(int(number) > _MAX_FACTORIAL for number in re.findall(r"(\d+)!", text))
+
+
+def _for_parser(latex: str) -> str:
+    """The formula as the parser wants it, with degrees as what they are inside sines and nothing elsewhere."""
+    latex = latex.replace("°", r"\cdot\frac{\pi}{180}" if _TRIGONOMETRIC.search(latex) else "")
+    return re.sub(r"(?<![a-zA-Z]) +| +(?![a-zA-Z])", "", latex)
+
+
+@lru_cache(maxsize=4096)
+def _value(latex: str) -> Number | None:
+    reply = process.ask({"do": "value", "latex": latex})
+    if "rational" in reply:
+        return Number(Fraction(reply["rational"]))
+    if "decimal" in reply:
+        return Number(Fraction(reply["decimal"]), irrational=True)
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _same(a: str, b: str) -> bool:
+    reply = process.ask({"do": "same", "latex": a, "other": b})
+    return bool(reply.get("same"))

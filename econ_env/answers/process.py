@@ -1,0 +1,162 @@
+"""Keeps the processes that evaluate formulas: starts them when needed, hands out requests, replaces those that ended."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from econ_env.errors import JudgeError
+
+TIME_LIMIT = 2.0
+"""Seconds for one evaluation or comparison; the start of a process is not part of it."""
+
+MAX_PROCESSES = min(4, os.cpu_count() or 1)
+"""Formulas evaluated at the same time; further threads wait for one to finish."""
+
+_SCRIPT = Path(__file__).with_name("worker.py")
+_log = logging.getLogger(__name__)
+
+
+class _Worker:
+    """One process. A plain subprocess works where `multiprocessing` refuses: in daemonic workers and unguarded scripts."""
+
+    def __init__(self) -> None:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "PYTHONHASHSEED": "0",  # sympy orders some sums by hash; the same answers must give the same verdict
+        }
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", str(_SCRIPT), str(TIME_LIMIT)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                bufsize=0,  # nothing is left in a buffer that a fork could send twice
+                start_new_session=True,  # Ctrl-C is for the run; this process ends with its input
+            )
+        except OSError as error:
+            raise JudgeError(f"the process that compares formulas could not be started: {error}") from error
+        if self._read() is None:
+            self.close()
+            raise JudgeError(
+                "the process that compares formulas did not start; to see why, run "
+                f"`{sys.executable} -P {_SCRIPT} {TIME_LIMIT:g} < {os.devnull}`"
+            )
+
+    def ask(self, request: dict[str, str]) -> dict[str, Any] | None:
+        """The reply, or `None` if the process ended instead."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        except BrokenPipeError:
+            return None
+        return self._read()
+
+    def _read(self) -> dict[str, Any] | None:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.endswith(b"\n"):
+            return None
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.release()
+
+    def release(self) -> None:
+        """Close this side of the pipes."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+class _Pool:
+    """The processes of this process, at most `MAX_PROCESSES`, started one by one as threads ask at the same time."""
+
+    def __init__(self) -> None:
+        self._idle: list[_Worker] = []
+        self._slots = threading.BoundedSemaphore(MAX_PROCESSES)
+
+    def ask(self, request: dict[str, str]) -> dict[str, Any] | None:
+        with self._slots:
+            worker = self._take()
+            reply = None
+            try:
+                reply = worker.ask(request)
+            finally:
+                if reply is None:
+                    worker.close()  # also if a signal broke in: its late reply must not meet the next request
+                else:
+                    self._idle.append(worker)
+        return reply
+
+    def _take(self) -> _Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive:
+                return worker
+            worker.close()
+        return _Worker()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def forget(self) -> None:
+        """Let go of processes that belong to the parent of this fork."""
+        for worker in self._idle:
+            worker.process.returncode = 0  # not ours to wait for
+            worker.release()
+
+
+_pool = _Pool()
+
+
+def ask(request: dict[str, str]) -> dict[str, Any]:
+    """Send one request to a process of `worker.py`.
+
+    Args:
+        request: As described there.
+
+    Returns:
+        Its reply; empty if it took longer than `TIME_LIMIT` or more memory than it may.
+
+    Raises:
+        JudgeError: No such process can be started.
+    """
+    reply = _pool.ask(request)
+    if reply is None:
+        _log.info("no result within %g s; taken as different: %.200r", TIME_LIMIT, request)
+        return {}
+    return reply
+
+
+def shutdown() -> None:
+    """End the idle processes. They also end with this process; a later request starts new ones."""
+    _pool.close()
+
+
+def _after_fork() -> None:
+    global _pool
+    _pool.forget()
+    _pool = _Pool()
+
+
+atexit.register(shutdown)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,147 @@
+"""Whether two bare answers are the same, and which answer most of a team gave."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+
+from econ_env.answers.exact import Number, same_number
+from econ_env.answers.forms import Choice, Form, Formula, Group, Named, Words, read_form, read_list
+from econ_env.answers.formula import are_equivalent, value_of
+
+MAX_UNORDERED = 40
+"""Larger sets are compared in the order written."""
+
+_UNORDERED = {"list", "{}"}
+
+
+def same_answer(a: str, b: str) -> bool:
+    """Whether two bare answers mean the same: `1/2` and `\\frac{1}{2}`, `x = 5` and `5`, `(C)` and `c`.
+
+    Symmetric and reflexive. What numbers are equal is stated in `exact.py`. Formulas are compared by Math-Verify and sympy in a
+    process of their own, for at most `process.TIME_LIMIT` seconds; what can't be shown to be the same is different.
+
+    Args:
+        a: An answer, without the reply around it.
+        b: Another one.
+
+    Returns:
+        Whether they are the same.
+
+    Raises:
+        JudgeError: Formulas have to be compared and the process for it can't be started.
+    """
+    if a.strip() == b.strip():
+        return True
+    x, y = read_form(a), read_form(b)
+    if _same(x, y):
+        return True
+    if isinstance(x, Number) and isinstance(y, Group) and "," in a:
+        return _same(read_list(a), y)
+    if isinstance(y, Number) and isinstance(x, Group) and "," in b:
+        return _same(x, read_list(b))
+    return False
+
+
+def majority(answers: Iterable[str | None]) -> tuple[str, int] | None:
+    """The answer that most gave.
+
+    Answers vote together if they are the same as the first answer of their group. In a tie the group whose first answer came
+    first wins.
+
+    Args:
+        answers: Bare answers in the order of the team; `None` for a reply without one, which does not vote.
+
+    Returns:
+        The first answer of the largest group as written, and its votes; `None` if nobody answered.
+
+    Raises:
+        JudgeError: As `same_answer`.
+    """
+    leaders: list[str] = []
+    votes: list[int] = []
+    seen: dict[Hashable, int] = {}
+    for answer in answers:
+        if answer is None:
+            continue
+        key = _key(answer)
+        group = seen.get(key)
+        if group is None:
+            group = next((place for place, leader in enumerate(leaders) if same_answer(leader, answer)), len(leaders))
+            seen[key] = group
+        if group == len(leaders):
+            leaders.append(answer)
+            votes.append(0)
+        votes[group] += 1
+    if not leaders:
+        return None
+    best = max(range(len(leaders)), key=lambda group: votes[group])
+    return leaders[best], votes[best]
+
+
+def _key(answer: str) -> Hashable:
+    """A cheap canonical form: answers with equal keys are the same, though not the other way round."""
+    form = read_form(answer)
+    if isinstance(form, Number):
+        return form.value, form.percent, form.unit, form.digits if form.value.denominator != 1 else 0
+    return form
+
+
+def _same(a: Form, b: Form) -> bool:
+    if a == b:
+        return True
+    for x, y in ((a, b), (b, a)):
+        if isinstance(x, Choice):
+            return _same_choice(x, y)
+    for x, y in ((a, b), (b, a)):
+        if isinstance(x, Named):
+            return _same_named(x, y)
+    if isinstance(a, Number) and isinstance(b, Number):
+        return same_number(a, b)
+    if isinstance(a, Group) and isinstance(b, Group):
+        return _same_group(a, b)
+    if isinstance(a, Formula) and isinstance(b, Formula):
+        return are_equivalent(a.latex, b.latex)
+    for x, y in ((a, b), (b, a)):
+        if isinstance(x, Formula) and isinstance(y, Number):
+            value = value_of(x.latex)
+            return value is not None and same_number(value, y)
+        if isinstance(x, Formula) and isinstance(y, Words):
+            return x.latex.replace(" ", "").casefold() == y.text.replace(" ", "")
+    return False
+
+
+def _same_choice(choice: Choice, other: Form) -> bool:
+    if isinstance(other, Choice):
+        return choice.letter == other.letter
+    if isinstance(other, Formula) and other.latex.upper() == choice.letter:
+        return True
+    return choice.content is not None and _same(choice.content, other)
+
+
+def _same_named(named: Named, other: Form) -> bool:
+    if isinstance(other, Named):
+        return (named.name == other.name and _same(named.value, other.value)) or are_equivalent(named.latex, other.latex)
+    if isinstance(other, Formula) and "=" in other.latex:
+        return are_equivalent(named.latex, other.latex)
+    return _same(named.value, other)
+
+
+def _same_group(a: Group, b: Group) -> bool:
+    if len(a.items) != len(b.items) or (a.unit and b.unit and a.unit != b.unit):
+        return False
+    kinds = {a.kind, b.kind}
+    if kinds <= _UNORDERED and len(a.items) <= MAX_UNORDERED:
+        return _match_in_any_order(a.items, b.items)
+    if len(kinds) == 1 or kinds == {"list", "()"} or kinds <= _UNORDERED:
+        return all(map(_same, a.items, b.items))
+    return False
+
+
+def _match_in_any_order(items: Sequence[Form], others: Sequence[Form]) -> bool:
+    left = list(others)
+    for item in items:
+        place = next((place for place, other in enumerate(left) if _same(item, other)), None)
+        if place is None:
+            return False
+        del left[place]
+    return True

@@ -1,0 +1,129 @@
+"""The command-line options that every script shares, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from econ_env.app.run_config import RunConfig, load_run_config
+from econ_env.errors import EconError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class CommonOptions:
+    """What the shared options came to."""
+
+    config: RunConfig
+    """All settings, with the options worked in."""
+    log_dir: Path
+    """Where results, traces and curves go."""
+    model_dir: Path
+    """Where checkpoints go."""
+    resume: bool
+    """Whether to go on with an earlier run in the same folders."""
+
+
+_SETTINGS: Mapping[str, tuple[str, Any, str]] = {
+    "--dataset": ("env_args.hf_dataset_path", str, "bundled, bundled:level1, gsm8k, math, svamp, a hub id or a file."),
+    "--split": ("env_args.dataset_split", str, "Split to train on."),
+    "--test-split": ("env_args.test_split", str, "Split to test on."),
+    "--question-field": ("env_args.question_field_name", str, "Column of the question."),
+    "--answer-field": ("env_args.answer_field_name", str, "Column of the answer."),
+    "--llm": ("llm.backend", str, "auto, local, local:FILE.gguf, together, simulated or a URL."),
+    "--coordinator-model": ("coordinator_model", str, "Model of the coordinator."),
+    "--embedder": ("embedder", str, "auto, minilm, hash, or a sentence-transformers name or path."),
+    "--n-agents": ("n_agents", int, "Number of executors."),
+    "--bne-rounds": ("bne.max_iterations_infer", int, "Rounds K per decision in the test with BNE."),
+    "--max-rounds": ("env_args.max_rounds", int, "Decisions of an episode."),
+    "--seed": ("seed", int, "Decides everything that is drawn at random."),
+    "--concurrency": ("llm.concurrency", int, "Model calls in flight at once."),
+    "--budget-tokens": ("llm.budget_tokens", int, "Stop cleanly when so many tokens were used."),
+    "--budget-usd": ("llm.budget_usd", float, "Stop cleanly when so much money was spent; needs prices in the config."),
+}
+
+
+def common_options(default_config: Path | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator that adds the shared options and hands the command one `CommonOptions` as `common`.
+
+    Args:
+        default_config: The YAML file that is read without `--config`.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(
+            config: Path | None,
+            set_: tuple[str, ...],
+            executor_model: tuple[str, ...],
+            no_cache: bool,
+            log_dir: Path,
+            model_dir: Path,
+            resume: bool,
+            **values: Any,
+        ) -> None:
+            own = {name: value for name, value in values.items() if _flag(name) not in _SETTINGS}
+            given = {_SETTINGS[_flag(name)][0]: value for name, value in values.items() if _flag(name) in _SETTINGS}
+            if executor_model:
+                given["executor_model"] = executor_model[0] if len(executor_model) == 1 else list(executor_model)
+            if no_cache:
+                given["llm.cache"] = False
+            settings = load_run_config(config or default_config, set_, given)
+            command(common=CommonOptions(settings, log_dir, model_dir, resume), **own)
+
+        for flag, (key, type_, text) in reversed(_SETTINGS.items()):
+            run = click.option(flag, type=type_, default=None, help=f"{text} [{key}]")(run)
+        for option in reversed(_OTHERS):
+            run = option(run)
+        return run
+
+    return decorate
+
+
+_OTHERS = (
+    click.option("--config", type=click.Path(path_type=Path), help="YAML file with settings."),
+    click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Any setting, such as bne.max_iterations_infer=5."),
+    click.option("--executor-model", multiple=True, help="Model of the executors; repeat it to give each its own."),
+    click.option("--no-cache", is_flag=True, help="Ask every model call anew."),
+    click.option("--log-dir", type=click.Path(path_type=Path), default=Path("logs_exp1"), show_default=True,
+                 help="Where results, traces and curves go."),
+    click.option("--model-dir", type=click.Path(path_type=Path), default=Path("models_exp1"), show_default=True,
+                 help="Where checkpoints go."),
+    click.option("--resume", is_flag=True, help="Go on with the run in these folders."),
+)  # fmt: skip
+
+
+def main(command: click.Command) -> None:
+    """Run a command; bad input and failed runs print one line and exit with 2, Ctrl-C with 130."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("econ_env").setLevel(logging.INFO)
+    try:
+        command.main(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), EXIT_BAD_INPUT)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("stopped; what was done is kept, --resume goes on from there", EXIT_INTERRUPTED)
+    except EconError as error:
+        _fail(str(error), EXIT_BAD_INPUT)
+    except OSError as error:
+        _fail(f"{error.filename or 'file'}: {error.strerror}; what was done is kept", EXIT_BAD_INPUT)
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(f"error: {' '.join(text.split())}", err=True)
+    sys.exit(code)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

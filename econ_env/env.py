@@ -1,0 +1,395 @@
+"""The environment: a team of language models that answers math problems, as a PettingZoo parallel env.
+
+| Data sheet           |                                                                                  |
+|----------------------|----------------------------------------------------------------------------------|
+| Agents               | `executor_0` ... `executor_{n-1}`, all present until the joint end                 |
+| Action               | Box float32 [2]: temperature T in [0.1, 2.0], p in [1.0, 1.5] (repetition penalty) |
+| Observation          | Box(-1, 1) float32 [D]; parts and order in `observation_layout`                    |
+| State                | Box(-1, 1) float32; shared parts once, replies, controls and memory of everybody   |
+| Reward               | a_AL AL_i + a_TS TS_i + a_CC CC_i, in [0, 1]; 0 for an invalid reply               |
+| Episode              | `max_rounds` decisions (default 1), then all agents terminate together             |
+| Infos                | `{}` per agent at reset; floats with fixed keys (`INFO_KEYS`) at each step         |
+| Model calls          | 1 at reset (strategy, once per question), n + 1 per round                          |
+
+`deliberate` runs a round without letting time pass; `step` submits. A `step` with the controls of the last deliberated
+round submits that round's commitment and costs no call.
+
+Version history: v0, first release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import ArrayLike, NDArray
+from pettingzoo import ParallelEnv
+
+from econ_env import background, observations
+from econ_env.backends import make_llm
+from econ_env.config import EnvConfig, Weights, check_weights
+from econ_env.embedding import Embedder, TextEncoder, shared_encoder
+from econ_env.episode import Decision, Episode
+from econ_env.errors import EpisodeError
+from econ_env.infos import Infos, add_texts, round_infos, step_infos
+from econ_env.llm import LLM
+from econ_env.problems import ProblemSet, ProblemStream
+from econ_env.problem_order import ProblemOrder
+from econ_env.records import PromptEmbedding, Round, Strategy
+from econ_env.rounds import Team
+from econ_env.scoring import agrees, score
+from econ_env.seeding import derive_seed
+
+STRATEGIES_KEPT = 4096
+"""Strategies an env remembers; the oldest go first."""
+
+Actions = Mapping[str, ArrayLike]
+Observations = dict[str, NDArray[np.float32]]
+Ends = dict[str, bool]
+Transition = tuple[Observations, dict[str, float], Ends, Ends, Infos]
+
+
+class Outcome(NamedTuple):
+    """What the last round came to."""
+
+    answer: str | None
+    """The commitment's answer."""
+    failed: bool
+    """Whether nothing valid came back."""
+
+
+class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]):
+    """See the module's data sheet.
+
+    Args:
+        problems: The problems; a stream is read on and never repeated within a pass.
+        config: All settings.
+        llm: What `make_llm` understands, or an LLM.
+        coordinator: Model of the coordinator; by default the LLM's own.
+        executors: Model of all executors, or a list with one model each.
+        embedder: What `make_embedder` understands, or an embedder.
+        render_mode: `None`, `human` (prints) or `ansi` (returns text).
+
+    Raises:
+        ConfigError: A setting is refused.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {
+        "render_modes": ["human", "ansi"],
+        "name": "econ_v0",
+        "is_parallelizable": True,
+    }
+
+    def __init__(
+        self,
+        problems: ProblemSet | ProblemStream,
+        config: EnvConfig,
+        *,
+        llm: str | LLM,
+        coordinator: str | None = None,
+        executors: Sequence[str | None] = (None,),
+        embedder: str | Embedder = "auto",
+        render_mode: str | None = None,
+    ) -> None:
+        self.problems = problems
+        self.config = config
+        self.render_mode = render_mode
+        self.possible_agents = [f"executor_{number}" for number in range(config.n_agents)]
+        self.agents: list[str] = []
+        self.episode: Episode | None = None
+        self._llm, self._coordinator, self._executors = llm, coordinator, tuple(executors)
+        self._embedder = embedder
+        self._weights = config.reward.initial_weights
+        self._order: ProblemOrder | None = None
+        self._strategies: dict[str, Strategy] = {}
+        self._team: Team | None = None
+        self._encoder: TextEncoder | None = None
+
+    # What trainers ask for ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def layout(self) -> observations.Layout:
+        """Sizes of the observation's parts; the first use may load the embedder."""
+        return observations.Layout(self.encoder.embedder.dim, self.config.memory_length, self.config.max_rounds)
+
+    @property
+    def observation_layout(self) -> Mapping[str, slice]:
+        """Part name to its slice of an observation."""
+        return self.layout.slices
+
+    @property
+    def memory_shape(self) -> tuple[int, int]:
+        """(M, F) of the part `agent_memory`."""
+        return self.layout.memory_shape
+
+    @cached_property
+    def observation_spaces(self) -> dict[str, Box]:
+        """The same Box for every agent."""
+        space = self.layout.space()
+        return dict.fromkeys(self.possible_agents, space)
+
+    @cached_property
+    def action_spaces(self) -> dict[str, Box]:
+        """The same Box of (T, p) for every agent."""
+        space = observations.action_space(self.config.sampling)
+        return dict.fromkeys(self.possible_agents, space)
+
+    @cached_property
+    def state_space(self) -> Box:
+        """The space of `state()`."""
+        return self.layout.state_space(len(self.possible_agents))
+
+    def observation_space(self, agent: str) -> Box:
+        """The agent's observation space, the same object each time."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Box:
+        """The agent's action space, the same object each time."""
+        return self.action_spaces[agent]
+
+    def state(self) -> NDArray[np.float32]:
+        """The team's state, also after the end; holds every executor's reply.
+
+        Raises:
+            EpisodeError: Nothing was reset yet.
+        """
+        self._running_episode()
+        return observations.state(self.layout, self._shared, self._private)
+
+    @property
+    def reward_weights(self) -> Weights:
+        """The weights alpha = (AL, TS, CC) that the next `step` pays with; can be set at any time."""
+        return self._weights
+
+    @reward_weights.setter
+    def reward_weights(self, weights: Sequence[float]) -> None:
+        self._weights = check_weights(tuple(weights))
+
+    @property
+    def last_outcome(self) -> Outcome | None:
+        """What the last round of the running decision came to; `None` before its first."""
+        rounds = self._running_episode().decisions[-1].rounds
+        return Outcome(rounds[-1].commitment.answer, rounds[-1].failed) if rounds else None
+
+    # Episodes ------------------------------------------------------------------------------------------------------
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, Infos]:
+        """Move on to another problem.
+
+        Args:
+            seed: Restarts the order of problems and every sample; without it the stream goes on (from fresh entropy
+                if it was never seeded).
+            options: `{"problem": index or id}` chooses a problem; other keys are ignored.
+
+        Returns:
+            An observation per agent, and an empty info per agent.
+
+        Raises:
+            EconError: The problem does not exist, or the models can't be had.
+        """
+        return background.run(self.areset(seed, options))
+
+    async def areset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, Infos]:
+        """`reset` for coroutines."""
+        return await background.submit(self._reset(seed, options))
+
+    def deliberate(self, actions: Actions) -> tuple[Observations, Infos]:
+        """Run one round at these controls; no time passes and nothing is paid.
+
+        Args:
+            actions: (T, p) per agent, clipped to the action space.
+
+        Returns:
+            New observations, which show the commitment, and infos with `ROUND_KEYS`.
+
+        Raises:
+            EpisodeError: No episode is running, or an action is missing or not finite.
+        """
+        return background.run(self.adeliberate(actions))
+
+    async def adeliberate(self, actions: Actions) -> tuple[Observations, Infos]:
+        """`deliberate` for coroutines."""
+        return await background.submit(self._deliberate(actions))
+
+    def step(self, actions: Actions) -> Transition:
+        """Submit: judge the commitment at these controls and pay every executor.
+
+        Asks the team first, unless the last deliberated round had exactly these controls.
+
+        Args:
+            actions: (T, p) per agent, clipped to the action space.
+
+        Returns:
+            Observations, rewards in [0, 1], terminations, truncations (never), infos with `INFO_KEYS`.
+
+        Raises:
+            EpisodeError: No episode is running, or an action is missing or not finite.
+        """
+        return background.run(self.astep(actions))
+
+    async def astep(self, actions: Actions) -> Transition:
+        """`step` for coroutines."""
+        return await background.submit(self._step(actions))
+
+    def render(self) -> str | None:
+        """The episode as text: returned in mode `ansi`, printed in mode `human`, nothing without a mode."""
+        if self.render_mode is None or self.episode is None:
+            return None
+        text = self.episode.render()
+        if self.render_mode == "human":
+            print(text)
+            return None
+        return text
+
+    def close(self) -> None:
+        """Forget the models; they are shared by the process and stop with it. May be called at any time."""
+        self._team = None
+
+    # How ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def team(self) -> Team:
+        """The models, built at first use in each process."""
+        if self._team is None:
+            settings = self.config.llm
+            names = self._executors * self.config.n_agents if len(self._executors) == 1 else self._executors
+            executors = tuple(make_llm(self._llm, settings, model=name) for name in names)
+            self._team = Team(make_llm(self._llm, settings, model=self._coordinator), executors, self.config)
+        return self._team
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """The process's text encoder."""
+        if self._encoder is None:
+            self._encoder = shared_encoder(self._embedder)
+        return self._encoder
+
+    async def _reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Observations, Infos]:
+        if seed is not None or self._order is None:
+            self._order = ProblemOrder(self.problems, seed)
+        wanted = (options or {}).get("problem")
+        problem = self._order.next() if wanted is None else self._order.pick(wanted)
+        self.episode = Episode(problem, seed=self._order.episode_seed())
+        (question,) = await self.encoder.aencode([problem.question])
+        self._shared, self._private = observations.blank(self.layout, question, self.config.n_agents)
+        if self.config.strategy == "reset":
+            await self._plan()
+        self.agents = list(self.possible_agents)
+        return self._observe(), {agent: {} for agent in self.agents}
+
+    async def _plan(self) -> None:
+        episode = self._running_episode()
+        question = episode.problem.question
+        if self.config.strategy == "off":
+            episode.strategy = Strategy(text=None)
+            return
+        if question not in self._strategies:
+            if len(self._strategies) >= STRATEGIES_KEPT:
+                self._strategies.pop(next(iter(self._strategies)))
+            self._strategies[question] = await self.team.plan(episode.problem)
+        episode.strategy = self._strategies[question]
+        if episode.strategy.text is not None:
+            (self._shared.strategy,) = await self.encoder.aencode([episode.strategy.text])
+
+    async def _deliberate(self, actions: Actions) -> tuple[Observations, Infos]:
+        await self._round(self._read(actions))
+        return self._observe(), self._tell(round_infos(self._running_episode()))
+
+    async def _step(self, actions: Actions) -> Transition:
+        profile = self._read(actions)
+        episode = self._running_episode()
+        decision = episode.decisions[-1]
+        if not decision.rounds or tuple(reply.embedding for reply in decision.rounds[-1].replies) != profile:
+            await self._round(profile)
+        await self._pay(decision)
+        infos = self._tell(step_infos(episode))
+        self._shared.decision += 1
+        self._shared.rounds = 0
+        done = self._shared.decision >= self.config.max_rounds
+        if not done:
+            episode.decisions.append(Decision())
+        names = self.possible_agents
+        if done:
+            self.agents = []
+        rewards = {agent: float(part.total) for agent, part in zip(names, decision.rewards, strict=True)}
+        return self._observe(), rewards, dict.fromkeys(names, done), dict.fromkeys(names, False), infos
+
+    async def _round(self, profile: tuple[PromptEmbedding, ...]) -> Round:
+        episode = self._running_episode()
+        if episode.strategy is None:
+            await self._plan()
+        assert episode.strategy is not None
+        decision = episode.decisions[-1]
+        last = episode.last_round
+        number = len(decision.rounds)
+        round_ = await self.team.round(
+            episode.problem,
+            episode.strategy,
+            profile,
+            index=number,
+            last_answer=None if last is None else last.commitment.answer,
+            seed=derive_seed(episode.seed, len(episode.decisions) - 1, number),
+        )
+        await self._see(round_)
+        decision.rounds.append(round_)
+        return round_
+
+    async def _see(self, round_: Round) -> None:
+        """Bring what everybody sees up to the round."""
+        texts = [reply.text for reply in round_.replies if reply.text is not None]
+        if round_.commitment.text is not None:
+            texts.append(round_.commitment.text)
+        rows = dict(zip(texts, await self.encoder.aencode(texts), strict=True)) if texts else {}
+        zero = np.zeros(self.layout.dim, np.float32)
+        self._shared.commitment = rows[round_.commitment.text] if round_.commitment.text is not None else zero
+        self._shared.rounds += 1
+        for own, reply, agrees_ in zip(self._private, round_.replies, agrees(round_), strict=True):
+            own.reply = rows[reply.text] if reply.text is not None else zero
+            own.controls = observations.scaled(reply.embedding, self.config.sampling)
+            similarity = float(own.reply @ self._shared.commitment)
+            own.remember([1.0, *own.controls, similarity, float(reply.valid), float(agrees_)])
+
+    async def _pay(self, decision: Decision) -> None:
+        episode = self._running_episode()
+        round_ = decision.rounds[-1]
+        rows = [own.reply if r.valid else None for own, r in zip(self._private, round_.replies, strict=True)]
+        paid = await background.in_thread(
+            score, episode.problem, round_, rows, self._shared.commitment, self.config.reward, self._weights
+        )
+        decision.judgement, decision.replies_judged = paid.judgement, paid.replies
+        decision.rewards, decision.team_reward, decision.weights = paid.rewards, paid.team, self._weights
+
+    def _read(self, actions: Actions) -> tuple[PromptEmbedding, ...]:
+        if not self.agents:
+            raise EpisodeError("no episode is running; call reset first")
+        profile = []
+        for agent in self.possible_agents:
+            if agent not in actions:
+                raise EpisodeError(f"no action for {agent}; every agent acts at each step")
+            space = self.action_spaces[agent]
+            action = np.asarray(actions[agent], np.float32).reshape(-1)
+            if action.shape != space.shape or not np.isfinite(action).all():
+                raise EpisodeError(f"the action of {agent} must be two finite numbers (T, p), got {actions[agent]!r}")
+            temperature, p = np.clip(action, space.low, space.high).tolist()
+            profile.append(PromptEmbedding(temperature, p))
+        return tuple(profile)
+
+    def _observe(self) -> Observations:
+        everyone = zip(self.possible_agents, self._private, strict=True)
+        return {agent: observations.observation(self.layout, self._shared, own) for agent, own in everyone}
+
+    def _tell(self, infos: Infos) -> Infos:
+        return add_texts(infos, self._running_episode()) if self.config.text_infos else infos
+
+    def _running_episode(self) -> Episode:
+        if self.episode is None:
+            raise EpisodeError("no episode is running; call reset first")
+        return self.episode
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_team": None, "_encoder": None}

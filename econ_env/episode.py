@@ -1,0 +1,96 @@
+"""The record of a running episode: what was asked, said, decided and paid, for reading, traces and rendering."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from econ_env.records import Judgement, Problem, Reply, RewardParts, Round, Strategy, Usage
+
+
+@dataclass(slots=True)
+class Decision:
+    """One decision step: its rounds and, once submitted, its judgement and rewards."""
+
+    rounds: list[Round] = field(default_factory=list)
+    """The rounds so far; the last one is what is submitted."""
+    judgement: Judgement | None = None
+    """The judge on the commitment; `None` until submitted, and for a failed round."""
+    replies_judged: tuple[Judgement | None, ...] = ()
+    """The judge on each reply; `None` for an invalid one."""
+    rewards: tuple[RewardParts, ...] = ()
+    """One per executor."""
+    team_reward: RewardParts | None = None
+    """r_tot by its parts."""
+    weights: tuple[float, float, float] | None = None
+    """alpha = (AL, TS, CC) that was paid with."""
+
+    @property
+    def submitted(self) -> bool:
+        """Whether the decision has been paid."""
+        return self.weights is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was submitted and could not be judged."""
+        return self.submitted and self.judgement is None
+
+
+@dataclass(slots=True)
+class Episode:
+    """One problem from question to verdict."""
+
+    problem: Problem
+    """What is solved."""
+    seed: int
+    """Decides every sample of the episode."""
+    strategy: Strategy | None = None
+    """The plan; `None` while it is deferred."""
+    decisions: list[Decision] = field(default_factory=lambda: [Decision()])
+    """Decision steps so far, the running one last."""
+
+    @property
+    def usage(self) -> Usage:
+        """What all calls of the episode cost."""
+        total = Usage() if self.strategy is None else self.strategy.usage
+        for decision in self.decisions:
+            for round_ in decision.rounds:
+                total = total + round_.usage
+        return total
+
+    @property
+    def last_round(self) -> Round | None:
+        """The latest round of any decision."""
+        return next((d.rounds[-1] for d in reversed(self.decisions) if d.rounds), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dicts and lists, ready for JSON."""
+        return asdict(self)
+
+    def render(self) -> str:
+        """The episode as readable text."""
+        lines = [f"Problem {self.problem.id}: {self.problem.question}"]
+        if self.strategy is not None and self.strategy.text:
+            lines.append(f"Strategy: {self.strategy.text}")
+        for number, decision in enumerate(self.decisions):
+            for round_ in decision.rounds:
+                lines.append(f"Decision {number}, round {round_.index}")
+                lines += [_reply_line(reply) for reply in round_.replies]
+                commitment = round_.commitment
+                lines.append(f"  commitment ({commitment.source}): {_short(commitment.text)} -> {commitment.answer}")
+            if decision.submitted:
+                verdict = "failed" if decision.judgement is None else decision.judgement.verdict
+                paid = ", ".join(f"{part.total:.3f}" for part in decision.rewards)
+                lines.append(f"  {verdict}; gold {self.problem.answer}; rewards {paid}")
+        return "\n".join(lines)
+
+
+def _reply_line(reply: Reply) -> str:
+    controls = f"T={reply.embedding.temperature:.2f} p={reply.embedding.p:.2f}"
+    said = _short(reply.text) if reply.valid else f"INVALID: {reply.error}"
+    return f"  {reply.agent} [{controls}]: {said} -> {reply.answer}"
+
+
+def _short(text: str | None, width: int = 160) -> str:
+    flat = " ".join((text or "").split())
+    return flat if len(flat) <= width else f"{flat[: width - 1]}…"

@@ -1,0 +1,89 @@
+"""Makes environments from a few plain arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from econ_env.config import EnvConfig, check_weights, parse_settings
+from econ_env.embedding import Embedder
+from econ_env.env import EconParallelEnv
+from econ_env.errors import ConfigError
+from econ_env.llm import LLM
+from econ_env.problems import ProblemSet, ProblemStream, Source, load_problems
+
+
+def parallel_env(
+    problems: Source | ProblemSet | ProblemStream = "bundled",
+    *,
+    split: str | None = None,
+    question_field: str | None = None,
+    answer_field: str | None = None,
+    n_agents: int | None = None,
+    llm: str | LLM = "auto",
+    coordinator: str | None = None,
+    executors: str | Sequence[str] | None = None,
+    embedder: str | Embedder = "auto",
+    strategy: Literal["reset", "lazy", "off"] | None = None,
+    max_rounds: int | None = None,
+    reward_weights: Sequence[float] | None = None,
+    text_infos: bool | None = None,
+    render_mode: str | None = None,
+    config: EnvConfig | Mapping[str, Any] | None = None,
+) -> EconParallelEnv:
+    """An environment in which a team of language models answers math problems.
+
+    Args:
+        problems: The bundled set, `gsm8k`, `math`, `svamp`, a hub id, a path, a `Dataset`, or a list (see
+            `load_problems`).
+        split: Split of the set; `train` by default.
+        question_field: Column of the question, where it has another name.
+        answer_field: Column of the answer, where it has another name.
+        n_agents: Number of executors; 3 by default.
+        llm: `auto` (Together if `TOGETHER_API_KEY` is set, else `OPENAI_BASE_URL`, else a model run in this process),
+            `local`, `local:FILE.gguf`, `together`, `simulated`, the URL of an OpenAI-compatible server, or an `LLM`.
+        coordinator: Name of the coordinator's model; by default the server's own.
+        executors: Name of the executors' model, or a list with one name per executor.
+        embedder: `auto`, `minilm`, `hash`, a sentence-transformers name or path, or an `Embedder`.
+        strategy: When the coordinator plans: at `reset` (default), `lazy` (at the first round), or `off`.
+        max_rounds: Decisions of an episode; 1 by default.
+        reward_weights: alpha = (AL, TS, CC), in [0, 1], summing to 1; (0.4, 0.4, 0.2) by default.
+        text_infos: Put texts into the infos of `step` too.
+        render_mode: `None`, `human` or `ansi`.
+        config: All settings, as an `EnvConfig` or a mapping with its keys; the arguments above win over it.
+
+    Raises:
+        ConfigError: A setting is unknown, out of range or contradicts another.
+        ProblemError: The problems can't be loaded.
+    """
+    settings = _settings(
+        config,
+        reward_weights,
+        {"n_agents": n_agents, "strategy": strategy, "max_rounds": max_rounds, "text_infos": text_infos},
+    )
+    names = (executors,) if executors is None or isinstance(executors, str) else tuple(executors)
+    if len(names) not in (1, settings.n_agents):
+        raise ConfigError(f"{len(names)} executor models for {settings.n_agents} executors; give one, or one for each")
+    if render_mode is not None and render_mode not in EconParallelEnv.metadata["render_modes"]:
+        raise ConfigError(f"render_mode must be None, 'human' or 'ansi', got {render_mode!r}")
+    if not isinstance(problems, ProblemSet | ProblemStream):
+        problems = load_problems(problems, split=split, question_field=question_field, answer_field=answer_field)
+    return EconParallelEnv(
+        problems,
+        settings,
+        llm=llm,
+        coordinator=coordinator,
+        executors=names,
+        embedder=embedder,
+        render_mode=render_mode,
+    )
+
+
+def _settings(
+    config: EnvConfig | Mapping[str, Any] | None, weights: Sequence[float] | None, given: Mapping[str, Any]
+) -> EnvConfig:
+    base = config.model_dump(exclude_unset=True) if isinstance(config, EnvConfig) else dict(config or {})
+    base |= {key: value for key, value in given.items() if value is not None}
+    if weights is not None:
+        base["reward"] = {**base.get("reward", {}), "initial_weights": check_weights(tuple(weights))}
+    return parse_settings(EnvConfig, base)

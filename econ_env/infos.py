@@ -1,0 +1,91 @@
+"""The infos of a round and of a step: floats with fixed keys, an own dict per agent; texts only when asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from econ_env.episode import Episode
+from econ_env.records import Round
+from econ_env.scoring import agreement, agrees
+
+Infos = dict[str, dict[str, Any]]
+
+ROUND_KEYS = (
+    "temperature", "p", "valid", "answered", "agrees", "agreement", "team_answered", "failed", "rounds",
+    "prompt_tokens", "completion_tokens",
+)  # fmt: skip
+"""What `deliberate` tells: nothing that needs the gold answer. `valid`, `answered` and `agrees` are the agent's own;
+`rounds` counts those of the running decision; tokens are the whole episode's so far."""
+
+REWARD_KEYS = (
+    "reward_al", "reward_ts", "reward_cc", "correct", "team_correct", "team_reward", "team_al", "team_ts", "team_cc",
+)  # fmt: skip
+"""What `step` tells besides: the agent's reward terms, whether its own answer was right, and the team's."""
+
+INFO_KEYS = ROUND_KEYS + REWARD_KEYS
+
+TEXT_KEYS = ("question", "strategy", "reply", "reply_error", "commitment", "commitment_source")
+"""Added with `text_infos`; empty where there is none."""
+
+
+def round_infos(episode: Episode) -> Infos:
+    """Infos of the last round, with `ROUND_KEYS`."""
+    round_ = _last(episode)
+    usage = episode.usage
+    running = next(d for d in reversed(episode.decisions) if d.rounds)
+    team = {
+        "agreement": agreement(round_),
+        "team_answered": float(round_.commitment.answer is not None),
+        "failed": float(round_.failed),
+        "rounds": float(len(running.rounds)),
+        "prompt_tokens": float(usage.prompt_tokens),
+        "completion_tokens": float(usage.completion_tokens),
+    }
+    return {
+        reply.agent: {
+            "temperature": reply.embedding.temperature,
+            "p": reply.embedding.p,
+            "valid": float(reply.valid),
+            "answered": float(reply.answer is not None),
+            "agrees": float(same),
+            **team,
+        }
+        for reply, same in zip(round_.replies, agrees(round_), strict=True)
+    }
+
+
+def step_infos(episode: Episode) -> Infos:
+    """Infos of the decision just submitted, with `INFO_KEYS`."""
+    decision = next(d for d in reversed(episode.decisions) if d.submitted)
+    team = decision.team_reward
+    assert team is not None
+    shared = {
+        "team_correct": float(decision.judgement is not None and decision.judgement.correct),
+        "team_reward": team.total,
+        "team_al": team.al,
+        "team_ts": team.ts,
+        "team_cc": team.cc,
+    }
+    infos = round_infos(episode)
+    for info, part, said in zip(infos.values(), decision.rewards, decision.replies_judged, strict=True):
+        info.update(reward_al=part.al, reward_ts=part.ts, reward_cc=part.cc)
+        info["correct"] = float(said is not None and said.correct)
+        info.update(shared)
+    return infos
+
+
+def add_texts(infos: Infos, episode: Episode) -> Infos:
+    """The same infos with `TEXT_KEYS`."""
+    round_ = _last(episode)
+    strategy = episode.strategy.text if episode.strategy is not None else None
+    for info, reply in zip(infos.values(), round_.replies, strict=True):
+        info.update(question=episode.problem.question, strategy=strategy or "")
+        info.update(reply=reply.text or "", reply_error=reply.error or "")
+        info.update(commitment=round_.commitment.text or "", commitment_source=round_.commitment.source)
+    return infos
+
+
+def _last(episode: Episode) -> Round:
+    round_ = episode.last_round
+    assert round_ is not None
+    return round_

@@ -1,0 +1,301 @@
+"""The known-optimum task: a simulated team together with the exact numbers that a learner on it can be held against.
+
+The team is `SimulatedLLM` on a `Landscape`: n executors answer, the coordinator takes the majority. The chance that the
+team is right is therefore known for every profile of controls, and with it
+
+* the oracle, which knows each problem's kind and plays the best profile for it,
+* the best that can be had without looking at the problem: one control for everybody, or one for each executor,
+* random control, where each executor draws (T, p) evenly over the bounds,
+* the true best-response gap of any profile.
+
+Use it to see whether a learner learns: train it on `problems` with `llm`, and compare its accuracy with these.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from itertools import combinations_with_replacement
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize  # type: ignore[import-untyped]  # scipy ships no type information
+from scipy.special import ndtr  # type: ignore[import-untyped]  # same
+from scipy.stats import qmc  # type: ignore[import-untyped]  # same
+
+from econ_env.backends.simulated import SimulatedLLM
+from econ_env.config import SamplingConfig
+from econ_env.errors import ConfigError
+from econ_env.kind_problems import KINDS, known_optimum_problems
+from econ_env.landscape import FloatArray, Landscape
+from econ_env.records import Problem
+from econ_env.votes import coupled_counts, independent_counts, win_chance
+
+_PLACES = ((0.2, 0.2), (0.8, 0.8), (0.8, 0.2), (0.2, 0.8), (0.5, 0.5), (0.5, 0.0))
+"""Where `known_optimum` puts the peaks of its kinds, as shares of the bounds of T and p."""
+_GRID = 33
+_ZOOMS = 7
+_DELTA = 1e-5
+
+
+class Optimum(NamedTuple):
+    """The best of some family of controls."""
+
+    accuracy: float
+    """Chance that the team solves a problem, averaged over the problems."""
+    profiles: dict[str, FloatArray]
+    """What is played for each kind, shape (N, 2)."""
+
+
+class Gains(NamedTuple):
+    """What each executor could gain by changing its own controls alone, all others held fixed."""
+
+    team: FloatArray
+    """Gain in the chance that the team is right, shape (N,), >= 0."""
+    own: FloatArray
+    """Gain in the chance that its own answer is right, shape (N,), >= 0."""
+
+    @property
+    def team_gap(self) -> float:
+        """The best single deviation's gain for the team; 0 at an equilibrium."""
+        return float(self.team.max())
+
+    @property
+    def own_gap(self) -> float:
+        """The best single deviation's gain for whoever deviates."""
+        return float(self.own.max())
+
+
+class KnownOptimum:
+    """A simulated team, its problems, and the exact numbers of both.
+
+    Everything is exact to rounding when `coupling` is 0. With coupling and up to three executors accuracies carry an
+    error below 1e-8, beyond three about 1e-3; `random_control` then about 1e-3.
+
+    Example:
+        >>> task = known_optimum(n_problems=100)
+        >>> 0.98 < task.oracle.accuracy < 0.99
+        True
+
+    Args:
+        problems: What the team is asked; at least one.
+        landscape: How likely an executor is right.
+        n_agents: Number of executors N.
+        latency: Seconds that each call of `llm` takes.
+
+    Attributes:
+        llm: The simulated model; pass it to the environment, or its `serve_reply` to an HTTP server.
+        kind_shares: Share of each kind among the problems.
+
+    Raises:
+        ConfigError: There are no problems, or two of them contradict each other.
+    """
+
+    def __init__(
+        self, problems: Iterable[Problem], landscape: Landscape, n_agents: int = 3, latency: float = 0.0
+    ) -> None:
+        self.problems = tuple(problems)
+        if not self.problems:
+            raise ConfigError("the known-optimum task needs at least one problem")
+        self.landscape = landscape
+        self.n_agents = n_agents
+        self.llm = SimulatedLLM(self.problems, landscape, latency=latency)
+        counts = Counter(problem.kind for problem in self.problems)
+        self.kind_shares = {kind: count / len(self.problems) for kind, count in counts.items()}
+
+    def chance(self, kind: str, controls: npt.ArrayLike) -> FloatArray:
+        """Chance that one executor is right; controls of shape (..., 2) give shape (...)."""
+        return self.landscape.chance(kind, controls)
+
+    def team_accuracy(self, kind: str, profile: npt.ArrayLike) -> FloatArray:
+        """Chance that the team's commitment is right.
+
+        Args:
+            kind: The problem's kind.
+            profile: Each executor's (T, p), shape (..., N, 2).
+
+        Returns:
+            Shape (...).
+        """
+        e = np.asarray(profile, dtype=np.float64)
+        chances = self.chance(kind, e)
+        if self.landscape.coupling > 0.0:
+            same = np.eye(e.shape[-2], dtype=bool)
+            correlation = self.landscape.correlation(e[..., :, None, :], e[..., None, :, :])
+            law = coupled_counts(chances, np.where(same, 1.0, correlation))
+        else:
+            law = independent_counts(chances)
+        return law @ np.array(win_chance(e.shape[-2], self.landscape.wrong_answers))
+
+    def accuracy(self, profiles: Mapping[str, npt.ArrayLike]) -> float:
+        """Team accuracy over the problems when each kind is played with its own profile of shape (N, 2)."""
+        return float(sum(share * self.team_accuracy(kind, profiles[kind]) for kind, share in self.kind_shares.items()))
+
+    def payoff(self, kind: str, profile: npt.ArrayLike, own_weight: float = 0.0) -> FloatArray:
+        """Each executor's expected payoff: (1 - own_weight) * team right + own_weight * itself right.
+
+        Args:
+            kind: The problem's kind.
+            profile: Each executor's (T, p), shape (..., N, 2).
+            own_weight: In [0, 1]; 0 is the common payoff, 1 each for itself.
+
+        Returns:
+            Shape (..., N).
+        """
+        team = self.team_accuracy(kind, profile)[..., None]
+        return (1.0 - own_weight) * team + own_weight * self.chance(kind, profile)
+
+    def true_gap(self, kind: str, profile: npt.ArrayLike) -> Gains:
+        """What single executors could gain by leaving the profile, by the simulator itself and not by any critic.
+
+        Args:
+            kind: The problem's kind.
+            profile: Each executor's (T, p), shape (N, 2).
+        """
+        e = np.asarray(profile, dtype=np.float64)
+        now = float(self.team_accuracy(kind, e))
+        team = np.zeros(len(e))
+        for agent in range(len(e)):
+            best = self._best_control(lambda c, agent=agent: self.team_accuracy(kind, _replaced(e, agent, c)))
+            team[agent] = max(0.0, float(self.team_accuracy(kind, _replaced(e, agent, best))) - now)
+        return Gains(team, self.landscape.peak - self.chance(kind, e))
+
+    @cached_property
+    def oracle(self) -> Optimum:
+        """The best profile for each kind: everybody at the peak, or spread around it when coupled."""
+        profiles = {
+            kind: self._best_profile([self._all(self.landscape.peak_of(kind))], {kind: 1.0})
+            for kind in self.kind_shares
+        }
+        return Optimum(self.accuracy(profiles), profiles)
+
+    @cached_property
+    def best_fixed(self) -> Optimum:
+        """The best single control, the same for all executors and all kinds."""
+        best = self._best_control(
+            lambda c: sum(share * self.team_accuracy(kind, self._all(c)) for kind, share in self.kind_shares.items())
+        )
+        return self._fixed(self._all(best))
+
+    @cached_property
+    def best_fixed_profile(self) -> Optimum:
+        """The best fixed controls, one for each executor, the same for all kinds: at least as good as `best_fixed`."""
+        peaks = [self.landscape.peak_of(kind) for kind in self.kind_shares]
+        starts = [np.array(choice) for choice in combinations_with_replacement(peaks, self.n_agents)]
+        starts.append(next(iter(self.best_fixed.profiles.values())))
+        return self._fixed(self._best_profile(starts, self.kind_shares))
+
+    @cached_property
+    def random_control(self) -> float:
+        """Expected team accuracy when every executor draws its own (T, p) evenly over the bounds."""
+        low, high = self.landscape.bounds
+        if self.landscape.coupling > 0.0:
+            draws = qmc.Sobol(2 * self.n_agents, scramble=False).random(2**12) + 0.5 / 2**12
+            profiles = low + (high - low) * draws.reshape(-1, self.n_agents, 2)
+            return float(
+                sum(share * self.team_accuracy(kind, profiles).mean() for kind, share in self.kind_shares.items())
+            )
+        votes = np.array(win_chance(self.n_agents, self.landscape.wrong_answers))
+        total = 0.0
+        for kind, share in self.kind_shares.items():
+            # Independent draws: the team is as good as one whose every member has the mean chance.
+            peak, widths = self.landscape.peak_of(kind), self.landscape.widths
+            mass = np.sqrt(2.0 * np.pi) * widths * (ndtr((high - peak) / widths) - ndtr((low - peak) / widths))
+            height = self.landscape.peak - self.landscape.floor
+            mean = self.landscape.floor + height * float((mass / (high - low)).prod())
+            total += share * float(independent_counts(np.full(self.n_agents, mean)) @ votes)
+        return total
+
+    def _all(self, controls: FloatArray) -> FloatArray:
+        """The same controls (..., 2) for all executors: (..., N, 2)."""
+        return np.repeat(controls[..., None, :], self.n_agents, axis=-2)
+
+    def _fixed(self, profile: FloatArray) -> Optimum:
+        profiles = dict.fromkeys(self.kind_shares, profile)
+        return Optimum(self.accuracy(profiles), profiles)
+
+    def _best_control(self, value: Callable[[FloatArray], FloatArray]) -> FloatArray:
+        """Where a function of (T, p) is largest: a grid over the bounds, then finer grids around its best point."""
+        low, high = self.landscape.bounds
+        bottom, top = low, high
+        for _ in range(_ZOOMS):
+            axes = [np.linspace(bottom[axis], top[axis], _GRID) for axis in (0, 1)]
+            points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+            best: FloatArray = points[int(np.argmax(value(points)))]
+            reach = 2.0 * (top - bottom) / (_GRID - 1)
+            bottom, top = np.maximum(best - reach, low), np.minimum(best + reach, high)
+        return best
+
+    def _best_profile(self, starts: list[FloatArray], shares: Mapping[str, float]) -> FloatArray:
+        """The profile (N, 2) with the best accuracy over kinds of these shares, by ascent from several starts.
+
+        Coupled executors with equal controls sit on a saddle, so they also start from rings around each start.
+        """
+        (low, high), widths, shape = self.landscape.bounds, self.landscape.widths, (self.n_agents, 2)
+
+        def loss(flat: FloatArray) -> tuple[float, FloatArray]:
+            """Minus the accuracy at a profile in widths, and its slope by central differences."""
+            nearby = (flat + moves).reshape(-1, *shape) * widths
+            values = -sum(share * self.team_accuracy(kind, nearby) for kind, share in shares.items())
+            return float(values[0]), (values[1 : 1 + flat.size] - values[1 + flat.size :]) / (2.0 * _DELTA)
+
+        moves = _DELTA * np.concatenate([np.zeros((1, 2 * self.n_agents)), *(np.eye(2 * self.n_agents) * s for s in (1, -1))])
+        if self.landscape.coupling > 0.0:
+            starts = starts + [start + ring * widths for start in starts for ring in _rings(self.n_agents)]
+        bounds = list(zip(low / widths, high / widths, strict=True)) * self.n_agents
+        runs = [
+            minimize(loss, (np.clip(start, low, high) / widths).ravel(), method="L-BFGS-B", jac=True, bounds=bounds)
+            for start in starts
+        ]
+        best = min(runs, key=lambda run: run.fun)
+        return np.clip(best.x.reshape(shape) * widths, low, high)
+
+
+def known_optimum(
+    n_problems: int = 200,
+    n_agents: int = 3,
+    kinds: int = 2,
+    seed: int = 0,
+    coupling: float = 0.0,
+    sampling: SamplingConfig = SamplingConfig(),  # noqa: B008  # frozen
+    latency: float = 0.0,
+) -> KnownOptimum:
+    """The task in its standard form: kinds that differ in wording, with peaks far apart.
+
+    Args:
+        n_problems: How many problems; kinds take turns.
+        n_agents: Number of executors.
+        kinds: How many kinds, 1 to 6.
+        seed: Which problems.
+        coupling: How much executors with equal controls fail together, in [0, 0.99].
+        sampling: Bounds of the controls and what p is; the environment must be given the same.
+        latency: Seconds that each call takes.
+
+    Raises:
+        ConfigError: There are not that many kinds or problems.
+    """
+    problems = known_optimum_problems(n_problems, kinds=kinds, seed=seed)
+    p_min, p_max = sampling.p_bounds
+    low, high = np.array([sampling.temperature_min, p_min]), np.array([sampling.temperature_max, p_max])
+    places = [low + (high - low) * np.array(place) for place in _PLACES[:kinds]]
+    peaks = {kind: (float(t), float(p)) for kind, (t, p) in zip(KINDS, places, strict=False)}
+    return KnownOptimum(problems, Landscape(peaks=peaks, sampling=sampling, coupling=coupling), n_agents, latency)
+
+
+def _replaced(profile: FloatArray, agent: int, controls: FloatArray) -> FloatArray:
+    """The profile (N, 2) with one executor's controls replaced by each of (..., 2): (..., N, 2)."""
+    changed = np.broadcast_to(profile, (*controls.shape[:-1], *profile.shape)).copy()
+    changed[..., agent, :] = controls
+    return changed
+
+
+def _rings(n_agents: int) -> list[FloatArray]:
+    """Executors spread evenly on circles of several radii and turns, in widths, each of shape (N, 2)."""
+    angles = 2.0 * np.pi * np.arange(n_agents) / n_agents
+    return [
+        radius * np.stack([np.cos(angles + turn), np.sin(angles + turn)], axis=-1)
+        for radius in (0.1, 0.3, 0.6)
+        for turn in (0.0, 0.5 * np.pi)
+    ]

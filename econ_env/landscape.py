@@ -1,0 +1,179 @@
+"""The landscape of the simulated team: how likely an executor is right at each (T, p), and the draw that decides it.
+
+For a problem of kind k with its peak at (T_k, p_k),
+
+    chance(k, (T, p)) = floor + (peak - floor) * exp(-d^2 / 2),
+    d^2 = ((T - T_k) / width_t)^2 + ((p - p_k) / width_p)^2,
+
+so d counts widths. A reply is right when Phi(z) < chance, where z is standard normal: the chance holds exactly,
+whatever the coupling. With `coupling` c > 0,
+
+    z = sqrt(c) * shared(T, p) + sqrt(1 - c) * own,
+
+`own` belongs to the request's seed alone; `shared` is a smooth random field over the controls that all executors of a
+round have in common. Two executors of a round whose controls lie d widths apart have
+corr(z, z') = c * exp(-d^2 / (2 * coupling_length^2)): equal controls fail together, distant ones independently. Since a
+majority of independent voters is worth more than a majority of copies, executors gain by spreading out around the peak.
+
+Each request is decided by itself, so what is shared must be visible in it: requests whose seeds lie in the same block
+of `SEED_BLOCK` numbers share a field. The executors of a round have consecutive seeds (a common one plus their
+index), so they nearly always do; rounds and episodes have seeds of their own, and with them fresh fields.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from econ_env.config import SamplingConfig, Settings
+from econ_env.seeding import derive_seed
+
+FloatArray = npt.NDArray[np.float64]
+
+SEED_BLOCK = 2**16
+"""Seeds s and s' share a field when s // SEED_BLOCK == s' // SEED_BLOCK."""
+
+_STEP = 0.5
+"""Lattice spacing of the field in coupling lengths; here the correlation is off by less than 1e-7."""
+_REACH = 3.0
+"""How far, in coupling lengths, the lattice goes beyond the bounds of the controls."""
+_NORMAL = NormalDist()
+
+
+def unit_draw(*parts: str | int) -> float:
+    """A number in (0, 1), uniform over the parts and a pure function of them."""
+    return (derive_seed(*parts) + 0.5) / 2**31
+
+
+class Landscape(Settings):
+    """Chance of a right answer over the controls, and what decides each reply.
+
+    Example:
+        >>> landscape = Landscape(peaks={"shop": (0.5, 1.1)})
+        >>> float(landscape.chance("shop", (0.5, 1.1)))
+        0.93
+    """
+
+    peaks: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Where kinds have their best (T, p); a kind that is not named here gets a place from its name."""
+    sampling: SamplingConfig = SamplingConfig()
+    """Bounds of the controls, and the parameter that p is."""
+    peak: float = Field(0.93, gt=0.0, le=1.0)
+    """Chance of a right answer at the peak."""
+    floor: float = Field(0.02, ge=0.0, lt=1.0)
+    """Chance of a right answer far from it."""
+    width_t: float = Field(0.38, gt=0.0)
+    """Width in T: this far from the peak the chance has lost 39% of its height above the floor."""
+    width_p: float = Field(0.16, gt=0.0)
+    """Width in p."""
+    wrong_answers: int = Field(3, ge=1, le=20)
+    """How many wrong answers a problem has; an executor that errs gives each with the same chance, by its seed."""
+    coupling: float = Field(0.0, ge=0.0, le=0.99)
+    """Correlation of the draws of two executors with equal controls; 0 makes all executors independent."""
+    coupling_length: float = Field(0.3, ge=0.05)
+    """How fast that correlation falls with distance, in widths."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.floor >= self.peak:
+            raise ValueError(f"floor must be below peak, got {self.floor} and {self.peak}")
+        low, high = self.bounds
+        for kind, place in self.peaks.items():
+            if not (low <= place).all() or not (place <= high).all():
+                raise ValueError(f"the peak {place} of kind {kind!r} lies outside the bounds of the controls")
+        return self
+
+    @property
+    def bounds(self) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest (T, p), two arrays of shape (2,)."""
+        p_min, p_max = self.sampling.p_bounds
+        return (
+            np.array([self.sampling.temperature_min, p_min]),
+            np.array([self.sampling.temperature_max, p_max]),
+        )
+
+    @property
+    def widths(self) -> FloatArray:
+        """(width_t, width_p), shape (2,)."""
+        return np.array([self.width_t, self.width_p])
+
+    def peak_of(self, kind: str) -> FloatArray:
+        """Where a kind is solved best, shape (2,).
+
+        A kind without an entry in `peaks` lies where its name says, in the inner 70% of the bounds, so that a kind's
+        place does not depend on which other kinds there are.
+        """
+        if kind in self.peaks:
+            return np.array(self.peaks[kind])
+        low, high = self.bounds
+        place = np.array([unit_draw("peak of T", kind), unit_draw("peak of p", kind)])
+        return low + (high - low) * (0.15 + 0.7 * place)
+
+    def chance(self, kind: str, controls: npt.ArrayLike) -> FloatArray:
+        """Chance of a right answer, in [floor, peak].
+
+        Args:
+            kind: The problem's kind.
+            controls: (T, p), shape (..., 2).
+
+        Returns:
+            Shape (...).
+        """
+        off = (np.asarray(controls, dtype=np.float64) - self.peak_of(kind)) / self.widths
+        height: FloatArray = np.exp(-0.5 * (off**2).sum(axis=-1))
+        return self.floor + (self.peak - self.floor) * height
+
+    def correlation(self, first: npt.ArrayLike, second: npt.ArrayLike) -> FloatArray:
+        """Correlation of the draws z of two different executors of one round.
+
+        Args:
+            first: (T, p) of the one, shape (..., 2).
+            second: (T, p) of the other, same shape.
+
+        Returns:
+            Shape (...), in [0, coupling].
+        """
+        apart = (np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)) / self.widths
+        fall: FloatArray = np.exp(-0.5 * (apart**2).sum(axis=-1) / self.coupling_length**2)
+        return self.coupling * fall
+
+    def is_right(self, question: str, kind: str, controls: tuple[float, float], seed: int) -> bool:
+        """Whether the executor with this seed and these controls solves the problem.
+
+        A pure function. With one seed held fixed and no coupling, whoever is right at some chance is also right at
+        every higher one.
+
+        Args:
+            question: The problem's question.
+            kind: Its kind.
+            controls: (T, p).
+            seed: The request's seed, 0 <= seed < 2**31.
+        """
+        z = _NORMAL.inv_cdf(unit_draw("own", question, seed))
+        if self.coupling > 0.0:
+            shared = self._shared(question, seed // SEED_BLOCK, controls)
+            z = math.sqrt(self.coupling) * shared + math.sqrt(1.0 - self.coupling) * z
+        return _NORMAL.cdf(z) < float(self.chance(kind, controls))
+
+    def _shared(self, question: str, block: int, controls: tuple[float, float]) -> float:
+        """The field at the controls: white noise on a lattice, averaged with Gaussian weights of unit norm.
+
+        A weight exp(-x^2) at x coupling lengths makes the correlation exp(-x^2 / 2), since Gaussians fold to Gaussians.
+        """
+        low, high = self.bounds
+        unit = self.widths * self.coupling_length
+        place = (np.clip(controls, low, high) - low) / unit
+        weights_t, weights_p = (
+            np.exp(-((np.arange(-_REACH, end + _REACH, _STEP) - at) ** 2))
+            for at, end in zip(place, (high - low) / unit, strict=True)
+        )
+        noise = np.random.default_rng(derive_seed("shared", question, block)).standard_normal(
+            (weights_t.size, weights_p.size)
+        )
+        norm = math.sqrt(float((weights_t**2).sum() * (weights_p**2).sum()))
+        return float(weights_t @ noise @ weights_p) / norm

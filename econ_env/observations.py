@@ -1,0 +1,172 @@
+"""What an executor sees and what the whole team's state is: spaces, layout, and the vectors themselves.
+
+An observation holds only what its executor may know: question, strategy, last commitment, its own last reply and
+controls, its own past rounds, counters. Never another executor's reply, never the gold answer or anything computed from
+it, since at use nobody has it. Every entry lies in [-1, 1]; what is not there yet is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from econ_env.config import SamplingConfig
+from econ_env.records import PromptEmbedding
+
+Vector = NDArray[np.float32]
+
+MEMORY_FEATURES = ("filled", "temperature", "p", "similarity", "valid", "agrees")
+"""A row of `agent_memory`: 1 if the row is used; T and p scaled to [-1, 1]; cosine of the own reply to the commitment;
+1 if the reply was valid; 1 if its answer was the commitment's."""
+
+COUNTERS = 2
+ROUNDS_SCALE = 8
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each part lies in an observation of length `size`.
+
+    Args:
+        dim: Length d of a text embedding.
+        memory_length: Rows M of `agent_memory`.
+        max_rounds: Decisions of an episode.
+    """
+
+    dim: int
+    memory_length: int
+    max_rounds: int
+
+    @cached_property
+    def slices(self) -> Mapping[str, slice]:
+        """Part name to slice, in order; `agent_memory` reshapes to [M, F], oldest row first."""
+        sizes = {
+            "question": self.dim,
+            "strategy": self.dim,
+            "commitment": self.dim,
+            "reply": self.dim,
+            "controls": 2,
+            "agent_memory": self.memory_length * len(MEMORY_FEATURES),
+            "counters": COUNTERS,
+        }
+        ends = np.cumsum(list(sizes.values())).tolist()
+        return {name: slice(end - sizes[name], end) for name, end in zip(sizes, ends, strict=True)}
+
+    @property
+    def memory_shape(self) -> tuple[int, int]:
+        """(M, F) of `agent_memory`."""
+        return self.memory_length, len(MEMORY_FEATURES)
+
+    @cached_property
+    def size(self) -> int:
+        """Length D of an observation."""
+        return self.slices["counters"].stop
+
+    def state_size(self, n_agents: int) -> int:
+        """Length of the state: question, strategy, commitment, counters once; reply, controls, memory per executor."""
+        own = self.dim + 2 + self.memory_length * len(MEMORY_FEATURES)
+        return 3 * self.dim + COUNTERS + n_agents * own
+
+    def space(self) -> Box:
+        """The observation space: Box(-1, 1, [D], float32)."""
+        return Box(-1.0, 1.0, (self.size,), np.float32)
+
+    def state_space(self, n_agents: int) -> Box:
+        """The state space."""
+        return Box(-1.0, 1.0, (self.state_size(n_agents),), np.float32)
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all executors see.
+
+    Attributes:
+        question: Embedding [d].
+        strategy: Embedding [d], zero without one.
+        commitment: Embedding [d] of the last commitment, zero before the first.
+        rounds: Rounds so far in this decision.
+        decision: Decisions done.
+    """
+
+    question: Vector
+    strategy: Vector
+    commitment: Vector
+    rounds: int = 0
+    decision: int = 0
+
+
+@dataclass(slots=True)
+class Private:
+    """What one executor sees of itself.
+
+    Attributes:
+        reply: Embedding [d] of its last reply, zero if there is none.
+        controls: Its last (T, p) in [-1, 1]; shape [2].
+        memory: Its past rounds; shape [M, F].
+    """
+
+    reply: Vector
+    controls: Vector
+    memory: Vector
+
+    def remember(self, row: Sequence[float]) -> None:
+        """Append a memory row [F]; the oldest leaves."""
+        self.memory = np.vstack([self.memory[1:], np.clip(np.asarray(row, np.float32), -1.0, 1.0)[None]])
+
+
+def observation(layout: Layout, shared: Shared, own: Private) -> Vector:
+    """One executor's observation, shape [D], a fresh array."""
+    parts = [
+        shared.question,
+        shared.strategy,
+        shared.commitment,
+        own.reply,
+        own.controls,
+        own.memory.ravel(),
+        _counters(layout, shared),
+    ]
+    return np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32)
+
+
+def state(layout: Layout, shared: Shared, everyone: Sequence[Private]) -> Vector:
+    """The team's state with all replies, a fresh array of shape [`layout.state_size(n)`]."""
+    parts = [shared.question, shared.strategy, shared.commitment, _counters(layout, shared)]
+    for own in everyone:
+        parts += [own.reply, own.controls, own.memory.ravel()]
+    return np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32)
+
+
+def blank(layout: Layout, question: Vector, n_agents: int) -> tuple[Shared, list[Private]]:
+    """What is seen before the first round of an episode."""
+    zero = np.zeros(layout.dim, np.float32)
+    private = [
+        Private(reply=zero, controls=np.zeros(2, np.float32), memory=np.zeros(layout.memory_shape, np.float32))
+        for _ in range(n_agents)
+    ]
+    return Shared(question=question, strategy=zero, commitment=zero), private
+
+
+def action_space(sampling: SamplingConfig) -> Box:
+    """The action space: Box of (T, p), float32, shape [2]."""
+    low, high = sampling.p_bounds
+    return Box(
+        np.array([sampling.temperature_min, low], np.float32), np.array([sampling.temperature_max, high], np.float32)
+    )
+
+
+def scaled(embedding: PromptEmbedding, sampling: SamplingConfig) -> Vector:
+    """(T, p) mapped from its bounds to [-1, 1]; shape [2]."""
+    low, high = sampling.p_bounds
+    span = sampling.temperature_max - sampling.temperature_min
+    unit = [(embedding.temperature - sampling.temperature_min) / span, (embedding.p - low) / (high - low)]
+    return np.clip(2.0 * np.asarray(unit, np.float32) - 1.0, -1.0, 1.0)
+
+
+def _counters(layout: Layout, shared: Shared) -> Vector:
+    rounds = min(shared.rounds, ROUNDS_SCALE) / ROUNDS_SCALE
+    return np.array([rounds, min(shared.decision, layout.max_rounds) / layout.max_rounds], np.float32)

@@ -1,0 +1,296 @@
+"""Finds the rows of a problem set: bundled, in a file or a directory, on the Hugging Face hub, or already in memory."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from econ_env.errors import ProblemSourceError
+from econ_env.problem_rows import suggestion
+from econ_env.records import Problem
+
+Row = Problem | Mapping[str, Any]
+"""A problem, or values by column name."""
+
+FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+"""File suffixes that can be read, and the `datasets` reader of each."""
+
+LEVELS = ("level1", "level2", "level3")
+"""The kinds of the bundled set."""
+
+HUB_TIMEOUT = 5.0
+"""Seconds the hub has to answer at all before its cached copies are used instead."""
+
+
+@dataclass(frozen=True)
+class HubSet:
+    """A data set on the hub that has a short name here."""
+
+    hub_id: str
+    config: str | None
+    revision: str
+    """The commit that is loaded unless another one is asked for."""
+    splits: tuple[str, ...]
+    question_field: str | None = None
+    """The question's column where the usual rule would not find it."""
+    note: str = ""
+    """What to say to who asks for a split that is not there."""
+
+
+HUB_SETS = {
+    "gsm8k": HubSet("openai/gsm8k", "main", "cc7b047b6e5bb11b4f1af84efc572db110a51b3c", ("train", "test")),
+    "svamp": HubSet("ChilleD/SVAMP", None, "5e0bf1e5e7c0e9c4bc39180d224f41f3f801b7ef", ("train", "test")),
+    "math": HubSet(
+        "HuggingFaceH4/MATH-500",
+        None,
+        "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be",
+        ("test",),
+        question_field="problem",
+        note=" MATH-500 is for testing only: train on another set, for example on "
+        "'DigitalLearningGmbH/MATH-lighteval' with question_field='problem', answer_field='solution'",
+    ),
+}
+"""Short names of sets on the hub."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one split; can be iterated over again and again."""
+
+    name: str
+    """What its problems give as their source."""
+    split: str
+    """Its split, empty where the source has only the one table."""
+    rows: Iterable[Row]
+    question_field: str | None = None
+    """The question's column where the usual rule would not find it."""
+
+    def __iter__(self) -> Iterator[Row]:
+        try:
+            yield from self.rows
+        except Exception as error:  # whatever a reader raises at this border is named after the source
+            raise ProblemSourceError(f"{self.name} could not be read: {_one_line(error)}") from error
+
+
+def open_table(source: object, split: str | None, revision: str | None, *, streaming: bool) -> Table:
+    """Find the rows that `load_problems` asks for; its docstring describes the arguments.
+
+    Raises:
+        ProblemSourceError: There is no such source or split, or it can't be reached or read.
+    """
+    if isinstance(source, str):
+        name, _, part = source.partition(":")
+        if name == "bundled":
+            return _bundled(part, split)
+        if source in HUB_SETS:
+            return _hub_set(source, split, revision, streaming)
+        if Path(source).suffix in FORMATS or Path(source).expanduser().exists():
+            return _path(source, split)
+        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+            tables = _open_hub(name, part or None, revision, streaming)
+            chosen = choose_split(list(tables), split, name)
+            return Table(source, chosen, tables[chosen])
+        if "/" in source:
+            return _path(source, split)
+        known = ["bundled", *HUB_SETS]
+        raise ProblemSourceError(
+            f"no problem set is called {source!r}.{suggestion(name, known)} Known: {', '.join(known)}; "
+            "else give a hub id (owner/name) or a path"
+        )
+    if isinstance(source, PathLike):
+        return _path(str(source), split)
+    if isinstance(source, Mapping):
+        chosen = choose_split(list(source), split, "the given data")
+        return Table("custom", chosen, source[chosen])
+    if isinstance(source, Iterable):
+        _only_table(split, "the given data")
+        return Table("custom", "", source)
+    raise ProblemSourceError(
+        f"problems can't be loaded from {type(source).__name__}; give a name, path, hub id, Dataset or list"
+    )
+
+
+def choose_split(existing: Collection[str], wanted: str | None, where: str, note: str = "") -> str:
+    """The split to load: the one asked for, else `train`, else the only one there is.
+
+    Raises:
+        ProblemSourceError: It does not exist, or nothing says which of several is meant.
+    """
+    if wanted is not None:
+        if wanted in existing:
+            return wanted
+        hint = note or suggestion(wanted, existing)
+        raise ProblemSourceError(f"{where} has no split {wanted!r}; it has: {', '.join(existing)}.{hint}")
+    if "train" in existing:
+        return "train"
+    if len(existing) == 1:
+        return next(iter(existing))
+    raise ProblemSourceError(f"{where} has several splits; say which one with split=: {', '.join(existing)}")
+
+
+def _only_table(split: str | None, where: str) -> None:
+    # `datasets` calls the content of a single table `train`, so that name is no contradiction
+    if split not in (None, "train"):
+        raise ProblemSourceError(
+            f"{where} has no split {split!r}: it is a single table; leave split out, "
+            "or put train.jsonl, test.jsonl … into a directory and give that"
+        )
+
+
+def _bundled(levels: str, split: str | None) -> Table:
+    wanted = {f"level{word.strip().removeprefix('level')}" for word in levels.split(",")} if levels else set(LEVELS)
+    unknown = sorted(wanted - set(LEVELS))
+    if unknown:
+        raise ProblemSourceError(f"the bundled set has no {unknown[0]}; it has: {', '.join(LEVELS)}")
+    chosen = choose_split(("train", "test"), split, "the bundled set")
+    text = resources.files("econ_env").joinpath("data", "bundled.jsonl").read_text(encoding="utf-8")
+    problems = [
+        Problem(row["question"], row["answer"], row["id"], "bundled", row["kind"])
+        for row in map(json.loads, text.splitlines())
+        if row["split"] == chosen and row["kind"] in wanted
+    ]
+    return Table("bundled", chosen, problems)
+
+
+def _hub_set(name: str, split: str | None, revision: str | None, streaming: bool) -> Table:
+    known = HUB_SETS[name]
+    chosen = choose_split(known.splits, split, f"{name} ({known.hub_id})", known.note)
+    tables = _open_hub(known.hub_id, known.config, revision or known.revision, streaming)
+    return Table(name, choose_split(list(tables), chosen, known.hub_id), tables[chosen], known.question_field)
+
+
+def _path(name: str, split: str | None) -> Table:
+    """A file or directory; read as a stream, since that leaves no converted copy behind."""
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise ProblemSourceError(f"there is no file {name}")
+    if path.is_file() and path.suffix not in FORMATS:
+        raise ProblemSourceError(f"{name} is no {', '.join(FORMATS)} file; convert it to one of these")
+    if path.is_file():
+        _only_table(split, name)
+    if path.is_file() and path.stat().st_size == 0:
+        raise ProblemSourceError(f"{name} is empty")
+    import datasets
+
+    # an answer may be spelt "None" or "nan": only the empty cell of a CSV means that nothing is there
+    options = {"keep_default_na": False} if path.suffix == ".csv" else {}
+    try:
+        with quiet():
+            if path.is_dir():
+                tables = datasets.load_dataset(str(path), streaming=True)
+            else:
+                tables = datasets.load_dataset(FORMATS[path.suffix], data_files=str(path), streaming=True, **options)
+    except Exception as error:  # whatever a reader raises at this border is named after the file
+        raise ProblemSourceError(f"{name} could not be read: {_one_line(error)}") from error
+    if path.is_file():
+        return Table(name, "", tables["train"])
+    chosen = choose_split(list(tables), split, name)
+    return Table(name, chosen, tables[chosen])
+
+
+def _open_hub(hub_id: str, config: str | None, revision: str | None, streaming: bool) -> Mapping[str, Iterable[Row]]:
+    """All splits of a set on the hub; from the cache where the hub does not answer."""
+    import datasets
+
+    with quiet():
+        online = not datasets.config.HF_HUB_OFFLINE and _answers(datasets.config.HF_ENDPOINT)
+        try:
+            with _offline(not online):
+                tables: Mapping[str, Any] = datasets.load_dataset(
+                    hub_id, config, revision=revision, streaming=streaming and online
+                )
+        except datasets.exceptions.DatasetNotFoundError as error:
+            raise ProblemSourceError(
+                f"the hub has no data set {hub_id!r} (revision {revision or 'main'}) that you may read; check the "
+                "name, log in with `hf auth login`, or give a path to a local file"
+            ) from error
+        except ConnectionError as error:
+            raise ProblemSourceError(
+                f"the hub can't be reached for {hub_id!r} and no copy of it is cached; check the network, or give a "
+                "path to a local .jsonl, .json, .csv or .parquet file, or use 'bundled'"
+            ) from error
+        except Exception as error:  # whatever else the library raises at this border is named after the set
+            hint = f"; name a configuration as {hub_id}:NAME" if "config" in str(error).lower() else ""
+            raise ProblemSourceError(f"{hub_id} could not be loaded: {_one_line(error)}{hint}") from error
+    if not online and revision is not None:
+        _same_revision(tables, revision, hub_id)
+    return tables
+
+
+def _same_revision(tables: Mapping[str, Any], revision: str, hub_id: str) -> None:
+    """Refuse a cached copy of another commit, which the library would take without a word."""
+    for table in tables.values():
+        cached = Path(table.cache_files[0]["filename"]).parent.name
+        if cached != revision:
+            raise ProblemSourceError(
+                f"the hub can't be reached for {hub_id!r}, and the cached copy is of revision {cached}, not of "
+                f"{revision}; to use it say revision={cached!r}"
+            )
+
+
+def _answers(endpoint: str) -> bool:
+    """Whether anything answers there: asked once, since the library itself would retry for half a minute."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=HUB_TIMEOUT):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except urllib.error.URLError as error:
+        return isinstance(error.reason, ssl.SSLError)  # a proxy's certificate is for the library to judge
+    except OSError:
+        return False
+
+
+_settings = threading.RLock()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silences progress bars and log lines of `datasets` and `huggingface_hub`; our errors tell what went wrong."""
+    if "datasets" not in sys.modules:
+        yield  # nothing of theirs can run
+        return
+    import datasets
+    from huggingface_hub.utils import logging as hub_logging
+
+    with _settings:
+        bars = datasets.is_progress_bar_enabled()
+        levels = datasets.logging.get_verbosity(), hub_logging.get_verbosity()
+        datasets.disable_progress_bars()
+        datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+        hub_logging.set_verbosity(hub_logging.CRITICAL)
+        try:
+            yield
+        finally:
+            if bars:
+                datasets.enable_progress_bars()
+            datasets.logging.set_verbosity(levels[0])
+            hub_logging.set_verbosity(levels[1])
+
+
+@contextmanager
+def _offline(wanted: bool) -> Iterator[None]:
+    import datasets
+
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = before or wanted
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."

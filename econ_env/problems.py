@@ -1,0 +1,270 @@
+"""Loads problem sets: by name, from a file, from the Hugging Face hub, or from what is already in memory.
+
+problems = load_problems("bundled:level1", split="test", limit=20)
+problems = load_problems("gsm8k", split="train", seed=0)
+problems = load_problems("my_problems.csv", question_field="task", answer_field="result")
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from os import PathLike
+from typing import Any, Literal, overload
+
+from econ_env.errors import ConfigError, ProblemError, ProblemGoldError, ProblemSourceError
+from econ_env.problem_rows import choose_columns, to_problem
+from econ_env.problem_tables import Table, open_table, quiet
+from econ_env.records import Judgement, Problem
+
+Rows = Iterable[Problem | Mapping[str, Any]]
+"""A `datasets.Dataset`, a list of `Problem`, a list of dicts."""
+
+Source = str | PathLike[str] | Rows | Mapping[str, Rows]
+"""A name, a path, a hub id, rows, or rows by split (a `datasets.DatasetDict`)."""
+
+SHUFFLE_BUFFER = 1000
+"""Problems that a shuffled stream holds in memory and draws the next one from."""
+
+
+@dataclass(frozen=True)
+class ProblemSet(Sequence[Problem]):
+    """Problems in a fixed order, held in memory; immutable, picklable, and a slice of it is a `ProblemSet` again."""
+
+    problems: tuple[Problem, ...]
+    """The problems; their ids are unique."""
+    source: str = "custom"
+    """Where they come from."""
+    split: str = ""
+    """Their split, empty where the source is a single table."""
+
+    def __post_init__(self) -> None:
+        id, times = Counter(problem.id for problem in self.problems).most_common(1)[0] if self.problems else ("", 1)
+        if times > 1:
+            raise ProblemError(f"{times} problems of {self.source} have the id {id!r}; ids must be unique")
+
+    def __len__(self) -> int:
+        return len(self.problems)
+
+    @overload
+    def __getitem__(self, index: int) -> Problem: ...
+    @overload
+    def __getitem__(self, index: slice) -> ProblemSet: ...
+    def __getitem__(self, index: int | slice) -> Problem | ProblemSet:
+        if isinstance(index, slice):
+            return replace(self, problems=self.problems[index])
+        return self.problems[index]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ProblemSet:
+        return self  # nothing in it can change
+
+    def __repr__(self) -> str:
+        split = f", split={self.split!r}" if self.split else ""
+        return f"ProblemSet({self.source!r}{split}, {len(self)} problems)"
+
+
+@dataclass(frozen=True)
+class ProblemStream(Iterable[Problem]):
+    """Problems that are read while one iterates, so that memory stays flat; each iteration starts afresh. Picklable."""
+
+    table: Table
+    """The rows."""
+    question_field: str | None = None
+    answer_field: str | None = None
+    limit: int | None = None
+    seed: int | None = None
+    max_question_length: int | None = None
+    max_answer_length: int | None = None
+
+    @property
+    def source(self) -> str:
+        """Where the problems come from."""
+        return self.table.name
+
+    @property
+    def split(self) -> str:
+        """Their split, empty where the source is a single table."""
+        return self.table.split
+
+    def __iter__(self) -> Iterator[Problem]:
+        problems = self.in_order()
+        if self.seed is not None:
+            problems = _shuffled(problems, random.Random(self.seed))
+        return islice(problems, self.limit)
+
+    def in_order(self) -> Iterator[Problem]:
+        """All problems within the maximum lengths, in the order of the source."""
+        for problem in self._all():
+            question_fits = self.max_question_length is None or len(problem.question) <= self.max_question_length
+            answer_fits = self.max_answer_length is None or len(problem.answer) <= self.max_answer_length
+            if question_fits and answer_fits:
+                yield problem
+
+    def _all(self) -> Iterator[Problem]:
+        rows = iter(self.table)
+        prefix = self.table.split or "row"
+        first = next(rows, None)
+        if first is None:
+            split = f"the split {self.split!r} of " if self.split else ""
+            raise ProblemSourceError(f"{split}{self.source} is empty")
+        columns = None
+        for number, row in enumerate(chain([first], rows)):
+            if isinstance(row, Problem):
+                yield row
+                continue
+            if not isinstance(row, Mapping):
+                raise ProblemSourceError(
+                    f"{prefix} {number} of {self.source} is {row!r}; it must be a Problem or a dict"
+                )
+            if columns is None:
+                question_field = self.question_field or self.table.question_field
+                columns = choose_columns(list(row), question_field, self.answer_field, where=self.source)
+            # numbered before anything is left out or shuffled, so that an id always means the same row
+            yield to_problem(row, columns, id=f"{prefix}-{number}", source=self.source)
+
+
+@overload
+def load_problems(
+    source: Source = ...,
+    *,
+    split: str | None = ...,
+    question_field: str | None = ...,
+    answer_field: str | None = ...,
+    limit: int | None = ...,
+    seed: int | None = ...,
+    max_question_length: int | None = ...,
+    max_answer_length: int | None = ...,
+    streaming: Literal[False] = ...,
+    revision: str | None = ...,
+) -> ProblemSet: ...
+@overload
+def load_problems(
+    source: Source = ...,
+    *,
+    split: str | None = ...,
+    question_field: str | None = ...,
+    answer_field: str | None = ...,
+    limit: int | None = ...,
+    seed: int | None = ...,
+    max_question_length: int | None = ...,
+    max_answer_length: int | None = ...,
+    streaming: Literal[True],
+    revision: str | None = ...,
+) -> ProblemStream: ...
+def load_problems(
+    source: Source = "bundled",
+    *,
+    split: str | None = None,
+    question_field: str | None = None,
+    answer_field: str | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    max_question_length: int | None = None,
+    max_answer_length: int | None = None,
+    streaming: bool = False,
+    revision: str | None = None,
+) -> ProblemSet | ProblemStream:
+    r"""Load problems with their gold answers.
+
+    A problem's id is its split (or `row`) and its row number, so it stays the same under shuffling and limits. How a
+    gold is read and which columns make the question and the kind is told in `econ_env.problem_rows`.
+
+    Args:
+        source: `bundled` (`bundled:level1` or `bundled:1,2` for some of its levels), `gsm8k`, `math` (MATH-500), `svamp`;
+            a hub id `owner/name` or `owner/name:configuration`; a path to a .jsonl, .json, .csv or .parquet file or to
+            a directory of them, one per split; or a `Dataset`, a `DatasetDict`, a list of `Problem` or of dicts.
+        split: Which split; by default `train`, or the only one there is. A file or a list is a single table and
+            has none; MATH-500 has only `test`.
+        question_field: The question's column; by default `question`, or what the named set has.
+        answer_field: The answer's column; by default `answer`, or what the named set has.
+        limit: At most so many problems, the first ones after length limits and shuffling.
+        seed: Shuffles, always alike for the same seed. A stream shuffles within a buffer of `SHUFFLE_BUFFER` problems.
+        max_question_length: Leaves out longer questions; in characters.
+        max_answer_length: Leaves out longer gold answers; in characters.
+        streaming: Read while iterating, with flat memory; the result then has no length and no index.
+        revision: Commit, tag or branch on the hub; the named sets are pinned to a commit by default.
+
+    Returns:
+        A `ProblemSet`, or with `streaming` a `ProblemStream`. Neither is ever empty.
+
+    Raises:
+        ProblemSourceError: The source or the split does not exist, is empty, or can't be reached or read.
+        ProblemFieldError: A column is missing, or a question is empty.
+        ProblemGoldError: A gold answer can't be read.
+        ProblemError: Two of the given problems share an id.
+        ConfigError: A limit is below 1.
+    """
+    limits = {"limit": limit, "max_question_length": max_question_length, "max_answer_length": max_answer_length}
+    for option, value in limits.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"{option} must be at least 1, got {value}")
+    if streaming and isinstance(source, Iterator):
+        raise ProblemSourceError("an iterator can be read only once; give a list or another iterable to stream from")
+    table = open_table(source, split, revision, streaming=streaming)
+    stream = ProblemStream(table, question_field, answer_field, limit, seed, max_question_length, max_answer_length)
+    with quiet():
+        if streaming:
+            found = next(iter(replace(stream, seed=None)), None) is not None  # wrong fields show now, not later
+            problems = []
+        elif seed is None:
+            problems = list(stream)
+            found = bool(problems)
+        else:
+            problems = list(stream.in_order())
+            random.Random(seed).shuffle(problems)
+            found = bool(problems)
+    if not found:
+        raise ProblemSourceError(
+            f"no problem of {stream.source} is short enough: {max_question_length=}, {max_answer_length=} characters"
+        )
+    return stream if streaming else ProblemSet(tuple(problems[:limit]), stream.source, stream.split)
+
+
+def check_problems(problems: Iterable[Problem], judge: Callable[[str, str], Judgement] | None = None) -> int:
+    r"""Ask the judge whether it accepts every gold answer as a reply: plain, in `\boxed{}`, and in JSON.
+
+    Args:
+        problems: What to check.
+        judge: Called with reply and gold; by default `econ_env.answers.judge`.
+
+    Returns:
+        How many problems were checked.
+
+    Raises:
+        ProblemGoldError: A gold is not accepted; the message counts them and names the first few with their form.
+    """
+    if judge is None:
+        from econ_env.answers import judge
+    count = 0
+    refused = []
+    for problem in problems:
+        count += 1
+        forms = {
+            "plain": problem.answer,
+            "boxed": f"\\boxed{{{problem.answer}}}",
+            "json": json.dumps({"reasoning": "Worked out step by step.", "answer": problem.answer}),
+        }
+        for form, reply in forms.items():
+            if not judge(reply, problem.answer).correct:
+                refused.append(f"{problem.id} ({form}: {problem.answer})")
+    if refused:
+        more = ", ..." if len(refused) > 5 else ""
+        raise ProblemGoldError(
+            f"the judge does not accept {len(refused)} forms of {count} gold answers: {', '.join(refused[:5])}{more}"
+        )
+    return count
+
+
+def _shuffled(problems: Iterator[Problem], rng: random.Random) -> Iterator[Problem]:
+    """Each problem once, drawn from a buffer of those read; `datasets` shuffles streams too, but its row numbers change."""
+    buffer = list(islice(problems, SHUFFLE_BUFFER))
+    for problem in problems:
+        drawn = rng.randrange(len(buffer))
+        yield buffer[drawn]
+        buffer[drawn] = problem
+    rng.shuffle(buffer)
+    yield from buffer

@@ -1,0 +1,61 @@
+"""The reward terms, one small pure function each, and their weighted sum.
+
+All take unit rows or plain numbers and give values in [0, 1]. AL, TS and CC follow the reward system of the ECON paper
+(Yi et al., ICML 2025, https://openreview.net/forum?id=RQwexjUCxm), computed on embeddings. Changing a term bumps
+`REWARD_VERSION`, which is written into every result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from econ_env.records import RewardParts
+
+REWARD_VERSION = "econ-reward-v1"
+
+Rows = NDArray[np.float32]
+ZERO = RewardParts(al=0.0, ts=0.0, cc=0.0, total=0.0)
+"""What an invalid reply is paid: nothing in any term."""
+
+
+def task_specific(correct: bool) -> float:
+    """TS: 1.0 for a right answer, else 0.0."""
+    return 1.0 if correct else 0.0
+
+
+def action_likelihood(reply: Rows, commitment: Rows) -> float:
+    """AL_i = (1 + cos(u_i, C)) / 2.
+
+    Args:
+        reply: Unit embedding of the reply, shape [d].
+        commitment: Unit embedding of the commitment, shape [d].
+    """
+    return _unit((1.0 + float(reply @ commitment)) / 2.0)
+
+
+def novelty(replies: Rows, index: int) -> float:
+    """1 - mean over j != i of max(0, cos(u_i, u_j)); 1.0 for an executor that is alone.
+
+    Args:
+        replies: Unit embeddings of the valid replies, shape [n, d].
+        index: Row of the executor.
+    """
+    others = np.delete(replies, index, axis=0)
+    if len(others) == 0:
+        return 1.0
+    return _unit(1.0 - float(np.maximum(others @ replies[index], 0.0).mean()))
+
+
+def collaborative_contribution(fidelity: float, novelty_: float, fidelity_weight: float) -> float:
+    """CC_i = w_f * fidelity_i + (1 - w_f) * novelty_i, with fidelity_i = AL_i."""
+    return _unit(fidelity_weight * fidelity + (1.0 - fidelity_weight) * novelty_)
+
+
+def weigh(al: float, ts: float, cc: float, weights: tuple[float, float, float]) -> RewardParts:
+    """r = a_AL AL + a_TS TS + a_CC CC, for weights in the order (AL, TS, CC) that sum to 1."""
+    return RewardParts(al=al, ts=ts, cc=cc, total=_unit(weights[0] * al + weights[1] * ts + weights[2] * cc))
+
+
+def _unit(value: float) -> float:
+    return min(1.0, max(0.0, value))

@@ -1,0 +1,218 @@
+"""One round of the team: strategy, concurrent executor replies, commitment. The only caller of a model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from econ_env.answers import extract_answer, majority
+from econ_env.config import EnvConfig
+from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError
+from econ_env.llm import LLM, ChatRequest, Completion
+from econ_env.prompts import (
+    REPLY_SCHEMA,
+    ReplyFormat,
+    commitment_messages,
+    executor_messages,
+    redact_answer,
+    strategy_messages,
+)
+from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy, Usage
+from econ_env.seeding import derive_seed
+
+NEUTRAL_PENALTY = 1.0
+
+
+@dataclass(frozen=True)
+class Team:
+    """A coordinator and n executors, each a model; asks them and reads what they say.
+
+    Attributes:
+        coordinator: Plans and condenses.
+        executors: One model per executor; the same object may occur several times.
+        config: Token limits, format, bounds and deadlines.
+    """
+
+    coordinator: LLM
+    executors: tuple[LLM, ...]
+    config: EnvConfig
+
+    def form(self, llm: LLM) -> ReplyFormat:
+        """JSON or text, as the settings say; `auto` asks small models for text, since JSON hurts them."""
+        if self.config.reply_format == "auto":
+            return "text" if llm.info.small else "json"
+        return self.config.reply_format
+
+    async def plan(self, problem: Problem) -> Strategy:
+        """The coordinator's strategy, cut at its hard limit and without the answer.
+
+        Its seed depends on the question alone, so that a question has one strategy.
+
+        Raises:
+            LLMRequestError: The server will refuse every request.
+            BudgetError: The budget is spent.
+        """
+        request = ChatRequest(
+            messages=strategy_messages(problem.question, self.config.strategy_tokens),
+            model=self.coordinator.info.model,
+            temperature=self.config.coordinator_temperature,
+            repetition_penalty=NEUTRAL_PENALTY,
+            top_p=self.config.sampling.top_p_default,
+            max_tokens=self.config.strategy_max_tokens,
+            seed=derive_seed("strategy", problem.question),
+            role="strategy",
+            problem_id=problem.id,
+        )
+        done = await _ask(self.coordinator, request)
+        if isinstance(done, LLMError):
+            return Strategy(text=None, error=str(done))
+        text, redacted = redact_answer(done.text, problem.question, problem.answer)
+        return Strategy(text=text or None, usage=done.usage, redacted=redacted, error=None if text else "nothing left")
+
+    async def round(
+        self,
+        problem: Problem,
+        strategy: Strategy,
+        embeddings: Sequence[PromptEmbedding],
+        *,
+        index: int,
+        last_answer: str | None,
+        seed: int,
+    ) -> Round:
+        """Ask all executors at once, each with its own controls, then the coordinator.
+
+        Args:
+            problem: What to solve; its gold answer is not shown to anyone.
+            strategy: The plan all executors see.
+            embeddings: One (T, p) per executor.
+            index: Number of the round within its decision, from 0.
+            last_answer: Answer of the last commitment, if there was one.
+            seed: Decides every sample of the round.
+
+        Raises:
+            LLMRequestError: The server will refuse every request.
+            BudgetError: The budget is spent.
+        """
+        start = time.perf_counter()
+        tasks = [
+            asyncio.ensure_future(self._reply(problem, strategy, embedding, number, index, last_answer, seed))
+            for number, embedding in enumerate(embeddings)
+        ]
+        replies = await _within(tasks, self.config.llm.round_timeout)
+        for number, reply in enumerate(replies):
+            if reply is None:
+                late = f"no reply within {self.config.llm.round_timeout:g} s"
+                replies[number] = _invalid(f"executor_{number}", embeddings[number], late)
+        given = tuple(reply for reply in replies if reply is not None)
+        commitment = await self._commit(problem, given, index, seed)
+        return Round(index, strategy, given, commitment, seconds=time.perf_counter() - start)
+
+    async def _reply(
+        self,
+        problem: Problem,
+        strategy: Strategy,
+        embedding: PromptEmbedding,
+        number: int,
+        index: int,
+        last_answer: str | None,
+        seed: int,
+    ) -> Reply:
+        agent = f"executor_{number}"
+        llm = self.executors[number]
+        form = self.form(llm)
+        sampling = self.config.sampling
+        drives_top_p = sampling.second_action == "top_p"
+        request = ChatRequest(
+            messages=executor_messages(problem.question, strategy.text, last_answer, form),
+            model=llm.info.model,
+            temperature=embedding.temperature,
+            repetition_penalty=NEUTRAL_PENALTY if drives_top_p else embedding.p,
+            top_p=embedding.p if drives_top_p else sampling.top_p_default,
+            max_tokens=self.config.reply_max_tokens,
+            seed=derive_seed(seed, agent),
+            sample_index=number,
+            json_schema=REPLY_SCHEMA if form == "json" else None,
+            require_json=form == "json",
+            role="executor",
+            agent=agent,
+            problem_id=problem.id,
+            round_index=index,
+        )
+        done = await _ask(llm, request)
+        if isinstance(done, LLMError):
+            return _invalid(agent, embedding, str(done))
+        read = extract_answer(done.text)
+        return Reply(
+            agent, embedding, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage
+        )
+
+    async def _commit(self, problem: Problem, replies: Sequence[Reply], index: int, seed: int) -> Commitment:
+        texts = [reply.text for reply in replies if reply.text is not None]
+        if not texts:
+            return Commitment(None, None, "none", error="no valid reply to condense")
+        form = self.form(self.coordinator)
+        request = ChatRequest(
+            messages=commitment_messages(problem.question, texts, form),
+            model=self.coordinator.info.model,
+            temperature=self.config.coordinator_temperature,
+            repetition_penalty=NEUTRAL_PENALTY,
+            top_p=self.config.sampling.top_p_default,
+            max_tokens=self.config.commitment_max_tokens,
+            seed=derive_seed(seed, "commitment"),
+            json_schema=REPLY_SCHEMA if form == "json" else None,
+            require_json=form == "json",
+            role="commitment",
+            problem_id=problem.id,
+            round_index=index,
+        )
+        done = await _ask(self.coordinator, request)
+        if isinstance(done, LLMError):
+            return majority_commitment(replies, error=str(done))
+        read = extract_answer(done.text)
+        return Commitment(done.text, read.answer, "coordinator", parsed_json=read.parsed_json, usage=done.usage)
+
+
+def majority_commitment(replies: Sequence[Reply], error: str) -> Commitment:
+    """What stands in for a commitment whose call failed: the most frequent valid answer, marked as such.
+
+    Args:
+        replies: The round's replies.
+        error: Why the coordinator's call failed.
+    """
+    winner = majority([reply.answer for reply in replies if reply.valid and reply.answer is not None])
+    if winner is None:
+        return Commitment(None, None, "none", error=error)
+    return Commitment(f"The answer is {winner.answer}.", winner.answer, "majority", error=error)
+
+
+def reused(strategy: Strategy) -> Strategy:
+    """A strategy as it counts when it was paid for earlier: the same text at no cost."""
+    return replace(strategy, usage=Usage())
+
+
+async def _ask(llm: LLM, request: ChatRequest) -> Completion | LLMError:
+    """The completion, or the error of a call that failed on its own; errors that doom the run are raised."""
+    try:
+        return await llm.complete(request)
+    except LLMContextError as error:
+        return error
+    except (LLMRequestError, BudgetError):
+        raise
+    except LLMError as error:
+        return error
+
+
+async def _within(tasks: Sequence[asyncio.Future[Reply]], seconds: float) -> list[Reply | None]:
+    """Results in order, None for what was not there in time; the first error cancels the rest and is raised."""
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+        return [task.result() if task in done else None for task in tasks]
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _invalid(agent: str, embedding: PromptEmbedding, error: str) -> Reply:
+    return Reply(agent, embedding, text=None, answer=None, status="invalid", error=error)

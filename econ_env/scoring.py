@@ -1,0 +1,84 @@
+"""Judges and pays a submitted round: verdicts, reward parts per executor, and the team's reward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from econ_env.answers import judge, same_answer
+from econ_env.config import RewardConfig, Weights
+from econ_env.records import Judgement, Problem, RewardParts, Round
+from econ_env.rewards import ZERO, action_likelihood, collaborative_contribution, novelty, task_specific, weigh
+
+Rows = NDArray[np.float32]
+
+
+class Score(NamedTuple):
+    """What a submitted round is worth."""
+
+    judgement: Judgement | None
+    """The judge on the commitment; `None` if the round failed."""
+    replies: tuple[Judgement | None, ...]
+    """The judge on each reply; `None` for an invalid one."""
+    rewards: tuple[RewardParts, ...]
+    """One per executor."""
+    team: RewardParts
+    """r_tot: the mean over executors, with TS as `RewardConfig.team_ts` says."""
+
+
+def score(
+    problem: Problem,
+    round_: Round,
+    replies: Sequence[Rows | None],
+    commitment: Rows,
+    config: RewardConfig,
+    weights: Weights,
+) -> Score:
+    """Judge a round and pay it with the weights (AL, TS, CC).
+
+    Args:
+        problem: Gives the gold answer.
+        round_: What was submitted.
+        replies: Unit embedding [d] of each reply, `None` where there is no valid one.
+        commitment: Unit embedding [d] of the commitment; zeros if the round failed.
+        config: Weights inside the terms.
+        weights: alpha.
+    """
+    judged = tuple(judge(r.text, problem.answer) if r.text is not None else None for r in round_.replies)
+    if round_.failed:
+        return Score(None, judged, (ZERO,) * len(judged), ZERO)
+    commitment_text = round_.commitment.text or ""
+    verdict = judge(commitment_text, problem.answer)
+    valid = [row for row in replies if row is not None]
+    stacked = np.stack(valid) if valid else np.zeros((0, len(commitment)), np.float32)
+    rewards, place = [], 0
+    for row, said in zip(replies, judged, strict=True):
+        if row is None or said is None:
+            rewards.append(ZERO)
+            continue
+        al = action_likelihood(row, commitment)
+        cc = collaborative_contribution(al, novelty(stacked, place), config.fidelity_weight)
+        rewards.append(weigh(al, task_specific(said.correct), cc, weights))
+        place += 1
+    return Score(verdict, judged, tuple(rewards), _team(rewards, verdict, config, weights))
+
+
+def agreement(round_: Round) -> float:
+    """Share of the executors whose answer is the commitment's, in [0, 1]."""
+    return float(np.mean(agrees(round_)))
+
+
+def agrees(round_: Round) -> list[bool]:
+    """For each executor whether its answer is the commitment's."""
+    team = round_.commitment.answer
+    return [team is not None and r.answer is not None and same_answer(r.answer, team) for r in round_.replies]
+
+
+def _team(rewards: Sequence[RewardParts], verdict: Judgement, config: RewardConfig, weights: Weights) -> RewardParts:
+    al = float(np.mean([part.al for part in rewards]))
+    cc = float(np.mean([part.cc for part in rewards]))
+    mean_ts = float(np.mean([part.ts for part in rewards]))
+    return weigh(al, task_specific(verdict.correct) if config.team_ts == "commitment" else mean_ts, cc, weights)

@@ -1,0 +1,134 @@
+"""Append-only JSON lines: every round as it ends, every result as it is known.
+
+A line is written in one call and flushed, so that killing the process loses at most the line being written; a torn last
+line is dropped on reading and cut off before appending goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from econ_env.errors import TraceError
+
+
+class JsonLines:
+    """A file of JSON objects, one per line, that is only ever appended to. Safe for threads of one process.
+
+    Args:
+        path: The file; its folder is made if needed. A torn last line from an interrupted run is removed.
+
+    Raises:
+        TraceError: The file can't be opened.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _cut_torn_line(self.path)
+            self._file = open(self.path, "ab")  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise _trace_error(self.path, error) from error
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Write one row and flush it.
+
+        Raises:
+            TraceError: It could not be written, for example on a full disk; earlier rows are kept.
+        """
+        line = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        with self._lock:
+            try:
+                self._file.write(line)
+                self._file.flush()
+            except OSError as error:
+                raise _trace_error(self.path, error) from error
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        try:
+            self._file.close()
+        except OSError as error:
+            raise _trace_error(self.path, error) from error
+
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file, without a torn last line; none if the file does not exist.
+
+    Raises:
+        TraceError: The file can't be read, or a line before the last is no JSON object.
+    """
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                yield _parse(line, Path(path), number)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _trace_error(Path(path), error) from error
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a JSON file so that it is either the old one or the whole new one.
+
+    Raises:
+        TraceError: It could not be written; the old file is untouched.
+    """
+    target = Path(path)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(draft, "w", encoding="utf-8") as file:
+            json.dump(value, file, ensure_ascii=False, allow_nan=False, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise _trace_error(target, error) from error
+
+
+def _cut_torn_line(path: Path) -> None:
+    if not path.exists():
+        return
+    with open(path, "rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        while size > 0:
+            step = min(4096, size)
+            size -= step
+            file.seek(size)
+            newline = file.read(step).rfind(b"\n")
+            if newline >= 0:
+                file.truncate(size + newline + 1)
+                return
+        file.truncate(0)
+
+
+def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise TraceError(f"{path} line {number} is no JSON; remove the line, or start a new --log-dir") from error
+    if not isinstance(row, dict):
+        raise TraceError(f"{path} line {number} is no JSON object; remove the line, or start a new --log-dir")
+    return row
+
+
+def _trace_error(path: Path, error: OSError) -> TraceError:
+    reason = error.strerror or str(error)
+    return TraceError(f"{path} can't be written or read: {reason}; what was written before is kept")
