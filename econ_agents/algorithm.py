@@ -5,6 +5,7 @@ Axes: B batch, N agents, D observation, H belief, A controls, M candidates, K ro
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,15 +51,14 @@ class _AdamW(OptimizerFactory):
 
     def create_instances(self, module):
         groups = [{"params": list(m.parameters()), "lr": lr} for m, lr in zip(module.children(), self.lrs, strict=True)]
-        return torch.optim.AdamW(groups, weight_decay=self.weight_decay), None
+        return torch.optim.AdamW(groups, weight_decay=self.weight_decay, fused=True), None
 
     def _create_optimizer_for_params(self, params):
         raise NotImplementedError
 
 
 @contextmanager
-def frozen(*modules: nn.Module) -> Iterator[None]:
-    params = [p for m in modules for p in m.parameters()]
+def frozen(params) -> Iterator[None]:
     for p in params:
         p.requires_grad_(False)
     try:
@@ -76,9 +76,11 @@ class EconAlgorithm(OffPolicyAlgorithm, LaggedNetworkPolyakUpdateAlgorithmMixin)
         self.config = config
         net = policy.network
         opt = config.optimizer
-        self.target = self._add_lagged_network(net)
+        self.target = copy.deepcopy(net).eval().requires_grad_(False)
+        self.pairs = list(zip(self.target.parameters(), net.parameters(), strict=True))
         self.value_modules = [net.belief, net.critic, net.encoder, net.mixer]
         values = nn.ModuleList(self.value_modules)
+        self.value_params = list(values.parameters())
         self.value_optim = self._create_optimizer(
             values,
             _AdamW([opt.learning_rate] * 2 + [opt.coordinator_learning_rate] * 2, opt.weight_decay),
@@ -91,6 +93,10 @@ class EconAlgorithm(OffPolicyAlgorithm, LaggedNetworkPolyakUpdateAlgorithmMixin)
         self.actor_pessimistic = True
         self.actor_grad_belief = False
 
+    def train(self, mode=True):
+        if mode != self.training: super().train(mode)
+        return self
+
     def _update_with_batch(self, batch: RolloutBatchProtocol) -> EconTrainingStats:
         policy = self.policy
         rows = to_team_batch(batch, policy.spec, policy.alpha().detach())
@@ -100,7 +106,8 @@ class EconAlgorithm(OffPolicyAlgorithm, LaggedNetworkPolyakUpdateAlgorithmMixin)
         self._learn_controls(rows, stats)
         self.gradient_steps += 1
         if self.gradient_steps % self.config.target_update_interval == 0:
-            self._update_lagged_network_weights()
+            with torch.no_grad():
+                for t, q in self.pairs: t.lerp_(q, self.config.target_update_tau)
         if "weight" in batch:
             batch.weight = td
         return stats
@@ -141,7 +148,7 @@ class EconAlgorithm(OffPolicyAlgorithm, LaggedNetworkPolyakUpdateAlgorithmMixin)
             nonlocal total
             setattr(stats, name, value.item())
             total = total + weight * value
-        with frozen(*self.value_modules):
+        with frozen(self.value_params):
             if weights.policy:
                 v = net.values(belief, act, pessimistic=self.actor_pessimistic)
                 add("policy", weights.policy, losses.ascent(v.total_B, w))

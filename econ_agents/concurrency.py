@@ -42,7 +42,7 @@ class LoopThread:
         """
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name="econ-agents", daemon=True)
+            self._thread = threading.Thread(target=_serve, args=(self._loop,), name="econ-agents", daemon=True)
             self._thread.start()
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
@@ -65,6 +65,15 @@ class LoopThread:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            continue  # a coroutine raised it: asyncio stops the loop, but the caller still has to get it
+        return
 
 
 async def _all_ended() -> None:

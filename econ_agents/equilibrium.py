@@ -161,12 +161,11 @@ class Refiner:
             elif self.rounds[row] >= self.config.max_rounds:
                 self.stop_reasons[row] = "max_rounds"
 
-    def respond(self, game: Game, perturb: Callable[[Tensor], Tensor] | None = None) -> None:
+    def respond(self, game: Game) -> None:
         """Move the active rows to their responses; those that would hardly move, or would go in a circle, stop instead.
 
         Args:
             game: The game after the last round, for all rows.
-            perturb: Changes the new profiles [B, N, A] before they are played (exploration noise).
         """
         proposal_BNA = respond(game, self.profile_BNA, self.config)
         residual_B = (proposal_BNA - self.profile_BNA).abs().amax(dim=(1, 2))
@@ -181,8 +180,7 @@ class Refiner:
                 self.stop_reasons[row] = "oscillation"
             else:
                 moves_B[row] = True
-        played_BNA = proposal_BNA if perturb is None else perturb(proposal_BNA).clamp(-1.0, 1.0)
-        self.trajectory.append(torch.where(moves_B[:, None, None], played_BNA, self.profile_BNA))
+        self.trajectory.append(torch.where(moves_B[:, None, None], proposal_BNA, self.profile_BNA))
 
     def result(self, game: Game) -> RefinementResult:
         """What came of it, its gaps measured in `game`.

@@ -277,3 +277,8 @@ class JointEnv(gymnasium.Env[Array, Array]):
         if shared.issuperset(f"team_{term}" for term in terms):
             flat["team_parts"] = np.array([rows[0][f"team_{term}"] for term in terms], np.float32)
         return flat
+
+
+def as_joint(env: ParallelEnv[str, Any, Any] | JointEnv) -> JointEnv:
+    """The joint view of a parallel environment; a joint one is passed through."""
+    return env if isinstance(env, JointEnv) else JointEnv(env)

@@ -95,7 +95,9 @@ class TeamNetwork(nn.Module):
         """Controls [B, N, A] in [-1, 1] that the heads choose at these beliefs."""
         return squash(self.heads(belief_BNH))
 
-    def values(self, belief_BNH: Tensor, act_BNA: Tensor, *, pessimistic: bool, detach_local: bool = False) -> TeamValues:
+    def values(
+        self, belief_BNH: Tensor, act_BNA: Tensor, *, pessimistic: bool, detach_local: bool = False, group: Group | None = None
+    ) -> TeamValues:
         """Values of acting `act_BNA` with beliefs [B, N, H].
 
         Args:
@@ -106,7 +108,8 @@ class TeamNetwork(nn.Module):
         """
         local_CBN = self.critic(belief_BNH, act_BNA)
         mixed_in = local_CBN.min(dim=0).values if pessimistic else local_CBN.mean(dim=0)
-        group = self.encoder(belief_BNH.detach() if detach_local else belief_BNH)
+        if group is None:
+            group = self.encoder(belief_BNH.detach() if detach_local else belief_BNH)
         mixed = self.mixer(mixed_in.detach() if detach_local else mixed_in, act_BNA, group.group_BE)
         return TeamValues(local_CBN, mixed.total_B, mixed.features_BNW, group)
 

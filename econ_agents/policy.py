@@ -51,6 +51,10 @@ class EconPolicy(Policy):
         self.decisions = 0
         self.noise = np.random.default_rng(seed)
 
+    def train(self, mode=True):
+        if mode != self.training: super().train(mode)
+        return self
+
     def forward(
         self, batch: ObsBatchProtocol, state: dict[str, Any] | BatchProtocol | np.ndarray | None = None
     ) -> ActStateBatchProtocol:
@@ -89,13 +93,22 @@ class TeamGame:
     def __init__(self, network: TeamNetwork, belief_BNH: Tensor) -> None:
         self.network = network
         self.belief_BNH = belief_BNH
+        self.group_BE = network.encoder(belief_BNH).group_BE
 
     def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
         """Q_tot [B, N, M] when agent n alone plays candidate m; differentiable in both arguments."""
         B, N, M, A = candidates_BNMA.shape
-        profile_BNMNA = profile_BNA[:, None, None].expand(B, N, M, N, A)
-        own = torch.eye(N, dtype=torch.bool, device=profile_BNA.device)[None, :, None, :, None]
-        joint_BNMNA = torch.where(own, candidates_BNMA[:, :, :, None], profile_BNMNA)
-        belief = self.belief_BNH[:, None, None].expand(B, N, M, N, -1).reshape(B * N * M, N, -1)
-        values = self.network.values(belief, joint_BNMNA.reshape(B * N * M, N, A), pessimistic=True)
-        return values.total_B.view(B, N, M)
+        own = torch.eye(N, dtype=torch.bool, device=profile_BNA.device)[None, :, None]  # [1, N, 1, N]
+        candidates = candidates_BNMA.transpose(1, 2)  # [B, M, N, A]: one candidate of every agent in a row
+        belief = self.belief_BNH[:, None].expand(B, M, N, -1).flatten(0, 1)
+        tried_BNM = self._local(belief, candidates.flatten(0, 1)).view(B, M, N).transpose(1, 2)
+        kept_BN = self._local(self.belief_BNH, profile_BNA)
+        local_BNMN = torch.where(own, tried_BNM[..., None], kept_BN[:, None, None])
+        joint_BNMNA = torch.where(own[..., None], candidates_BNMA[:, :, :, None], profile_BNA[:, None, None])
+        group = self.group_BE[:, None, None].expand(B, N, M, -1).flatten(0, 2)
+        mixed = self.network.mixer(local_BNMN.flatten(0, 2), joint_BNMNA.flatten(0, 2), group)
+        return mixed.total_B.view(B, N, M)
+
+    def _local(self, belief_BNH: Tensor, act_BNA: Tensor) -> Tensor:
+        """Q_i [B, N], the least of the critics."""
+        return self.network.critic(belief_BNH, act_BNA).min(dim=0).values

@@ -16,6 +16,10 @@ from econ_agents.errors import TeamError
 
 NOISE_ULPS = 16
 """Differences of payoffs below this many units of rounding are taken for rounding, not for slope or curvature."""
+SMALLEST_REACH = 1.0 / 128.0
+"""Quadratics are fitted to points no closer than this, lest differences of payoffs drown in rounding."""
+SETTLED = 1e-5
+"""Polishing ends once it moves no control by this much."""
 
 
 class Game(Protocol):
@@ -53,8 +57,8 @@ class EquilibriumConfig(BaseModel):
     """Values of each control on the grid of candidates."""
     max_candidates: int = Field(512, ge=2)
     """Most candidates; where the grid would have more, as many Sobol points take its place."""
-    polish_steps: int = Field(3, ge=0)
-    """Local quadratic fits around the best candidate; 3 find a smooth optimum to 1e-4."""
+    polish_steps: int = Field(4, ge=0)
+    """Most local quadratic fits around the best candidate; 4 find a smooth optimum to 1e-4."""
 
 
 class BestResponse(NamedTuple):
@@ -87,16 +91,18 @@ def best_response(game: Game, profile_BNA: Tensor, config: EquilibriumConfig) ->
     Raises:
         TeamError: The game's payoffs have the wrong shape or are not finite.
     """
-    grid_MA, reach = _candidates(profile_BNA, config)
+    grid_MA, spacing = _candidates(profile_BNA, config)
     B, N, A = profile_BNA.shape
     candidates_BNMA = torch.cat([profile_BNA[:, :, None], grid_MA.expand(B, N, -1, A)], dim=2)
     utility_BNM = payoffs(game, profile_BNA, candidates_BNMA)
     current_BN = utility_BNM[..., 0]
     best_BN, action_BNA = _best_of(candidates_BNMA, utility_BNM)
+    peak = _Peak(action_BNA, best_BN, torch.full_like(best_BN, spacing / 2.0)[..., None])
     for _ in range(config.polish_steps):
-        best_BN, action_BNA = _polish(game, profile_BNA, best_BN, action_BNA, reach)
-        reach /= 4.0
-    return BestResponse(action_BNA, (best_BN - current_BN).clamp(min=0.0), current_BN)
+        last_BNA, peak = peak.action_BNA, _polish(game, profile_BNA, peak)
+        if bool(torch.all((peak.action_BNA - last_BNA).abs() < SETTLED)):
+            break
+    return BestResponse(peak.action_BNA, (peak.utility_BN - current_BN).clamp(min=0.0), current_BN)
 
 
 @torch.no_grad()
@@ -141,28 +147,20 @@ def payoffs(game: Game, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
 
 
 def _candidates(profile_BNA: Tensor, config: EquilibriumConfig) -> tuple[Tensor, float]:
-    """Candidates [M, A] that every agent considers, and half the distance between neighbours."""
-    candidates_MA, reach = _candidate_set(profile_BNA.shape[-1], config.grid_size, config.max_candidates)
-    return candidates_MA.to(profile_BNA), reach
+    """Candidates [M, A] that every agent considers, and the distance between neighbours."""
+    candidates_MA, spacing = _candidate_set(profile_BNA.shape[-1], config.grid_size, config.max_candidates)
+    return candidates_MA.to(profile_BNA), spacing
 
 
 @lru_cache(maxsize=16)
 def _candidate_set(action_dim: int, grid_size: int, max_candidates: int) -> tuple[Tensor, float]:
     if grid_size**action_dim <= max_candidates:
         axis = torch.linspace(-1.0, 1.0, grid_size, dtype=torch.float64)
-        return torch.cartesian_prod(*[axis] * action_dim).reshape(-1, action_dim), 1.0 / (grid_size - 1)
+        return torch.cartesian_prod(*[axis] * action_dim).reshape(-1, action_dim), 2.0 / (grid_size - 1)
     sobol: Tensor = torch.quasirandom.SobolEngine(action_dim).draw(  # type: ignore[no-untyped-call] # torch leaves it untyped
         max_candidates, dtype=torch.float64
     )
-    return 2.0 * sobol - 1.0, float(max_candidates ** (-1.0 / action_dim))
-
-
-@lru_cache(maxsize=16)
-def _stencil(action_dim: int) -> tuple[Tensor, Tensor]:
-    """Offsets [P, A] (centre, plus and minus each axis, plus each pair of axes) and the pairs [2, pairs]."""
-    axes = torch.eye(action_dim, dtype=torch.float64)
-    pairs = torch.triu_indices(action_dim, action_dim, offset=1)
-    return torch.cat([torch.zeros(1, action_dim), axes, -axes, axes[pairs[0]] + axes[pairs[1]]]), pairs
+    return 2.0 * sobol - 1.0, float(2.0 * max_candidates ** (-1.0 / action_dim))
 
 
 def _best_of(candidates_BNMA: Tensor, utility_BNM: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,68 +169,98 @@ def _best_of(candidates_BNMA: Tensor, utility_BNM: Tensor) -> tuple[Tensor, Tens
     return best_BN, candidates_BNMA.gather(2, index_BN1A).squeeze(2)
 
 
-def _polish(
-    game: Game, profile_BNA: Tensor, best_BN: Tensor, action_BNA: Tensor, reach: float
-) -> tuple[Tensor, Tensor]:
-    """Move each action to the top of a quadratic fitted within `reach` of it, if the game agrees that it is as good."""
-    A = action_BNA.shape[-1]
-    offsets_PA, (first, second) = _stencil(A)
+class _Peak(NamedTuple):
+    """The best action found so far, and within what reach of it a still better one is sought."""
+
+    action_BNA: Tensor
+    utility_BN: Tensor
+    reach_BN1: Tensor
+
+
+class _Fit(NamedTuple):
+    """A quadratic slope.t + t.bend.t / 2 around a centre, t in units of the reach, and where it may be followed."""
+
+    slope_BNA: Tensor
+    bend_BNAA: Tensor
+    noise_BN1: Tensor
+    """Slopes and bends below this are rounding."""
+    start_BNA: Tensor
+    """Where the best action is."""
+    low_BNA: Tensor
+    high_BNA: Tensor
+
+
+@lru_cache(maxsize=16)
+def _stencil(action_dim: int) -> tuple[Tensor, Tensor]:
+    """Offsets [P, A] (centre, both ends of each axis, four corners for each pair of axes) and the pairs [2, pairs]."""
+    axes = torch.eye(action_dim, dtype=torch.float64)
+    pairs = torch.triu_indices(action_dim, action_dim, offset=1)
+    one, other = axes[pairs[0]], axes[pairs[1]]
+    return torch.cat(
+        [torch.zeros(1, action_dim), axes, -axes, one + other, -one - other, one - other, other - one]
+    ), pairs
+
+
+def _polish(game: Game, profile_BNA: Tensor, peak: _Peak) -> _Peak:
+    """Move to the top of a quadratic fitted around the peak, or to the best fitted point if that turns out better."""
+    A = profile_BNA.shape[-1]
+    offsets_PA, pairs = _stencil(A)
+    reach_BN1 = peak.reach_BN1
     # Shifted inwards at the border, so that every point of the fit lies in the box.
-    centre_BNA = action_BNA.clamp(-1.0 + reach, 1.0 - reach)
-    points_BNPA = centre_BNA[:, :, None] + reach * offsets_PA.to(profile_BNA)
+    centre_BNA = torch.maximum(torch.minimum(peak.action_BNA, 1.0 - reach_BN1), reach_BN1 - 1.0)
+    points_BNPA = centre_BNA[:, :, None] + reach_BN1[..., None] * offsets_PA.to(profile_BNA)
     utility_BNP = payoffs(game, profile_BNA, points_BNPA)
-    noise_BN = NOISE_ULPS * torch.finfo(utility_BNP.dtype).eps * (1.0 + utility_BNP.abs().amax(-1))
-
-    middle_BN1, plus_BNA, minus_BNA, corner_BNP = torch.split(utility_BNP, [1, A, A, len(first)], dim=-1)
-    slope_BNA = (plus_BNA - minus_BNA) / 2.0
-    bend_BNAA = torch.diag_embed(plus_BNA + minus_BNA - 2.0 * middle_BN1)
-    cross_BNP = corner_BNP - plus_BNA[..., first] - plus_BNA[..., second] + middle_BN1
-    bend_BNAA[..., first, second] = cross_BNP
-    bend_BNAA[..., second, first] = cross_BNP
-
-    trust = _Trust(
-        low_BNA=((-1.0 - centre_BNA) / reach).clamp(min=-2.0),
-        high_BNA=((1.0 - centre_BNA) / reach).clamp(max=2.0),
-        start_BNA=(action_BNA - centre_BNA) / reach,
-        noise_BN=noise_BN,
-    )
-    top_BNA = (centre_BNA + reach * _top(slope_BNA, bend_BNAA, trust)).clamp(-1.0, 1.0)
+    fit = _fit(utility_BNP, pairs, peak, centre_BNA)
+    top_BNA = (centre_BNA + reach_BN1 * _top(fit)).clamp(-1.0, 1.0)
     top_BN = payoffs(game, profile_BNA, top_BNA[:, :, None]).squeeze(-1)
 
     tried_BN, tried_BNA = _best_of(
-        torch.cat([action_BNA[:, :, None], points_BNPA], dim=2), torch.cat([best_BN[..., None], utility_BNP], dim=-1)
+        torch.cat([peak.action_BNA[:, :, None], points_BNPA], dim=2),
+        torch.cat([peak.utility_BN[..., None], utility_BNP], dim=-1),
     )
     # Near an optimum payoffs differ by less than rounding, while the fit still knows where the top is.
-    agreed_BN = top_BN >= tried_BN - noise_BN
-    return torch.where(agreed_BN, top_BN, tried_BN), torch.where(agreed_BN[..., None], top_BNA, tried_BNA)
+    agreed_BN = top_BN >= tried_BN - fit.noise_BN1.squeeze(-1)
+    action_BNA = torch.where(agreed_BN[..., None], top_BNA, tried_BNA)
+    moved_BN1 = (action_BNA - peak.action_BNA).abs().amax(-1, keepdim=True)
+    closer_BN1 = torch.where(moved_BN1 < 0.99 * reach_BN1, (reach_BN1 / 4.0).clamp(min=SMALLEST_REACH), reach_BN1)
+    return _Peak(action_BNA, torch.where(agreed_BN, top_BN, tried_BN), closer_BN1)
 
 
-class _Trust(NamedTuple):
-    """Where a fit may be followed, in units of its reach from its centre."""
+def _fit(utility_BNP: Tensor, pairs: Tensor, peak: _Peak, centre_BNA: Tensor) -> _Fit:
+    A = centre_BNA.shape[-1]
+    crosses = pairs.shape[1]
+    middle_BN1, plus_BNA, minus_BNA, *corners = torch.split(utility_BNP, [1, A, A, *[crosses] * 4], dim=-1)
+    bend_BNAA = torch.diag_embed(plus_BNA + minus_BNA - 2.0 * middle_BN1)
+    cross = (corners[0] + corners[1] - corners[2] - corners[3]) / 4.0
+    bend_BNAA[..., pairs[0], pairs[1]] = cross
+    bend_BNAA[..., pairs[1], pairs[0]] = cross
+    return _Fit(
+        slope_BNA=(plus_BNA - minus_BNA) / 2.0,
+        bend_BNAA=bend_BNAA,
+        noise_BN1=NOISE_ULPS * torch.finfo(utility_BNP.dtype).eps * (1.0 + utility_BNP.abs().amax(-1, keepdim=True)),
+        start_BNA=(peak.action_BNA - centre_BNA) / peak.reach_BN1,
+        low_BNA=((-1.0 - centre_BNA) / peak.reach_BN1).clamp(min=-2.0),
+        high_BNA=((1.0 - centre_BNA) / peak.reach_BN1).clamp(max=2.0),
+    )
 
-    low_BNA: Tensor
-    high_BNA: Tensor
-    start_BNA: Tensor
-    """Where the action is now."""
-    noise_BN: Tensor
-    """Slopes and bends below this are rounding."""
 
-
-def _top(slope_BNA: Tensor, bend_BNAA: Tensor, trust: _Trust) -> Tensor:
-    """Where the quadratic slope.t + t.bend.t / 2 is highest in the trusted box; flat directions stay at `start`."""
-    A = slope_BNA.shape[-1]
-    tiny = torch.finfo(slope_BNA.dtype).tiny
-    concave_BNA = torch.diagonal(bend_BNAA, dim1=-2, dim2=-1) < -trust.noise_BN[..., None]
-    newton_BNA = torch.linalg.solve_ex(bend_BNAA, -slope_BNA[..., None]).result.squeeze(-1)
+def _top(fit: _Fit) -> Tensor:
+    """Where [B, N, A] the quadratic is highest within its bounds; flat directions stay where they are."""
+    A = fit.slope_BNA.shape[-1]
+    own_BNA = torch.diagonal(fit.bend_BNAA, dim1=-2, dim2=-1)
+    concave_BNA = own_BNA < -fit.noise_BN1
+    newton_BNA = torch.linalg.solve_ex(fit.bend_BNAA, -fit.slope_BNA[..., None]).result.squeeze(-1)
     usable_BN1 = (concave_BNA & torch.isfinite(newton_BNA)).all(-1, keepdim=True)
-    t_BNA = torch.where(usable_BN1, newton_BNA.clamp(trust.low_BNA, trust.high_BNA), trust.start_BNA)
-    # Two sweeps along the axes settle what the border cut off.
+    t_BNA = torch.where(usable_BN1, newton_BNA.clamp(fit.low_BNA, fit.high_BNA), fit.start_BNA)
+    if bool(torch.all(usable_BN1 & (t_BNA == newton_BNA))):
+        return t_BNA
+    # A bound or a missing top: two sweeps along the axes settle what Newton's step could not.
     for a in [*range(A), *range(A)]:
-        low_BN, high_BN, own_BN = trust.low_BNA[..., a], trust.high_BNA[..., a], bend_BNAA[..., a, a]
-        slope_BN = slope_BNA[..., a] + (bend_BNAA[..., a, :] * t_BNA).sum(-1) - own_BN * t_BNA[..., a]
-        vertex_BN = (-slope_BN / own_BN.clamp(max=-tiny)).clamp(low_BN, high_BN)
-        border_BN = torch.where(slope_BN > 0, high_BN, low_BN)
-        uphill_BN = torch.where(slope_BN.abs() > trust.noise_BN, border_BN, t_BNA[..., a])
+        low_BN, high_BN, here_BN = fit.low_BNA[..., a], fit.high_BNA[..., a], t_BNA[..., a]
+        slope_BN = fit.slope_BNA[..., a] + (fit.bend_BNAA[..., a, :] * t_BNA).sum(-1) - own_BNA[..., a] * here_BN
+        steep_BN = slope_BN.abs() > fit.noise_BN1[..., 0]
+        uphill_BN = torch.where(steep_BN, torch.where(slope_BN > 0, high_BN, low_BN), here_BN)
+        vertex_BN = (-slope_BN / own_BNA[..., a]).clamp(low_BN, high_BN)
         t_BNA = t_BNA.clone()
         t_BNA[..., a] = torch.where(concave_BNA[..., a], vertex_BN, uphill_BN)
     return t_BNA

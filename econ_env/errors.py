@@ -35,6 +35,10 @@ class ProblemGoldError(ProblemError):
     """A gold answer could not be read, or the judge does not accept it."""
 
 
+class JudgeError(EconError):
+    """Two formulas had to be compared and the process that does it could not be started."""
+
+
 class LLMError(EconError):
     """A model call failed for good, after its retries."""
 

@@ -12,7 +12,7 @@ from econ_env.records import Problem
 
 SOURCE = "known-optimum"
 MAX_PER_KIND = 5000
-_NAMES = ("Mara", "Tomas", "Aiko", "Leila", "Jonas", "Priya", "Samuel", "Ines")
+_NAMES = ("Mara", "Tomas", "Aiko", "Leila", "Jonas", "Priya", "Samuel", "Irene")
 
 
 class _Form(NamedTuple):
@@ -25,13 +25,13 @@ class _Form(NamedTuple):
 _FORMS: dict[str, tuple[_Form, ...]] = {
     "shop": (
         _Form(
-            "In a shop, {name} buys {a} boxes with {b} pencils each and gives {c} pencils to a friend. How many pencils "
-            "does {name} keep?",
+            "In a shop, {name} buys {a} boxes with {b} pencils each and gives {c} pencils to a friend. How many "
+            "pencils does {name} keep?",
             lambda a, b, c: a * b - c,
         ),
         _Form(
-            "At the market, {name} sells {a} bags with {b} apples each, and {c} loose apples. How many apples does {name} "
-            "sell?",
+            "At the market, {name} sells {a} bags with {b} apples each, and {c} loose apples. How many apples does "
+            "{name} sell?",
             lambda a, b, c: a * b + c,
         ),
     ),
@@ -41,8 +41,8 @@ _FORMS: dict[str, tuple[_Form, ...]] = {
     ),
     "travel": (
         _Form(
-            "A night train rolls at {a} kilometres per hour for {c} hours and then another {b} kilometres to the border. "
-            "How long is its journey in kilometres?",
+            "A night train rolls at {a} kilometres per hour for {c} hours and then another {b} kilometres to the "
+            "border. How long is its journey in kilometres?",
             lambda a, b, c: a * c + b,
         ),
         _Form(
@@ -53,8 +53,8 @@ _FORMS: dict[str, tuple[_Form, ...]] = {
     ),
     "geometry": (
         _Form(
-            "A rectangle has sides of length {a} and {b}. A square with side {c} is glued to its edge. What is the area of "
-            "the whole figure?",
+            "A rectangle has sides of length {a} and {b}. A square with side {c} is glued to its edge. What is the "
+            "area of the whole figure?",
             lambda a, b, c: a * b + c * c,
         ),
         _Form(
@@ -64,8 +64,8 @@ _FORMS: dict[str, tuple[_Form, ...]] = {
     ),
     "kitchen": (
         _Form(
-            "A recipe for one cake takes {a} grams of butter and {b} grams of flour. {name} bakes {c} such cakes. How many "
-            "grams of butter and flour go into the oven?",
+            "A recipe for one cake takes {a} grams of butter and {b} grams of flour. {name} bakes {c} such cakes. How "
+            "many grams of butter and flour go into the oven?",
             lambda a, b, c: c * (a + b),
         ),
         _Form(
@@ -76,12 +76,13 @@ _FORMS: dict[str, tuple[_Form, ...]] = {
     ),
     "age": (
         _Form(
-            "{name} is {a} years old, and the grandmother is {b} years older. What is the sum of their ages in {c} years?",
+            "{name} is {a} years old, and the neighbour is {b} years older. What is the sum of their ages "
+            "in {c} years?",
             lambda a, b, c: 2 * a + b + 2 * c,
         ),
         _Form(
-            "A father was {a} years old when his daughter {name} was born. How old is he when she turns {b}, plus {c} more "
-            "birthdays?",
+            "{name} planted a tree at the age of {a}. The tree is {b} years old now. How old will {name} be "
+            "in {c} years?",
             lambda a, b, c: a + b + c,
         ),
     ),

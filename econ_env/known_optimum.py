@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations_with_replacement
 from typing import NamedTuple
 
@@ -38,6 +38,7 @@ _PLACES = ((0.2, 0.2), (0.8, 0.8), (0.8, 0.2), (0.2, 0.8), (0.5, 0.5), (0.5, 0.0
 _GRID = 33
 _ZOOMS = 7
 _DELTA = 1e-5
+_MOST_STARTS = 6
 
 
 class Optimum(NamedTuple):
@@ -72,7 +73,8 @@ class KnownOptimum:
     """A simulated team, its problems, and the exact numbers of both.
 
     Everything is exact to rounding when `coupling` is 0. With coupling and up to three executors accuracies carry an
-    error below 1e-8, beyond three about 1e-3; `random_control` then about 1e-3.
+    error below 1e-8, beyond three about 1e-3 (and the coupled oracle of nine takes a minute or two instead of one
+    second); `random_control` is then good to about 1e-3.
 
     Example:
         >>> task = known_optimum(n_problems=100)
@@ -127,11 +129,12 @@ class KnownOptimum:
             law = coupled_counts(chances, np.where(same, 1.0, correlation))
         else:
             law = independent_counts(chances)
-        return law @ np.array(win_chance(e.shape[-2], self.landscape.wrong_answers))
+        accuracy: FloatArray = law @ np.array(win_chance(e.shape[-2], self.landscape.wrong_answers))
+        return accuracy
 
     def accuracy(self, profiles: Mapping[str, npt.ArrayLike]) -> float:
         """Team accuracy over the problems when each kind is played with its own profile of shape (N, 2)."""
-        return float(sum(share * self.team_accuracy(kind, profiles[kind]) for kind, share in self.kind_shares.items()))
+        return sum(share * float(self.team_accuracy(kind, profiles[kind])) for kind, share in self.kind_shares.items())
 
     def payoff(self, kind: str, profile: npt.ArrayLike, own_weight: float = 0.0) -> FloatArray:
         """Each executor's expected payoff: (1 - own_weight) * team right + own_weight * itself right.
@@ -158,8 +161,8 @@ class KnownOptimum:
         now = float(self.team_accuracy(kind, e))
         team = np.zeros(len(e))
         for agent in range(len(e)):
-            best = self._best_control(lambda c, agent=agent: self.team_accuracy(kind, _replaced(e, agent, c)))
-            team[agent] = max(0.0, float(self.team_accuracy(kind, _replaced(e, agent, best))) - now)
+            deviation = partial(self._deviation, kind, e, agent)
+            team[agent] = max(0.0, float(deviation(self._best_control(deviation))) - now)
         return Gains(team, self.landscape.peak - self.chance(kind, e))
 
     @cached_property
@@ -174,9 +177,7 @@ class KnownOptimum:
     @cached_property
     def best_fixed(self) -> Optimum:
         """The best single control, the same for all executors and all kinds."""
-        best = self._best_control(
-            lambda c: sum(share * self.team_accuracy(kind, self._all(c)) for kind, share in self.kind_shares.items())
-        )
+        best = self._best_control(lambda controls: self._over_kinds(self._all(controls), self.kind_shares))
         return self._fixed(self._all(best))
 
     @cached_property
@@ -194,9 +195,7 @@ class KnownOptimum:
         if self.landscape.coupling > 0.0:
             draws = qmc.Sobol(2 * self.n_agents, scramble=False).random(2**12) + 0.5 / 2**12
             profiles = low + (high - low) * draws.reshape(-1, self.n_agents, 2)
-            return float(
-                sum(share * self.team_accuracy(kind, profiles).mean() for kind, share in self.kind_shares.items())
-            )
+            return float(self._over_kinds(profiles, self.kind_shares).mean())
         votes = np.array(win_chance(self.n_agents, self.landscape.wrong_answers))
         total = 0.0
         for kind, share in self.kind_shares.items():
@@ -211,6 +210,18 @@ class KnownOptimum:
     def _all(self, controls: FloatArray) -> FloatArray:
         """The same controls (..., 2) for all executors: (..., N, 2)."""
         return np.repeat(controls[..., None, :], self.n_agents, axis=-2)
+
+    def _over_kinds(self, profile: FloatArray, shares: Mapping[str, float]) -> FloatArray:
+        """Accuracy of one profile (..., N, 2) over kinds of these shares: (...)."""
+        parts = [share * self.team_accuracy(kind, profile) for kind, share in shares.items()]
+        total: FloatArray = np.sum(parts, axis=0)
+        return total
+
+    def _deviation(self, kind: str, profile: FloatArray, agent: int, controls: FloatArray) -> FloatArray:
+        """Team accuracy when one executor of the profile (N, 2) plays each of the controls (..., 2) instead."""
+        changed = np.broadcast_to(profile, (*controls.shape[:-1], *profile.shape)).copy()
+        changed[..., agent, :] = controls
+        return self.team_accuracy(kind, changed)
 
     def _fixed(self, profile: FloatArray) -> Optimum:
         profiles = dict.fromkeys(self.kind_shares, profile)
@@ -238,19 +249,19 @@ class KnownOptimum:
         def loss(flat: FloatArray) -> tuple[float, FloatArray]:
             """Minus the accuracy at a profile in widths, and its slope by central differences."""
             nearby = (flat + moves).reshape(-1, *shape) * widths
-            values = -sum(share * self.team_accuracy(kind, nearby) for kind, share in shares.items())
+            values = -self._over_kinds(nearby, shares)
             return float(values[0]), (values[1 : 1 + flat.size] - values[1 + flat.size :]) / (2.0 * _DELTA)
 
-        moves = _DELTA * np.concatenate([np.zeros((1, 2 * self.n_agents)), *(np.eye(2 * self.n_agents) * s for s in (1, -1))])
+        unit = _DELTA * np.eye(2 * self.n_agents)
+        moves = np.concatenate([np.zeros((1, len(unit))), unit, -unit])
         if self.landscape.coupling > 0.0:
             starts = starts + [start + ring * widths for start in starts for ring in _rings(self.n_agents)]
+        promising = sorted(((np.clip(start, low, high) / widths).ravel() for start in starts), key=lambda s: loss(s)[0])
         bounds = list(zip(low / widths, high / widths, strict=True)) * self.n_agents
-        runs = [
-            minimize(loss, (np.clip(start, low, high) / widths).ravel(), method="L-BFGS-B", jac=True, bounds=bounds)
-            for start in starts
-        ]
+        runs = [minimize(loss, start, method="L-BFGS-B", jac=True, bounds=bounds) for start in promising[:_MOST_STARTS]]
         best = min(runs, key=lambda run: run.fun)
-        return np.clip(best.x.reshape(shape) * widths, low, high)
+        profile: FloatArray = np.clip(best.x.reshape(shape) * widths, low, high)
+        return profile
 
 
 def known_optimum(
@@ -259,7 +270,7 @@ def known_optimum(
     kinds: int = 2,
     seed: int = 0,
     coupling: float = 0.0,
-    sampling: SamplingConfig = SamplingConfig(),  # noqa: B008  # frozen
+    sampling: SamplingConfig | None = None,
     latency: float = 0.0,
 ) -> KnownOptimum:
     """The task in its standard form: kinds that differ in wording, with peaks far apart.
@@ -269,26 +280,21 @@ def known_optimum(
         n_agents: Number of executors.
         kinds: How many kinds, 1 to 6.
         seed: Which problems.
-        coupling: How much executors with equal controls fail together, in [0, 0.99].
-        sampling: Bounds of the controls and what p is; the environment must be given the same.
+        coupling: How much executors with equal controls fail together, in [0, 0.95].
+        sampling: Bounds of the controls and what p is, if not the usual ones; the environment needs the same.
         latency: Seconds that each call takes.
 
     Raises:
         ConfigError: There are not that many kinds or problems.
     """
     problems = known_optimum_problems(n_problems, kinds=kinds, seed=seed)
-    p_min, p_max = sampling.p_bounds
-    low, high = np.array([sampling.temperature_min, p_min]), np.array([sampling.temperature_max, p_max])
-    places = [low + (high - low) * np.array(place) for place in _PLACES[:kinds]]
-    peaks = {kind: (float(t), float(p)) for kind, (t, p) in zip(KINDS, places, strict=False)}
+    sampling = SamplingConfig() if sampling is None else sampling
+    (t_min, t_max), (p_min, p_max) = (sampling.temperature_min, sampling.temperature_max), sampling.p_bounds
+    peaks = {
+        kind: (t_min + t_share * (t_max - t_min), p_min + p_share * (p_max - p_min))
+        for kind, (t_share, p_share) in zip(KINDS[:kinds], _PLACES, strict=False)
+    }
     return KnownOptimum(problems, Landscape(peaks=peaks, sampling=sampling, coupling=coupling), n_agents, latency)
-
-
-def _replaced(profile: FloatArray, agent: int, controls: FloatArray) -> FloatArray:
-    """The profile (N, 2) with one executor's controls replaced by each of (..., 2): (..., N, 2)."""
-    changed = np.broadcast_to(profile, (*controls.shape[:-1], *profile.shape)).copy()
-    changed[..., agent, :] = controls
-    return changed
 
 
 def _rings(n_agents: int) -> list[FloatArray]:

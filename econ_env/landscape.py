@@ -73,9 +73,9 @@ class Landscape(Settings):
     """Width in p."""
     wrong_answers: int = Field(3, ge=1, le=20)
     """How many wrong answers a problem has; an executor that errs gives each with the same chance, by its seed."""
-    coupling: float = Field(0.0, ge=0.0, le=0.99)
+    coupling: float = Field(0.0, ge=0.0, le=0.95)
     """Correlation of the draws of two executors with equal controls; 0 makes all executors independent."""
-    coupling_length: float = Field(0.3, ge=0.05)
+    coupling_length: float = Field(0.2, ge=0.05)
     """How fast that correlation falls with distance, in widths."""
 
     @model_validator(mode="after")

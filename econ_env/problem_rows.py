@@ -38,9 +38,9 @@ def choose_columns(
 ) -> Columns:
     """Decide which columns to read.
 
-    A named field must exist. Unnamed, they are `question` and `answer`, except in a table of SVAMP's shape, which is one
-    with the columns `Body`, `Question` and `Answer`: there the question is body plus question. The kind is the column
-    `kind` if there is one, else whichever of subject, type and level exist (upper or lower case).
+    A named field must exist. Unnamed, they are `question` and `answer`, except in a table of SVAMP's shape, which is
+    one with the columns `Body`, `Question` and `Answer`: there the question is body plus question. The kind is the
+    column `kind` if there is one, else whichever of subject, type and level exist (upper or lower case).
 
     Args:
         columns: The table's column names.
@@ -100,9 +100,10 @@ def to_problem(row: Mapping[str, Any], columns: Columns, *, id: str, source: str
 def read_gold(value: object) -> str:
     r"""The bare gold answer in the value of an answer column.
 
-    In a text it is what follows the last `####`; else what the last `\boxed{}` holds; else the whole text. A plain
-    number is then written without thousands separators and plus sign, and without decimals if they are all zero: `2,125`
-    becomes `2125`, `51.0` becomes `51`, `0.50` stays. Everything else (units, fractions, LaTeX) stays as it is.
+    In a text it is what follows the last `####`, and of that what the last `\boxed{}` holds, where these marks are;
+    otherwise the whole text. A plain number is then written without thousands separators and plus sign, and without
+    decimals if they are all zero: `2,125` becomes `2125`, `51.0` becomes `51`, `0.50` stays. Everything else (units,
+    fractions, LaTeX) stays as it is.
 
     Args:
         value: A text or a number.
@@ -117,13 +118,10 @@ def read_gold(value: object) -> str:
         if not number.is_finite():
             raise ProblemGoldError(f"the gold answer is {value}, which is no number")
         return _plain_number(format(number, "f"))
-    marked = True
-    if "####" in value:
-        text = value.rpartition("####")[2].strip()
-    elif "\\boxed{" in value:
-        text = _last_boxed(value).strip()
-    else:
-        text, marked = value.strip(), False
+    text = value.rpartition("####")[2]
+    if "\\boxed{" in text:
+        text = _last_boxed(text)
+    marked, text = text != value, text.strip()
     if not text:
         raise ProblemGoldError(f"no gold answer in {_short(value)}")
     if not marked and "\n" in text and "\\begin{" not in text:
@@ -135,7 +133,7 @@ def read_gold(value: object) -> str:
 
 def suggestion(word: str, known: Collection[str]) -> str:
     """A sentence that names the known word closest to a mistyped one; empty if none is close."""
-    close = difflib.get_close_matches(word.lower(), [name.lower() for name in known], n=1)
+    close = difflib.get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=0.75)
     return next((f" Did you mean {name!r}?" for name in known if close and name.lower() == close[0]), "")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 import sys
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -183,14 +185,15 @@ def _path(name: str, split: str | None) -> Table:
         raise ProblemSourceError(f"{name} is empty")
     import datasets
 
-    # an answer may be spelt "None" or "nan": only the empty cell of a CSV means that nothing is there
-    options = {"keep_default_na": False} if path.suffix == ".csv" else {}
+    options: dict[str, Any] = {"path": str(path)}
+    if path.is_file():
+        options = {"path": FORMATS[path.suffix], "data_files": str(path)}
+    if path.suffix == ".csv":
+        options["keep_default_na"] = False  # an answer may be spelt "None" or "nan"; only an empty cell means nothing
     try:
-        with quiet():
-            if path.is_dir():
-                tables = datasets.load_dataset(str(path), streaming=True)
-            else:
-                tables = datasets.load_dataset(FORMATS[path.suffix], data_files=str(path), streaming=True, **options)
+        # a stream needs the cache for a lock only while it opens: in a scratch folder nothing of it stays behind
+        with quiet(), tempfile.TemporaryDirectory() as scratch:
+            tables = datasets.load_dataset(**options, cache_dir=scratch, streaming=True)
     except Exception as error:  # whatever a reader raises at this border is named after the file
         raise ProblemSourceError(f"{name} could not be read: {_one_line(error)}") from error
     if path.is_file():
@@ -268,8 +271,8 @@ def quiet() -> Iterator[None]:
         bars = datasets.is_progress_bar_enabled()
         levels = datasets.logging.get_verbosity(), hub_logging.get_verbosity()
         datasets.disable_progress_bars()
-        datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-        hub_logging.set_verbosity(hub_logging.CRITICAL)
+        datasets.logging.set_verbosity(logging.CRITICAL)
+        hub_logging.set_verbosity(logging.CRITICAL)
         try:
             yield
         finally:

@@ -90,6 +90,10 @@ class ProblemStream(Iterable[Problem]):
         """Their split, empty where the source is a single table."""
         return self.table.split
 
+    def __repr__(self) -> str:
+        split = f", split={self.split!r}" if self.split else ""
+        return f"ProblemStream({self.source!r}{split})"
+
     def __iter__(self) -> Iterator[Problem]:
         problems = self.in_order()
         if self.seed is not None:
@@ -174,9 +178,10 @@ def load_problems(
     gold is read and which columns make the question and the kind is told in `econ_env.problem_rows`.
 
     Args:
-        source: `bundled` (`bundled:level1` or `bundled:1,2` for some of its levels), `gsm8k`, `math` (MATH-500), `svamp`;
-            a hub id `owner/name` or `owner/name:configuration`; a path to a .jsonl, .json, .csv or .parquet file or to
-            a directory of them, one per split; or a `Dataset`, a `DatasetDict`, a list of `Problem` or of dicts.
+        source: `bundled` (`bundled:level1` or `bundled:1,2` for some of its levels), `gsm8k`, `math` (MATH-500),
+            `svamp`; a hub id `owner/name` or `owner/name:configuration`; a path to a .jsonl, .json, .csv or .parquet
+            file or to a directory of them, one per split; or a `Dataset`, a `DatasetDict`, a list of `Problem` or
+            of dicts.
         split: Which split; by default `train`, or the only one there is. A file or a list is a single table and
             has none; MATH-500 has only `test`.
         question_field: The question's column; by default `question`, or what the named set has.
@@ -238,7 +243,9 @@ def check_problems(problems: Iterable[Problem], judge: Callable[[str, str], Judg
         ProblemGoldError: A gold is not accepted; the message counts them and names the first few with their form.
     """
     if judge is None:
-        from econ_env.answers import judge
+        from econ_env.answers import judge as standard_judge
+
+        judge = standard_judge
     count = 0
     refused = []
     for problem in problems:
@@ -260,7 +267,7 @@ def check_problems(problems: Iterable[Problem], judge: Callable[[str, str], Judg
 
 
 def _shuffled(problems: Iterator[Problem], rng: random.Random) -> Iterator[Problem]:
-    """Each problem once, drawn from a buffer of those read; `datasets` shuffles streams too, but its row numbers change."""
+    """Each problem once, drawn from a buffer of those read; a stream that `datasets` shuffles loses its row numbers."""
     buffer = list(islice(problems, SHUFFLE_BUFFER))
     for problem in problems:
         drawn = rng.randrange(len(buffer))

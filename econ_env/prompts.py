@@ -95,7 +95,7 @@ _NUMBER_WORDS = {
         "seventeen eighteen nineteen twenty".split()
     )
 } | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100}
-_ANNOUNCED = re.compile(r"[^.!?\n]*(?:\banswer\s*(?:is|=|:)|####|\\boxed|\btherefore\b|\bresult\s+is)[^\n]*", re.I)
+_ANNOUNCED = re.compile(r"(?:####|\\boxed|[^.!?\n]*(?:\banswer\s*(?:is|=|:)|\btherefore\b|\bresult\s+is))[^\n]*", re.I)
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w])|\b(?:" + "|".join(_NUMBER_WORDS) + r")\b", re.I)
 _LIST_MARK = re.compile(r"^\s*(?:step\s+)?\d+\s*[.):]", re.I | re.M)
 _BLANK = "[...]"

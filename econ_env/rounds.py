@@ -131,8 +131,7 @@ class Team:
             repetition_penalty=NEUTRAL_PENALTY if drives_top_p else embedding.p,
             top_p=embedding.p if drives_top_p else sampling.top_p_default,
             max_tokens=self.config.reply_max_tokens,
-            seed=derive_seed(seed, agent),
-            sample_index=number,
+            seed=_executor_seed(seed, number),
             json_schema=REPLY_SCHEMA if form == "json" else None,
             require_json=form == "json",
             role="executor",
@@ -190,6 +189,12 @@ def majority_commitment(replies: Sequence[Reply], error: str) -> Commitment:
 def reused(strategy: Strategy) -> Strategy:
     """A strategy as it counts when it was paid for earlier: the same text at no cost."""
     return replace(strategy, usage=Usage())
+
+
+def _executor_seed(round_seed: int, number: int) -> int:
+    """Seeds of one round follow one another within a block of 2**16, so that a simulated team can correlate them."""
+    block = derive_seed(round_seed, "executors") >> 16
+    return (block << 16) + number
 
 
 async def _ask(llm: LLM, request: ChatRequest) -> Completion | LLMError:

@@ -6,6 +6,7 @@ line is dropped on reading and cut off before appending goes on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -88,23 +89,24 @@ def write_json(path: str | Path, value: Any) -> None:
     Raises:
         TraceError: It could not be written; the old file is untouched.
     """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
     target = Path(path)
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(draft, "w", encoding="utf-8") as file:
-            json.dump(value, file, ensure_ascii=False, allow_nan=False, indent=1)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, target)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise _trace_error(target, error) from error
 
 
 def _cut_torn_line(path: Path) -> None:
-    if not path.exists():
+    if not path.is_file():
         return
     with open(path, "rb+") as file:
         size = file.seek(0, os.SEEK_END)

@@ -13,9 +13,11 @@ _VULGAR = {
 }  # fmt: skip
 _SYMBOLS = {
     "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "×": r"\cdot ", "·": r"\cdot ", "⋅": r"\cdot ",
-    "∗": r"\cdot ", "÷": "/", "⁄": "/", "∕": "/", "√": r"\sqrt ", "π": r"\pi ", "𝜋": r"\pi ", "∞": r"\infty ", "±": r"\pm ",
+    "∗": r"\cdot ", "÷": "/", "⁄": "/", "∕": "/", "√": r"\sqrt ", "π": r"\pi ", "∞": r"\infty ",
+    "±": r"\pm ",
     "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ",
-    "≈": r"\approx ", "∶": ":", "ℝ": r"\mathbb{R}", "“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "′": "'", "º": "°",
+    "≈": r"\approx ", "∶": ":", "ℝ": r"\mathbb{R}", "“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "′": "'",
+    "º": "°",
     "\u200b": "", "\u200c": "", "\u200d": "", "\u2060": "", "\ufeff": "", "\u00ad": "",
 }  # fmt: skip
 _CHARACTERS = str.maketrans(
@@ -31,8 +33,8 @@ _LATEX_RULES = [
     (re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\.?"), ""),
     (re.compile(r"\\(?:displaystyle|textstyle|limits|nolimits|boldmath)(?![a-zA-Z])"), ""),
     (re.compile(r"(?<=\d)(?:\{,\}|,?\\!|\\[,;: ]|~)\s*(?=\d{3}(?!\d))"), ","),  # typeset thousands
-    (re.compile(r"\\!|\\(?:phantom|hspace\*?|vspace)\{[^{}]*\}"), ""),
-    (re.compile(r"\\(?:[,;: ]|(?:q?quad|thinspace|enspace)(?![a-zA-Z]))|(?<!\\)~"), " "),
+    (re.compile(r"(?<!\\)\\!|\\(?:phantom|hspace\*?|vspace)\{[^{}]*\}"), ""),
+    (re.compile(r"(?<!\\)(?:\\(?:[,;: ]|(?:q?quad|thinspace|enspace)(?![a-zA-Z]))|~)"), " "),
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
     (re.compile(r"\\frac\s*(\{[^{}]*\})\s*(\d)"), r"\\frac\1{\2}"),
@@ -56,12 +58,15 @@ _LATEX_RULES = [
 ]
 _PLAIN_RULES = [
     (re.compile(r"\*\*(?=\S)([^*]+)\*\*"), r"\1"),  # bold
+    (re.compile(r"(?<=\d)\{,\}(?=\d{3}(?!\d))"), ","),
+    (re.compile(r"(?<=\d) x (?=\d)"), r" \\cdot "),
     (re.compile(r"(?<=[\w)])\s*\*\*\s*(?=[\w(-])"), "^"),  # power, as programs write it
     (re.compile(r"(?<=[\w)}])\s*\*\s*(?=[\w(\\-])"), r"\\cdot "),
     (re.compile(r"\*+"), " "),
     (re.compile(r"(?<![a-zA-Z\\])sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
     (re.compile(r"(?<![a-zA-Z\\])pi(?![a-zA-Z])"), r"\\pi "),
     (re.compile(r"(?<![a-zA-Z\\])(?:infinity|inf|oo)(?![a-zA-Z])"), r"\\infty"),
+    (re.compile(r"(?<=\S) (?:equals|is equal to) (?=\S)"), " = "),
     (re.compile(r"<="), r"\\le "),
     (re.compile(r">="), r"\\ge "),
     (re.compile(r"!="), r"\\ne "),
@@ -70,10 +75,11 @@ _PLAIN_RULES = [
     (re.compile(r"\s+(?=\^)"), ""),
 ]
 _LEAD = re.compile(
-    r"(?i)(?:(?:approximately|approx\.?|about|around|roughly|exactly|precisely|only|just|simply|either|equals?|equal to|"
-    r"a total of|is)\s+|\\approx\s*|[≈=]\s*|~\s*(?=\d))+"
+    r"(?i)(?:(?:so|thus|hence|therefore|then),?\s+)?(?:(?:approximately|approx\.?|about|around|roughly|exactly|precisely|only|just|simply|either|equals?|"
+    r"equal to|a total of|is)\s+|\\approx\s*|[≈=]\s*|~\s*(?=\d))*"
 )
-_EDGE = " \t\r\n\"'`.,;:!"
+_CONTENT = re.compile(r"[^\W_]|\\[a-zA-Z{]|[∅∞]")
+_EDGE = " \t\r\n\"'`.,;:"
 
 
 def clean(text: str) -> str:
@@ -97,17 +103,24 @@ def clean(text: str) -> str:
             text = pattern.sub(replacement, text)
     for pattern, replacement in _PLAIN_RULES:
         text = pattern.sub(replacement, text)
-    return strip_edges(_LEAD.sub("", strip_edges(text), count=1) if _LEAD.match(strip_edges(text)) else text)
+    text = strip_edges(text)
+    lead = _LEAD.match(text)
+    return strip_edges(text[lead.end() :]) if lead and lead.end() else text
+
+
+def has_content(text: str) -> bool:
+    """Whether there is anything that could be an answer: a letter, a digit, a LaTeX command, an empty set, infinity."""
+    return _CONTENT.search(text) is not None
 
 
 def strip_edges(text: str) -> str:
     """Take away quotes, end punctuation, math dollars and braces that enclose the whole text."""
     while True:
         before = text
-        text = text.lstrip(" \t\r\n\"'`:;!,").rstrip(_EDGE)
+        text = text.lstrip(" \t\r\n\"'`:;,").rstrip(_EDGE)
         if text.startswith("$") and text.endswith("$") and len(text) > 1:
             text = text[1:-1]
-        elif text.endswith("$") and not text.endswith(r"\$"):
+        elif text.endswith("$") and text.count("$") % 2:
             text = text[:-1]
         elif text.startswith("{") and closing(text, 0) == len(text) - 1:
             text = text[1:-1]

@@ -3,11 +3,13 @@
 The rule, in full:
 
 * Whole numbers, fractions, mixed numbers and decimals are exact: equal only if their rationals are equal.
-* A number without a finite decimal (1/3, the square root of 2) may also be given as a decimal that is right to its last place,
-  rounded or cut, if it has at least 6 significant digits: 0.333333 is 1/3, 0.33 is not.
+* A number without a finite decimal (1/3, the square root of 2) may also be given as a decimal that is right to its
+  last place, rounded or cut, if it has at least 6 significant digits: 0.333333 is 1/3, 0.33 is not.
 * A decimal of 15 or more significant digits is a printed float and may be off by a relative 1e-12.
-* A percent sign on one side only: 12% is 12, and is 0.12 unless that hundredth would be a whole number (500% is not 5).
-* Units are not converted. Two known units must be the same measure; a unit on one side only, or another noun, is ignored.
+* A percent sign on one side only: 12% is 12, and is 0.12, unless the plain side is a whole number (500% is not 5).
+* A word of scale on one side only may be multiplied out or be a unit: 4 million is 4000000, and is 4.
+* Units are not converted. Two known units must be the same measure, powers aside; a unit on one side only, or any other
+  noun, is ignored.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ class Number:
     """Whether a percent sign followed; `value` is the number before it."""
     unit: str = ""
     """Name of a known unit."""
+    scale: int = 1
+    """Factor of a word of scale, such as 1000000 for `million`; not part of `value`."""
     irrational: bool = False
     """Whether `value` is only an approximation."""
 
@@ -68,12 +72,14 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_SPELLED = re.compile(rf"(?i)(?:({'|'.join(_TENS)})(?:[ -]({'|'.join(_ONES[1:10])}))?|({'|'.join(_ONES)}))\b")
+_ONES = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_SPELLED = re.compile(
+    rf"(?i)(minus |negative )?(?:({'|'.join(_TENS)})(?:[ -]({'|'.join(_ONES[1:10])}))?|({'|'.join(_ONES)}))\b"
+)
 
 
 def read_number(text: str) -> Number | None:
@@ -88,7 +94,8 @@ def read_number(text: str) -> Number | None:
     if _PLAIN.fullmatch(text):
         return _decimal(text, 0)
     if text[:1].isalpha():
-        text = _SPELLED.sub(_as_digits, text, count=1) if _SPELLED.match(text) else text
+        spelled = _SPELLED.match(text)
+        text = _as_digits(spelled) + text[spelled.end() :] if spelled else text
     if len(text) > MAX_DIGITS:
         return None
     match = _NUMBER.fullmatch(text)
@@ -97,29 +104,29 @@ def read_number(text: str) -> Number | None:
     number = _magnitude(match)
     if number is None:
         return None
-    factor = (-1 if match["sign"].strip().lower() in ("-", "negative", "minus") else 1) * suffix.scale
+    sign = -1 if match["sign"].strip().lower() in ("-", "negative", "minus") else 1
     if match["sign2"] == "-":
-        factor = -factor
-    return replace(
-        number,
-        value=number.value * factor,
-        step=number.step * suffix.scale,
-        percent=suffix.percent,
-        unit=suffix.unit,
-    )
+        sign = -sign
+    value = number.value * sign
+    return replace(number, value=value, percent=suffix.percent, unit=suffix.unit, scale=suffix.scale)
 
 
 def same_number(a: Number, b: Number) -> bool:
     """Whether two written numbers are the same by the rule at the top of this file."""
     if a.unit and b.unit and a.unit != b.unit:
         return False
+    if a.scale != b.scale:
+        return _close(_times(a, a.scale), _times(b, b.scale)) or (1 in (a.scale, b.scale) and _close(a, b))
     if a.percent == b.percent:
         return _close(a, b)
     percent, plain = (a, b) if a.percent else (b, a)
     if _close(percent, plain):
         return True
-    hundredth = replace(percent, value=percent.value / 100, step=percent.step / 100)
-    return plain.value.denominator != 1 and _close(hundredth, plain)
+    return plain.value.denominator != 1 and _close(_times(percent, Fraction(1, 100)), plain)
+
+
+def _times(number: Number, factor: Fraction | int) -> Number:
+    return replace(number, value=number.value * factor, step=number.step * factor)
 
 
 def _close(a: Number, b: Number) -> bool:
@@ -191,7 +198,6 @@ def _repeating(head: str, cycle: str) -> Number:
 
 
 def _as_digits(match: re.Match[str]) -> str:
-    tens, ones, single = (part and part.lower() for part in match.groups())
-    if tens:
-        return str(20 + 10 * _TENS.index(tens) + (_ONES.index(ones) if ones else 0))
-    return str(_ONES.index(single))
+    sign, tens, ones, single = (part and part.lower() for part in match.groups())
+    value = 20 + 10 * _TENS.index(tens) + (_ONES.index(ones) if ones else 0) if tens else _ONES.index(single)
+    return f"{'-' if sign else ''}{value}"

@@ -16,14 +16,16 @@ _MAX_NESTING = 20
 _MAX_DIGITS = 40
 _MAX_POWER = 1_000
 _MAX_POWER_OF_VARIABLES = 60
+_MAX_POWER_OF_SUM = 12
 _MAX_FACTORIAL = 200
 
 _EXPONENT = re.compile(r"\^(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\?\w))")
+_UNDONE = re.compile(r"\\(?:int|iint|oint|lim|sum|prod)(?![a-zA-Z])")  # to write down the task is no answer
 _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 
 
 def value_of(latex: str) -> Number | None:
-    """The value of a formula without variables, such as `\\sqrt{2}` or `2^{10}`.
+    r"""The value of a formula without variables, such as `\sqrt{2}` or `2^{10}`.
 
     Returns:
         The number; `None` if it has variables, can't be read, is too large or takes too long.
@@ -32,7 +34,7 @@ def value_of(latex: str) -> Number | None:
 
 
 def are_equivalent(a: str, b: str) -> bool:
-    """Whether two formulas say the same. What can't be shown within the limits is not the same, unless written alike."""
+    """Whether two formulas say the same. What can't be shown within the limits is different, unless written alike."""
     a, b = _for_parser(a), _for_parser(b)
     if a == b:
         return True
@@ -43,7 +45,7 @@ def are_equivalent(a: str, b: str) -> bool:
 
 def is_too_heavy(latex: str) -> bool:
     """Whether a formula may blow up when evaluated: towers of powers, large factorials, deep nesting, sheer length."""
-    if len(latex) > MAX_LENGTH or re.search(rf"\d{{{_MAX_DIGITS}}}", latex):
+    if len(latex) > MAX_LENGTH or re.search(rf"\d{{{_MAX_DIGITS}}}|\d[eE][-+]?\d{{3}}", latex) or _UNDONE.search(latex):
         return True
     depth = deepest = 0
     for char in latex:
@@ -56,6 +58,10 @@ def is_too_heavy(latex: str) -> bool:
     limit = _MAX_POWER_OF_VARIABLES if variables else _MAX_POWER
     if re.search(r"\^(?:\\?\w|\{[^{}]*\})\^", text):
         return True
+    if variables and any(int(number) > _MAX_POWER_OF_SUM for number in re.findall(r"\)\^\{?(\d+)", text)):
+        return True
+    if any(int(number) > _MAX_POWER for number in re.findall(r"binom\{?(\d+)", text)):
+        return True
     for braced, single in _EXPONENT.findall(text):
         exponent = braced or single
         if ("^" in exponent or "!" in exponent) and re.search(r"\d", exponent) and not variables:
@@ -64,7 +70,7 @@ def is_too_heavy(latex: str) -> bool:
             return True
     if re.search(r"\^\{(?:[^{}]|\{[^{}]*\})*\{[^{}]*\{", text):
         return True  # an exponent nested deeper than the pattern above reads
-    if "!!" in text or re.search(r"[)}\]]!", text) and not variables:
+    if text.count("|") > 6 or "!!" in text or (re.search(r"[)}\]]!", text) and not variables):
         return True
     return any(int(number) > _MAX_FACTORIAL for number in re.findall(r"(\d+)!", text))
 

@@ -1,4 +1,4 @@
-"""Keeps the processes that evaluate formulas: starts them when needed, hands out requests, replaces those that ended."""
+"""Keeps the processes that evaluate formulas: starts them when needed, asks them, replaces those that ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Worker:
-    """One process. A plain subprocess works where `multiprocessing` refuses: in daemonic workers and unguarded scripts."""
+    """One process. A plain one works where `multiprocessing` refuses: in daemonic workers and unguarded scripts."""
 
     def __init__(self) -> None:
         environment = {
@@ -33,6 +33,7 @@ class _Worker:
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "PYTHONHASHSEED": "0",  # sympy orders some sums by hash; the same answers must give the same verdict
         }
+        self._ready = False
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", str(_SCRIPT), str(TIME_LIMIT)],
@@ -45,12 +46,15 @@ class _Worker:
             )
         except OSError as error:
             raise JudgeError(f"the process that compares formulas could not be started: {error}") from error
-        if self._read() is None:
-            self.close()
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has imported what it needs."""
+        if not self._ready and self._read() is None:
             raise JudgeError(
                 "the process that compares formulas did not start; to see why, run "
                 f"`{sys.executable} -P {_SCRIPT} {TIME_LIMIT:g} < {os.devnull}`"
             )
+        self._ready = True
 
     def ask(self, request: dict[str, str]) -> dict[str, Any] | None:
         """The reply, or `None` if the process ended instead."""
@@ -97,12 +101,15 @@ class _Pool:
             worker = self._take()
             reply = None
             try:
+                worker.wait_until_ready()
                 reply = worker.ask(request)
             finally:
                 if reply is None:
                     worker.close()  # also if a signal broke in: its late reply must not meet the next request
                 else:
                     self._idle.append(worker)
+            if reply is None:
+                self._idle.append(_Worker())  # imports while nobody waits
         return reply
 
     def _take(self) -> _Worker:

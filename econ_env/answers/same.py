@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple
 
 from econ_env.answers.exact import Number, same_number
-from econ_env.answers.forms import Choice, Form, Formula, Group, Named, Words, read_form, read_list
+from econ_env.answers.forms import Choice, Form, Formula, Group, Named, Words
 from econ_env.answers.formula import are_equivalent, value_of
+from econ_env.answers.reading import read_form, read_list
 
 MAX_UNORDERED = 40
 """Larger sets are compared in the order written."""
@@ -14,11 +16,21 @@ MAX_UNORDERED = 40
 _UNORDERED = {"list", "{}"}
 
 
-def same_answer(a: str, b: str) -> bool:
-    """Whether two bare answers mean the same: `1/2` and `\\frac{1}{2}`, `x = 5` and `5`, `(C)` and `c`.
+class Majority(NamedTuple):
+    """What most answered."""
 
-    Symmetric and reflexive. What numbers are equal is stated in `exact.py`. Formulas are compared by Math-Verify and sympy in a
-    process of their own, for at most `process.TIME_LIMIT` seconds; what can't be shown to be the same is different.
+    answer: str
+    """As the first of them wrote it."""
+    votes: int
+    """How many gave it; at least 1."""
+
+
+def same_answer(a: str, b: str) -> bool:
+    r"""Whether two bare answers mean the same: `1/2` and `\frac{1}{2}`, `x = 5` and `5`, `(C)` and `c`.
+
+    Symmetric and reflexive. What numbers are equal is stated in `exact.py`. Formulas are compared by Math-Verify and
+    sympy in a process of their own, for at most `process.TIME_LIMIT` seconds; what can't be shown to be the same is
+    different.
 
     Args:
         a: An answer, without the reply around it.
@@ -42,17 +54,17 @@ def same_answer(a: str, b: str) -> bool:
     return False
 
 
-def majority(answers: Iterable[str | None]) -> tuple[str, int] | None:
+def majority(answers: Iterable[str | None]) -> Majority | None:
     """The answer that most gave.
 
-    Answers vote together if they are the same as the first answer of their group. In a tie the group whose first answer came
-    first wins.
+    Answers vote together if they are the same as the first answer of their group. In a tie the group whose first answer
+    came first wins.
 
     Args:
         answers: Bare answers in the order of the team; `None` for a reply without one, which does not vote.
 
     Returns:
-        The first answer of the largest group as written, and its votes; `None` if nobody answered.
+        The largest group; `None` if nobody answered.
 
     Raises:
         JudgeError: As `same_answer`.
@@ -75,14 +87,14 @@ def majority(answers: Iterable[str | None]) -> tuple[str, int] | None:
     if not leaders:
         return None
     best = max(range(len(leaders)), key=lambda group: votes[group])
-    return leaders[best], votes[best]
+    return Majority(leaders[best], votes[best])
 
 
 def _key(answer: str) -> Hashable:
     """A cheap canonical form: answers with equal keys are the same, though not the other way round."""
     form = read_form(answer)
     if isinstance(form, Number):
-        return form.value, form.percent, form.unit, form.digits if form.value.denominator != 1 else 0
+        return form.value, form.percent, form.unit, form.scale, form.digits if form.value.denominator != 1 else 0
     return form
 
 
@@ -120,7 +132,9 @@ def _same_choice(choice: Choice, other: Form) -> bool:
 
 def _same_named(named: Named, other: Form) -> bool:
     if isinstance(other, Named):
-        return (named.name == other.name and _same(named.value, other.value)) or are_equivalent(named.latex, other.latex)
+        return (named.name == other.name and _same(named.value, other.value)) or are_equivalent(
+            named.latex, other.latex
+        )
     if isinstance(other, Formula) and "=" in other.latex:
         return are_equivalent(named.latex, other.latex)
     return _same(named.value, other)

@@ -13,7 +13,7 @@ _NAMES = {
     "mi": "mi mile miles",
     "yd": "yd yds yard yards",
     "ft": "ft foot feet",
-    "in": "inch inches",
+    "in": "in inch inches",
     "kg": "kg kgs kilogram kilograms kilo kilos",
     "g": "g gm gram grams",
     "mg": "mg milligram milligrams",
@@ -42,7 +42,7 @@ _NAMES = {
     "pm": "pm p.m",
 }
 UNITS = {alias: name for name, aliases in _NAMES.items() for alias in aliases.split()}
-"""Spelling -> name, for units that contradict each other: 5 km is not 5 m. Other nouns (apples, girls) are not compared."""
+"""Spelling -> name, for units that contradict each other: 5 km is not 5 m. Other nouns are not compared."""
 
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _POWER_WORDS = {"square", "sq", "cubic", "cu", "squared", "cubed"}
@@ -50,11 +50,12 @@ _PERCENT = re.compile(r"(?i)\s*(?:%|(?:per\s?cent|pct|percentage)(?:age)?(?:\s+p
 _TOKEN = re.compile(r"\(?[A-Za-z°¢€£][A-Za-z°./'-]*(?:\^\{?[23]\}?)?\)?,?")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
 # these turn "number + words" into another statement than the number
-_NOT_A_UNIT = frozenset(
-    "or and not to plus minus times over than if but maybe perhaps possibly versus vs half halves third thirds quarter "
-    "quarters is are was isn isn't wrong incorrect no never mod sin cos tan log ln exp sqrt pi remainder choose "
-    "because since so".split()
-)
+_NOT_A_UNIT = {
+    "or", "and", "not", "to", "plus", "minus", "times", "over", "than", "if", "but", "maybe", "perhaps", "possibly",
+    "versus", "vs", "half", "halves", "third", "thirds", "quarter", "quarters", "is", "are", "was", "isn", "isn't",
+    "wrong", "incorrect", "no", "never", "mod", "sin", "cos", "tan", "log", "ln", "exp", "sqrt", "pi", "remainder",
+    "choose", "because", "since", "so",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ class SimulatedLLM:
         found = self._key.get(question.strip())
         if found is None:
             raise LLMReplyError(
-                f"the simulated model was not given the answer to {question[:60]!r}; make it from all problems it is asked"
+                f"the simulated model has no answer to {question[:60]!r}; make it from all problems that it is asked"
             )
         return found
 
@@ -203,18 +203,23 @@ def wrong_answers(question: str, gold: str, count: int) -> tuple[str, ...]:
         before, letter, after = choice.groups()
         others = [chr(code) for code in range(ord("A"), ord("Z")) if chr(code) != letter]
         return tuple(f"{before}{other}{after}" for other in others[:count])
-    try:
-        value = Decimal(gold.replace(",", ""))
-    except InvalidOperation:
+    value = _number(gold)
+    if value is None:
         start = 211 + int(500 * unit_draw("wrong answers", question))
         return tuple(str(start + 13 * number) for number in range(count))
-    if not value.is_finite():
-        raise ConfigError(f"{gold!r} is no answer")
     # Steps grow with the number, so that no tolerance takes a wrong answer for a right one.
     step = Decimal(10 ** max(0, value.adjusted() - 1))
     near = (value + sign * number * step for number in range(1, 2 * count + 1) for sign in (1, -1))
     same_side = [other for other in near if (other < 0) == (value < 0)]
     return tuple(f"{other:f}" for other in same_side[:count])
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        value = Decimal(text.replace(",", ""))
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() else None
 
 
 def count_tokens(text: str) -> int:

@@ -32,9 +32,9 @@ def _difference(question: str, a: int, b: int) -> Draft:
 
 def _gain(rng: random.Random) -> Draft:
     (a, b), who, thing, verb = _terms(rng), person(rng), rng.choice(THINGS), rng.choice(("finds", "buys", "gets"))
-    return _sum(
-        f"{who} has {thing.count(a)}. {who.he_start} {verb} {b} more. How many {thing} does {who} have now?", a, b
-    )
+    more = f"{b} more {thing.one if b == 1 else thing}"
+    text = f"{who} has {thing.count(a)}. {who.he_start} {verb} {more}. How many {thing} does {who} have now?"
+    return _sum(text, a, b)
 
 
 def _lose(rng: random.Random) -> Draft:
@@ -46,12 +46,13 @@ def _lose(rng: random.Random) -> Draft:
 
 def _eat(rng: random.Random) -> Draft:
     (a, b), who, food = _larger_first(rng), person(rng), rng.choice(FOODS)
-    return _difference(f"{who} has {food.count(a)}. {who.he_start} eats {b}. How many {food} are left?", a, b)
+    text = f"{who} has {food.count(a)}. {who.he_start} eats {food.count(b)}. How many {food} does {who} have left?"
+    return _difference(text, a, b)
 
 
 def _together(rng: random.Random) -> Draft:
     (a, b), (one, other), thing = _terms(rng), two_people(rng), rng.choice(THINGS)
-    text = f"{one} has {thing.count(a)}. {other} has {thing.count(b)}. How many {thing} do they have in all?"
+    text = f"{one} has {thing.count(a)} and {other} has {thing.count(b)}. How many {thing} do they have in all?"
     return _sum(text, a, b)
 
 
@@ -107,9 +108,12 @@ def _twice(rng: random.Random) -> Draft:
     return Draft(text, str(2 * a), f"2 * {a}")
 
 
-def _need(rng: random.Random) -> Draft:
-    (a, b), who, thing = _larger_first(rng), person(rng), rng.choice(THINGS)
-    text = f"{who} needs {thing.count(a)}. {who.he_start} has {b}. How many more {thing} does {who} need?"
+def _take_out(rng: random.Random) -> Draft:
+    (a, b), who, thing, holder = _larger_first(rng), person(rng), rng.choice(THINGS), rng.choice(HOLDERS)
+    text = (
+        f"There are {thing.count(a)} in a {holder.one}. {who} takes {thing.count(b)} out of the {holder.one}. "
+        f"How many {thing} are left in the {holder.one}?"
+    )
     return _difference(text, a, b)
 
 
@@ -120,9 +124,10 @@ def _cost(rng: random.Random) -> Draft:
 
 
 def _age(rng: random.Random) -> Draft:
-    (a, b), who = _terms(rng), person(rng)
+    (a, b), (one, other) = _terms(rng), two_people(rng)
     years = Noun("year", "years")
-    return _sum(f"{who} is {years.count(a)} old. How old will {who.he} be in {years.count(b)}?", a, b)
+    text = f"{one} is {years.count(a)} old. {other} is {years.count(b)} older than {one}. How old is {other}?"
+    return _sum(text, a, b)
 
 
 def _two_days(rng: random.Random) -> Draft:
@@ -165,7 +170,7 @@ TEMPLATES: tuple[Callable[[random.Random], Draft], ...] = (
     _share,
     _compare,
     _twice,
-    _need,
+    _take_out,
     _cost,
     _age,
     _two_days,

@@ -190,7 +190,7 @@ def _more_each_day(rng: random.Random) -> Draft:
     act, unit = rng.choice((("reads", "pages"), ("does", "push-ups"), ("solves", "puzzles"), ("learns", "words")))
     base = {"reads": "read", "does": "do", "solves": "solve", "learns": "learn"}[act]
     text = (
-        f"On the first day {who} {act} {first} {unit}. On every following day {who.he} {act} {more} {unit} more than "
+        f"On the first day {who} {act} {first} {unit}. On every following day {who.he} {act} {more} more {unit} than "
         f"on the day before. How many {unit} does {who.he} {base} in the first {days} days together?"
     )
     total = sum(first + more * day for day in range(days))

@@ -1,0 +1,129 @@
+"""Training steps with refinement: between what the policy proposes and what is submitted, the team deliberates.
+
+Axes: R environments in step, N agents, D observation, A controls of one agent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from tianshou.algorithm.algorithm_base import Algorithm, Policy
+from tianshou.data import Batch, Collector, CollectStats, ReplayBuffer
+from tianshou.data.collector import CollectActionBatchProtocol
+from tianshou.data.types import ObsBatchProtocol, RolloutBatchProtocol
+from torch import Tensor
+
+from econ_agents.equilibrium import EquilibriumConfig, Outcome, Refiner, Refines
+from econ_agents.errors import ConfigError
+from econ_agents.vector_env import JointVectorEnv
+
+
+class RefiningCollector(Collector[CollectStats]):
+    """Tianshou's `Collector` with K rounds per decision.
+
+    With K = 1 it is that collector. With K > 1 each decision first plays and improves its profile K - 1 times; the
+    stored step holds the observation from which the submitted profile was chosen, that profile, and what it was paid.
+    Exploration noise, if on, is added once per decision, to the profile that is submitted, so that what is learned from
+    lies around the refined profile. Environments without `deliberate` are refined within the policy's own game. Random
+    collecting is never refined.
+
+    Args:
+        policy: A policy, or an algorithm that has one; for K > 1 it must also have `game(obs_BND)`.
+        env: The environments.
+        buffer: Where steps are kept; by default a new one.
+        config: K (`max_rounds`), responses and stop rules.
+        exploration_noise: Whether the policy's `add_exploration_noise` is used.
+
+    Raises:
+        ConfigError: K > 1 and the policy has no `game`.
+    """
+
+    def __init__(
+        self,
+        policy: Policy | Algorithm[Any, Any],
+        env: JointVectorEnv,
+        buffer: ReplayBuffer | None = None,
+        *,
+        config: EquilibriumConfig,
+        exploration_noise: bool = False,
+    ) -> None:
+        super().__init__(policy, env, buffer, exploration_noise=exploration_noise)
+        if config.max_rounds > 1 and not hasattr(self.policy, "game"):
+            raise ConfigError(f"{config.max_rounds} rounds need a policy with game(); {type(self.policy)} has none")
+        self.config = config
+        self._joint = env
+        self._chosen_from_RND: np.ndarray | None = None
+
+    def _compute_action_policy_hidden(
+        self,
+        random: bool,
+        ready_env_ids_R: np.ndarray,
+        last_obs_RO: np.ndarray,
+        last_info_R: np.ndarray,
+        last_hidden_state_RH: np.ndarray | Tensor | Batch | None = None,
+    ) -> CollectActionBatchProtocol:
+        """What to do, refined."""
+        self._chosen_from_RND = None
+        if random or self.config.max_rounds == 1:
+            return super()._compute_action_policy_hidden(
+                random, ready_env_ids_R, last_obs_RO, last_info_R, last_hidden_state_RH
+            )
+        noise, self.exploration_noise = self.exploration_noise, False
+        try:
+            computed = super()._compute_action_policy_hidden(
+                random, ready_env_ids_R, last_obs_RO, last_info_R, last_hidden_state_RH
+            )
+        finally:
+            self.exploration_noise = noise
+        act, obs_RND, last_obs_RND = self._refine(np.asarray(computed.act), last_obs_RO, ready_env_ids_R)
+        if noise:
+            obs_RND = last_obs_RND
+            act = self.policy.add_exploration_noise(act, cast(ObsBatchProtocol, Batch(obs=obs_RND, info=Batch())))
+        computed.act, computed.act_normalized = act, self.policy.map_action(act)
+        self._chosen_from_RND = obs_RND
+        return computed
+
+    def run_on_step_hook(self, action_batch: CollectActionBatchProtocol, rollout_batch: RolloutBatchProtocol) -> None:
+        """Store the observation that the action was chosen from, then do as usual."""
+        if self._chosen_from_RND is not None:
+            rollout_batch.obs = self._chosen_from_RND
+        super().run_on_step_hook(action_batch, rollout_batch)
+
+    @torch.no_grad()
+    def _refine(
+        self, act: np.ndarray, obs_RND: np.ndarray, env_ids_R: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Profiles [R, N * A] after K - 1 rounds and responses, what they were chosen from, and the last observations.
+
+        The last round is left to `step`, which runs it if the profile is new and submits it as it is if not.
+        """
+        rows, n_agents = obs_RND.shape[:2]
+        policy = cast(Refines, self.policy)
+        refiner = Refiner(torch.as_tensor(act, dtype=torch.float32).reshape(rows, n_agents, -1), self.config)
+        obs_RND, chosen_from_RND = obs_RND.copy(), obs_RND.copy()
+        for _ in range(self.config.max_rounds - 1):
+            refiner.observe(self._play(refiner, obs_RND, env_ids_R))
+            if refiner.active:
+                refiner.respond(policy.game(torch.as_tensor(obs_RND)))
+            moved = refiner.active
+            chosen_from_RND[moved] = obs_RND[moved]
+            if not moved:
+                break
+        return _flat(refiner.profile_BNA), chosen_from_RND, obs_RND
+
+    def _play(self, refiner: Refiner, obs_RND: np.ndarray, env_ids_R: np.ndarray) -> list[Outcome | None]:
+        """Deliberate in the environments that go on; writes what they show into `obs_RND`."""
+        outcomes_R: list[Outcome | None] = [None] * len(obs_RND)
+        rows = refiner.active
+        if self._joint.envs[0].can_deliberate:
+            action = self.policy.map_action(_flat(refiner.profile_BNA))
+            obs_RND[rows], outcomes = self._joint.deliberate(action[rows], env_ids_R[rows])
+            for row, outcome in zip(rows, outcomes, strict=True):
+                outcomes_R[row] = outcome
+        return outcomes_R
+
+
+def _flat(profile_RNA: Tensor) -> np.ndarray:
+    return profile_RNA.reshape(len(profile_RNA), -1).cpu().numpy()

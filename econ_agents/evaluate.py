@@ -1,0 +1,239 @@
+"""Test episodes: each problem played once at refined controls, many at a time, results handed out as they come.
+
+Axes: N agents, D observation, A controls of one agent, K rounds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+import torch
+from pettingzoo import ParallelEnv
+from torch import Tensor
+
+from econ_agents.concurrency import LoopThread, all_or_none
+from econ_agents.equilibrium import Acts, EquilibriumConfig, Game, Outcome, Refiner, Refines, StopReason
+from econ_agents.errors import ConfigError
+from econ_agents.joint_env import Array, JointEnv, as_joint
+
+
+@runtime_checkable
+class Seeded(Protocol):
+    """A policy that draws random numbers, and so must be told each episode's seed to be reproducible."""
+
+    def seeded(self, seed: int) -> Acts:
+        """The same policy for one episode, drawing from this seed."""
+
+
+@dataclass(frozen=True)
+class DecisionResult:
+    """One decision of an episode, in plain values."""
+
+    profiles: list[list[list[float]]]
+    """Controls of each round played, [K][N][A], in the environment's units; the last were submitted."""
+    answers: list[str | None]
+    """The commitment's answer after each round; empty if the environment does not deliberate."""
+    stop_reason: StopReason
+    """Why refinement ended."""
+    residuals: list[float]
+    """Largest move of a control, in [-1, 1] units, that each response asked for."""
+    gap_before: list[float] | None
+    """What each agent could gain on its own from the first profile, by the policy's own game; None without one."""
+    gap_after: list[float] | None
+    """The same for the submitted profile, in the same game; None without one."""
+    reward: float
+    """What the team was paid."""
+    agent_rewards: list[float]
+    """What each agent was paid."""
+    numbers: dict[str, Any]
+    """The joint info of the step: floats, and lists with a value per agent."""
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds were played."""
+        return len(self.profiles)
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """One problem from reset to end."""
+
+    problem: int
+    """Index of the problem."""
+    seed: int
+    """Seed of the episode, derived from the run's seed and the index."""
+    decisions: list[DecisionResult]
+    """What was decided, in order; incomplete if there was an error."""
+    error: str | None = None
+    """Why the episode could not be finished."""
+    seconds: float = field(default=0.0, compare=False)
+    """Wall time."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended in an error, or a decision in which nothing valid came back."""
+        return self.error is not None or any(decision.numbers.get("failed", 0.0) > 0 for decision in self.decisions)
+
+    @property
+    def reward(self) -> float:
+        """What the team was paid in all."""
+        return sum(decision.reward for decision in self.decisions)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is the same for all episodes of a run."""
+
+    policy: Acts
+    seed: int
+    config: EquilibriumConfig
+    on_episode: Callable[[EpisodeResult, Any], None] | None
+    recoverable: tuple[type[Exception], ...]
+
+
+def evaluate(
+    policy: Acts,
+    make_env: Callable[[], ParallelEnv[str, Any, Any] | JointEnv],
+    problems: Sequence[int],
+    *,
+    rounds: int = 3,
+    concurrency: int = 8,
+    seed: int = 0,
+    config: EquilibriumConfig | None = None,
+    on_episode: Callable[[EpisodeResult, Any], None] | None = None,
+    recoverable: tuple[type[Exception], ...] = (),
+) -> list[EpisodeResult]:
+    """Play one episode per problem.
+
+    Each episode has a seed of its own, derived from `seed` and its index, so that its result depends neither on the
+    order nor on the concurrency. Environments without coroutine twins are played one after another.
+
+    Args:
+        policy: Chooses controls; for more than one round it must also have `game`. One that draws random numbers offers
+            `seeded`.
+        make_env: Makes a parallel environment (or a joint one); called at most `concurrency` times, closed at the end.
+        problems: Indices, given to the environment as `reset(options={"problem": index})`.
+        rounds: K per decision; 1 means no refinement. Takes the place of `config.max_rounds`. Where the environment
+            does not deliberate, the K - 1 responses are made within the policy's own game.
+        concurrency: Episodes in flight at once.
+        seed: Of the run, >= 0.
+        config: Responses and stop rules.
+        on_episode: Called with each result as it comes, in the order of completion, and with the parallel environment
+            while it still shows that episode. What it raises ends the run.
+        recoverable: Errors that end their episode only; it is recorded with its reason.
+
+    Returns:
+        One result per problem, in the order of `problems`.
+
+    Raises:
+        ConfigError: `rounds` or `concurrency` is below 1, or several rounds are asked of a policy that has no `game`.
+    """
+    if rounds < 1 or concurrency < 1:
+        raise ConfigError(f"rounds and concurrency must be at least 1, got {rounds} and {concurrency}")
+    if rounds > 1 and not hasattr(policy, "game"):
+        raise ConfigError(f"{type(policy).__name__} has no game() to refine its controls by: use rounds=1")
+    config = (config or EquilibriumConfig()).model_copy(update={"max_rounds": rounds})
+    run = _Run(policy, seed, config, on_episode, recoverable)
+    training = isinstance(policy, torch.nn.Module) and policy.training
+    if isinstance(policy, torch.nn.Module):
+        policy.eval()
+    try:
+        with LoopThread() as loop:
+            return loop.run(_play_all(run, make_env, problems, concurrency))
+    finally:
+        if isinstance(policy, torch.nn.Module):
+            policy.train(training)
+
+
+async def _play_all(
+    run: _Run, make_env: Callable[[], Any], problems: Sequence[int], concurrency: int
+) -> list[EpisodeResult]:
+    results: dict[int, EpisodeResult] = {}
+    envs: list[JointEnv] = []
+    todo = iter(enumerate(problems))
+
+    async def worker() -> None:
+        env = as_joint(make_env())
+        envs.append(env)
+        for place, problem in todo:
+            results[place] = await _play(run, env, problem)
+            if run.on_episode is not None:
+                run.on_episode(results[place], env.parallel_env)
+
+    try:
+        await all_or_none(worker() for _ in range(min(concurrency, len(problems))))
+    finally:
+        for env in envs:
+            env.close()
+    return [results[place] for place in range(len(problems))]
+
+
+async def _play(run: _Run, env: JointEnv, problem: int) -> EpisodeResult:
+    """One episode; an error that is not recoverable goes on."""
+    seed = int(np.random.SeedSequence([run.seed, problem]).generate_state(1)[0])
+    policy = run.policy.seeded(seed) if isinstance(run.policy, Seeded) else run.policy
+    decisions: list[DecisionResult] = []
+    error = None
+    start = time.perf_counter()
+    try:
+        obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
+        ended = False
+        while not ended:
+            decision, obs_ND, ended = await _decide(run, policy, env, obs_ND)
+            decisions.append(decision)
+    except run.recoverable as raised:
+        error = f"{type(raised).__name__}: {raised}"
+    return EpisodeResult(problem, seed, decisions, error, time.perf_counter() - start)
+
+
+async def _decide(run: _Run, policy: Acts, env: JointEnv, obs_ND: Array) -> tuple[DecisionResult, Array, bool]:
+    """K rounds, then the submission."""
+    refiner = Refiner(_propose(policy, obs_ND), run.config)
+    answers: list[str | None] = []
+    while refiner.active:
+        outcome: Outcome | None = None
+        if env.can_deliberate:
+            obs_ND, _ = await env.adeliberate(_action(env, refiner.profile_BNA))
+            outcome = env.last_outcome
+            answers.append(None if outcome is None else outcome.answer)
+        refiner.observe([outcome])
+        if refiner.active:
+            refiner.respond(_game(policy, obs_ND))
+    gaps: tuple[list[float] | None, list[float] | None] = (None, None)
+    if hasattr(policy, "game"):
+        result = refiner.result(_game(policy, obs_ND))
+        gaps = result.before.gain_BN[0].tolist(), result.after.gain_BN[0].tolist()
+    played = [_action(env, profile_BNA) for profile_BNA in refiner.trajectory[: refiner.rounds[0]]]
+    obs_ND, reward, terminated, truncated, info = await env.astep(played[-1])
+    (reason,) = refiner.stop_reasons
+    assert reason is not None
+    decision = DecisionResult(
+        profiles=[action.reshape(env.team.n_agents, -1).tolist() for action in played],
+        answers=answers,
+        stop_reason=reason,
+        residuals=list(refiner.residuals[0]),
+        gap_before=gaps[0],
+        gap_after=gaps[1],
+        reward=reward,
+        agent_rewards=info["agent_rewards"].tolist(),
+        numbers={name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in info.items()},
+    )
+    return decision, obs_ND, terminated or truncated
+
+
+@torch.no_grad()
+def _propose(policy: Acts, obs_ND: Array) -> Tensor:
+    return policy.propose(torch.as_tensor(obs_ND)[None])
+
+
+@torch.no_grad()
+def _game(policy: Acts, obs_ND: Array) -> Game:
+    return cast(Refines, policy).game(torch.as_tensor(obs_ND)[None])
+
+
+def _action(env: JointEnv, profile_1NA: Tensor) -> Array:
+    return env.to_env(profile_1NA[0].cpu().numpy())

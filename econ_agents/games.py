@@ -1,0 +1,132 @@
+"""Small games with known equilibria, to check refinement and whatever else plays them.
+
+Axes: B batch, N agents, M candidates, A controls in [-1, 1], S pure strategies.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class QuadraticGame:
+    """Each agent wants to be at a place of its own, moved by the others: u_i = -|e_i - c_i - b mean_{j!=i} e_j|^2.
+
+    Best responses are linear, so simultaneous undamped ones bring the largest error down by |b| per round or faster,
+    as long as nothing leaves the box. For |b| > 1 they drive profiles apart until the box stops them: with b > 1 they
+    end in a corner, which is an equilibrium of the game in the box, though not the solution of the linear system;
+    with b < -1 a common displacement flips from corner to corner for ever.
+
+    Args:
+        centre_BNA: c.
+        coupling: b.
+    """
+
+    def __init__(self, centre_BNA: Tensor, coupling: float) -> None:
+        self.centre_BNA = centre_BNA
+        self.coupling = coupling
+
+    def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
+        """Payoffs [B, N, M]."""
+        wish_BNA = self.centre_BNA + self.coupling * mean_of_others(profile_BNA)
+        return -(candidates_BNMA - wish_BNA[:, :, None]).square().sum(-1)
+
+    @property
+    def equilibrium_BNA(self) -> Tensor:
+        """Solution of e_i = c_i + b mean_{j!=i} e_j; the equilibrium if it lies in the box and |b| < 1."""
+        equilibrium_BNA: Tensor = torch.linalg.solve(_coupled(self.centre_BNA, self.coupling), self.centre_BNA)
+        return equilibrium_BNA
+
+    @classmethod
+    def with_equilibrium(cls, equilibrium_BNA: Tensor, coupling: float) -> QuadraticGame:
+        """The game whose linear system this profile solves."""
+        return cls(_coupled(equilibrium_BNA, coupling) @ equilibrium_BNA, coupling)
+
+
+class TwoEquilibriaGame:
+    """Agents may meet at either of two places: u_i = -sum_a ((e^2 - q^2)^2 + w (e - mean of the others)^2).
+
+    All at +q and all at -q are strict equilibria, per control; which one responses reach is decided by the side on
+    which the others' mean starts.
+
+    Args:
+        place: q, in (0, 1].
+        pull: w > 0.
+    """
+
+    def __init__(self, place: float = 0.5, pull: float = 0.5) -> None:
+        self.place = place
+        self.pull = pull
+
+    def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
+        """Payoffs [B, N, M]."""
+        away = candidates_BNMA - mean_of_others(profile_BNA)[:, :, None]
+        return -((candidates_BNMA.square() - self.place**2).square() + self.pull * away.square()).sum(-1)
+
+
+class MatchingPennies:
+    """Two agents mix heads and tails: u_0 = e_0 . e_1 = -u_1, where (1 + e) / 2 is the chance of heads.
+
+    The only equilibrium is 0, and plain simultaneous best responses run round it for ever, with period 4. Quantal
+    responses on a grid of g values draw near it when their slope at 0, (g + 1) / (3 (g - 1) temperature), is below 1.
+    """
+
+    def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
+        """Payoffs [B, 2, M]."""
+        sign_N = torch.tensor([1.0, -1.0], dtype=profile_BNA.dtype)
+        return sign_N[:, None] * (candidates_BNMA * profile_BNA.flip(1)[:, :, None]).sum(-1)
+
+
+class MatrixGame:
+    """Two agents mix over S pure strategies each; an action a of S controls stands for the mix (1 + a) / sum(1 + a).
+
+    Args:
+        row_SS: Payoffs of agent 0, by its own and the other's strategy.
+        column_SS: Payoffs of agent 1, by agent 0's and its own strategy; by default the game is zero-sum.
+    """
+
+    def __init__(self, row_SS: Tensor, column_SS: Tensor | None = None) -> None:
+        self.row_SS = row_SS
+        self.column_SS = -row_SS if column_SS is None else column_SS
+
+    def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
+        """Payoffs [B, 2, M]."""
+        row_SS, column_SS = self.row_SS.to(profile_BNA), self.column_SS.to(profile_BNA)
+        played_BNS, tried_BNMS = self.mix(profile_BNA), self.mix(candidates_BNMA)
+        worth_BS = torch.stack([played_BNS[:, 1] @ row_SS.mT, played_BNS[:, 0] @ column_SS], dim=1)
+        return (tried_BNMS @ worth_BS[..., None]).squeeze(-1)
+
+    @staticmethod
+    def mix(action_A: Tensor) -> Tensor:
+        """Actions [..., S] as probabilities; all -1 counts as even."""
+        weight_S = action_A + 1.0
+        total = weight_S.sum(-1, keepdim=True)
+        return torch.where(
+            total > 0, weight_S / total.clamp(min=1e-12), torch.full_like(weight_S, 1.0 / weight_S.shape[-1])
+        )
+
+
+def rock_paper_scissors() -> MatrixGame:
+    """The usual game: the even mix is its only equilibrium; both playing rock leaves each a gain of 1."""
+    return MatrixGame(torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]))
+
+
+def biased_rock_paper_scissors() -> MatrixGame:
+    """Zero-sum with payoffs ((0, -25, 50), (25, 0, -5), (-50, 5, 0)): both mixing (1, 10, 5) / 16 is its equilibrium.
+
+    Against that mix every pure strategy earns 0: -25 * 10 + 50 * 5 = 25 * 1 - 5 * 5 = -50 * 1 + 5 * 10 = 0.
+    """
+    return MatrixGame(torch.tensor([[0.0, -25.0, 50.0], [25.0, 0.0, -5.0], [-50.0, 5.0, 0.0]]))
+
+
+def mean_of_others(profile_BNA: Tensor) -> Tensor:
+    """For each agent the mean action [B, N, A] of all others; 0 for an agent alone."""
+    others = max(profile_BNA.shape[1] - 1, 1)
+    return (profile_BNA.sum(1, keepdim=True) - profile_BNA) / others
+
+
+def _coupled(profile_BNA: Tensor, coupling: float) -> Tensor:
+    """The matrix [N, N] of e - b mean_{j!=i} e_j."""
+    N = profile_BNA.shape[1]
+    one = torch.eye(N, dtype=profile_BNA.dtype)
+    return one - coupling * (torch.ones_like(one) - one) / max(N - 1, 1)

@@ -1,0 +1,84 @@
+"""Reads the final answer of a whole reply, without knowing the gold answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from econ_env.answers.clean import has_content
+from econ_env.answers.json_field import read_json_field
+from econ_env.answers.last_number import read_last_number
+from econ_env.answers.marks import read_boxed, read_hash
+from econ_env.answers.phrase import read_bare, read_phrase
+from econ_env.answers.prose import settle
+
+Origin = Literal["json", "boxed", "hash", "phrase", "bare", "number"]
+"""Where an answer was read, in the order in which the places are tried."""
+
+_READERS: tuple[tuple[Origin, Callable[[str], str | None]], ...] = (
+    ("boxed", read_boxed),
+    ("hash", read_hash),
+    ("phrase", read_phrase),
+    ("bare", read_bare),
+    ("number", read_last_number),
+)
+_PLACEHOLDERS = {"answer", "your answer", "final answer", "value"}
+_CALCULATION = re.compile(r"<<[^<>\n]*>>")  # GSM8K's calculator marks, `48/2 = <<48/2=24>>24`
+
+MAX_REPLY = 20_000
+"""Only so many characters at the end of a longer reply are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """The final answer of a reply."""
+
+    answer: str | None
+    """The answer as written, without what stood around it; `None` if there is none."""
+    origin: Origin | None
+    """Where it was read; `None` if there is none."""
+    parsed_json: bool
+    """Whether the reply, or its one code fence, is a valid JSON object with an `answer` field."""
+
+
+def extract_answer(reply: str) -> Extracted:
+    r"""Read the final answer of a reply.
+
+    Tried in this order, the last of each kind counts: the `answer` field of JSON, `\boxed{}`, `####`, "the answer is"
+    or "answer:", the reply itself if it is nothing but an answer, the last number. Candidates offered together
+    ("5 or 6") are one answer. What a reasoning model wrote up to `</think>` is not read.
+
+    Args:
+        reply: Any text.
+
+    Returns:
+        The answer, and where it was read.
+    """
+    reply = reply.rpartition("</think>")[2]
+    if reply.lstrip().startswith("<think>"):
+        return Extracted(None, None, parsed_json=False)  # the thought never ended
+    field = read_json_field(reply)
+    if field is not None:
+        answer = _inside(field.text)
+        if answer is not None or field.whole:
+            return Extracted(answer, "json" if answer is not None else None, field.whole)
+    tail = _CALCULATION.sub("", reply[-MAX_REPLY:])
+    for origin, read in _READERS:
+        text = read(tail)
+        if text is not None and origin in ("boxed", "hash"):
+            text = _inside(text)
+        if text is not None:
+            return Extracted(text, origin, parsed_json=False)
+    return Extracted(None, None, parsed_json=False)
+
+
+def _inside(text: str) -> str | None:
+    r"""The answer in a marked text, which may mark it again: `{"answer": "\\boxed{5}"}`. Else the text as it is."""
+    for read in (read_boxed, read_hash, read_phrase):
+        if (inner := read(text)) is not None:
+            return inner
+    if not has_content(text) or text.strip("<>. ").lower() in _PLACEHOLDERS:
+        return None
+    return settle(text) or text.strip()

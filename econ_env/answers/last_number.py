@@ -1,0 +1,97 @@
+"""Reads the last number of a reply that marks its answer in no other way."""
+
+from __future__ import annotations
+
+import re
+
+from econ_env.answers.prose import HEDGE, MATH, NUMBER, SENTENCE_END, reads_as_answer
+from econ_env.answers.reading import read_form
+
+MAX_SENTENCE = 1_000
+"""Only so many characters at the end of a longer sentence are read."""
+
+_JOIN = re.compile(r"(?i)\s*(?:[a-z]+\s*)?(?:,|;|/|\bor\b|\band\b|,\s*(?:or|and)\b)\s*(?:also\s+|even\s+)?[$€£]?")
+_INSIDE = r"(?:[^()\[\]A-Za-z\\]|\\?(?:infty|infinity|pi|sqrt))*"
+_GROUP = re.compile(rf"[(\[]{_INSIDE},\s{_INSIDE}[)\]]")
+_DENIED_NUMBER = re.compile(r"(?i)(?:\bnot|\bnever|n't(?:\s+be)?)\s+(?:equal\s+to\s+|simply\s+|just\s+)?[$\\(]*\d")
+_STEP = re.compile(r"(?im)^[\s#*>-]*(?:step\s*\d+\b[.:)*]*|\(?\d{1,2}[.)](?=\s|\*)|[-*•](?=\s))\s*\**")
+_STEP_WORD = re.compile(
+    r"(?i)\b(?:step|equation|eq\.|question|problem|part|figure|line|case|method|option)\s*#?\s*\(?$"
+)
+_VERB = re.compile(r"(?i)[,;:]|\b(?:is|are|was|were|equals?|gives?|gets?|makes?|leaves?|has|have|so|then|total)\b")
+_CLAIM = re.compile(r"(?i)(?:\b(?:is|are|be|equals?|gets?|gives?|becomes?|have|to)|[:=→])\s*$")
+_CUT_BOX = re.compile(r"\\+(?:boxed|fbox)?\{?\s*$")
+
+
+def read_last_number(reply: str) -> str | None:
+    """The last number or formula with a number in it, outside questions.
+
+    In a sentence with an equals sign it is the number after the last one, unless a clause with a number of its own
+    follows. Numbers joined by a comma, `or`, `maybe` and the like are one answer together.
+
+    Args:
+        reply: A whole reply.
+
+    Returns:
+        The number as written, or `None`.
+    """
+    if _CUT_BOX.search(reply):
+        return None  # cut off right before the answer
+    for line in reversed(reply.split("\n")):
+        for sentence in reversed(_sentences(_STEP.sub("", line))):
+            if sentence.rstrip().endswith("?") or _DENIED_NUMBER.search(sentence):
+                continue
+            answer = _last_formula(sentence[-MAX_SENTENCE:]) or _last_run(sentence[-MAX_SENTENCE:])
+            if answer is not None:
+                return answer
+    return None
+
+
+def _sentences(line: str) -> list[str]:
+    """The sentences of a line, each with its end mark."""
+    ends = [match.end() for match in SENTENCE_END.finditer(line)]
+    starts = [0, *ends]
+    return [line[start:end] for start, end in zip(starts, [*ends, len(line)], strict=True) if line[start:end].strip()]
+
+
+def _last_formula(sentence: str) -> str | None:
+    """The last piece of LaTeX that the sentence claims, after its last equals sign, if no number comes after it."""
+    formulas = list(MATH.finditer(sentence))
+    if not formulas or NUMBER.search(sentence, formulas[-1].end()):
+        return None
+    found = formulas[-1]
+    content = next(part for part in found.groups() if part)
+    _, equals, side = content.rpartition("=")
+    if not equals and not _CLAIM.search(sentence[: found.start()]):
+        return None
+    side = side.strip()
+    return side if re.search(r"\d|\\(?:pi|infty)", side) and reads_as_answer(read_form(side)) else None
+
+
+def _last_run(sentence: str) -> str | None:
+    """The last number, together with those before it that are offered in its place."""
+    found = [match for match in NUMBER.finditer(sentence) if not _STEP_WORD.search(sentence[: match.start()])]
+    if not found:
+        return None
+    last = _claimed(sentence, found)
+    found = [match for match in found if match.start() <= last.start()]
+    first = last
+    for match in reversed(found[:-1]):
+        between = sentence[match.end() : first.start()]
+        if not _JOIN.fullmatch(between) and not (len(between) < 40 and HEDGE.search(between)):
+            break
+        first = match
+    start, end = first.start(), last.end()
+    for group in _GROUP.finditer(sentence):
+        if group.start() < last.start() < group.end():
+            start, end = group.span()
+    return sentence[start:end].strip()
+
+
+def _claimed(sentence: str, found: list[re.Match[str]]) -> re.Match[str]:
+    """The number right after the last equals sign if only a phrase follows it, else the last one."""
+    equals = sentence.rfind("=") + 1
+    after = next((match for match in found if match.start() >= equals), found[-1]) if equals else found[-1]
+    if sentence[equals : after.start()].strip(" $*\\([") or _VERB.search(sentence, after.end(), found[-1].start()):
+        return found[-1]
+    return after

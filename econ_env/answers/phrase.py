@@ -1,0 +1,79 @@
+"""Reads the answer after "the answer is", or a reply that is nothing but an answer."""
+
+from __future__ import annotations
+
+import re
+
+from econ_env.answers.clean import closing, has_content
+from econ_env.answers.forms import Words
+from econ_env.answers.prose import HEDGE, MATH, NUMBER, SENTENCE_END, reads_as_answer, settle
+from econ_env.answers.reading import read_form
+
+MAX_PHRASES = 20
+"""Only so many phrases, the last ones, are looked at."""
+
+MAX_BARE = 400
+"""A longer reply is not a bare answer, in characters."""
+
+_PHRASE = re.compile(
+    r"(?i)\b(?:answer|correct\s+(?:option|choice)|final\s+(?:result|value))\b(?:\s*=(?=[\s$\\(]*-?\d)|[^\n.:=?!]{0,80}?"
+    r"(?:[*_\s]*:|\s+(?:is|are|was|equals|would be|should be|will be|must be)\b))(?:\s+that\b)?[\s:*_=]*"
+)
+_HEADING = re.compile(r"(?im)^[#*_\s]*(?:the\s+)?(?:final\s+)?answer[*_\s:]*$\s*")
+_REFUSAL = re.compile(
+    r"(?i)\b(?:i|i'm|im|sorry|unsure|unknown|can't|cannot|don't|dunno|n/a|sure|okay|ok|hello|hi|thanks)\b"
+)
+
+
+def read_phrase(reply: str) -> str | None:
+    """What follows the last "the answer is" or "answer:" that is followed by an answer.
+
+    Args:
+        reply: A whole reply.
+
+    Returns:
+        The answer; `None` if there is no such phrase.
+    """
+    if "nswer" not in reply and "NSWER" not in reply and "orrect" not in reply and "inal" not in reply:
+        return None
+    ends = sorted({match.end() for pattern in (_PHRASE, _HEADING) for match in pattern.finditer(reply)}, reverse=True)
+    for end in ends[:MAX_PHRASES]:
+        stretch = _stretch(reply, end)
+        answer = settle(stretch)
+        if answer is not None:
+            return answer
+        if HEDGE.search(stretch) and len(NUMBER.findall(stretch)) > 1:
+            return stretch  # several candidates are one answer, and a wrong one
+    return None
+
+
+def read_bare(reply: str) -> str | None:
+    """The reply itself, if it is nothing but an answer.
+
+    Args:
+        reply: A whole reply.
+
+    Returns:
+        The reply without white space around it, or `None`.
+    """
+    text = reply.strip()
+    if not has_content(text) or "boxed" in text or text.lower() == "n/a" or len(text) > MAX_BARE:
+        return None
+    if "\n" in text and not text.startswith(("\\", "$")):
+        return None
+    form = read_form(text)
+    if isinstance(form, Words):
+        return text if reads_as_answer(form) and not _REFUSAL.search(text) and not text.endswith("?") else None
+    return text if reads_as_answer(form) else None
+
+
+def _stretch(reply: str, start: int) -> str:
+    """From here to the end of the sentence, or of the formula that begins here and its unit."""
+    rest = reply[start : start + 600]
+    offset = 0
+    if math := MATH.match(rest):
+        offset = math.end()
+    elif rest.startswith(("\\boxed{", "{")):
+        offset = closing(rest, rest.index("{")) + 1
+    end = SENTENCE_END.search(rest, offset)
+    return rest[: end.start() if end else len(rest)].strip().rstrip("*_ ")

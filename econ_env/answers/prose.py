@@ -1,0 +1,81 @@
+"""What the readers of running text share: numbers, formulas and sentences, and the answer inside a short stretch."""
+
+from __future__ import annotations
+
+import re
+
+from econ_env.answers.clean import has_content
+from econ_env.answers.exact import Number
+from econ_env.answers.forms import Choice, Form, Formula, Group, Named, Words
+from econ_env.answers.reading import read_form
+
+MAX_WORDS = 3
+"""Longer runs of words are prose, not an answer."""
+
+_DIGITS = r"(?:\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+NUMBER = re.compile(
+    rf"""
+    (?<![A-Za-z0-9_.,\\])(?:(?<![\w)}}\d]\s)(?<![\w)}}\d])[-−+])?(?:[$€£¥₹]|\\\$)?[ ]?-?
+    (?:\d{{1,2}}:\d\d(?!\d)
+      |{_DIGITS}(?:[eE][-+]?\d+)?(?:\s?(?:\\times|\\cdot|×|x|\*)\s?10\s?\^\s?\{{?[-−+]?\d+\}}?)?
+       (?:[ ]\d+/\d+|\s?/\s?{_DIGITS})?
+      |\.\d+)
+    (?:\s?\\?%|[ ](?:percent|hundred|thousand|million|billion|trillion)\b|(?:_|[ ]in[ ]base[ ])\{{?\d+\}}?)?
+    |\\[dt]?frac\{{-?\d+\}}\{{\d+\}}|[½⅓⅔¼¾⅛⅜⅝⅞]
+    """,
+    re.VERBOSE,
+)
+MATH = re.compile(
+    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<![\\\d])\$(?!\d+(?:\.\d+)?\s+\w+\s)([^$\n]+?)\$", re.DOTALL
+)
+SENTENCE_END = re.compile(r"[.!?](?=[\s*\"')]|$)|\n")
+HEDGE = re.compile(r"(?i)\b(?:or|either|maybe|perhaps|possibly|might|alternatively)\b")
+_LABEL = re.compile(r"[^\W\d]+\.? \d{1,4}|[a-z]{1,3}\d{1,4}")  # june 20, b12
+_DENIAL = re.compile(r"(?i)\b(?:not|never|cannot|wrong|incorrect|unknown|unclear)\b|n't\b")
+_ASIDE = re.compile(
+    r"(?i),?\s+(?:because|since|which|as|when|if|for|so|that|where|after|before|given|who|but|\(|—|-)\s"
+    r"|,\s+(?!or\b|and\b)(?=[a-z]{2,})"
+)
+
+
+def settle(text: str) -> str | None:
+    """The answer inside a short stretch of text that a marker points to.
+
+    Args:
+        text: A JSON field, the content of a box, the rest of a line.
+
+    Returns:
+        The stretch itself if it reads as an answer; else the part before an aside, or its only number; `None` if it
+        has no answer or several candidates.
+    """
+    text = text.strip()
+    if not has_content(text):
+        return None
+    if reads_as_answer(read_form(text)):
+        return text
+    aside = _ASIDE.search(text)
+    if aside and not HEDGE.search(text) and not _DENIAL.search(text):
+        head = text[: aside.start()].strip()
+        if re.search(r"\d|\\[a-z]|^\W?[A-Z]\W?$", head) and reads_as_answer(read_form(head)):
+            return head
+    return None if _DENIAL.search(text) else _only_number(text)
+
+
+def reads_as_answer(form: Form) -> bool:
+    """Whether this is an answer rather than running text."""
+    if isinstance(form, Words):
+        if re.search(r"\d", form.text):
+            return _LABEL.fullmatch(form.text) is not None and not _DENIAL.search(form.text)
+        return 0 < len(form.text.split()) <= MAX_WORDS
+    if isinstance(form, Group):
+        return form.kind == "base" or all(reads_as_answer(item) for item in form.items)
+    if isinstance(form, Named):
+        return reads_as_answer(form.value)
+    if isinstance(form, Choice):
+        return form.content is None or reads_as_answer(form.content)
+    return isinstance(form, Number | Formula)
+
+
+def _only_number(text: str) -> str | None:
+    found = [match[0].strip() for match in NUMBER.finditer(text)]
+    return found[0] if found and len(set(found)) == 1 else None

@@ -1,0 +1,255 @@
+"""Reads a bare answer into one of the kinds of `forms.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from econ_env.answers.clean import clean
+from econ_env.answers.exact import read_number
+from econ_env.answers.forms import Choice, Form, Formula, Group, Named, Words
+
+MAX_TEXT = 2_000
+"""Longer answers are compared as text, in characters."""
+
+_MAX_DEPTH = 6
+
+_CHOICE = re.compile(r"(?i:(?:option|choice|answer)\s+)?(?:\(([A-Ja-j])\)|([A-J]))[.):]?")
+_CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])\s*(?P<content>[^\s=+*/^<>-].*)")
+_NAMED = re.compile(
+    r"(\\?[A-Za-z]+(?: [A-Za-z]+){0,4}(?:_\{?\w+\}?)?(?:\([A-Za-z](?:,[A-Za-z])*\))?)\s*(?:=|\\in(?![a-z]))\s*(.+)"
+)
+_CLOCK = re.compile(r"(?i)0*(\d{1,3}):0*(\d{1,3})(?::0*(\d{1,3}))?\s*([ap])?\.?\s?(?:m\.?)?(?:o'clock)?")
+_MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|array)\}(?:\{[lcr|]*\})?(.*?)\\end\{\1\}", re.DOTALL)
+_CONNECTIVE = re.compile(r"(?:\\cup(?![a-zA-Z])|(?<![A-Za-z])(?:or|and)(?![A-Za-z]))")
+_COMPARISON = re.compile(r"\\[lg]e(?![a-zA-Z])|[<>]")
+_LESS = {"<": "()", r"\le": "[]"}  # the bracket of an end on the left and on the right of the variable
+_MORE = {">": "<", r"\ge": r"\le"}
+_VARIABLE = re.compile(r"\\?[A-Za-z]+")
+_LETTERS = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}")
+_ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[a-z]+\*?\}")
+_FUNCTION = re.compile(r"(?<![\\A-Za-z])(sin|cos|tan|cot|sec|csc|log|ln|exp|arcsin|arccos|arctan)(?![A-Za-z])")
+_SHORT_WORDS = {
+    "no", "up", "in", "on", "us", "me", "he", "it", "we", "so", "am", "pm", "if", "go", "is", "of", "to", "at", "by",
+    "an", "as", "be", "or",
+}  # fmt: skip
+_BASE = re.compile(r"(?i)([\dA-F]+)\s*(?:_\s*\{?\s*|(?:in )?base\s+)(\w+)\s*\}?")
+_INFINITE = {r"\infty": Formula(r"\infty"), r"+\infty": Formula(r"\infty"), r"-\infty": Formula(r"-\infty")}
+
+
+@lru_cache(maxsize=4096)
+def read_form(text: str) -> Form:
+    """Read a bare answer.
+
+    Args:
+        text: The answer as written.
+
+    Returns:
+        Its form. Whatever is not understood is `Words`, so that it can still be compared as text.
+    """
+    if len(text) > MAX_TEXT:
+        return Words(_plain_words(text))
+    return _read(clean(text), _MAX_DEPTH)
+
+
+def read_list(text: str) -> Form:
+    """Read a bare answer with each comma as a separator, also where it may part thousands: `3,125` as 3 and 125."""
+    parts = clean(text).split(",")
+    return Group("list", tuple(_read(part.strip(), _MAX_DEPTH) for part in parts))
+
+
+def _read(text: str, depth: int) -> Form:
+    if number := read_number(text):
+        return number
+    if depth == 0:
+        return Words(_plain_words(text))
+    for reader in (_clock, _base, _choice, _matrix, _list, _inequality, _brackets, _plus_minus, _named, _equation):
+        form = reader(text, depth - 1)
+        if form is not None:
+            return form
+    return _formula(text) if _is_formula(text) else Words(_plain_words(text))
+
+
+def _clock(text: str, depth: int) -> Form | None:
+    match = _CLOCK.fullmatch(text)
+    if match is None:
+        return None
+    items = tuple(number for part in match.groups()[:3] if part and (number := read_number(part)))
+    return Group(":", items, unit=f"{match[4].lower()}m" if match[4] else "")
+
+
+def _base(text: str, depth: int) -> Form | None:
+    """A number in another base. Its digits are not its value, so it is compared as it is written."""
+    match = _BASE.fullmatch(text)
+    base = read_number(match[2]) if match and match[1][0].isdigit() else None
+    return Group("base", (Words(match[1].upper()), base)) if match and base else None
+
+
+def _choice(text: str, depth: int) -> Form | None:
+    if match := _CHOICE.fullmatch(text):
+        return Choice((match[1] or match[2]).upper())
+    if match := _CHOICE_WITH_TEXT.fullmatch(text):
+        return Choice(match[1] or match[2], _read(match["content"], depth))
+    return None
+
+
+def _matrix(text: str, depth: int) -> Form | None:
+    match = _MATRIX.fullmatch(text)
+    if match is None or "vmatrix" in match[1].lower():  # a vmatrix is a determinant
+        return None
+    rows = [row.split("&") for row in re.split(r"\\\\", match[2].strip()) if row.strip()]
+    return Group("matrix", tuple(Group("row", tuple(_read(cell.strip(), depth) for cell in row)) for row in rows))
+
+
+def _list(text: str, depth: int) -> Form | None:
+    parts = [part for part in _split(text) if part]
+    if len(parts) < 2:
+        return _read(parts[0], depth) if parts and parts[0] != text else None
+    return Group("list", tuple(_read(part, depth) for part in parts))
+
+
+def _split(text: str) -> Iterator[str]:
+    """Parts between top-level commas, semicolons, `or`, `and`, union signs."""
+    level, start, place = 0, 0, 0
+    while place < len(text):
+        char = text[place]
+        if char in "([{":
+            level += 1
+        elif char in ")]}":
+            level -= 1
+        elif level <= 0 and char in ",;":
+            if _inside_thousands(text, start, place):
+                place += 1
+                continue
+            yield text[start:place].strip()
+            start = place + 1
+        elif level <= 0 and char in "\\oa" and (match := _CONNECTIVE.match(text, place)):
+            yield text[start:place].strip()
+            start = place = match.end()
+            continue
+        place += 1
+    yield text[start:].strip()
+
+
+def _inside_thousands(text: str, start: int, place: int) -> bool:
+    """Whether this comma parts thousands: `1,000, 2,000` and `costs 1,000` have such, `100,200,45` has none."""
+    before = re.search(r"(?<![\d.])\d{1,3}(?:,\d{3})*$", text[start:place])
+    return (
+        before is not None
+        and re.match(r",\d{3}(?!\d)", text[place:]) is not None
+        and re.search(r", |[A-Za-z]", text) is not None
+    )
+
+
+def _brackets(text: str, depth: int) -> Form | None:
+    opening, closing = (text[:2], text[-2:]) if text.startswith("\\{") else (text[:1], text[-1:])
+    if opening not in ("(", "[", "\\{") or closing not in (")", "]", "\\}") or not _encloses(text):
+        return None
+    inner = text[len(opening) : -len(closing)].strip()
+    if opening == "\\{" and not inner:
+        return Formula(r"\emptyset")
+    parts = _comma_parts(inner)
+    if len(parts) == 1:
+        return _read(inner, depth) if inner else None
+    items = tuple(_infinity_or(part, depth) for part in parts)
+    kind = "{}" if opening == "\\{" else opening + closing
+    if kind == "[]" and len(items) != 2:
+        kind = "list"  # not an interval
+    return _interval(kind, items)
+
+
+def _comma_parts(text: str) -> list[str]:
+    """Parts between top-level commas; inside brackets a comma always separates."""
+    parts, level, start = [], 0, 0
+    for place, char in enumerate(text):
+        if char in "([{":
+            level += 1
+        elif char in ")]}":
+            level -= 1
+        elif char in ",;" and level == 0:
+            parts.append(text[start:place].strip())
+            start = place + 1
+    return [*parts, text[start:].strip()]
+
+
+def _encloses(text: str) -> bool:
+    """Whether the first bracket is closed by the last character and not before; `(` may be closed by `]`."""
+    level = 0
+    for place, char in enumerate(text):
+        if char in "([{":
+            level += 1
+        elif char in ")]}":
+            level -= 1
+            if level <= 0:
+                return place == len(text) - 1
+    return False
+
+
+def _inequality(text: str, depth: int) -> Form | None:
+    r"""An inequality for one variable as its interval: `1 < x \le 2` is x in (1, 2]."""
+    signs = _COMPARISON.findall(text)
+    sides = [side.strip() for side in _COMPARISON.split(text)]
+    if signs and all(sign in _MORE for sign in signs):
+        signs, sides = [_MORE[sign] for sign in reversed(signs)], sides[::-1]
+    if not signs or not all(sign in _LESS for sign in signs):
+        return None
+    match [_VARIABLE.fullmatch(side) is not None and side not in _INFINITE for side in sides]:
+        case [True, False]:
+            name, low, high, kind = sides[0], r"-\infty", sides[1], "(" + _LESS[signs[0]][1]
+        case [False, True]:
+            name, low, high, kind = sides[1], sides[0], r"\infty", _LESS[signs[0]][0] + ")"
+        case [False, True, False]:
+            name, low, high, kind = sides[1], sides[0], sides[2], _LESS[signs[0]][0] + _LESS[signs[1]][1]
+        case _:
+            return None
+    return Named(name, _interval(kind, (_infinity_or(low, depth), _infinity_or(high, depth))), text)
+
+
+def _interval(kind: str, items: tuple[Form, ...]) -> Form:
+    if items == (_INFINITE[r"-\infty"], _INFINITE[r"\infty"]):
+        return Formula(r"\mathbb{R}")
+    return Group(kind, items)
+
+
+def _infinity_or(text: str, depth: int) -> Form:
+    return _INFINITE.get(text.replace(" ", "")) or _read(text, depth)
+
+
+def _plus_minus(text: str, depth: int) -> Form | None:
+    if text.count(r"\pm") != 1:
+        return None
+    return Group("list", tuple(_read(text.replace(r"\pm", sign).lstrip("+ "), depth) for sign in "+-"))
+
+
+def _named(text: str, depth: int) -> Form | None:
+    match = _NAMED.fullmatch(text)
+    if match is None or "=" in match[2].split("=")[0]:
+        return None
+    value = match[2].rpartition("=")[2].strip()
+    return Named(match[1].replace(" ", ""), _read(value, depth), text) if value else None
+
+
+def _equation(text: str, depth: int) -> Form | None:
+    """A chain of equal numbers, `3 * 4 = 12`, is its last side."""
+    before, equals, last = text.rpartition("=")
+    if not equals or not last.strip() or re.search(r"[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", before)):
+        return None
+    return _read(last.strip(), depth)
+
+
+def _formula(text: str) -> Formula:
+    return Formula(_FUNCTION.sub(r"\\\1 ", text))
+
+
+def _is_formula(text: str) -> bool:
+    runs = _LETTERS.findall(_ENVIRONMENT.sub("", text))
+    prose = [run for run in runs if (len(run) > 2 or run.lower() in _SHORT_WORDS) and not _FUNCTION.fullmatch(run)]
+    if prose:
+        return False
+    return re.search(r"[\\^_+<>|=/!]", text) is not None or not re.fullmatch(r"[\W\d_]*", text)
+
+
+def _plain_words(text: str) -> str:
+    text = " ".join(text.casefold().replace("\\", " ").split())
+    return re.sub(r"^(?:the|an|a) (?=\w)", "", text).strip(" .,;:!?\"'$")

@@ -1,0 +1,86 @@
+"""What a run shows on the terminal: progress with accuracy, tokens and calls so far, and the closing table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+console = Console(soft_wrap=False)
+
+
+def progress() -> Progress:
+    """A progress display whose tasks have a field `note`; one line each, fits 80 columns."""
+    return Progress(
+        TextColumn("{task.description:<9}"),
+        BarColumn(bar_width=12),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+        console=console,
+    )
+
+
+class Tally:
+    """Counts what a phase has done so far and shows it beside its bar.
+
+    Args:
+        bars: The display.
+        name: What the phase is called.
+        total: Episodes it will take.
+        done: Episodes done by an earlier run.
+    """
+
+    def __init__(self, bars: Progress, name: str, total: int, done: int = 0) -> None:
+        self._bars = bars
+        self._task: TaskID = bars.add_task(name, total=total, completed=done, note="")
+        self._correct = self._judged = self._tokens = self._calls = 0
+
+    def count(self, verdict: str, tokens: int, calls: int) -> None:
+        """Add one finished episode."""
+        self._judged += verdict != "failed"
+        self._correct += verdict == "correct"
+        self._tokens += tokens
+        self._calls += calls
+        share = f"{self._correct / self._judged:.0%}" if self._judged else "-"
+        note = f"right {share} · {self._tokens:,} tokens · {self._calls} calls"
+        self._bars.update(self._task, advance=1, note=note)
+
+
+def print_summary(lines: Mapping[str, dict[str, Any]], json_rate: float | None, text_replies: bool) -> None:
+    """The closing lines and table.
+
+    Args:
+        lines: Summary of each method by its shown name.
+        json_rate: Share of replies that parsed as JSON, over all methods.
+        text_replies: Whether replies were asked for as text, so that there is no JSON to parse.
+    """
+    console.print()
+    for name, part in lines.items():
+        share = "nothing judged" if part["accuracy"] is None else f"{part['accuracy']:.1%}"
+        failed = f"  ({part['failed']} failed, not counted)" if part["failed"] else ""
+        console.print(f"{name + ':':<22}{part['correct']}/{part['n']} = {share}{failed}", highlight=False)
+    shown = "not asked for (text replies)" if text_replies else "-" if json_rate is None else f"{json_rate:.0%}"
+    console.print(f"{'P0 Metadata:':<22}JSON={shown}", highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "tokens/problem", "calls", "rounds/problem", "seconds"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, part in lines.items():
+        total = part["n"] + part["failed"]
+        per_problem = "-" if part["tokens_per_problem"] is None else f"{part['tokens_per_problem']:,.0f}"
+        rounds = f"{part['rounds'] / total:.2f}" if total else "-"
+        table.add_row(name, per_problem, f"{part['calls']:,}", rounds, f"{part['wall_seconds']:.1f}")
+    console.print()
+    console.print(table)

@@ -1,0 +1,126 @@
+"""What a test writes: one row per problem and method, from which every summary can be computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from econ_env.episode import Decision, Episode
+from econ_env.records import Reply, Usage
+
+Row = dict[str, Any]
+
+ROLES = ("strategy", "executor", "commitment")
+
+
+def result_row(
+    method: str, episode: Episode, *, stop_reasons: Sequence[str], residuals: Sequence[float], gap: float | None, seconds: float
+) -> Row:
+    """One problem's result as a flat row of plain values.
+
+    Args:
+        method: Which method answered, for example `baseline` or `bne`.
+        episode: The finished episode.
+        stop_reasons: Why refinement ended, one per decision.
+        residuals: How far the controls moved in each response step.
+        gap: Best-response gap of the submitted controls by the critics, if it was measured.
+        seconds: Wall time of the episode.
+    """
+    decision = episode.decisions[-1]
+    last = decision.rounds[-1]
+    verdict = "failed" if decision.judgement is None else decision.judgement.verdict
+    usage = episode.usage
+    texts = [reply for d in episode.decisions for r in d.rounds for reply in (*r.replies, r.commitment) if reply.text]
+    return {
+        "method": method,
+        "problem": episode.problem.id,
+        "source": episode.problem.source,
+        "kind": episode.problem.kind,
+        "gold": episode.problem.answer,
+        "answer": last.commitment.answer,
+        "verdict": verdict,
+        "rule": decision.judgement.rule if decision.judgement is not None else None,
+        "commitment_source": last.commitment.source,
+        "rounds": [len(d.rounds) for d in episode.decisions],
+        "stop_reasons": list(stop_reasons),
+        "residuals": list(residuals),
+        "gap": gap,
+        "replies": [_reply(reply, judged) for reply, judged in zip(last.replies, decision.replies_judged, strict=True)],
+        "round_answers": [r.commitment.answer for d in episode.decisions for r in d.rounds],
+        "reward": decision.team_reward.total if decision.team_reward is not None else None,
+        "json": sum(text.parsed_json for text in texts),
+        "texts": len(texts),
+        "tokens": {role: _role_usage(episode, role).tokens for role in ROLES},
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "calls": usage.calls,
+        "retries": usage.retries,
+        "invalid": sum(not reply.valid for d in episode.decisions for r in d.rounds for reply in r.replies),
+        "error": _error(decision),
+        "seconds": seconds,
+    }
+
+
+def summarise(rows: Iterable[Row]) -> dict[str, Any]:
+    """Totals of one method's rows.
+
+    `n` counts judged problems; those that failed are counted apart and are neither right nor wrong. Accuracy is
+    `correct / n`, `None` if nothing was judged. `json_rate` is the share of replies and commitments that were the JSON
+    asked for.
+    """
+    rows = list(rows)
+    judged = [row for row in rows if row["verdict"] != "failed"]
+    correct = sum(row["verdict"] == "correct" for row in judged)
+    texts = sum(row["texts"] for row in rows)
+    return {
+        "n": len(judged),
+        "correct": correct,
+        "accuracy": correct / len(judged) if judged else None,
+        "no_answer": sum(row["verdict"] == "no_answer" for row in judged),
+        "failed": len(rows) - len(judged),
+        "json_rate": sum(row["json"] for row in rows) / texts if texts else None,
+        "tokens": {role: sum(row["tokens"][role] for row in rows) for role in ROLES},
+        "prompt_tokens": sum(row["prompt_tokens"] for row in rows),
+        "completion_tokens": sum(row["completion_tokens"] for row in rows),
+        "tokens_per_problem": sum(sum(row["tokens"].values()) for row in rows) / len(rows) if rows else None,
+        "calls": sum(row["calls"] for row in rows),
+        "retries": sum(row["retries"] for row in rows),
+        "invalid_replies": sum(row["invalid"] for row in rows),
+        "rounds": sum(sum(row["rounds"]) for row in rows),
+        "seconds": sum(row["seconds"] for row in rows),
+    }
+
+
+def by_method(rows: Iterable[Row]) -> Mapping[str, list[Row]]:
+    """Rows grouped by method, in order of first appearance."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["method"], []).append(row)
+    return groups
+
+
+def _reply(reply: Reply, judged: Any) -> Row:
+    return {
+        "answer": reply.answer,
+        "verdict": "invalid" if judged is None else judged.verdict,
+        "temperature": reply.embedding.temperature,
+        "p": reply.embedding.p,
+    }
+
+
+def _role_usage(episode: Episode, role: str) -> Usage:
+    rounds = [round_ for decision in episode.decisions for round_ in decision.rounds]
+    if role == "strategy":
+        parts = [episode.strategy.usage] if episode.strategy is not None else []
+    elif role == "executor":
+        parts = [reply.usage for round_ in rounds for reply in round_.replies]
+    else:
+        parts = [round_.commitment.usage for round_ in rounds]
+    return sum(parts, Usage())
+
+
+def _error(decision: Decision) -> str | None:
+    if not decision.failed:
+        return None
+    last = decision.rounds[-1]
+    return next((reply.error for reply in last.replies if reply.error), last.commitment.error)
