@@ -16,8 +16,6 @@ from econ_agents.errors import TeamError
 
 NOISE_ULPS = 16
 """Differences of payoffs below this many units of rounding are taken for rounding, not for slope or curvature."""
-SMALLEST_REACH = 1.0 / 128.0
-"""Quadratics are fitted to points no closer than this, lest differences of payoffs drown in rounding."""
 SETTLED = 1e-5
 """Polishing ends once it moves no control by this much."""
 
@@ -57,8 +55,8 @@ class EquilibriumConfig(BaseModel):
     """Values of each control on the grid of candidates."""
     max_candidates: int = Field(512, ge=2)
     """Most candidates; where the grid would have more, as many Sobol points take its place."""
-    polish_steps: int = Field(4, ge=0)
-    """Most local quadratic fits around the best candidate; 4 find a smooth optimum to 1e-4."""
+    polish_steps: int = Field(6, ge=0)
+    """Most local quadratic fits around the best candidate; 6 find a smooth optimum of two controls to 1e-4."""
 
 
 class BestResponse(NamedTuple):
@@ -222,7 +220,7 @@ def _polish(game: Game, profile_BNA: Tensor, peak: _Peak) -> _Peak:
     agreed_BN = top_BN >= tried_BN - fit.noise_BN1.squeeze(-1)
     action_BNA = torch.where(agreed_BN[..., None], top_BNA, tried_BNA)
     moved_BN1 = (action_BNA - peak.action_BNA).abs().amax(-1, keepdim=True)
-    closer_BN1 = torch.where(moved_BN1 < 0.99 * reach_BN1, (reach_BN1 / 4.0).clamp(min=SMALLEST_REACH), reach_BN1)
+    closer_BN1 = torch.where(moved_BN1 < 0.99 * reach_BN1, reach_BN1 / 4.0, reach_BN1)
     return _Peak(action_BNA, torch.where(agreed_BN, top_BN, tried_BN), closer_BN1)
 
 
@@ -254,8 +252,8 @@ def _top(fit: _Fit) -> Tensor:
     t_BNA = torch.where(usable_BN1, newton_BNA.clamp(fit.low_BNA, fit.high_BNA), fit.start_BNA)
     if bool(torch.all(usable_BN1 & (t_BNA == newton_BNA))):
         return t_BNA
-    # A bound or a missing top: two sweeps along the axes settle what Newton's step could not.
-    for a in [*range(A), *range(A)]:
+    # A bound or a missing top: sweeps along the axes settle what Newton's step could not.
+    for a in list(range(A)) * max(1, 2 * (A - 1)):
         low_BN, high_BN, here_BN = fit.low_BNA[..., a], fit.high_BNA[..., a], t_BNA[..., a]
         slope_BN = fit.slope_BNA[..., a] + (fit.bend_BNAA[..., a, :] * t_BNA).sum(-1) - own_BNA[..., a] * here_BN
         steep_BN = slope_BN.abs() > fit.noise_BN1[..., 0]

@@ -87,8 +87,10 @@ class LLMConfig(Settings):
     """Seconds before the first retry, doubled each time, with jitter."""
     retry_wait_max: float = Field(30.0, gt=0)
     """Longest wait between attempts, in seconds; a server's Retry-After may ask for more."""
+    retry_after_max: float = Field(120.0, ge=0)
+    """Longest wait that a server's Retry-After may ask for, in seconds."""
     rpm: float | None = Field(None, gt=0)
-    """Requests per minute the whole process may send; none means no limit."""
+    """Requests per minute the whole process may send to one server; none means no limit."""
     tpm: float | None = Field(None, gt=0)
     """Tokens per minute, prompt plus the most a completion may have; none means no limit."""
     concurrency: int = Field(16, ge=1)
@@ -109,6 +111,8 @@ class LLMConfig(Settings):
     """US dollars per million generated tokens."""
     local_context: int = Field(2048, ge=256)
     """Context window in tokens of each request to the embedded engine."""
+    local_slots: int = Field(4, ge=1, le=64)
+    """Requests the embedded engine works on at once; the others wait."""
     local_threads: int | None = Field(None, ge=1)
     """Threads of the embedded engine; by default one per core."""
 

@@ -19,6 +19,7 @@ Version history: v0, first release.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -33,11 +34,11 @@ from econ_env.backends import make_llm
 from econ_env.config import EnvConfig, Weights, check_weights
 from econ_env.embedding import Embedder, TextEncoder, shared_encoder
 from econ_env.episode import Decision, Episode
-from econ_env.errors import EpisodeError
+from econ_env.errors import ConfigError, EpisodeError
 from econ_env.infos import Infos, add_texts, round_infos, step_infos
 from econ_env.llm import LLM
-from econ_env.problems import ProblemSet, ProblemStream
 from econ_env.problem_order import ProblemOrder
+from econ_env.problems import ProblemSet, ProblemStream
 from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.rounds import Team
 from econ_env.scoring import agrees, score
@@ -256,11 +257,20 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     def team(self) -> Team:
         """The models, built at first use in each process."""
         if self._team is None:
-            settings = self.config.llm
             names = self._executors * self.config.n_agents if len(self._executors) == 1 else self._executors
-            executors = tuple(make_llm(self._llm, settings, model=name) for name in names)
-            self._team = Team(make_llm(self._llm, settings, model=self._coordinator), executors, self.config)
+            llm = self._simulated() if self._llm == "simulated" else self._llm
+            models = [make_llm(llm, self.config.llm, model=name) for name in (self._coordinator, *names)]
+            self._team = Team(models[0], tuple(models[1:]), self.config)
         return self._team
+
+    def _simulated(self) -> LLM:
+        """The simulated team, whose answer key are this environment's problems."""
+        from econ_env.backends.simulated import SimulatedLLM
+        from econ_env.landscape import Landscape
+
+        if isinstance(self.problems, ProblemStream):
+            raise ConfigError("the simulated model needs all answers at once; load the problems without streaming")
+        return SimulatedLLM(self.problems, Landscape(sampling=self.config.sampling))
 
     @property
     def encoder(self) -> TextEncoder:
@@ -358,7 +368,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         episode = self._running_episode()
         round_ = decision.rounds[-1]
         rows = [own.reply if r.valid else None for own, r in zip(self._private, round_.replies, strict=True)]
-        paid = await background.in_thread(
+        paid = await asyncio.to_thread(
             score, episode.problem, round_, rows, self._shared.commitment, self.config.reward, self._weights
         )
         decision.judgement, decision.replies_judged = paid.judgement, paid.replies

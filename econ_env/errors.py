@@ -6,6 +6,8 @@ line and exit with 2.
 
 from __future__ import annotations
 
+from econ_env.records import Usage
+
 
 class EconError(Exception):
     """Base of all errors of this package."""
@@ -27,6 +29,14 @@ class ProblemSourceError(ProblemError):
     """The file is missing or unreadable, or the hub can't be reached or has no such data set or split."""
 
 
+class ProblemUnreachableError(ProblemSourceError):
+    """The hub can't be reached and there is no cached copy."""
+
+
+class ProblemSplitError(ProblemSourceError):
+    """The source has no such split."""
+
+
 class ProblemFieldError(ProblemError):
     """A field that was asked for is not in the data."""
 
@@ -41,6 +51,9 @@ class JudgeError(EconError):
 
 class LLMError(EconError):
     """A model call failed for good, after its retries."""
+
+    usage: Usage = Usage()
+    """What the failed call cost all the same: unusable answers are paid for."""
 
 
 class LLMRequestError(LLMError):

@@ -18,7 +18,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from econ_env.errors import ProblemSourceError
+from econ_env.errors import ProblemSourceError, ProblemSplitError, ProblemUnreachableError
 from econ_env.problem_rows import suggestion
 from econ_env.records import Problem
 
@@ -133,7 +133,7 @@ def choose_split(existing: Collection[str], wanted: str | None, where: str, note
         if wanted in existing:
             return wanted
         hint = note or suggestion(wanted, existing)
-        raise ProblemSourceError(f"{where} has no split {wanted!r}; it has: {', '.join(existing)}.{hint}")
+        raise ProblemSplitError(f"{where} has no split {wanted!r}; it has: {', '.join(existing)}.{hint}")
     if "train" in existing:
         return "train"
     if len(existing) == 1:
@@ -144,7 +144,7 @@ def choose_split(existing: Collection[str], wanted: str | None, where: str, note
 def _only_table(split: str | None, where: str) -> None:
     # `datasets` calls the content of a single table `train`, so that name is no contradiction
     if split not in (None, "train"):
-        raise ProblemSourceError(
+        raise ProblemSplitError(
             f"{where} has no split {split!r}: it is a single table; leave split out, "
             "or put train.jsonl, test.jsonl … into a directory and give that"
         )
@@ -219,7 +219,7 @@ def _open_hub(hub_id: str, config: str | None, revision: str | None, streaming: 
                 "name, log in with `hf auth login`, or give a path to a local file"
             ) from error
         except ConnectionError as error:
-            raise ProblemSourceError(
+            raise ProblemUnreachableError(
                 f"the hub can't be reached for {hub_id!r} and no copy of it is cached; check the network, or give a "
                 "path to a local .jsonl, .json, .csv or .parquet file, or use 'bundled'"
             ) from error

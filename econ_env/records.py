@@ -53,20 +53,24 @@ class PromptEmbedding:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What calls cost. Adding two usages adds every field."""
+    """What calls cost. Adding two usages adds every field.
+
+    An answer from the cache on disk counts the tokens of the call that was once made for it, so that a replayed run
+    reports the same tokens as the original; budgets and prices count only what was sent (see `econ_env.meter`).
+    """
 
     calls: int = 0
     """Answered requests, also those served from the cache."""
     prompt_tokens: int = 0
-    """Tokens sent."""
+    """Tokens of the prompts, those of unusable answers that were asked for again included."""
     completion_tokens: int = 0
-    """Tokens generated."""
+    """Tokens generated, those of unusable answers included."""
     cached_prompt_tokens: int = 0
     """Of `prompt_tokens`, those the server says it took from its prompt cache."""
     cache_hits: int = 0
     """Of `calls`, those answered by the cache on disk (nothing was sent)."""
     retries: int = 0
-    """Attempts beyond the first."""
+    """Attempts beyond the first; an answer from the cache took none."""
 
     @property
     def tokens(self) -> int:

@@ -102,7 +102,7 @@ def read_number(text: str) -> Number | None:
     if match is None or (suffix := read_suffix(match["rest"])) is None:
         return None
     number = _magnitude(match)
-    if number is None:
+    if number is None or (match["sign"] and match["sign2"]):
         return None
     sign = -1 if match["sign"].strip().lower() in ("-", "negative", "minus") else 1
     if match["sign2"] == "-":

@@ -36,7 +36,7 @@ class _Worker:
         self._ready = False
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", str(_SCRIPT), str(TIME_LIMIT)],
+                [sys.executable, "-P", "-W", "ignore", str(_SCRIPT), str(TIME_LIMIT)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -94,16 +94,19 @@ class _Pool:
 
     def __init__(self) -> None:
         self._idle: list[_Worker] = []
+        self._busy: set[_Worker] = set()
         self._slots = threading.BoundedSemaphore(MAX_PROCESSES)
 
     def ask(self, request: dict[str, str]) -> dict[str, Any] | None:
         with self._slots:
             worker = self._take()
+            self._busy.add(worker)
             reply = None
             try:
                 worker.wait_until_ready()
                 reply = worker.ask(request)
             finally:
+                self._busy.discard(worker)
                 if reply is None:
                     worker.close()  # also if a signal broke in: its late reply must not meet the next request
                 else:
@@ -126,7 +129,7 @@ class _Pool:
 
     def forget(self) -> None:
         """Let go of processes that belong to the parent of this fork."""
-        for worker in self._idle:
+        for worker in [*self._idle, *self._busy]:
             worker.process.returncode = 0  # not ours to wait for
             worker.release()
 

@@ -122,6 +122,16 @@ def test_noise_is_added_once_per_decision_to_what_is_submitted() -> None:
     assert np.array_equal(noisy.obs, plain.obs)
 
 
+def test_what_noise_was_added_to_was_chosen_from_the_last_observation_also_after_an_early_stop() -> None:
+    batch, _, played = collect(Informed(0.2, noise=0.125), rounds=9, digits=0, exploration_noise=True)
+    stopped = batch.info.rounds
+    assert stopped.max() < 9
+    assert played == stopped.sum()
+    assert np.array_equal(batch.obs[:, 0, 6], (stopped - 1) / 8)
+    # What was played last is what the noise was added to.
+    assert batch.act.reshape(4, 3, 2) == pytest.approx(np.clip(batch.obs[..., 2:4] + 0.125, -1, 1), abs=1e-5)
+
+
 def test_environments_without_deliberation_are_refined_within_the_policy() -> None:
     class Meeting(Policy):
         def __init__(self, env: CoordinationEnv) -> None:

@@ -116,6 +116,7 @@ def test_rounds_bring_the_gap_down_and_none_is_paid_twice() -> None:
 def test_neither_order_nor_concurrency_matters(policy: Any, env: Any) -> None:
     rounds = 2 if hasattr(policy, "game") else 1
     expected = {r.problem: r for r in evaluate(policy, env, range(6), rounds=rounds, concurrency=1, seed=4)}
+    assert len({result.seed for result in expected.values()}) == 6
     for problems, concurrency in ((range(6), 6), ([5, 1, 3, 0], 2)):
         got = evaluate(policy, env, problems, rounds=rounds, concurrency=concurrency, seed=4)
         assert got == [expected[problem] for problem in problems]

@@ -1,0 +1,79 @@
+"""Chooses the problems of a run: those to train on and those to test on, never the same."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from econ_env.app.run_config import EnvArgs
+from econ_env.errors import ProblemError, ProblemSplitError, ProblemUnreachableError
+from econ_env.problems import ProblemSet, load_problems
+
+log = logging.getLogger(__name__)
+
+
+class RunProblems(NamedTuple):
+    """The problems of a run."""
+
+    train: ProblemSet
+    """To train on."""
+    test: ProblemSet
+    """To test on, in test order."""
+    source: str
+    """Where they come from."""
+
+
+def choose_problems(args: EnvArgs, test_episodes: int, seed: int) -> RunProblems:
+    """Load the two sets of problems.
+
+    Where the source has a split for testing, problems are tested in it. Where it is a single table or split, the first
+    `test_episodes` after shuffling by the seed are for testing and all others for training.
+
+    Args:
+        args: Source, splits, fields.
+        test_episodes: How many problems to test on.
+        seed: Shuffles.
+
+    Raises:
+        ProblemError: The problems can't be loaded, or there are not enough.
+    """
+    try:
+        return _choose(args, args.hf_dataset_path, test_episodes, seed)
+    except ProblemUnreachableError:
+        if args.offline_dataset is None:
+            raise
+        log.warning("%s can't be reached: using %s instead", args.hf_dataset_path, args.offline_dataset)
+        return _choose(args, args.offline_dataset, test_episodes, seed)
+
+
+def _choose(args: EnvArgs, source: str, test_episodes: int, seed: int) -> RunProblems:
+    try:
+        test = _load(args, source, args.test_split or "test", seed)
+        train = _load(args, source, args.dataset_split, seed)
+    except ProblemSplitError:
+        if args.test_split is not None or args.dataset_split not in (None, "train"):
+            raise
+        everything = _load(args, source, None, seed)
+        if len(everything) <= test_episodes:
+            raise ProblemError(
+                f"{source} has {len(everything)} problems, too few to test on {test_episodes} and train on others"
+            ) from None
+        return RunProblems(everything[test_episodes:], everything[:test_episodes], source)
+    if len(test) < test_episodes:
+        raise ProblemError(f"{source} has {len(test)} problems to test on, not {test_episodes}; ask for fewer")
+    if train.split == test.split != "":
+        raise ProblemError(f"training and testing would use the same split {test.split!r} of {source}")
+    return RunProblems(train, test[:test_episodes], source)
+
+
+def _load(args: EnvArgs, source: str, split: str | None, seed: int) -> ProblemSet:
+    return load_problems(
+        source,
+        split=split,
+        question_field=args.question_field_name,
+        answer_field=args.answer_field_name,
+        seed=seed,
+        max_question_length=args.max_question_length,
+        max_answer_length=args.max_answer_length,
+        revision=args.revision,
+    )

@@ -1,0 +1,171 @@
+"""What goes over the wire: a request as the body of an OpenAI chat completion, and a server's answer as a completion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from econ_env.answers.json_field import read_json_field
+from econ_env.llm import ChatRequest, Completion
+from econ_env.records import Usage
+
+PENALTY_FIELDS = ("repetition_penalty", "repeat_penalty")
+"""Names of the repetition penalty: that of vLLM and Together, and that of llama.cpp and Ollama."""
+
+OPTIONAL_FIELDS = (*PENALTY_FIELDS, "response_format", "seed")
+"""What a request can do without when a server refuses it."""
+
+_LONGEST_QUOTE = 200
+
+
+class UnusableError(Exception):
+    """A server's answer that is no completion.
+
+    Attributes:
+        usage: What it cost all the same.
+        by_model: Whether the model itself wrote what can't be used, so that another seed may help.
+    """
+
+    def __init__(self, text: str, usage: Usage, *, by_model: bool) -> None:
+        super().__init__(text)
+        self.usage = usage
+        self.by_model = by_model
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one kind of server wants a request."""
+
+    penalty_fields: tuple[str, ...]
+    """Under which names the repetition penalty is sent."""
+
+
+def request_body(
+    request: ChatRequest, *, model: str, seed: int, penalty_fields: Collection[str], refused: Collection[str]
+) -> dict[str, Any]:
+    """The body of a chat completion.
+
+    Args:
+        request: What is asked.
+        model: The model's name at the server.
+        seed: Sampling seed.
+        penalty_fields: Under which names this server reads the repetition penalty.
+        refused: Optional fields that this server has refused before; they are left out.
+    """
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "max_tokens": request.max_tokens,
+        "seed": seed,
+    }
+    body |= dict.fromkeys(penalty_fields, request.repetition_penalty)
+    if request.json_schema is not None:
+        schema = {"name": "reply", "strict": True, "schema": dict(request.json_schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return {name: value for name, value in body.items() if name not in refused}
+
+
+def most_prompt_tokens(request: ChatRequest) -> int:
+    """About how many tokens the messages have at most: one per three characters, and some for each message's frame."""
+    return sum(len(message.content) // 3 + 8 for message in request.messages) + 24
+
+
+def read_answer(raw: bytes, request: ChatRequest) -> Completion:
+    """A server's answer as a completion.
+
+    Args:
+        raw: The body of a successful response.
+        request: What was asked.
+
+    Raises:
+        UnusableError: It is no JSON, holds no text, or no JSON object where one is required.
+    """
+    try:
+        payload = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise UnusableError(_no_json(raw), Usage(), by_model=False) from None
+    if not isinstance(payload, dict):
+        raise UnusableError(f"the server sent a JSON {type(payload).__name__}", Usage(), by_model=False)
+    usage = _usage(payload.get("usage"))
+    choice = _first(payload.get("choices"))
+    if choice is None:
+        raise UnusableError(f"the server sent no choices but {_quote(payload)}", usage, by_model=False)
+    finish = choice.get("finish_reason")
+    message = choice.get("message")
+    text = _text(message.get("content")) if isinstance(message, dict) else None
+    if text is None:
+        raise UnusableError(f"the server sent no text (finish_reason {finish!r})", usage, by_model=False)
+    if not text.strip():
+        raise UnusableError(f"the model wrote nothing (finish_reason {finish!r})", usage, by_model=True)
+    if text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):
+        raise UnusableError("the text is an HTML page", usage, by_model=False)
+    if request.require_json and not _holds_json_object(text):
+        raise UnusableError(f"no JSON object in the text (finish_reason {finish!r})", usage, by_model=True)
+    name = payload.get("model")
+    return Completion(
+        text=text,
+        finish_reason=finish if isinstance(finish, str) and finish else "stop",
+        model=name if isinstance(name, str) and name else request.model,
+        usage=usage,
+    )
+
+
+def _first(choices: Any) -> dict[str, Any] | None:
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        return choices[0]
+    return None
+
+
+def _text(content: Any) -> str | None:
+    """The text of a message; some servers send it as a list of parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        return "".join(part for part in parts if isinstance(part, str)) if parts else None
+    return None
+
+
+def _usage(counts: Any) -> Usage:
+    if not isinstance(counts, dict):
+        return Usage()
+    details = counts.get("prompt_tokens_details")
+    return Usage(
+        prompt_tokens=_count(counts.get("prompt_tokens")),
+        completion_tokens=_count(counts.get("completion_tokens")),
+        cached_prompt_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else 0,
+    )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _holds_json_object(text: str) -> bool:
+    decoder = json.JSONDecoder(strict=False)
+    start = text.find("{")
+    while start >= 0:
+        try:
+            decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            start = text.find("{", start + 1)
+        else:
+            return True
+    return read_json_field(text) is not None
+
+
+def _no_json(raw: bytes) -> str:
+    head = raw[:500].decode("utf-8", "replace").strip()
+    if not head:
+        return "the server sent nothing"
+    if head.lower().startswith(("<!doctype html", "<html")):
+        return "the server sent an HTML page"
+    return f"the server sent no JSON but {head[:60]!r}"
+
+
+def _quote(payload: Any) -> str:
+    return json.dumps(payload, ensure_ascii=False)[:_LONGEST_QUOTE]

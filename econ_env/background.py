@@ -1,0 +1,124 @@
+"""The one event loop of a process, in a thread of its own, on which every model call runs.
+
+Sync callers use `run`, async callers on any loop use `submit`. Connections, locks and limits therefore all live on
+one loop, whoever asks. A forked child starts a loop of its own, and at exit the loop is closed quietly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from econ_env.errors import EpisodeError
+
+T = TypeVar("T")
+
+_CLOSING_SECONDS = 5.0
+
+
+class _Background:
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.loop = asyncio.new_event_loop()
+        self.closers: list[Callable[[], Awaitable[None]]] = []
+        self.thread = threading.Thread(target=self._serve, name="econ-env-loop", daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+        self.loop.close()
+
+    async def close(self) -> None:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for closer in reversed(self.closers):
+            with contextlib.suppress(Exception):  # the process ends: nobody is left to be told
+                await closer()
+
+    def stop(self) -> None:
+        closed = asyncio.run_coroutine_threadsafe(self.close(), self.loop)
+        with contextlib.suppress(TimeoutError):
+            closed.result(_CLOSING_SECONDS)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(_CLOSING_SECONDS)
+
+
+_lock = threading.Lock()
+_current: _Background | None = None
+_inherited: list[_Background] = []
+
+
+def _after_fork() -> None:
+    """Forget the parent's loop without destroying it: its thread does not exist here, its sockets are the parent's."""
+    global _lock, _current
+    _lock = threading.Lock()
+    if _current is not None:
+        _inherited.append(_current)
+        _current = None
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _background() -> _Background:
+    global _current
+    with _lock:
+        if _current is None:
+            _current = _Background()
+            atexit.register(_stop, _current)
+        return _current
+
+
+def _stop(background: _Background) -> None:
+    if background.pid == os.getpid():
+        background.stop()
+
+
+def loop() -> asyncio.AbstractEventLoop:
+    """This process's background loop; started if it does not run yet."""
+    return _background().loop
+
+
+def inside() -> bool:
+    """Whether the caller runs on the background loop."""
+    return _current is not None and threading.current_thread() is _current.thread
+
+
+def at_exit(closer: Callable[[], Awaitable[None]]) -> None:
+    """Await `closer()` on the background loop when the process ends, last registered first."""
+    _background().closers.append(closer)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop and wait for its result.
+
+    May be called from any thread, also where another loop is running (Jupyter). When the wait is interrupted
+    (Ctrl-C), the coroutine is cancelled.
+
+    Raises:
+        EpisodeError: The caller is on the background loop itself, where waiting would block it for ever.
+    """
+    if inside():
+        coroutine.close()
+        raise EpisodeError("a sync call was made inside the model calls' own loop; await the async twin instead")
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop())
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+async def submit(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop from async code on any loop; cancelling the caller cancels it."""
+    if inside():
+        return await coroutine
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop()))

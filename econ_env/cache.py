@@ -1,0 +1,187 @@
+"""Keeps completions on disk, so that an equal request is not asked and paid for twice.
+
+Values are JSON text in one SQLite file (diskcache underneath, without its pickles: no code is ever loaded from the
+cache). Several processes may share a folder. A damaged entry is dropped, a damaged file is set aside, and a disk that is
+full costs only the caching.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import diskcache
+from platformdirs import user_cache_path
+
+from econ_env.llm import ChatRequest, Completion
+from econ_env.records import Usage
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_FORMAT = 1
+_BUSY_SECONDS = 10.0
+_TROUBLE = (OSError, sqlite3.Error, diskcache.Timeout)
+
+
+def request_key(server: str, model: str, request: ChatRequest) -> str:
+    """Name of a request's completion: equal for two requests exactly if any answer to one is an answer to the other.
+
+    Args:
+        server: What identifies the server, without credentials.
+        model: The model that is asked, never empty.
+        request: Everything in it counts but its labels.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    parts = {
+        "format": _FORMAT,
+        "server": server,
+        "model": model,
+        "messages": [[message.role, message.content] for message in request.messages],
+        "temperature": float(request.temperature),
+        "repetition_penalty": float(request.repetition_penalty),
+        "top_p": float(request.top_p),
+        "max_tokens": request.max_tokens,
+        "seed": request.seed,
+        "sample_index": request.sample_index,
+        "json_schema": None if request.json_schema is None else dict(request.json_schema),
+        "require_json": request.require_json,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+class CompletionCache:
+    """Completions on disk by the key of their request.
+
+    Args:
+        directory: Where they lie; by default in the user's cache folder. Made at first use.
+        size_limit: Largest size in bytes; beyond it the least recently used go.
+    """
+
+    def __init__(self, directory: str | Path | None, size_limit: int) -> None:
+        self.directory = user_cache_path("econ-env") / "completions" if directory is None else Path(directory)
+        self._size_limit = size_limit
+        self._disk: Any = None
+        self._broken = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="econ-env-cache")
+
+    async def get(self, key: str) -> Completion | None:
+        """The completion kept under a key, as an answer from the cache; `None` if there is none that can be read."""
+        text = await self._do(lambda disk: disk.get(key))
+        if text is None:
+            return None
+        try:
+            return _from_json(text)
+        except (ValueError, TypeError, KeyError) as error:
+            logger.warning("a damaged entry of the cache in %s is dropped: %s", self.directory, error)
+            await self._do(lambda disk: disk.delete(key))
+            return None
+
+    async def put(self, key: str, completion: Completion) -> None:
+        """Keep a completion."""
+        text = _to_json(completion)
+        await self._do(lambda disk: disk.set(key, text))
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        self._thread.shutdown(wait=True)
+        if self._disk is not None:
+            self._disk.close()
+            self._disk = None
+
+    async def _do(self, work: Callable[[Any], T]) -> T | None:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
+
+    def _work(self, work: Callable[[Any], T]) -> T | None:
+        """Do something with the open file; on trouble set it aside, once, and do without a cache from then on."""
+        if self._broken:
+            return None
+        try:
+            return work(self._open())
+        except diskcache.Timeout:
+            logger.warning("the cache in %s was busy for %g s and is passed over", self.directory, _BUSY_SECONDS)
+            return None
+        except _TROUBLE as error:
+            if _is_damage(error) and self._set_aside(error):
+                return self._work(work)
+            self._broken = True
+            logger.warning("going on without the cache in %s: %s", self.directory, error)
+            return None
+
+    def _open(self) -> Any:
+        if self._disk is None:
+            self._disk = diskcache.Cache(
+                str(self.directory),
+                timeout=_BUSY_SECONDS,
+                disk=_TextDisk,
+                disk_min_file_size=2**30,  # every value inside the SQLite file
+                size_limit=self._size_limit,
+                eviction_policy="least-recently-used",
+            )
+        return self._disk
+
+    def _set_aside(self, error: Exception) -> bool:
+        """Rename a damaged folder, so that a new one can take its place."""
+        self._disk = None
+        aside = self.directory.with_name(f"{self.directory.name}.damaged-{time.time_ns()}")
+        try:
+            self.directory.rename(aside)
+        except OSError:
+            return False
+        logger.warning("the cache in %s is damaged (%s); it was moved to %s", self.directory, error, aside)
+        return True
+
+
+class _TextDisk(diskcache.Disk):  # type: ignore[misc] # diskcache has no types
+    """Stores nothing but text and reads nothing but text, so that nothing is ever unpickled."""
+
+    def put(self, key: Any) -> tuple[str, bool]:
+        if not isinstance(key, str):
+            raise TypeError(f"a key must be text, got {type(key).__name__}")
+        return key, True
+
+    def get(self, key: Any, raw: Any) -> str:
+        return str(key)
+
+    def store(self, value: Any, read: bool, key: Any = None) -> tuple[int, int, None, str]:
+        if not isinstance(value, str):
+            raise TypeError(f"a value must be text, got {type(value).__name__}")
+        return 0, diskcache.core.MODE_RAW, None, value
+
+    def fetch(self, mode: int, filename: Any, value: Any, read: bool) -> Any:
+        return value if mode == diskcache.core.MODE_RAW else ""
+
+
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, sqlite3.DatabaseError) and any(
+        sign in str(error) for sign in ("not a database", "malformed", "no such table", "no such column")
+    )
+
+
+def _to_json(completion: Completion) -> str:
+    return json.dumps({"format": _FORMAT, **asdict(completion)}, ensure_ascii=False)
+
+
+def _from_json(text: Any) -> Completion:
+    if not isinstance(text, str):
+        raise TypeError(f"text expected, got {type(text).__name__}")
+    row = json.loads(text)
+    if not isinstance(row, dict) or row.pop("format", None) != _FORMAT:
+        raise ValueError("not a completion of this format")
+    if not all(isinstance(row[name], str) and row[name] for name in ("text", "finish_reason", "model")):
+        raise ValueError("a text is missing")
+    usage = Usage(**row.pop("usage"))
+    if not all(isinstance(count, int) and count >= 0 for count in asdict(usage).values()):
+        raise ValueError("a token count is no count")
+    return Completion(**row, usage=replace(usage, calls=1, cache_hits=1, retries=0))

@@ -1,0 +1,185 @@
+"""Counts what a run's model calls cost, by what they were for, and holds them within the run's budget."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+from econ_env.config import LLMConfig
+from econ_env.errors import BudgetError
+from econ_env.llm import ChatRequest
+from econ_env.records import CallRole, Usage
+
+Reason = Literal[
+    "timeout", "connection", "rate_limited", "server_error", "unusable", "refused", "context", "budget", "cancelled"
+]
+"""Why an attempt or a call failed."""
+
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True)
+class MeterSnapshot:
+    """What was counted up to one moment; each of the `by_...` mappings sums up to `total`."""
+
+    total: Usage
+    """Everything together; failed calls add their tokens and retries, but no call."""
+    sent: Usage
+    """Of `total`, what was sent to a server in this run, that is, all but the answers from the cache."""
+    by_role: dict[CallRole, Usage]
+    """By what the call was for."""
+    by_agent: dict[str, Usage]
+    """By executor; the coordinator's calls are under the empty name."""
+    by_problem: dict[str, Usage]
+    """By problem id."""
+    by_round: dict[int, Usage]
+    """By the round within a decision."""
+    by_retried: dict[bool, Usage]
+    """Calls that needed another attempt (`True`) and those that did not."""
+    failed: dict[Reason, int]
+    """Calls that failed for good."""
+    faults: dict[Reason, int]
+    """Attempts that failed, also those that were healed by another."""
+    usd: float | None
+    """Price of the tokens that were sent, in US dollars; `None` without prices."""
+
+
+class Meter:
+    """The account of a run. Counting and reading may happen in different threads.
+
+    Args:
+        config: Budget and prices.
+    """
+
+    def __init__(self, config: LLMConfig) -> None:
+        self._config = config
+        self._lock = threading.Lock()
+        self._room = asyncio.Event()
+        self._held_tokens = 0
+        self._held_usd = 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new account with the full budget; calls in flight count towards it."""
+        with self._lock:
+            self._total = Usage()
+            self._sent = Usage()
+            self._by_role: dict[CallRole, Usage] = {}
+            self._by_agent: dict[str, Usage] = {}
+            self._by_problem: dict[str, Usage] = {}
+            self._by_round: dict[int, Usage] = {}
+            self._by_retried: dict[bool, Usage] = {}
+            self._failed: Counter[Reason] = Counter()
+            self._faults: Counter[Reason] = Counter()
+
+    def add(self, request: ChatRequest, usage: Usage) -> None:
+        """Count an answered call, or what a failed one cost."""
+        with self._lock:
+            self._total += usage
+            if not usage.cache_hits:
+                self._sent += usage
+            _add(self._by_role, request.role, usage)
+            _add(self._by_agent, request.agent, usage)
+            _add(self._by_problem, request.problem_id, usage)
+            _add(self._by_round, request.round_index, usage)
+            _add(self._by_retried, usage.retries > 0, usage)
+
+    def fail(self, request: ChatRequest, reason: Reason, usage: Usage) -> None:
+        """Count a call that failed for good, and what it cost all the same."""
+        self.add(request, replace(usage, calls=0))
+        with self._lock:
+            self._failed[reason] += 1
+
+    def fault(self, reason: Reason) -> None:
+        """Count a failed attempt."""
+        with self._lock:
+            self._faults[reason] += 1
+
+    def snapshot(self) -> MeterSnapshot:
+        """What was counted so far; later calls do not change it."""
+        with self._lock:
+            return MeterSnapshot(
+                total=self._total,
+                sent=self._sent,
+                by_role=dict(self._by_role),
+                by_agent=dict(self._by_agent),
+                by_problem=dict(self._by_problem),
+                by_round=dict(self._by_round),
+                by_retried=dict(self._by_retried),
+                failed=dict(self._failed),
+                faults=dict(self._faults),
+                usd=self._usd(self._sent.prompt_tokens, self._sent.completion_tokens),
+            )
+
+    @asynccontextmanager
+    async def hold(self, prompt_tokens: int, completion_tokens: int) -> AsyncIterator[None]:
+        """Set aside what a call may cost at most while it is in flight, so that the budget is never overrun.
+
+        A call that fits only if others turn out cheaper waits for them. Used on the background loop only.
+
+        Raises:
+            BudgetError: What is left of the budget does not suffice for the call.
+        """
+        if self._config.budget_tokens is None and self._config.budget_usd is None:
+            yield
+            return
+        tokens = prompt_tokens + completion_tokens
+        usd = self._usd(prompt_tokens, completion_tokens) or 0.0
+        while lacking := self._lacking(tokens, usd):
+            if self._held_tokens == 0:
+                raise BudgetError(lacking)
+            self._room.clear()
+            await self._room.wait()
+        self._held_tokens += tokens
+        self._held_usd += usd
+        try:
+            yield
+        finally:
+            self._held_tokens -= tokens
+            self._held_usd = self._held_usd - usd if self._held_tokens else 0.0
+            self._room.set()
+
+    def _lacking(self, tokens: int, usd: float) -> str | None:
+        """What the budget lacks for one more call, in words."""
+        config = self._config
+        spent = self._sent.tokens
+        if config.budget_tokens is not None and spent + self._held_tokens + tokens > config.budget_tokens:
+            return (
+                f"the budget of {config.budget_tokens} tokens is used up: {spent} spent, "
+                f"and one more call may take {tokens}"
+            )
+        paid = self._usd(self._sent.prompt_tokens, self._sent.completion_tokens) or 0.0
+        if config.budget_usd is not None and paid + self._held_usd + usd > config.budget_usd:
+            return (
+                f"the budget of {config.budget_usd:g} US dollars is used up: {paid:.4f} spent, "
+                f"and one more call may take {usd:.4f}"
+            )
+        return None
+
+    def _usd(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        prompt, completion = self._config.price_prompt, self._config.price_completion
+        if prompt is None or completion is None:
+            return None
+        return (prompt_tokens * prompt + completion_tokens * completion) / 1e6
+
+
+def _add(account: dict[K, Usage], key: K, usage: Usage) -> None:
+    account[key] = account.get(key, Usage()) + usage
+
+
+_meters: dict[tuple[int, LLMConfig], Meter] = {}
+
+
+def shared_meter(config: LLMConfig) -> Meter:
+    """The one account of this process for all models that are called with these settings.
+
+    Coordinator and executors therefore draw on one budget, also where they live on different servers.
+    """
+    return _meters.setdefault((os.getpid(), config), Meter(config))

@@ -1,0 +1,170 @@
+"""One round with a scripted model: who is asked what, and what becomes of calls that fail."""
+
+import asyncio
+
+import pytest
+from econ_env.config import EnvConfig, LLMConfig, SamplingConfig
+from econ_env.errors import BudgetError, LLMContextError, LLMReplyError, LLMRequestError, LLMUnavailableError
+from econ_env.llm import ChatRequest, Completion, LLMInfo
+from econ_env.records import Problem, PromptEmbedding, Strategy
+from econ_env.rounds import Team
+from econ_env.scripted import ScriptedLLM
+
+PROBLEM = Problem("What is 2 + 2?", "4", "p1")
+PROFILE = (PromptEmbedding(0.2, 1.0), PromptEmbedding(0.9, 1.2), PromptEmbedding(1.5, 1.4))
+NO_PLAN = Strategy(None)
+
+
+def play(llm, config=None, **changes):
+    config = config or EnvConfig()
+    team = Team(llm, (llm,) * 3, config)
+    given = {"index": 0, "last_answer": None, "seed": 7} | changes
+    return asyncio.run(team.round(PROBLEM, NO_PLAN, PROFILE, **given))
+
+
+def by_role(answers):
+    """A script from role (or role and agent) to a text or an error."""
+
+    def script(request: ChatRequest) -> str:
+        said = answers.get(request.agent, answers.get(request.role))
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    return script
+
+
+def test_every_executor_gets_its_own_controls_and_seed_and_the_same_prompt():
+    llm = ScriptedLLM(by_role({"executor": "The answer is 4.", "commitment": "The answer is 4."}))
+    round_ = play(llm)
+    asked = [request for request in llm.requests if request.role == "executor"]
+    assert [(r.temperature, r.repetition_penalty, r.top_p) for r in asked] == [(0.2, 1.0, 0.9), (0.9, 1.2, 0.9), (1.5, 1.4, 0.9)]
+    assert len({r.seed for r in asked}) == 3
+    assert len({r.messages for r in asked}) == 1
+    assert [reply.answer for reply in round_.replies] == ["4", "4", "4"]
+    assert round_.commitment.answer == "4"
+    assert round_.commitment.source == "coordinator"
+    assert round_.usage.calls == 4
+
+
+def test_p_can_drive_top_p_instead():
+    llm = ScriptedLLM(by_role({"executor": "The answer is 4.", "commitment": "The answer is 4."}))
+    config = EnvConfig(sampling=SamplingConfig(second_action="top_p"))
+    team = Team(llm, (llm,), config)
+    asyncio.run(team.round(PROBLEM, NO_PLAN, (PromptEmbedding(0.5, 0.3),), index=0, last_answer=None, seed=1))
+    assert (llm.requests[0].top_p, llm.requests[0].repetition_penalty) == (0.3, 1.0)
+
+
+def test_seeds_follow_the_round_seed_alone():
+    first, again, other = (ScriptedLLM(by_role({"executor": "4", "commitment": "4"})) for _ in range(3))
+    play(first), play(again), play(other, seed=8)
+    assert [r.seed for r in first.requests] == [r.seed for r in again.requests]
+    assert not {r.seed for r in first.requests} & {r.seed for r in other.requests}
+
+
+def test_gold_is_never_sent():
+    secret = Problem("How many?", "31337", "p")
+    llm = ScriptedLLM(lambda request: "The answer is 1.")
+    team = Team(llm, (llm,) * 3, EnvConfig())
+
+    async def everything():
+        strategy = await team.plan(secret)
+        await team.round(secret, strategy, PROFILE, index=0, last_answer="1", seed=0)
+
+    asyncio.run(everything())
+    assert not any("31337" in message.content for request in llm.requests for message in request.messages)
+
+
+def test_a_failed_executor_is_invalid_and_the_others_go_on():
+    script = by_role(
+        {"executor": "The answer is 4.", "executor_1": LLMUnavailableError("gone"), "commitment": "The answer is 4."}
+    )
+    round_ = play(ScriptedLLM(script))
+    assert [reply.status for reply in round_.replies] == ["valid", "invalid", "valid"]
+    assert (round_.replies[1].text, round_.replies[1].answer, round_.replies[1].error) == (None, None, "gone")
+    assert not round_.failed
+
+
+def test_a_failed_commitment_falls_back_to_the_majority_and_says_so():
+    script = by_role(
+        {"executor": "The answer is 4.", "executor_0": "The answer is 5.", "commitment": LLMReplyError("empty")}
+    )
+    commitment = play(ScriptedLLM(script)).commitment
+    assert (commitment.answer, commitment.source, commitment.error) == ("4", "majority", "empty")
+
+
+def test_nothing_valid_is_a_failed_round_and_the_coordinator_is_not_asked():
+    llm = ScriptedLLM(by_role({"executor": LLMUnavailableError("down"), "commitment": "The answer is 4."}))
+    round_ = play(llm)
+    assert round_.failed
+    assert round_.commitment.answer is None
+    assert {request.role for request in llm.requests} == {"executor"}
+
+
+def test_valid_texts_without_any_answer_and_no_coordinator_is_a_failed_round():
+    round_ = play(ScriptedLLM(by_role({"executor": "I do not know.", "commitment": LLMReplyError("empty")})))
+    assert round_.failed
+
+
+def test_a_context_that_is_too_long_hurts_only_its_own_call():
+    script = by_role({"executor": "The answer is 4.", "executor_2": LLMContextError("too long"), "commitment": "4"})
+    assert [r.valid for r in play(ScriptedLLM(script)).replies] == [True, True, False]
+
+
+@pytest.mark.parametrize("error", [LLMRequestError("bad key"), BudgetError("spent")])
+def test_errors_that_doom_the_run_are_raised(error):
+    with pytest.raises(type(error)):
+        play(ScriptedLLM(by_role({"executor": "4", "executor_1": error, "commitment": "4"})))
+
+
+class Slow:
+    info = LLMInfo("slow", "slow", "", json_mode=False, small=True)
+
+    def __init__(self):
+        self.cancelled = []
+
+    async def complete(self, request):
+        if request.agent == "executor_1":
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled.append(request.agent)
+                raise
+        return Completion("The answer is 4.", "stop", "slow")
+
+    async def aclose(self): ...
+
+
+def test_a_hung_call_is_left_behind_at_the_round_deadline():
+    llm = Slow()
+    round_ = play(llm, EnvConfig(llm=LLMConfig(round_timeout=0.05)))
+    assert [reply.valid for reply in round_.replies] == [True, False, True]
+    assert "within 0.05 s" in round_.replies[1].error
+    assert llm.cancelled == ["executor_1"]
+
+
+def test_json_is_asked_of_large_models_and_text_of_small_ones():
+    for small, form in ((True, "text"), (False, "json")):
+        llm = ScriptedLLM(lambda request: '{"reasoning": "2+2", "answer": "4"}', small=small)
+        round_ = play(llm)
+        assert all((request.json_schema is not None) == (form == "json") for request in llm.requests)
+        assert all(reply.parsed_json for reply in round_.replies)
+        assert [reply.answer for reply in round_.replies] == ["4"] * 3
+
+
+def test_a_plan_is_redacted_and_its_seed_depends_on_the_question_alone():
+    llm = ScriptedLLM(lambda request: "Add 2 and 2 to get 4.")
+    team = Team(llm, (llm,), EnvConfig())
+    strategy = asyncio.run(team.plan(PROBLEM))
+    assert strategy.text == "Add 2 and 2 to get [...]."
+    assert strategy.redacted
+    asyncio.run(team.plan(Problem(PROBLEM.question, "5", "other")))
+    assert llm.requests[0].seed == llm.requests[1].seed
+    assert llm.requests[0].max_tokens == 70
+
+
+def test_a_failed_plan_leaves_the_team_without_one():
+    team = Team(ScriptedLLM([]), (), EnvConfig())
+    strategy = asyncio.run(team.plan(PROBLEM))
+    assert strategy.text is None
+    assert "script has ended" in strategy.error
