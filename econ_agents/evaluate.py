@@ -42,9 +42,9 @@ class DecisionResult:
     residuals: list[float]
     """Largest move of a control, in [-1, 1] units, that each response asked for."""
     gap_before: list[float] | None
-    """What each agent could gain on its own from the first profile, by the policy's own game; None without one."""
+    """What each agent could gain on its own from the first profile, by the policy's own game; None if not measured."""
     gap_after: list[float] | None
-    """The same for the submitted profile, in the same game; None without one."""
+    """The same for the submitted profile, in the same game; None if not measured."""
     reward: float
     """What the team was paid."""
     agent_rewards: list[float]
@@ -91,6 +91,7 @@ class _Run:
     policy: Acts
     seed: int
     config: EquilibriumConfig
+    gaps: bool
     on_episode: Callable[[EpisodeResult, Any], None] | None
     recoverable: tuple[type[Exception], ...]
 
@@ -104,6 +105,7 @@ def evaluate(
     concurrency: int = 8,
     seed: int = 0,
     config: EquilibriumConfig | None = None,
+    gaps: bool = True,
     on_episode: Callable[[EpisodeResult, Any], None] | None = None,
     recoverable: tuple[type[Exception], ...] = (),
 ) -> list[EpisodeResult]:
@@ -122,6 +124,7 @@ def evaluate(
         concurrency: Episodes in flight at once.
         seed: Of the run, >= 0.
         config: Responses and stop rules.
+        gaps: Whether to measure best-response gaps (two more best responses per decision).
         on_episode: Called with each result as it comes, in the order of completion, and with the parallel environment
             while it still shows that episode. What it raises ends the run.
         recoverable: Errors that end their episode only; it is recorded with its reason.
@@ -137,7 +140,7 @@ def evaluate(
     if rounds > 1 and not hasattr(policy, "game"):
         raise ConfigError(f"{type(policy).__name__} has no game() to refine its controls by: use rounds=1")
     config = (config or EquilibriumConfig()).model_copy(update={"max_rounds": rounds})
-    run = _Run(policy, seed, config, on_episode, recoverable)
+    run = _Run(policy, seed, config, gaps and hasattr(policy, "game"), on_episode, recoverable)
     training = isinstance(policy, torch.nn.Module) and policy.training
     if isinstance(policy, torch.nn.Module):
         policy.eval()
@@ -203,10 +206,7 @@ async def _decide(run: _Run, policy: Acts, env: JointEnv, obs_ND: Array) -> tupl
         refiner.observe([outcome])
         if refiner.active:
             refiner.respond(_game(policy, obs_ND))
-    gaps: tuple[list[float] | None, list[float] | None] = (None, None)
-    if hasattr(policy, "game"):
-        result = refiner.result(_game(policy, obs_ND))
-        gaps = result.before.gain_BN[0].tolist(), result.after.gain_BN[0].tolist()
+    result = refiner.result(_game(policy, obs_ND)) if run.gaps else None
     played = [_action(env, profile_BNA) for profile_BNA in refiner.trajectory[: refiner.rounds[0]]]
     obs_ND, reward, terminated, truncated, info = await env.astep(played[-1])
     (reason,) = refiner.stop_reasons
@@ -216,8 +216,8 @@ async def _decide(run: _Run, policy: Acts, env: JointEnv, obs_ND: Array) -> tupl
         answers=answers,
         stop_reason=reason,
         residuals=list(refiner.residuals[0]),
-        gap_before=gaps[0],
-        gap_after=gaps[1],
+        gap_before=None if result is None else result.before.gain_BN[0].tolist(),
+        gap_after=None if result is None else result.after.gain_BN[0].tolist(),
         reward=reward,
         agent_rewards=info["agent_rewards"].tolist(),
         numbers={name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in info.items()},

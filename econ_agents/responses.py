@@ -17,7 +17,7 @@ from econ_agents.errors import TeamError
 NOISE_ULPS = 16
 """Differences of payoffs below this many units of rounding are taken for rounding, not for slope or curvature."""
 SETTLED = 1e-5
-"""Polishing ends once it moves no control by this much."""
+"""Polishing ends once it moves no control by this much, or by a tenth of the convergence threshold if that is more."""
 
 
 class Game(Protocol):
@@ -51,7 +51,7 @@ class EquilibriumConfig(BaseModel):
     """Longest cycle looked for, in rounds; below 2 looks for none."""
     oscillation_tolerance: float = Field(0.02, ge=0, lt=1)
     """How near a proposal must come to an earlier profile to count as a cycle, as a share of its last move."""
-    grid_size: int = Field(9, ge=2)
+    grid_size: int = Field(7, ge=2)
     """Values of each control on the grid of candidates."""
     max_candidates: int = Field(512, ge=2)
     """Most candidates; where the grid would have more, as many Sobol points take its place."""
@@ -96,9 +96,10 @@ def best_response(game: Game, profile_BNA: Tensor, config: EquilibriumConfig) ->
     current_BN = utility_BNM[..., 0]
     best_BN, action_BNA = _best_of(candidates_BNMA, utility_BNM)
     peak = _Peak(action_BNA, best_BN, torch.full_like(best_BN, spacing / 2.0)[..., None])
+    settled = max(SETTLED, config.convergence_threshold / 10.0)
     for _ in range(config.polish_steps):
         last_BNA, peak = peak.action_BNA, _polish(game, profile_BNA, peak)
-        if bool(torch.all((peak.action_BNA - last_BNA).abs() < SETTLED)):
+        if bool(torch.all((peak.action_BNA - last_BNA).abs() < settled)):
             break
     return BestResponse(peak.action_BNA, (peak.utility_BN - current_BN).clamp(min=0.0), current_BN)
 

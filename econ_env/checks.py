@@ -82,7 +82,9 @@ def _check_object(env: Env) -> None:
         spaces = {"observation_spaces": env.observation_spaces, "action_spaces": env.action_spaces}[name]
         _require(isinstance(spaces, Mapping), f"{name} must be a dict attribute")
         for agent in env.possible_agents:
-            _require(method(agent) is spaces[agent], f"{name}[agent] and the method must give the same object each time")
+            _require(
+                method(agent) is spaces[agent], f"{name}[agent] and the method must give the same object each time"
+            )
             _require(spaces[agent] == spaces[env.possible_agents[0]], f"{name} must be equal across agents")
 
 

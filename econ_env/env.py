@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -43,6 +45,7 @@ from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.rounds import Team
 from econ_env.scoring import agrees, score
 from econ_env.seeding import derive_seed
+from econ_env.traces import shared_lines
 
 STRATEGIES_KEPT = 4096
 """Strategies an env remembers; the oldest go first."""
@@ -73,6 +76,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         executors: Model of all executors, or a list with one model each.
         embedder: What `make_embedder` understands, or an embedder.
         render_mode: `None`, `human` (prints) or `ansi` (returns text).
+        trace: A file to which every round is appended as it ends, as a line of JSON.
 
     Raises:
         ConfigError: A setting is refused.
@@ -94,6 +98,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         executors: Sequence[str | None] = (None,),
         embedder: str | Embedder = "auto",
         render_mode: str | None = None,
+        trace: str | Path | None = None,
     ) -> None:
         self.problems = problems
         self.config = config
@@ -103,6 +108,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self.episode: Episode | None = None
         self._llm, self._coordinator, self._executors = llm, coordinator, tuple(executors)
         self._embedder = embedder
+        self._trace = trace
         self._weights = config.reward.initial_weights
         self._order: ProblemOrder | None = None
         self._strategies: dict[str, Strategy] = {}
@@ -347,6 +353,9 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         )
         await self._see(round_)
         decision.rounds.append(round_)
+        if self._trace is not None:
+            row = {"problem": episode.problem.id, "seed": episode.seed, "decision": len(episode.decisions) - 1}
+            shared_lines(self._trace).append({**row, "round": asdict(round_)})
         return round_
 
     async def _see(self, round_: Round) -> None:

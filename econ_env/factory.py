@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from econ_env.config import EnvConfig, check_weights, parse_settings
@@ -29,6 +30,7 @@ def parallel_env(
     reward_weights: Sequence[float] | None = None,
     text_infos: bool | None = None,
     render_mode: str | None = None,
+    trace: str | Path | None = None,
     config: EnvConfig | Mapping[str, Any] | None = None,
 ) -> EconParallelEnv:
     """An environment in which a team of language models answers math problems.
@@ -50,6 +52,7 @@ def parallel_env(
         reward_weights: alpha = (AL, TS, CC), in [0, 1], summing to 1; (0.4, 0.4, 0.2) by default.
         text_infos: Put texts into the infos of `step` too.
         render_mode: `None`, `human` or `ansi`.
+        trace: A file to which every round is appended as it ends, as a line of JSON.
         config: All settings, as an `EnvConfig` or a mapping with its keys; the arguments above win over it.
 
     Raises:
@@ -76,6 +79,7 @@ def parallel_env(
         executors=names,
         embedder=embedder,
         render_mode=render_mode,
+        trace=trace,
     )
 
 

@@ -50,6 +50,8 @@ class ChatRequest:
     """Ask the server to write JSON of this schema, where it can."""
     require_json: bool = False
     """Whether a completion that holds no readable JSON counts as unusable and is asked for once more."""
+    bypass_cache: bool = False
+    """Whether the cache on disk is passed over: neither looked up nor added to."""
     role: CallRole = "other"
     """Label: what the call is for."""
     agent: str = ""

@@ -88,13 +88,14 @@ def commitment_messages(question: str, replies: Sequence[str], form: ReplyFormat
     return (Message("system", _COMMITMENT[form]), Message("user", "\n\n".join(parts)))
 
 
-_NUMBER_WORDS = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
-    )
-} | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100}
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety hundred"
+_NUMBER_WORDS = {word: value for value, word in enumerate(_SMALL.split())} | {
+    word: value for value, word in zip(range(20, 101, 10), _TENS.split(), strict=True)
+}
 _ANNOUNCED = re.compile(r"(?:####|\\boxed|[^.!?\n]*(?:\banswer\s*(?:is|=|:)|\btherefore\b|\bresult\s+is))[^\n]*", re.I)
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w])|\b(?:" + "|".join(_NUMBER_WORDS) + r")\b", re.I)
 _LIST_MARK = re.compile(r"^\s*(?:step\s+)?\d+\s*[.):]", re.I | re.M)

@@ -53,7 +53,7 @@ def collaborative_contribution(fidelity: float, novelty_: float, fidelity_weight
 
 
 def weigh(al: float, ts: float, cc: float, weights: tuple[float, float, float]) -> RewardParts:
-    """r = a_AL AL + a_TS TS + a_CC CC, for weights in the order (AL, TS, CC) that sum to 1."""
+    """R = a_AL AL + a_TS TS + a_CC CC, for weights in the order (AL, TS, CC) that sum to 1."""
     return RewardParts(al=al, ts=ts, cc=cc, total=_unit(weights[0] * al + weights[1] * ts + weights[2] * cc))
 
 

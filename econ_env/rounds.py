@@ -143,9 +143,7 @@ class Team:
         if isinstance(done, LLMError):
             return _invalid(agent, embedding, str(done))
         read = extract_answer(done.text)
-        return Reply(
-            agent, embedding, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage
-        )
+        return Reply(agent, embedding, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage)
 
     async def _commit(self, problem: Problem, replies: Sequence[Reply], index: int, seed: int) -> Commitment:
         texts = [reply.text for reply in replies if reply.text is not None]

@@ -65,6 +65,23 @@ class JsonLines:
         self.close()
 
 
+_shared: dict[tuple[int, Path], JsonLines] = {}
+_shared_lock = threading.Lock()
+
+
+def shared_lines(path: str | Path) -> JsonLines:
+    """The process's open file for a path, so that many writers share one.
+
+    Raises:
+        TraceError: It can't be opened.
+    """
+    key = os.getpid(), Path(path).absolute()
+    with _shared_lock:
+        if key not in _shared or not key[1].exists():
+            _shared[key] = JsonLines(path)
+        return _shared[key]
+
+
 def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
     """The rows of a file, without a torn last line; none if the file does not exist.
 

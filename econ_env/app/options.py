@@ -91,7 +91,7 @@ def common_options(default_config: Path | None) -> Callable[[Callable[..., None]
 
 _OTHERS = (
     click.option("--config", type=click.Path(path_type=Path), help="YAML file with settings."),
-    click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Any setting, such as bne.max_iterations_infer=5."),
+    click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Any setting, such as gamma=0.9."),
     click.option("--executor-model", multiple=True, help="Model of the executors; repeat it to give each its own."),
     click.option("--no-cache", is_flag=True, help="Ask every model call anew."),
     click.option("--log-dir", type=click.Path(path_type=Path), default=Path("logs_exp1"), show_default=True,

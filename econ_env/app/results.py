@@ -14,7 +14,13 @@ ROLES = ("strategy", "executor", "commitment")
 
 
 def result_row(
-    method: str, episode: Episode, *, stop_reasons: Sequence[str], residuals: Sequence[float], gap: float | None, seconds: float
+    method: str,
+    episode: Episode,
+    *,
+    stop_reasons: Sequence[str],
+    residuals: Sequence[float],
+    gap: float | None,
+    seconds: float,
 ) -> Row:
     """One problem's result as a flat row of plain values.
 

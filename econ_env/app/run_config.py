@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from econ_agents.config import AgentConfig
 from pydantic import Field, model_validator
 
+from econ_agents.config import AgentConfig
 from econ_env.config import EnvConfig, EpisodeConfig, LLMConfig, RewardConfig, SamplingConfig, parse_settings
 from econ_env.errors import ConfigError
 
@@ -24,7 +24,7 @@ class EnvArgs(EpisodeConfig):
     dataset_split: str | None = None
     """Split to train on; by default `train`, or the only one there is."""
     test_split: str | None = None
-    """Split to test on; by default `test`, or, where there is only one split, problems of it that training leaves out."""
+    """Split to test on; by default `test`, or, where there is only one split, problems that training leaves out."""
     question_field_name: str | None = None
     """Column of the question, where it has another name than usual."""
     answer_field_name: str | None = None
@@ -71,11 +71,15 @@ class RunConfig(AgentConfig):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         infer = self.bne.max_iterations_infer
-        if self.bne_max_iterations is not None and "max_iterations_infer" in self.bne.model_fields_set:
-            if infer != self.bne_max_iterations:
-                raise ValueError(f"bne_max_iterations {self.bne_max_iterations} contradicts bne.max_iterations_infer {infer}")
+        both = self.bne_max_iterations is not None and "max_iterations_infer" in self.bne.model_fields_set
+        if both and infer != self.bne_max_iterations:
+            raise ValueError(
+                f"bne_max_iterations {self.bne_max_iterations} contradicts bne.max_iterations_infer {infer}"
+            )
         if isinstance(self.executor_model, list) and len(self.executor_model) not in (1, self.n_agents):
-            raise ValueError(f"{len(self.executor_model)} executor models for {self.n_agents} executors; give one, or one for each")
+            raise ValueError(
+                f"{len(self.executor_model)} executor models for {self.n_agents} executors; give one, or one for each"
+            )
         return self
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from econ_env.answers.json_field import read_json_field
@@ -18,6 +20,7 @@ OPTIONAL_FIELDS = (*PENALTY_FIELDS, "response_format", "seed")
 """What a request can do without when a server refuses it."""
 
 _LONGEST_QUOTE = 200
+_MOST_BRACES = 50
 
 
 class UnusableError(Exception):
@@ -32,14 +35,6 @@ class UnusableError(Exception):
         super().__init__(text)
         self.usage = usage
         self.by_model = by_model
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How one kind of server wants a request."""
-
-    penalty_fields: tuple[str, ...]
-    """Under which names the repetition penalty is sent."""
 
 
 def request_body(
@@ -147,14 +142,11 @@ def _count(value: Any) -> int:
 
 def _holds_json_object(text: str) -> bool:
     decoder = json.JSONDecoder(strict=False)
-    start = text.find("{")
-    while start >= 0:
-        try:
-            decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            start = text.find("{", start + 1)
-        else:
-            return True
+    for match in islice(re.finditer(r"\{", text), _MOST_BRACES):
+        with contextlib.suppress(ValueError, RecursionError):
+            found, _ = decoder.raw_decode(text, match.start())
+            if found:
+                return True
     return read_json_field(text) is not None
 
 

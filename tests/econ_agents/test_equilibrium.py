@@ -124,7 +124,7 @@ def test_many_controls_are_searched_by_sobol_points_instead_of_a_grid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("returned", "told"), [(torch.zeros(1, 2), "must have the shape"), (torch.full((1, 2, 82), torch.nan), "finite")]
+    ("returned", "told"), [(torch.zeros(1, 2), "must have the shape"), (torch.full((1, 2, 50), torch.nan), "finite")]
 )
 def test_payoffs_that_cannot_be_used_are_refused(returned: Tensor, told: str) -> None:
     class Broken:

@@ -99,6 +99,8 @@ def test_one_round_is_no_refinement() -> None:
     (fixed,) = evaluate(FixedControl(), QuadraticEnv, [0], rounds=1)
     assert fixed.reward == result.reward
     assert fixed.decisions[0].gap_after is None
+    (unmeasured,) = evaluate(QuadraticPolicy(start=0.25), QuadraticEnv, [0], rounds=1, gaps=False)
+    assert unmeasured.decisions[0].gap_after is None
 
 
 def test_rounds_bring_the_gap_down_and_none_is_paid_twice() -> None:

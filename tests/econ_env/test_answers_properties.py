@@ -10,10 +10,10 @@ DECIMALS = st.builds(lambda n, p: Fraction(n, 10**p), st.integers(-(10**9), 10**
 ENDINGS = ["{}", "The answer is {}.", "\\boxed{{{}}}", "So it is\n#### {}", "**Answer:** ${}$", '{{"answer": "{}"}}']
 GOLDS = ["18", "-0.5", "\\frac{1}{2}", "12%", "2\\sqrt{3}", "(2,4)", "[1,5)", "Evelyn", "(C)", "3:30", "1,2,3", "x=5"]
 PIECES = [
-    "18", "5", " ", "\\frac", "{", "}", "1", "2", ",", ".", "/", "%", "$", "\\boxed{", "\\sqrt{", "^", "_", "x", "=",
-    "-", "(", ")", "[", "]", "or", " and ", "answer", " is ", ":", "\\pi", "\\pm", "\\\\", "&", '"', "'", "\n", "#", "*",
-    "é", "½", "５", "−", "∞", "!", "|", "<", "\\le", "\\text{", "km", "million", "e", "\\begin{pmatrix}",
-    "\\end{pmatrix}", '{"answer": "', "\\cup", "°", "E",
+    "18", "5", " ", "\\frac", "{", "}", "1", "2", ",", ".", "/", "%", "$", "\\boxed{", "\\sqrt{", "^", "_",
+    "x", "=", "-", "(", ")", "[", "]", "or", " and ", "answer", " is ", ":", "\\pi", "\\pm", "\\\\", "&",
+    '"', "'", "\n", "#", "*", "é", "½", "５", "−", "∞", "!", "|", "<", "\\le", "\\text{", "km", "million",
+    "e", "\\begin{pmatrix}", "\\end{pmatrix}", '{"answer": "', "\\cup", "°", "E",
 ]  # fmt: skip
 SOUP = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 TEXTS = st.one_of(st.text(max_size=60), SOUP, st.sampled_from(GOLDS))
@@ -41,7 +41,13 @@ def writings(value: Fraction) -> list[str]:
     if places is not None:
         plain = decimal_text(value, places)
         whole, dot, part = plain.lstrip("-").partition(".")
-        out += [plain, f"{sign}{int(whole):,}{dot}{part}", f"${plain}", f"{plain} dollars", f"{plain}\\text{{ cm}}"]
+        out += [
+            plain,
+            f"{sign}{int(whole):,}{dot}{part}",
+            f"${plain}",
+            f"{plain} dollars",
+            f"{plain}\\text{{ dollars}}",
+        ]
         out += [decimal_text(value, places + 2) if places else plain + ".00", plain.replace("-", "−"), f" {plain} "]
         out += [f"{decimal_text(value, places)}e0", f"{decimal_text(value / 1000, places + 3)} \\times 10^3"]
         out += [plain.translate(str.maketrans("0123456789", "０１２３４５６７８９")), f"x = {plain}", f"({plain})"]

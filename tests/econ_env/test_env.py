@@ -5,6 +5,8 @@ import pickle
 
 import numpy as np
 import pytest
+from pettingzoo.test import parallel_api_test, parallel_seed_test
+
 from econ_env import parallel_env
 from econ_env.checks import check_env
 from econ_env.errors import ConfigError, EpisodeError, LLMRequestError, LLMUnavailableError, ProblemError
@@ -13,7 +15,6 @@ from econ_env.known_optimum import known_optimum_problems
 from econ_env.problems import load_problems
 from econ_env.records import Problem
 from econ_env.scripted import ScriptedLLM
-from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 PROBLEMS = [Problem("What is 2 + 2?", "4", "four"), Problem("What is 3 + 3?", "6", "six")]
 
@@ -35,7 +36,9 @@ def at(env, temperature=0.5, p=1.1):
     return {agent: np.array([temperature, p], np.float32) for agent in env.possible_agents}
 
 
-@pytest.mark.parametrize("changes", [{}, {"max_rounds": 3}, {"n_agents": 1}, {"n_agents": 8}, {"strategy": "lazy"}, {"strategy": "off"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"max_rounds": 3}, {"n_agents": 1}, {"n_agents": 8}, {"strategy": "lazy"}, {"strategy": "off"}]
+)
 def test_it_passes_every_check(changes):
     check_env(lambda: simulated(**changes))
     parallel_api_test(simulated(**changes), num_cycles=20)
@@ -123,7 +126,11 @@ def test_an_executor_sees_its_own_reply_and_nobody_elses():
     for agent, word in words.items():
         (own,) = env.encoder.encode([f"{word} The answer is 4."])
         assert np.allclose(observations[agent][part], own, atol=1e-6)
-    changed, _ = scripted(lambda request: ("melon" if request.agent == "executor_2" else words.get(request.agent, "plan")) + " The answer is 4.")
+    changed, _ = scripted(
+        lambda request: (
+            ("melon" if request.agent == "executor_2" else words.get(request.agent, "plan")) + " The answer is 4."
+        )
+    )
     changed.reset(seed=0)
     other, _ = changed.deliberate(at(changed))
     assert np.array_equal(observations["executor_0"], other["executor_0"])

@@ -1,4 +1,5 @@
 import pytest
+
 from econ_env.prompts import commitment_messages, executor_messages, redact_answer, strategy_messages
 
 QUESTION = "Ann has 3 apples and buys four more. How many apples does she have?"

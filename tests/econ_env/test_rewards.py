@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from econ_env.config import RewardConfig
 from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.rewards import action_likelihood, collaborative_contribution, novelty, task_specific, weigh
 from econ_env.scoring import agreement, score
-from hypothesis import given
-from hypothesis import strategies as st
 
 E = PromptEmbedding(0.5, 1.1)
 X, Y, MINUS_X = (np.array(v, np.float32) for v in ([1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]))
@@ -46,7 +47,9 @@ def test_contribution_and_sum_by_hand():
 
 
 @given(
-    st.lists(st.floats(-1, 1), min_size=6, max_size=6).filter(lambda v: np.linalg.norm(v[:3]) and np.linalg.norm(v[3:])),
+    st.lists(st.floats(-1, 1), min_size=6, max_size=6).filter(
+        lambda v: np.linalg.norm(v[:3]) and np.linalg.norm(v[3:])
+    ),
     st.tuples(st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0.01, 1)),
     st.booleans(),
 )
@@ -68,7 +71,9 @@ def _round(answers: list[str | None], commitment: str | None) -> Round:
         for i, a in enumerate(answers)
     )
     text = None if commitment is None else f"The answer is {commitment}."
-    return Round(0, Strategy(None), replies, Commitment(text, commitment, "none" if commitment is None else "coordinator"))
+    return Round(
+        0, Strategy(None), replies, Commitment(text, commitment, "none" if commitment is None else "coordinator")
+    )
 
 
 def test_score_of_a_round_by_hand():
@@ -88,7 +93,9 @@ def test_score_of_a_round_by_hand():
 
 
 def test_a_failed_round_is_not_judged_and_pays_nothing():
-    paid = score(Problem("?", "2", "p"), _round([None, None], None), [None, None], X * 0, RewardConfig(), (0.4, 0.4, 0.2))
+    paid = score(
+        Problem("?", "2", "p"), _round([None, None], None), [None, None], X * 0, RewardConfig(), (0.4, 0.4, 0.2)
+    )
     assert paid.judgement is None
     assert [part.total for part in paid.rewards] == [0.0, 0.0]
     assert paid.team.total == 0.0

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from econ_env.config import EnvConfig, LLMConfig, SamplingConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMReplyError, LLMRequestError, LLMUnavailableError
 from econ_env.llm import ChatRequest, Completion, LLMInfo
@@ -38,7 +39,11 @@ def test_every_executor_gets_its_own_controls_and_seed_and_the_same_prompt():
     llm = ScriptedLLM(by_role({"executor": "The answer is 4.", "commitment": "The answer is 4."}))
     round_ = play(llm)
     asked = [request for request in llm.requests if request.role == "executor"]
-    assert [(r.temperature, r.repetition_penalty, r.top_p) for r in asked] == [(0.2, 1.0, 0.9), (0.9, 1.2, 0.9), (1.5, 1.4, 0.9)]
+    assert [(r.temperature, r.repetition_penalty, r.top_p) for r in asked] == [
+        (0.2, 1.0, 0.9),
+        (0.9, 1.2, 0.9),
+        (1.5, 1.4, 0.9),
+    ]
     assert len({r.seed for r in asked}) == 3
     assert len({r.messages for r in asked}) == 1
     assert [reply.answer for reply in round_.replies] == ["4", "4", "4"]

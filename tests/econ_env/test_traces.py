@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from econ_env.errors import TraceError
 from econ_env.traces import JsonLines, read_lines, write_json
 
@@ -43,9 +44,8 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path):
 
 
 def test_a_number_that_json_has_not_is_refused_before_anything_is_written(tmp_path):
-    with JsonLines(tmp_path / "rows.jsonl") as lines:
-        with pytest.raises(ValueError, match="JSON compliant"):
-            lines.append({"n": float("nan")})
+    with JsonLines(tmp_path / "rows.jsonl") as lines, pytest.raises(ValueError, match="JSON compliant"):
+        lines.append({"n": float("nan")})
     assert (tmp_path / "rows.jsonl").read_text() == ""
 
 

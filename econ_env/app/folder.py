@@ -1,0 +1,123 @@
+"""The folder of a run: rows and traces as they come, so that stopping at any moment loses nothing that was done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from econ_env.app.results import Row
+from econ_env.errors import ConfigError, TraceError
+from econ_env.traces import JsonLines, read_lines, write_json
+
+RUN_FILE = "run.json"
+RESULTS_FILE = "results.jsonl"
+EPISODES_FILE = "episodes.jsonl"
+ROUNDS_FILE = "rounds.jsonl"
+SUMMARY_FILE = "summary.json"
+VOLATILE = ("llm",)
+"""Settings that may differ between a run and its continuation: how models are called does not change what is asked."""
+
+
+class RunFolder:
+    """Opens a log folder for a new run or for going on with one.
+
+    A new run in a folder that holds another one moves that one's files to `previous-N/` first.
+
+    Args:
+        path: The folder.
+        about: What the run is (settings, versions); kept in `run.json`.
+        resume: Whether to go on with the run that is there.
+
+    Raises:
+        ConfigError: The run to go on with had other settings.
+        TraceError: The folder can't be read or written.
+    """
+
+    def __init__(self, path: Path, about: Mapping[str, Any], *, resume: bool) -> None:
+        self.path = path
+        self.moved_to: Path | None = None
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                self.moved_to = _move_aside(path)
+        except OSError as error:
+            raise TraceError(f"{path} can't be used as log folder: {error.strerror}") from error
+        before = _read_json(path / RUN_FILE)
+        if before is not None:
+            _same_settings(before["config"], about["config"], path)
+        write_json(path / RUN_FILE, about)
+        self.rows: list[Row] = list(read_lines(path / RESULTS_FILE))
+        self.earlier: Mapping[str, Any] = _read_json(path / SUMMARY_FILE) or {}
+        self._results = JsonLines(path / RESULTS_FILE)
+        self._episodes = JsonLines(path / EPISODES_FILE)
+
+    @property
+    def rounds_file(self) -> Path:
+        """Where the environments append every round."""
+        return self.path / ROUNDS_FILE
+
+    def done(self, method: str) -> set[str]:
+        """Ids of the problems that a method has a row for."""
+        return {row["problem"] for row in self.rows if row["method"] == method}
+
+    def add(self, row: Row, trace: Mapping[str, Any]) -> None:
+        """Write an episode's trace, then its row; only an episode with a row counts as done."""
+        self._episodes.append({"method": row["method"], "problem_id": row["problem"], **trace})
+        self._results.append(row)
+        self.rows.append(row)
+
+    def write_traces(self, method: str, name: str) -> Path:
+        """Gather a method's episodes into one JSON file."""
+        done = self.done(method)
+        by_id = {e["problem_id"]: e for e in read_lines(self.path / EPISODES_FILE) if e["method"] == method}
+        write_json(self.path / name, [episode for id_, episode in by_id.items() if id_ in done])
+        return self.path / name
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write `summary.json`."""
+        write_json(self.path / SUMMARY_FILE, summary)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._results.close()
+        self._episodes.close()
+
+
+def _move_aside(path: Path) -> Path | None:
+    names = [RUN_FILE, RESULTS_FILE, EPISODES_FILE, ROUNDS_FILE, SUMMARY_FILE]
+    old = [path / name for name in names if (path / name).exists()] + sorted(path.glob("llm_traces_*.json"))
+    old += [path / "tensorboard"] if (path / "tensorboard").exists() else []
+    if not old:
+        return None
+    number = 1
+    while (path / f"previous-{number}").exists():
+        number += 1
+    target = path / f"previous-{number}"
+    target.mkdir()
+    for file in old:
+        file.rename(target / file.name)
+    return target
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise TraceError(f"{path} can't be read ({error}); remove it or start a new --log-dir") from error
+    if not isinstance(value, dict):
+        raise TraceError(f"{path} holds no JSON object; remove it or start a new --log-dir")
+    return value
+
+
+def _same_settings(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    keys = sorted({*before, *now} - set(VOLATILE))
+    other = [key for key in keys if before.get(key) != now.get(key)]
+    if other:
+        shown = ", ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in other)
+        raise ConfigError(
+            f"{path} holds a run with other settings ({shown}); resume with the same, or use another --log-dir"
+        )

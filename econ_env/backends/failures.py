@@ -1,0 +1,151 @@
+"""Turns what can go wrong at a server into one clear line, and tells what can heal from what can't."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import math
+import re
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from econ_env.backends.address import scrub
+from econ_env.backends.wire import OPTIONAL_FIELDS
+from econ_env.errors import LLMContextError, LLMError, LLMReplyError, LLMRequestError
+from econ_env.meter import Reason
+
+_LONGEST_MESSAGE = 240
+_CONTEXT = re.compile(
+    r"context[ _](length|size|window)|maximum context|exceed_context|prompt is too long|input is too long|"
+    r"too many (input )?tokens|max_new_tokens",
+    re.IGNORECASE,
+)
+_NO_MODEL = re.compile(
+    r"model.{0,120}(not.{0,3}found|not exist|unknown|not available|unable|invalid|not supported)|"
+    r"(not.{0,3}found|unable to access|unknown|invalid).{0,20}model",
+    re.IGNORECASE | re.DOTALL,
+)
+_JSON_MODE = re.compile(r"response_format|json|schema|structured|grammar|guided", re.IGNORECASE)
+_FILTER = re.compile(r"content.{0,10}(filter|policy|management)|moderation|safety", re.IGNORECASE)
+_NO_MONEY = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit", re.IGNORECASE)
+
+
+class TransientError(Exception):
+    """An attempt failed in a way that another may heal.
+
+    Attributes:
+        reason: What failed, for the account.
+        retry_after: Seconds the server asks to wait; `None` if it does not say.
+    """
+
+    def __init__(self, text: str, reason: Reason, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class RefusedFieldError(Exception):
+    """A server does not take an optional field of the request.
+
+    Attributes:
+        field: Its name in the request's body.
+    """
+
+    def __init__(self, text: str, field: str) -> None:
+        super().__init__(text)
+        self.field = field
+
+
+def status_failure(
+    status: int, text: str, headers: Mapping[str, str], *, url: str, key_variable: str, has_key: bool, sent: Mapping[str, Any]
+) -> LLMError | TransientError | RefusedFieldError:
+    """What a response with an error status means.
+
+    Args:
+        status: HTTP status, at least 400.
+        text: The response's body.
+        headers: Its headers.
+        url: The server's base URL without credentials.
+        key_variable: The environment variable that holds the key for this server.
+        has_key: Whether a key was sent.
+        sent: The body that was sent; empty for a question about models.
+    """
+    said = _message(text)
+    line = f"{url} answered {status}" + (f": {said}" if said else "")
+    if status in (401, 403):
+        advice = f"check the key in {key_variable}" if has_key else f"put a key into {key_variable}"
+        return LLMRequestError(f"{line}; {advice}")
+    if status == 402 or (status == 429 and _NO_MONEY.search(said)):
+        return LLMRequestError(f"{line}; the account at the server has no money left")
+    if status in (408, 409, 425, 429) or status >= 500:
+        if _CONTEXT.search(said):
+            return LLMContextError(f"{line}; shorten the messages or take a model with a longer context")
+        reason: Reason = "rate_limited" if status == 429 else "server_error"
+        return TransientError(line, reason, retry_after(headers))
+    if status == 413 or _CONTEXT.search(said):
+        return LLMContextError(f"{line}; shorten the messages or take a model with a longer context")
+    if status in (400, 422) and (field := _refused_field(said, sent)) is not None:
+        return RefusedFieldError(line, field)
+    if status in (400, 404, 422) and _NO_MODEL.search(said):
+        return LLMRequestError(f"{line}; the server has no model {sent.get('model')!r}")
+    if status == 404:
+        return LLMRequestError(f"{line}; nothing answers there: the base URL of most servers ends in /v1")
+    if _FILTER.search(said):
+        return LLMReplyError(f"{line}; the server's filter refused this request")
+    return LLMRequestError(line)
+
+
+def connection_failure(error: BaseException, url: str) -> TransientError:
+    """A connection that could not be made or was lost."""
+    root = error
+    while (cause := root.__cause__ or root.__context__) is not None:
+        root = cause
+    if isinstance(root, ConnectionRefusedError):
+        what = "connection refused; does a server run there?"
+    else:
+        what = scrub(str(root)) or type(root).__name__
+    return TransientError(f"no connection to {url}: {what}", "connection")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds a server asks to wait, from `Retry-After` as seconds or as a date; `None` if it does not say.
+
+    Args:
+        headers: Response headers, by lower-case name or ignoring case.
+    """
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _refused_field(said: str, sent: Collection[str]) -> str | None:
+    for field in OPTIONAL_FIELDS:
+        if field in sent and re.search(rf"\b{field}\b", said):
+            return field
+    if "response_format" in sent and _JSON_MODE.search(said):
+        return "response_format"
+    return None
+
+
+def _message(text: str) -> str:
+    """What a server says of an error, in one short line without secrets."""
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        found = "an HTML page" if text.lstrip()[:15].lower().startswith(("<!doctype", "<html")) else text
+    for key in ("error", "message", "detail"):
+        if isinstance(found, dict) and found.get(key):
+            code = found.get("code")
+            found = found[key] if not isinstance(code, str) or not isinstance(found[key], str) else f"{found[key]} ({code})"
+    said = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+    said = scrub(said)
+    return said if len(said) <= _LONGEST_MESSAGE else said[: _LONGEST_MESSAGE - 1] + "…"
