@@ -57,7 +57,6 @@ class LoopThread:
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
-            self._loop.close()
         self._loop = self._thread = None
 
     def __enter__(self) -> LoopThread:
@@ -73,7 +72,9 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
             loop.run_forever()
         except (SystemExit, KeyboardInterrupt):
             continue  # a coroutine raised it: asyncio stops the loop, but the caller still has to get it
-        return
+        break
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
 
 
 async def _all_ended() -> None:

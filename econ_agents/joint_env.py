@@ -200,7 +200,7 @@ class JointEnv(gymnasium.Env[Array, Array]):
 
     @reward_weights.setter
     def reward_weights(self, weights: Sequence[float]) -> None:
-        self.parallel_env.reward_weights = weights
+        self.parallel_env.unwrapped.reward_weights = weights  # a wrapper would keep them to itself
 
     @property
     def observation_layout(self) -> Mapping[str, slice]:

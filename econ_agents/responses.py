@@ -17,7 +17,7 @@ from econ_agents.errors import TeamError
 NOISE_ULPS = 16
 """Differences of payoffs below this many units of rounding are taken for rounding, not for slope or curvature."""
 SETTLED = 1e-5
-"""Polishing ends once it moves no control by this much, or by a tenth of the convergence threshold if that is more."""
+"""Polishing ends once no action is in doubt by this much, or by a tenth of the convergence threshold if more."""
 
 
 class Game(Protocol):
@@ -95,11 +95,12 @@ def best_response(game: Game, profile_BNA: Tensor, config: EquilibriumConfig) ->
     utility_BNM = payoffs(game, profile_BNA, candidates_BNMA)
     current_BN = utility_BNM[..., 0]
     best_BN, action_BNA = _best_of(candidates_BNMA, utility_BNM)
-    peak = _Peak(action_BNA, best_BN, torch.full_like(best_BN, spacing / 2.0)[..., None])
+    reach_BN1 = torch.full_like(best_BN, spacing / 2.0)[..., None]
+    peak = _Peak(action_BNA, best_BN, reach_BN1, torch.full_like(best_BN, torch.inf))
     settled = max(SETTLED, config.convergence_threshold / 10.0)
     for _ in range(config.polish_steps):
-        last_BNA, peak = peak.action_BNA, _polish(game, profile_BNA, peak)
-        if bool(torch.all((peak.action_BNA - last_BNA).abs() < settled)):
+        peak = _polish(game, profile_BNA, peak)
+        if bool(torch.all(peak.doubt_BN < settled)):
             break
     return BestResponse(peak.action_BNA, (peak.utility_BN - current_BN).clamp(min=0.0), current_BN)
 
@@ -174,6 +175,8 @@ class _Peak(NamedTuple):
     action_BNA: Tensor
     utility_BN: Tensor
     reach_BN1: Tensor
+    doubt_BN: Tensor
+    """How far the last fit moved it, or the reach where the fit was not to be trusted."""
 
 
 class _Fit(NamedTuple):
@@ -222,7 +225,8 @@ def _polish(game: Game, profile_BNA: Tensor, peak: _Peak) -> _Peak:
     action_BNA = torch.where(agreed_BN[..., None], top_BNA, tried_BNA)
     moved_BN1 = (action_BNA - peak.action_BNA).abs().amax(-1, keepdim=True)
     closer_BN1 = torch.where(moved_BN1 < 0.99 * reach_BN1, reach_BN1 / 4.0, reach_BN1)
-    return _Peak(action_BNA, torch.where(agreed_BN, top_BN, tried_BN), closer_BN1)
+    doubt_BN = torch.where(agreed_BN, moved_BN1.squeeze(-1), reach_BN1.squeeze(-1))
+    return _Peak(action_BNA, torch.where(agreed_BN, top_BN, tried_BN), closer_BN1, doubt_BN)
 
 
 def _fit(utility_BNP: Tensor, pairs: Tensor, peak: _Peak, centre_BNA: Tensor) -> _Fit:

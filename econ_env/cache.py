@@ -1,8 +1,8 @@
 """Keeps completions on disk, so that an equal request is not asked and paid for twice.
 
 Values are JSON text in one SQLite file (diskcache underneath, without its pickles: no code is ever loaded from the
-cache). Several processes may share a folder. A damaged entry is dropped, a damaged file is set aside, and a disk that is
-full costs only the caching.
+cache). Several processes may share a folder. A damaged entry is dropped, a damaged file is set aside, and a full disk
+costs only the caching.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 import diskcache
 from platformdirs import user_cache_path
 
+from econ_env.config import LLMConfig
 from econ_env.llm import ChatRequest, Completion
 from econ_env.records import Usage
 
@@ -185,3 +187,14 @@ def _from_json(text: Any) -> Completion:
     if not all(isinstance(count, int) and count >= 0 for count in asdict(usage).values()):
         raise ValueError("a token count is no count")
     return Completion(**row, usage=replace(usage, calls=1, cache_hits=1, retries=0))
+
+
+_caches: dict[tuple[int, str | None, int], CompletionCache] = {}
+
+
+def shared_cache(config: LLMConfig) -> CompletionCache:
+    """The cache of this process in the folder of the settings."""
+    key = (os.getpid(), config.cache_dir, config.cache_size)
+    if key not in _caches:
+        _caches[key] = CompletionCache(config.cache_dir, config.cache_size)
+    return _caches[key]

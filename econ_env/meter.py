@@ -32,7 +32,7 @@ class MeterSnapshot:
     total: Usage
     """Everything together; failed calls add their tokens and retries, but no call."""
     sent: Usage
-    """Of `total`, what was sent to a server in this run, that is, all but the answers from the cache."""
+    """Tokens of all answers that a server gave, as they are charged to the budget; the cache's answers are not."""
     by_role: dict[CallRole, Usage]
     """By what the call was for."""
     by_agent: dict[str, Usage]
@@ -79,12 +79,15 @@ class Meter:
             self._failed: Counter[Reason] = Counter()
             self._faults: Counter[Reason] = Counter()
 
+    def send(self, usage: Usage) -> None:
+        """Charge one answer of a server to the budget, at once: its call may not be over yet."""
+        with self._lock:
+            self._sent += usage
+
     def add(self, request: ChatRequest, usage: Usage) -> None:
-        """Count an answered call, or what a failed one cost."""
+        """Count an answered call, or what a failed one cost, under its labels."""
         with self._lock:
             self._total += usage
-            if not usage.cache_hits:
-                self._sent += usage
             _add(self._by_role, request.role, usage)
             _add(self._by_agent, request.agent, usage)
             _add(self._by_problem, request.problem_id, usage)

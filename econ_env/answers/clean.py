@@ -79,7 +79,7 @@ _LEAD = re.compile(
     r"equal to|a total of|is)\s+|\\approx\s*|[≈=]\s*|~\s*(?=\d))*"
 )
 _CONTENT = re.compile(r"[^\W_]|\\[a-zA-Z{]|[∅∞]")
-_EDGE = " \t\r\n\"'`.,;:"
+_EDGE = " \t\r\n\"'`.,;:\\"
 
 
 def clean(text: str) -> str:

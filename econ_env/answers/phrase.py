@@ -16,9 +16,10 @@ MAX_BARE = 400
 """A longer reply is not a bare answer, in characters."""
 
 _PHRASE = re.compile(
-    r"(?i)\b(?:answer|correct\s+(?:option|choice)|final\s+(?:result|value))\b(?:\s*=(?=[\s$\\(]*-?\d)|[^\n.:=?!]{0,80}?"
-    r"(?:[*_\s]*:|\s+(?:is|are|was|equals|would be|should be|will be|must be)\b))(?:\s+that\b)?[\s:*_=]*"
+    r"(?i)\b(?:answer|correct\s+(?:option|choice)|final\s+(?:result|value))\b(?:\s*=(?=\s*(?:[$\\]|-?\d))|[^\n.:=?!]{0,80}?"
+    r"(?:[*_\s]*:|\s+(?:is|are|was|equals|would be|should be|will be|must be)\b))(?:\s+(?:that|therefore|thus|then|clearly|indeed)\b)?[\s:*_=]*"
 )
+_TAG = re.compile(r"(?i)<answer>\s*")
 _HEADING = re.compile(r"(?im)^[#*_\s]*(?:the\s+)?(?:final\s+)?answer[*_\s:]*$\s*")
 _REFUSAL = re.compile(
     r"(?i)\b(?:i|i'm|im|sorry|unsure|unknown|can't|cannot|don't|dunno|n/a|sure|okay|ok|hello|hi|thanks)\b"
@@ -36,7 +37,9 @@ def read_phrase(reply: str) -> str | None:
     """
     if "nswer" not in reply and "NSWER" not in reply and "orrect" not in reply and "inal" not in reply:
         return None
-    ends = sorted({match.end() for pattern in (_PHRASE, _HEADING) for match in pattern.finditer(reply)}, reverse=True)
+    ends = sorted(
+        {match.end() for pattern in (_PHRASE, _TAG, _HEADING) for match in pattern.finditer(reply)}, reverse=True
+    )
     for end in ends[:MAX_PHRASES]:
         stretch = _stretch(reply, end)
         answer = settle(stretch)
@@ -75,5 +78,6 @@ def _stretch(reply: str, start: int) -> str:
         offset = math.end()
     elif rest.startswith(("\\boxed{", "{")):
         offset = closing(rest, rest.index("{")) + 1
+    rest = rest.partition("</")[0]
     end = SENTENCE_END.search(rest, offset)
     return rest[: end.start() if end else len(rest)].strip().rstrip("*_ ")

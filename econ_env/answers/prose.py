@@ -33,7 +33,7 @@ HEDGE = re.compile(r"(?i)\b(?:or|either|maybe|perhaps|possibly|might|alternative
 _LABEL = re.compile(r"[^\W\d]+\.? \d{1,4}|[a-z]{1,3}\d{1,4}")  # june 20, b12
 _DENIAL = re.compile(r"(?i)\b(?:not|never|cannot|wrong|incorrect|unknown|unclear)\b|n't\b")
 _ASIDE = re.compile(
-    r"(?i),?\s+(?:because|since|which|as|when|if|for|so|that|where|after|before|given|who|but|\(|—|-)\s"
+    r"(?i),?\s+(?:(?:because|since|which|as|when|if|for|so|that|where|after|before|given|who|but|not|rather|instead|—|-)\s|\()"
     r"|,\s+(?!or\b|and\b)(?=[a-z]{2,})"
 )
 
@@ -54,9 +54,13 @@ def settle(text: str) -> str | None:
     if reads_as_answer(read_form(text)):
         return text
     aside = _ASIDE.search(text)
-    if aside and not HEDGE.search(text) and not _DENIAL.search(text):
+    if aside and not HEDGE.search(text):
         head = text[: aside.start()].strip()
-        if re.search(r"\d|\\[a-z]|^\W?[A-Z]\W?$", head) and reads_as_answer(read_form(head)):
+        if (
+            not _DENIAL.search(head)
+            and re.search(r"\d|\\[a-z]|^\W?[A-Z]\W?$", head)
+            and reads_as_answer(read_form(head))
+        ):
             return head
     return None if _DENIAL.search(text) else _only_number(text)
 

@@ -20,7 +20,7 @@ _CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])\s*(?P<content>[^\s
 _NAMED = re.compile(
     r"(\\?[A-Za-z]+(?: [A-Za-z]+){0,4}(?:_\{?\w+\}?)?(?:\([A-Za-z](?:,[A-Za-z])*\))?)\s*(?:=|\\in(?![a-z]))\s*(.+)"
 )
-_CLOCK = re.compile(r"(?i)0*(\d{1,3}):0*(\d{1,3})(?::0*(\d{1,3}))?\s*([ap])?\.?\s?(?:m\.?)?(?:o'clock)?")
+_CLOCK = re.compile(r"(?i)0*(\d{1,3})\s*:\s*0*(\d{1,3})(?:\s*:\s*0*(\d{1,3}))?\s*([ap])?\.?\s?(?:m\.?)?(?:o'clock)?")
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|array)\}(?:\{[lcr|]*\})?(.*?)\\end\{\1\}", re.DOTALL)
 _CONNECTIVE = re.compile(r"(?:\\cup(?![a-zA-Z])|(?<![A-Za-z])(?:or|and)(?![A-Za-z]))")
 _COMPARISON = re.compile(r"\\[lg]e(?![a-zA-Z])|[<>]")
@@ -64,7 +64,19 @@ def _read(text: str, depth: int) -> Form:
         return number
     if depth == 0:
         return Words(_plain_words(text))
-    for reader in (_clock, _base, _choice, _matrix, _list, _inequality, _brackets, _plus_minus, _named, _equation):
+    for reader in (
+        _clock,
+        _base,
+        _choice,
+        _matrix,
+        _list,
+        _inequality,
+        _brackets,
+        _plus_minus,
+        _approximate,
+        _named,
+        _equation,
+    ):
         form = reader(text, depth - 1)
         if form is not None:
             return form
@@ -220,6 +232,14 @@ def _plus_minus(text: str, depth: int) -> Form | None:
     if text.count(r"\pm") != 1:
         return None
     return Group("list", tuple(_read(text.replace(r"\pm", sign).lstrip("+ "), depth) for sign in "+-"))
+
+
+def _approximate(text: str, depth: int) -> Form | None:
+    r"""The exact side of `\frac{1}{3} \approx 0.33`; for a variable the other one."""
+    exact, sign, rounded = (side.strip() for side in text.partition(r"\approx"))
+    if not sign or not exact:
+        return None
+    return Named(exact, _read(rounded, depth), text) if _VARIABLE.fullmatch(exact) else _read(exact, depth)
 
 
 def _named(text: str, depth: int) -> Form | None:

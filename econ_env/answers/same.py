@@ -111,6 +111,9 @@ def _same(a: Form, b: Form) -> bool:
         return same_number(a, b)
     if isinstance(a, Group) and isinstance(b, Group):
         return _same_group(a, b)
+    for x, y in ((a, b), (b, a)):
+        if isinstance(x, Group) and x.kind == "list":  # `3/5 or 60%` is one number said twice
+            return all(_same(item, y) for item in x.items)
     if isinstance(a, Formula) and isinstance(b, Formula):
         return are_equivalent(a.latex, b.latex)
     for x, y in ((a, b), (b, a)):

@@ -1,5 +1,113 @@
-"""Where models live."""
+"""Makes a language model from a short description of where it lives."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from econ_env.backends.address import clean_url
+from econ_env.config import LLMConfig
+from econ_env.errors import ConfigError
+from econ_env.llm import LLM
+
+if TYPE_CHECKING:
+    from econ_env.backends.server import Server
+
+__all__ = ["TOGETHER_MODEL", "TOGETHER_URL", "make_llm"]
+
+logger = logging.getLogger(__name__)
+
+TOGETHER_URL = "https://api.together.xyz/v1"
+TOGETHER_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
+
+_NAMES = ("auto", "local", "together", "simulated")
 
 
-def make_llm(spec, config, *, model=None):
-    return spec
+def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | None = None) -> LLM:
+    """A language model, ready to be called; nothing is contacted before the first call.
+
+    Args:
+        spec: Where the model lives:
+
+            * `auto`: Together if `TOGETHER_API_KEY` is set, else `OPENAI_BASE_URL`, else `local`; it logs which.
+            * `local`: a GGUF model run in this process. `local:FILE.gguf` and `hub:ORG/REPO/FILE.gguf` choose it.
+            * `together`: Together AI; needs `TOGETHER_API_KEY`.
+            * a URL: any OpenAI-compatible server; `OPENAI_API_KEY` is sent if it is set.
+            * `simulated`: a stand-in with a known optimum, for tests.
+            * an `LLM`: taken as it is.
+        config: Deadlines, retries, limits, cache and budget; the defaults if it is `None`.
+        model: The model's name at the server; by default the server's own. For `local` it may be what follows
+            `local:`, or `hub:...`.
+
+    Raises:
+        ConfigError: The description can't be understood, or a key or file is missing.
+        LLMUnavailableError: A local model can't be had.
+    """
+    settings = LLMConfig() if config is None else config
+    if not isinstance(spec, str):
+        return _given(spec, model)
+    spec = spec.strip()
+    if spec == "auto":
+        llm = make_llm(_automatic(), settings, model=model)
+        logger.info("llm=auto: %s %s at %s", llm.info.backend, llm.info.model or "(the server's model)", llm.info.where)
+        return llm
+    if spec == "simulated":
+        raise ConfigError(
+            "the simulated model must know its problems: pass econ_env.backends.simulated.SimulatedLLM(problems), "
+            "or llm='simulated' to the environment, which does that"
+        )
+    from econ_env.backends.openai_client import OpenAIClient
+
+    return OpenAIClient(_server(spec, settings, model), settings)
+
+
+def _given(llm: LLM, model: str | None) -> LLM:
+    """An LLM object as it is, or, for a client, the same server with another model."""
+    from econ_env.backends.openai_client import OpenAIClient
+
+    if not isinstance(llm, LLM):
+        raise ConfigError(f"llm must be text or have info, complete and aclose, got {type(llm).__name__}")
+    if model is None:
+        return llm
+    if isinstance(llm, OpenAIClient) and llm.server.engine is None:
+        return OpenAIClient(replace(llm.server, model=model), llm.config)
+    if model != llm.info.model:
+        raise ConfigError(f"model {model!r} was asked for, but the LLM object given runs {llm.info.model!r}")
+    return llm
+
+
+def _automatic() -> str:
+    if os.environ.get("TOGETHER_API_KEY"):
+        return "together"
+    return os.environ.get("OPENAI_BASE_URL") or "local"
+
+
+def _server(spec: str, config: LLMConfig, model: str | None) -> Server:
+    from econ_env.backends.server import Server
+
+    if spec == "together":
+        if not os.environ.get("TOGETHER_API_KEY"):
+            raise ConfigError("Together AI needs a key: set TOGETHER_API_KEY, or choose another llm")
+        url = clean_url(os.environ.get("TOGETHER_BASE_URL") or TOGETHER_URL)
+        return Server(
+            backend="together",
+            where=url,
+            identity=url,
+            model=model or TOGETHER_MODEL,
+            key_variable="TOGETHER_API_KEY",
+            penalty_fields=("repetition_penalty",),
+        )
+    if "://" in spec:
+        url = clean_url(spec)
+        return Server(backend="openai", where=url, identity=url, model=model or "")
+    if spec == "local" or spec.startswith(("local:", "hub:")) or spec.endswith(".gguf"):
+        from econ_env.backends.local import local_server
+
+        named = spec.removeprefix("local").removeprefix(":") or None
+        return local_server((model or "").removeprefix("local:") or named, config)
+    close = difflib.get_close_matches(spec, _NAMES, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "give auto, local, together, simulated, a URL, or a .gguf file"
+    raise ConfigError(f"unknown llm {spec!r}; {hint}")

@@ -58,7 +58,7 @@ class RefusedFieldError(Exception):
 
 
 def status_failure(
-    status: int, text: str, headers: Mapping[str, str], *, url: str, key_variable: str, has_key: bool, sent: Mapping[str, Any]
+    status: int, text: str, headers: Mapping[str, str], *, url: str, key_advice: str, sent: Mapping[str, Any]
 ) -> LLMError | TransientError | RefusedFieldError:
     """What a response with an error status means.
 
@@ -67,15 +67,13 @@ def status_failure(
         text: The response's body.
         headers: Its headers.
         url: The server's base URL without credentials.
-        key_variable: The environment variable that holds the key for this server.
-        has_key: Whether a key was sent.
+        key_advice: What to do when the key is refused.
         sent: The body that was sent; empty for a question about models.
     """
     said = _message(text)
     line = f"{url} answered {status}" + (f": {said}" if said else "")
     if status in (401, 403):
-        advice = f"check the key in {key_variable}" if has_key else f"put a key into {key_variable}"
-        return LLMRequestError(f"{line}; {advice}")
+        return LLMRequestError(f"{line}; {key_advice}")
     if status == 402 or (status == 429 and _NO_MONEY.search(said)):
         return LLMRequestError(f"{line}; the account at the server has no money left")
     if status in (408, 409, 425, 429) or status >= 500:
@@ -145,7 +143,9 @@ def _message(text: str) -> str:
     for key in ("error", "message", "detail"):
         if isinstance(found, dict) and found.get(key):
             code = found.get("code")
-            found = found[key] if not isinstance(code, str) or not isinstance(found[key], str) else f"{found[key]} ({code})"
+            found = (
+                found[key] if not isinstance(code, str) or not isinstance(found[key], str) else f"{found[key]} ({code})"
+            )
     said = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
     said = scrub(said)
     return said if len(said) <= _LONGEST_MESSAGE else said[: _LONGEST_MESSAGE - 1] + "…"

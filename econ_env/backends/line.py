@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import random
 import weakref
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from econ_env.backends.failures import RefusedFieldError, TransientError
+from econ_env import background
+from econ_env.backends.address import login_header
+from econ_env.backends.engine import acquire_engine, release_engine
+from econ_env.backends.failures import RefusedFieldError, TransientError, connection_failure, status_failure
+from econ_env.backends.server import Server
 from econ_env.backends.wire import PENALTY_FIELDS, read_models
 from econ_env.cache import CompletionCache, shared_cache
 from econ_env.config import LLMConfig
-from econ_env.errors import LLMRequestError
+from econ_env.errors import LLMRequestError, LLMUnavailableError
 from econ_env.limits import shared_limits
 from econ_env.meter import Meter, Reason, shared_meter
 from econ_env.records import Usage
@@ -23,35 +29,10 @@ from econ_env.records import Usage
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-    from econ_env.backends.engine import EngineSettings
-
 logger = logging.getLogger(__name__)
 
-_KEEPALIVE_SECONDS = 4.0  # below the five seconds after which many servers hang up on an idle connection
-
-
-@dataclass(frozen=True)
-class Server:
-    """Which server, and how it is spoken to; holds no secret."""
-
-    backend: str
-    """`together`, `openai` or `local`."""
-    where: str
-    """What people call it: its base URL without credentials, or the model file."""
-    identity: str
-    """What tells it from other servers in the cache."""
-    model: str = ""
-    """Default model; empty to ask the server."""
-    key_variable: str = "OPENAI_API_KEY"
-    """Environment variable with the key, read when the line is opened."""
-    penalty_fields: tuple[str, ...] = PENALTY_FIELDS
-    """Names under which it reads the repetition penalty."""
-    json_mode: bool = True
-    """Whether it can be asked to write JSON of a schema."""
-    small: bool = False
-    """Whether its model is so small that asking for JSON hurts it."""
-    engine: EngineSettings | None = None
-    """The embedded engine to start, for a server inside this process."""
+_KEEPALIVE_SECONDS = 4.0  # many servers hang up on a connection that was idle for five
+_jitter = random.Random()  # waits must not draw on the generator that a user may have seeded
 
 
 @dataclass
@@ -59,11 +40,14 @@ class Tally:
     """What one call has taken so far."""
 
     attempts: int = 0
-    usage: Usage = Usage()
+    """Requests sent."""
+    usage: Usage = field(default_factory=Usage)
+    """Tokens of the answers that came."""
     fault: Reason = "server_error"
+    """Why the last failed attempt failed."""
 
     def total(self, calls: int) -> Usage:
-        """Everything as one usage, counted as so many calls."""
+        """Everything as one usage that counts as so many calls."""
         return self.usage + Usage(calls=calls, retries=max(0, self.attempts - 1))
 
 
@@ -82,11 +66,11 @@ class Line:
         self.found_model = ""
         self.cache: CompletionCache | None = shared_cache(config) if config.cache else None
         self.meter: Meter = shared_meter(config)
-        in_flight = config.concurrency if server.engine is None else min(config.concurrency, server.engine.slots)
-        self._slots = asyncio.Semaphore(in_flight)
+        self._in_flight = config.concurrency if server.engine is None else min(config.concurrency, server.engine.slots)
+        self._slots = asyncio.Semaphore(self._in_flight)
         self._limits = shared_limits(server.identity, config.rpm, config.tpm)
-        self._users: weakref.WeakSet[object] = weakref.WeakSet()
-        self._opening = asyncio.Lock()
+        self._users: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._lock = asyncio.Lock()
         self._client: AsyncOpenAI | None = None
         self._url = server.where
         self._has_key = False
@@ -102,31 +86,30 @@ class Line:
             await self.close()
 
     async def close(self) -> None:
-        """Close the connections, and the engine if there is one; the next call opens them again."""
-        async with self._opening:
+        """Close the connections, and leave the engine if there is one; the next call opens them again."""
+        async with self._lock:
             client, self._client = self._client, None
-            if client is not None:
-                await client.close()
-                if self.server.engine is not None:
-                    from econ_env.backends.engine import release_engine
-
-                    await asyncio.to_thread(release_engine, self.server.engine)
+            if client is None:
+                return
+            await client.close()
+            if self.server.engine is not None:
+                await asyncio.to_thread(release_engine, self.server.engine)
 
     async def post(self, make_body: Callable[[Collection[str]], dict[str, Any]], tokens: int, tally: Tally) -> bytes:
-        """Send a chat completion, again and again while that may help; the answer's body.
+        """Send a chat completion, again and again while that may help, and return the answer's body.
 
         Args:
-            make_body: The request's body without the fields that the server has refused.
+            make_body: Gives the request's body without the fields that the server has refused.
             tokens: How many tokens prompt and completion have at most.
             tally: Counts the attempts and remembers the last fault.
 
         Raises:
             LLMRequestError: The server refuses the request.
-            LLMReplyError: Its filter does.
-            LLMUnavailableError: It has not answered in any attempt.
+            LLMReplyError: The server's filter refuses it.
+            LLMUnavailableError: The server has not answered in any attempt.
         """
 
-        async def attempt() -> bytes:
+        async def send() -> bytes:
             while True:
                 body = make_body(self.refused)
                 try:
@@ -134,32 +117,142 @@ class Line:
                 except RefusedFieldError as refusal:
                     self._do_without(refusal)
 
-        return await self._until_answered(attempt, tally)
+        return await self._until_answered(send, tally)
 
     async def default_model(self) -> str:
-        """The only model of the server, asked once.
+        """The one model of the server, which is asked once.
 
         Raises:
-            LLMRequestError: It has several, or the question is refused.
+            LLMRequestError: It has several, or refuses to say.
             LLMUnavailableError: It does not answer.
         """
-        async with self._opening:
-            found = self.found_model
-        if found:
-            return found
-        names = read_models(await self._until_answered(lambda: self._send("/models", None, 0), Tally()))
-        if len(names) != 1:
-            some = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
-            raise LLMRequestError(f"{self._url} has {len(names)} models; name one of them: {some or 'it lists none'}")
-        self.found_model = names[0]
-        logger.info("%s serves %s", self._url, names[0])
-        return names[0]
+        if not self.found_model:
+            names = read_models(await self._until_answered(lambda: self._send("/models", None, 0), Tally()))
+            if len(names) != 1:
+                some = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+                raise LLMRequestError(f"{self._url} has {len(names)} models, so one must be named: {some or 'none'}")
+            self.found_model = names[0]
+            logger.info("%s serves %s", self._url, self.found_model)
+        return self.found_model
 
-    async def _until_answered(self, attempt: Any, tally: Tally) -> bytes:
+    async def _until_answered(self, send: Callable[[], Awaitable[bytes]], tally: Tally) -> bytes:
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self.config.max_retries + 1),
             wait=self._wait,
             retry=retry_if_exception_type(TransientError),
             reraise=True,
         )
-        ...
+
+        async def attempt() -> bytes:
+            tally.attempts += 1
+            try:
+                return await send()
+            except TransientError as error:
+                tally.fault = error.reason
+                self.meter.fault(error.reason)
+                logger.debug("attempt failed: %s", error)
+                raise
+
+        try:
+            return await retrying(attempt)
+        except TransientError as error:
+            attempts = self.config.max_retries + 1
+            raise LLMUnavailableError(f"{error} (after {attempts} attempt{'s' if attempts > 1 else ''})") from None
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Seconds to wait: up to a bound that doubles each time, or what the server asks for if that is more."""
+        bound = min(self.config.retry_wait * 2.0 ** (state.attempt_number - 1), self.config.retry_wait_max)
+        error = None if state.outcome is None else state.outcome.exception()
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        return max(_jitter.uniform(0.0, bound), min(asked or 0.0, self.config.retry_after_max))
+
+    async def _send(self, path: str, body: dict[str, Any] | None, tokens: int) -> bytes:
+        """One HTTP request, when its turn has come."""
+        async with self._slots:
+            await self._limits.acquire(tokens)
+            client = await self._open()
+            import httpx2
+            import openai
+
+            try:
+                async with asyncio.timeout(self.config.timeout):
+                    if body is None:
+                        response = await client.get(path, cast_to=httpx2.Response)
+                    else:
+                        response = await client.post(path, body=body, cast_to=httpx2.Response)
+            except TimeoutError:
+                late = f"no answer from {self._url} within {self.config.timeout:g} s"
+                raise TransientError(late, "timeout") from None
+            except openai.APIStatusError as error:
+                raise status_failure(
+                    error.status_code,
+                    error.response.text,
+                    error.response.headers,
+                    url=self._url,
+                    key_advice=self._key_advice(),
+                    sent=body or {},
+                ) from None
+            except openai.APIConnectionError as error:
+                raise connection_failure(error, self._url) from None
+            return response.content
+
+    async def _open(self) -> AsyncOpenAI:
+        if self._client is None:
+            async with self._lock:
+                if self._client is None:
+                    self._client = await self._connect()
+                    background.at_exit(self.close)
+        return self._client
+
+    async def _connect(self) -> AsyncOpenAI:
+        import openai
+        from httpx2 import Limits
+
+        server = self.server
+        if server.engine is not None:
+            self._url = await asyncio.to_thread(acquire_engine, server.engine)
+        key = os.environ.get(server.key_variable) if server.engine is None else None
+        self._has_key = bool(key)
+        login = login_header(self._url)
+        connections = self._in_flight + 4
+        return openai.AsyncOpenAI(
+            base_url=self._url,
+            api_key=key or "none",
+            max_retries=0,
+            timeout=None,  # the deadline of an attempt is ours: it also ends an answer that drips
+            default_headers={"Authorization": login} if login else None,
+            http_client=openai.DefaultAioHttpClient(
+                limits=Limits(
+                    max_connections=connections,
+                    max_keepalive_connections=connections,
+                    keepalive_expiry=_KEEPALIVE_SECONDS,
+                ),
+                timeout=None,
+                trust_env=server.engine is None,  # no proxy between us and our own engine
+            ),
+        )
+
+    def _key_advice(self) -> str:
+        if login_header(self._url):
+            return "check the user name and password in the URL"
+        return f"{'check the key in' if self._has_key else 'put a key into'} {self.server.key_variable}"
+
+    def _do_without(self, refusal: RefusedFieldError) -> None:
+        if refusal.field in self.refused:
+            return  # a request that was under way when the field was first refused
+        self.refused.add(refusal.field)
+        effect = {
+            "response_format": "JSON is asked for in words only",
+            "seed": "answers do not repeat",
+        }.get(refusal.field, "")
+        if refusal.field in PENALTY_FIELDS and self.refused.issuperset(self.server.penalty_fields):
+            effect = "the repetition penalty has no effect there: let p drive top_p (sampling.second_action: top_p)"
+        logger.warning("%s is left out from now on%s; %s", refusal.field, f": {effect}" if effect else "", refusal)
+
+
+_lines: dict[tuple[int, Server, LLMConfig], Line] = {}
+
+
+def line_to(server: Server, config: LLMConfig) -> Line:
+    """This process's line to a server with these settings; a forked child has its own."""
+    return _lines.setdefault((os.getpid(), server, config), Line(server, config))

@@ -1,38 +1,32 @@
-"""The client of every server that speaks the OpenAI protocol: limits, retries, cache and account around one HTTP call.
+"""The client of every server that speaks the OpenAI protocol: cache, budget and account around one HTTP call.
 
-A call goes: cache, budget, a free slot, requests and tokens per minute, HTTP with a deadline; failures that can heal
-are tried again with growing waits, an unusable answer is asked for once more. Everything runs on the background loop.
+What is asked goes through the cache, the budget, a free slot, the limits per minute, and HTTP with a deadline. Failures
+that can heal are tried again with growing waits, and an unusable answer is asked for once more. Everything runs on
+the background loop, whatever loop or thread the caller is on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from econ_env import background
-from econ_env.backends.line import Line, Server, line_to
-from econ_env.backends.wire import UnusableError, most_prompt_tokens
+from econ_env.backends.line import Line, Tally, line_to
+from econ_env.backends.server import Server
+from econ_env.backends.wire import UnusableError, most_prompt_tokens, read_answer, request_body
 from econ_env.cache import request_key
 from econ_env.config import LLMConfig
-from econ_env.errors import BudgetError, LLMError
+from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMReplyError, LLMUnavailableError
 from econ_env.llm import ChatRequest, Completion, LLMInfo
 from econ_env.meter import Meter, Reason, shared_meter
-from econ_env.records import Usage
-
-
-@dataclass
-class _Tally:
-    """What one call has cost so far."""
-
-    usage: Usage = Usage()
-    last_fault: Reason = "server_error"
+from econ_env.seeding import derive_seed
 
 
 class OpenAIClient:
     """A language model behind an OpenAI-compatible server; speaks the `LLM` protocol.
 
     All clients of one server with the same settings share connections, limits and cache within a process, and all
-    models with the same settings share one account. Pickled, it leaves those behind and opens its own where it is
+    models with the same settings share one account. A pickled client leaves those behind and opens its own where it is
     unpickled; keys are read from the environment there.
 
     Args:
@@ -46,13 +40,13 @@ class OpenAIClient:
 
     @property
     def info(self) -> LLMInfo:
-        """What is known of the model; without a model's name it is empty until the server was asked."""
+        """What is known of the model; its name is empty until the server was asked, if none was given."""
         line = line_to(self.server, self.config)
         return LLMInfo(
             backend=self.server.backend,
             model=self.server.model or line.found_model,
             where=self.server.where,
-            json_mode=self.server.json_mode and "response_format" not in line.refused,
+            json_mode="response_format" not in line.refused,
             small=self.server.small,
         )
 
@@ -64,8 +58,8 @@ class OpenAIClient:
     async def complete(self, request: ChatRequest) -> Completion:
         """Answer one request.
 
-        The seed sent is `(seed + sample_index) mod 2**31`. If what the model wrote can't be used, it is asked once more
-        with another seed; if the server's envelope was broken, with the same.
+        The seed sent is `(seed + sample_index) mod 2**31`. When what the model wrote can't be used, it is asked once
+        more with another seed; when the server's envelope was broken, with the same.
 
         Raises:
             LLMRequestError: The server refuses such requests: bad key, unknown model, no money.
@@ -86,35 +80,76 @@ class OpenAIClient:
     async def _complete(self, request: ChatRequest) -> Completion:
         line = line_to(self.server, self.config)
         line.join(self)
-        tally = _Tally()
+        tally = Tally()
         try:
             model = request.model or self.server.model or await line.default_model()
-            cache = None if request.bypass_cache else line.cache
-            key = request_key(self.server.identity, model, request)
-            done = await cache.get(key) if cache is not None else None
-            if done is None:
-                done = await self._ask(line, request, model, tally)
-                if cache is not None:
-                    await cache.put(key, done)
+            done = await self._look_up_or_ask(line, request, model, tally)
         except (LLMError, BudgetError, asyncio.CancelledError) as error:
-            self.meter.fail(request, _reason(error, tally), tally.usage)
+            cost = tally.total(calls=0)
+            line.meter.fail(request, _reason(error, tally), cost)
             if isinstance(error, LLMError):
-                error.usage = tally.usage
+                error.usage = cost
             raise
-        self.meter.add(request, done.usage)
+        line.meter.add(request, done.usage)
         return done
 
-    async def _ask(self, line: Line, request: ChatRequest, model: str, tally: _Tally) -> Completion:
+    async def _look_up_or_ask(self, line: Line, request: ChatRequest, model: str, tally: Tally) -> Completion:
+        if line.cache is None or request.bypass_cache:
+            return await self._ask(line, request, model, tally)
+        key = request_key(self.server.identity, model, request)
+        kept = await line.cache.get(key)
+        if kept is not None:
+            return kept
+        done = await self._ask(line, request, model, tally)
+        await line.cache.put(key, done)
+        return done
+
+    async def _ask(self, line: Line, request: ChatRequest, model: str, tally: Tally) -> Completion:
         """Ask, and once more if the answer can't be used."""
         seed = (request.seed + request.sample_index) % 2**31
-        most = (most_prompt_tokens(request), request.max_tokens)
-        while True:
-            first = tally.usage.calls == 0
+        try:
+            return await self._ask_once(line, request, model, seed, tally)
+        except UnusableError as error:
+            if error.by_model:
+                seed = derive_seed("again", request.seed, request.sample_index)
+        try:
+            return await self._ask_once(line, request, model, seed, tally)
+        except UnusableError as error:
+            raise LLMReplyError(f"{self.server.where}: {error}, also when asked again") from None
+
+    async def _ask_once(self, line: Line, request: ChatRequest, model: str, seed: int, tally: Tally) -> Completion:
+        prompt_tokens = most_prompt_tokens(request)
+        async with line.meter.hold(prompt_tokens, request.max_tokens):
+            raw = await line.post(
+                lambda refused: request_body(
+                    request, model=model, seed=seed, penalty_fields=self.server.penalty_fields, refused=refused
+                ),
+                prompt_tokens + request.max_tokens,
+                tally,
+            )
             try:
-                async with self.meter.hold(*most):
-                    done = await self._answer(line, request, model, seed, tally)
-                    tally.usage += done.usage
-                    self.meter.send(done.usage)
-                return replace(done, usage=replace(tally.usage, calls=1))
-            except UnusableError:
-                ...
+                answer = read_answer(raw, request)
+            except UnusableError as error:
+                tally.usage += error.usage
+                tally.fault = "unusable"
+                line.meter.fault("unusable")
+                line.meter.send(error.usage)
+                raise
+            tally.usage += answer.usage
+            line.meter.send(answer.usage)
+        return replace(answer, usage=tally.total(calls=1))
+
+
+def _reason(error: BaseException, tally: Tally) -> Reason:
+    """Under which name a failed call is counted."""
+    if isinstance(error, LLMUnavailableError):
+        return tally.fault
+    if isinstance(error, LLMContextError):
+        return "context"
+    if isinstance(error, LLMReplyError):
+        return "unusable"
+    if isinstance(error, BudgetError):
+        return "budget"
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    return "refused"

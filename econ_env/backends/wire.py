@@ -1,4 +1,4 @@
-"""What goes over the wire: a request as the body of an OpenAI chat completion, and a server's answer as a completion."""
+"""What goes over the wire: a request as the body of a chat completion, and the answer as a completion."""
 
 from __future__ import annotations
 
@@ -107,6 +107,18 @@ def read_answer(raw: bytes, request: ChatRequest) -> Completion:
         model=name if isinstance(name, str) and name else request.model,
         usage=usage,
     )
+
+
+def read_models(raw: bytes) -> list[str]:
+    """Names of the models that a server lists; none if the answer can't be read."""
+    try:
+        payload = json.loads(raw)
+    except (ValueError, RecursionError):
+        return []
+    rows = payload.get("data") if isinstance(payload, dict) else payload
+    if not isinstance(rows, list):
+        return []
+    return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
 
 
 def _first(choices: Any) -> dict[str, Any] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -157,16 +159,24 @@ def test_an_error_of_one_ends_the_call_for_all_and_comes_out_as_it_is(error: typ
 
 def test_ctrl_c_ends_the_calls_in_flight_first() -> None:
     ended: list[bool] = []
+    main = threading.main_thread().ident
+    assert main is not None
 
-    class Interrupted(AsyncQuadraticEnv):
+    class Waiting(AsyncQuadraticEnv):
         async def astep(self, actions: Any) -> Any:
-            os.kill(os.getpid(), signal.SIGINT)
             try:
                 await asyncio.sleep(60)
             finally:
                 ended.append(True)
 
-    env = JointVectorEnv([Interrupted] * 2)
+    class Interrupted(Waiting):
+        async def astep(self, actions: Any) -> Any:
+            while sys._current_frames()[main].f_code.co_name != "wait":
+                await asyncio.sleep(0)
+            os.kill(os.getpid(), signal.SIGINT)
+            return await super().astep(actions)
+
+    env = JointVectorEnv([Interrupted, Waiting])
     env.reset(seed=0)
     with pytest.raises(KeyboardInterrupt):
         env.step(ACTION[:2])

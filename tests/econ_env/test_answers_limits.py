@@ -91,6 +91,7 @@ def test_an_evaluation_without_end_is_ended_and_the_next_one_works(latex, short_
 
 
 @HANG_GUARD
+@pytest.mark.faults
 def test_a_process_that_was_killed_is_replaced():
     process.shutdown()
     assert ask({"do": "value", "latex": r"\sqrt{49}"}) == {"rational": "7"}
@@ -101,6 +102,7 @@ def test_a_process_that_was_killed_is_replaced():
 
 
 @HANG_GUARD
+@pytest.mark.faults
 def test_no_process_is_left_behind(short_limit):
     ask({"do": "value", "latex": "9^{9^{9}}"})
     ask({"do": "value", "latex": r"\sqrt{49}"})
@@ -113,6 +115,7 @@ def test_no_process_is_left_behind(short_limit):
 
 
 @HANG_GUARD
+@pytest.mark.faults
 def test_a_reply_that_was_interrupted_does_not_answer_the_next_question(monkeypatch):
     def interrupted(self):
         time.sleep(0.05)

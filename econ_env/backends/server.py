@@ -1,0 +1,30 @@
+"""What is known of a server before it is spoken to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from econ_env.backends.engine import EngineSettings
+from econ_env.backends.wire import PENALTY_FIELDS
+
+
+@dataclass(frozen=True)
+class Server:
+    """Which server, and how it is spoken to; holds no secret."""
+
+    backend: str
+    """`together`, `openai` or `local`."""
+    where: str
+    """What people call it: its base URL without credentials, or the model file."""
+    identity: str
+    """What tells it from other servers in the cache."""
+    model: str = ""
+    """Default model; empty to ask the server."""
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable with the key, read when the line is opened."""
+    penalty_fields: tuple[str, ...] = PENALTY_FIELDS
+    """Names under which it reads the repetition penalty."""
+    small: bool = False
+    """Whether its model is so small that asking for JSON hurts it."""
+    engine: EngineSettings | None = None
+    """The embedded engine to start, for a server inside this process."""

@@ -1,0 +1,306 @@
+"""An OpenAI-compatible server over real HTTP that fails on purpose, for tests and load measurements.
+
+>>> with FaultyServer(lambda body: "The answer is 4.", faults={"error_500": 0.3}, latency=0.01) as server:
+...     llm = make_llm(server.url)
+
+It answers `/v1/chat/completions` and `/v1/models`, runs in a thread of its own and counts what it saw. From a shell:
+`python -m econ_env.test_server --latency 0.2` prints its address and serves until its input ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from aiohttp import web
+
+from econ_env.backends.simulated import count_tokens
+from econ_env.errors import ConfigError, LLMError, LLMRequestError
+
+Fault = Literal[
+    "too_many",
+    "too_many_wait",
+    "error_500",
+    "error_503",
+    "drop",
+    "hang",
+    "html",
+    "empty",
+    "null",
+    "broken_json",
+    "cut_text",
+    "drip",
+]
+"""Ways to fail: 429 without and with Retry-After, 500, 503, the connection cut, no answer, an HTML page, empty or null
+text, an answer cut in its middle, a text cut in its middle, and an answer that comes byte by byte."""
+
+_STATUS: dict[Fault, int] = {"too_many": 429, "too_many_wait": 429, "error_500": 500, "error_503": 503}
+_BODIES_KEPT = 20_000
+_BACKLOG = 4096
+
+
+@dataclass
+class Seen:
+    """What a server has seen so far."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    """Requests by path."""
+    faults: Counter[Fault] = field(default_factory=Counter)
+    """Failures by kind."""
+    in_flight: int = 0
+    """Requests being answered now."""
+    most_in_flight: int = 0
+    """The most there were at once."""
+    bodies: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_BODIES_KEPT))
+    """Chat completions as they were asked for, in order of arrival; the last 20,000."""
+
+    @property
+    def calls(self) -> int:
+        """Chat completions asked for."""
+        return self.requests["/v1/chat/completions"]
+
+
+class FaultyServer:
+    """The server; use it as a context manager, or `start` and `stop` it.
+
+    Args:
+        reply: From a request's body to the text of the answer. An `LLMRequestError` it raises becomes a 400, any other
+            `LLMError` a 500.
+        latency: Seconds that every answer takes.
+        jitter: Seconds that are added at most; how many is drawn.
+        faults: Share of the requests that fail in each way; the shares sum up to 1 at most.
+        script: How the first requests fail, in order of arrival, `None` for those that do not; then `faults` counts.
+        seed: Decides what is drawn; the draw depends on the request's body and on how often it came, not on the time.
+        retry_after: Value of the Retry-After header: seconds, or a date.
+        drip_seconds: How long an answer takes that comes byte by byte.
+        models: What `/v1/models` lists; the first one answers.
+        key: The key that is asked for; `None` for none.
+        refuses: Fields of a body that are answered by a 400.
+        context: Longest prompt in tokens; `None` for no limit.
+
+    Raises:
+        ConfigError: A kind of fault is unknown, or the shares exceed 1.
+
+    Attributes:
+        seen: What it saw.
+    """
+
+    def __init__(
+        self,
+        reply: Callable[[Mapping[str, Any]], str] = lambda body: "The answer is 4.",
+        *,
+        latency: float = 0.0,
+        jitter: float = 0.0,
+        faults: Mapping[Fault, float] | None = None,
+        script: Sequence[Fault | None] = (),
+        seed: int = 0,
+        retry_after: str = "0",
+        drip_seconds: float = 60.0,
+        models: Sequence[str] = ("test-model",),
+        key: str | None = None,
+        refuses: Collection[str] = (),
+        context: int | None = None,
+    ) -> None:
+        self._reply = reply
+        self._latency = latency
+        self._jitter = jitter
+        self._faults = dict(faults or {})
+        self._script = deque(script)
+        self._seed = seed
+        self._retry_after = retry_after
+        self._drip_seconds = drip_seconds
+        self._models = tuple(models)
+        self._key = key
+        self._refuses = tuple(refuses)
+        self._context = context
+        unknown = {*self._faults, *(kind for kind in script if kind is not None)} - set(get_args(Fault))
+        if unknown or sum(self._faults.values()) > 1.0 + 1e-9 or any(share < 0 for share in self._faults.values()):
+            raise ConfigError(f"faults must be shares that sum up to 1 at most, of: {', '.join(get_args(Fault))}")
+        self.seen = Seen()
+        self._times_seen: Counter[bytes] = Counter()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._runner: web.ServerRunner | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """Base URL, `http://127.0.0.1:PORT/v1`; the port is a free one, and stays the same after a restart."""
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    def start(self) -> None:
+        """Start serving; after `stop` on the same port again."""
+        loop = self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=loop.run_forever, name="faulty-server", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), loop).result()
+
+    def stop(self) -> None:
+        """Cut all connections and stop serving; may be called twice."""
+        if self._loop is None or self._thread is None or self._runner is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._loop = self._thread = self._runner = None
+
+    def __enter__(self) -> FaultyServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def _listen(self) -> None:
+        self._runner = web.ServerRunner(web.Server(self._handle, handler_cancellation=True), shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=_BACKLOG, reuse_address=True)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.seen.requests[request.path] += 1
+        if request.path == "/seen":
+            return web.json_response({"calls": self.seen.calls, "most_in_flight": self.seen.most_in_flight})
+        if self._key is not None and request.headers.get("Authorization") != f"Bearer {self._key}":
+            sent = request.headers.get("Authorization", "")
+            return _error(401, f"Incorrect API key provided: {sent.removeprefix('Bearer ')}")
+        if request.path == "/v1/models":
+            rows = [{"id": name, "object": "model", "created": 0, "owned_by": "test"} for name in self._models]
+            return web.json_response({"object": "list", "data": rows})
+        if request.path != "/v1/chat/completions" or request.method != "POST":
+            return _error(404, f"there is no {request.path}")
+        self.seen.in_flight += 1
+        self.seen.most_in_flight = max(self.seen.most_in_flight, self.seen.in_flight)
+        try:
+            return await self._complete(request, await request.read())
+        finally:
+            self.seen.in_flight -= 1
+
+    async def _complete(self, request: web.BaseRequest, raw: bytes) -> web.StreamResponse:
+        body = json.loads(raw)
+        self.seen.bodies.append(body)
+        self._times_seen[raw] += 1
+        time = self._times_seen[raw]
+        fault = self._script.popleft() if self._script else self._drawn_fault(_draw(self._seed, "fault", time, raw))
+        delay = self._latency + self._jitter * _draw(self._seed, "jitter", time, raw)
+        if delay:
+            await asyncio.sleep(delay)
+        if fault is not None:
+            self.seen.faults[fault] += 1
+        refusal = self._refusal(body)
+        if refusal is not None:
+            return refusal
+        return await self._fail(request, body, fault) if fault else self._answer(body, self._text(body))
+
+    async def _fail(self, request: web.BaseRequest, body: dict[str, Any], fault: Fault) -> web.StreamResponse:
+        if fault in _STATUS:
+            headers = {"Retry-After": self._retry_after} if fault == "too_many_wait" else None
+            return _error(_STATUS[fault], f"failed on purpose: {fault}", headers)
+        if fault == "drop":
+            if request.transport is not None:
+                request.transport.abort()
+            raise asyncio.CancelledError
+        if fault == "hang":
+            await asyncio.Event().wait()
+        if fault == "html":
+            return web.Response(text="<!DOCTYPE html><html><body>Bad gateway</body></html>", content_type="text/html")
+        if fault in ("empty", "null"):
+            return self._answer(body, "" if fault == "empty" else None)
+        text = self._text(body)
+        if not isinstance(text, str):
+            return text
+        if fault == "cut_text":
+            return self._answer(body, text[: len(text) // 2])
+        whole = self._answer(body, text).body
+        assert isinstance(whole, bytes)
+        if fault == "broken_json":
+            return web.Response(body=whole[: len(whole) // 2], content_type="application/json")
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(whole))})
+        await response.prepare(request)
+        for byte in whole:
+            await response.write(bytes([byte]))
+            await asyncio.sleep(self._drip_seconds / len(whole))
+        return response
+
+    def _text(self, body: Mapping[str, Any]) -> str | web.Response:
+        try:
+            return self._reply(body)
+        except LLMRequestError as error:
+            return _error(400, str(error))
+        except LLMError as error:
+            return _error(500, str(error))
+
+    def _refusal(self, body: Mapping[str, Any]) -> web.Response | None:
+        for name in self._refuses:
+            if name in body:
+                return _error(400, f"Unrecognized request argument supplied: {name}")
+        if body.get("model") not in self._models:
+            return _error(404, f"The model `{body.get('model')}` does not exist.")
+        tokens = _prompt_tokens(body)
+        if self._context is not None and tokens > self._context:
+            return _error(400, f"This model's maximum context length is {self._context} tokens, got {tokens}")
+        return None
+
+    def _drawn_fault(self, draw: float) -> Fault | None:
+        for fault, share in self._faults.items():
+            if draw < share:
+                return fault
+            draw -= share
+        return None
+
+    def _answer(self, body: Mapping[str, Any], text: str | web.Response | None) -> web.Response:
+        if isinstance(text, web.Response):
+            return text
+        prompt, completion = _prompt_tokens(body), count_tokens(text or "")
+        message = {"role": "assistant", "content": text}
+        return web.json_response(
+            {
+                "id": "chatcmpl-test",
+                "object": "chat.completion",
+                "created": 0,
+                "model": body["model"],
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": {
+                    "prompt_tokens": prompt,
+                    "completion_tokens": completion,
+                    "total_tokens": prompt + completion,
+                },
+            }
+        )
+
+
+def _prompt_tokens(body: Mapping[str, Any]) -> int:
+    return sum(count_tokens(message["content"]) for message in body["messages"])
+
+
+def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response({"error": {"message": message, "type": "test"}}, status=status, headers=headers)
+
+
+def _draw(seed: int, what: str, time: int, raw: bytes) -> float:
+    """A number in [0, 1) that depends on nothing but the arguments."""
+    digest = hashlib.blake2b(raw, digest_size=8, key=f"{seed} {what} {time}".encode()).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description="Serve the same short answer to every request.")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that every answer takes")
+    arguments = parser.parse_args()
+    with FaultyServer(latency=arguments.latency) as server:
+        print(server.url, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    _main()

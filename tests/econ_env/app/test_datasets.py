@@ -1,0 +1,62 @@
+import json
+
+import pytest
+
+from econ_env.app.datasets import choose_problems
+from econ_env.app.run_config import EnvArgs
+from econ_env.errors import ProblemError, ProblemSourceError
+
+
+def ids(problems):
+    return {problem.id for problem in problems}
+
+
+def a_file(tmp_path, rows=10):
+    path = tmp_path / "p.jsonl"
+    path.write_text(
+        "".join(json.dumps({"question": f"What is {i} + 1?", "answer": str(i + 1)}) + "\n" for i in range(rows))
+    )
+    return str(path)
+
+
+def test_splits_are_used_where_there_are_any():
+    chosen = choose_problems(EnvArgs(hf_dataset_path="bundled:1"), 7, seed=0)
+    assert (chosen.train.split, chosen.test.split) == ("train", "test")
+    assert len(chosen.test) == 7
+    assert not ids(chosen.train) & ids(chosen.test)
+
+
+def test_a_single_table_is_divided_by_the_seed(tmp_path):
+    args = EnvArgs(hf_dataset_path=a_file(tmp_path))
+    one, again, other = (choose_problems(args, 3, seed=seed) for seed in (0, 0, 1))
+    assert len(one.test) == 3
+    assert len(one.train) == 7
+    assert not ids(one.train) & ids(one.test)
+    assert ids(one.test) == ids(again.test) != ids(other.test)
+
+
+def test_too_few_problems_are_refused(tmp_path):
+    with pytest.raises(ProblemError, match="too few"):
+        choose_problems(EnvArgs(hf_dataset_path=a_file(tmp_path)), 10, seed=0)
+    with pytest.raises(ProblemError, match="not 100000"):
+        choose_problems(EnvArgs(hf_dataset_path="bundled"), 100_000, seed=0)
+
+
+def test_training_on_the_test_split_is_refused():
+    with pytest.raises(ProblemError, match="same split"):
+        choose_problems(EnvArgs(hf_dataset_path="bundled", dataset_split="test"), 5, seed=0)
+
+
+def test_an_unreachable_hub_is_replaced_only_where_the_config_says_so(caplog):
+    with pytest.raises(ProblemSourceError, match="can't be reached"):
+        choose_problems(EnvArgs(hf_dataset_path="math"), 5, seed=0)
+    chosen = choose_problems(EnvArgs(hf_dataset_path="math", offline_dataset="bundled:3"), 5, seed=0)
+    assert chosen.source == "bundled:3"
+    assert "using bundled:3 instead" in caplog.text
+
+
+@pytest.fixture(autouse=True)
+def no_hub(monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)

@@ -1,0 +1,63 @@
+import json
+
+import pytest
+
+from econ_env.app.folder import RunFolder
+from econ_env.errors import ConfigError, TraceError
+
+ABOUT = {"config": {"n_agents": 3, "seed": 0, "llm": {"timeout": 5}}}
+
+
+def row(problem, method="bne"):
+    return {"problem": problem, "method": method}
+
+
+def test_a_run_goes_on_where_it_was(tmp_path):
+    folder = RunFolder(tmp_path, ABOUT, resume=False)
+    folder.add(row("a"), {"n": 1})
+    folder.close()
+    again = RunFolder(tmp_path, ABOUT, resume=True)
+    assert again.done("bne") == {"a"}
+    assert again.done("baseline") == set()
+    again.add(row("b"), {"n": 2})
+    again.close()
+    assert [line["problem_id"] for line in json.loads(again.write_traces("bne", "t.json").read_text())] == ["a", "b"]
+
+
+def test_an_episode_without_its_row_is_not_done_and_its_old_trace_gives_way(tmp_path):
+    folder = RunFolder(tmp_path, ABOUT, resume=False)
+    folder._episodes.append({"method": "bne", "problem_id": "a", "n": "torn"})  # killed between trace and row
+    folder.close()
+    again = RunFolder(tmp_path, ABOUT, resume=True)
+    assert again.done("bne") == set()
+    again.add(row("a"), {"n": "whole"})
+    assert [line["n"] for line in json.loads(again.write_traces("bne", "t.json").read_text())] == ["whole"]
+
+
+def test_a_new_run_moves_the_old_one_aside(tmp_path):
+    for number in (1, 2):
+        folder = RunFolder(tmp_path, ABOUT, resume=False)
+        folder.add(row(f"of run {number}"), {})
+        folder.write_summary({"number": number})
+        folder.close()
+    folder = RunFolder(tmp_path, ABOUT, resume=False)
+    assert folder.rows == []
+    assert folder.moved_to == tmp_path / "previous-2"
+    assert json.loads((tmp_path / "previous-1" / "summary.json").read_text()) == {"number": 1}
+    assert "of run 2" in (tmp_path / "previous-2" / "results.jsonl").read_text()
+
+
+def test_other_settings_can_not_go_on_with_a_run_but_calling_models_otherwise_can(tmp_path):
+    RunFolder(tmp_path, ABOUT, resume=False).close()
+    RunFolder(tmp_path, {"config": {**ABOUT["config"], "llm": {"timeout": 9}}}, resume=True).close()
+    with pytest.raises(ConfigError, match="n_agents was 3, is 4"):
+        RunFolder(tmp_path, {"config": {**ABOUT["config"], "n_agents": 4}}, resume=True)
+
+
+def test_a_folder_that_can_not_be_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TraceError, match="log folder"):
+        RunFolder(tmp_path / "file" / "logs", ABOUT, resume=False)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(TraceError, match=r"run\.json can't be read"):
+        RunFolder(tmp_path, ABOUT, resume=True)

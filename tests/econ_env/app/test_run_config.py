@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from econ_env.app.run_config import load_run_config
+from econ_env.errors import ConfigError
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+
+
+def test_later_sources_win(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("n_agents: 2\nbelief_dim: 32\nllm: {rpm: 60}\nbne: {max_iterations_infer: 4}\n")
+    config = load_run_config(path, ["belief_dim=48", "llm.rpm=90"], {"llm.rpm": 120, "n_agents": None})
+    assert (config.n_agents, config.belief_dim, config.llm.rpm, config.test_rounds) == (2, 48, 120, 4)
+
+
+def test_parts_reach_environment_and_learner():
+    config = load_run_config(
+        None, ["env_args.max_rounds=3", "llm.timeout=5", "sampling.temperature_max=1.5", "target_update_tau=0.5"]
+    )
+    env = config.env_config()
+    assert (env.max_rounds, env.llm.timeout, env.sampling.temperature_max) == (3, 5.0, 1.5)
+    assert config.agent_config().target_update_tau == 0.5
+
+
+def test_bne_max_iterations_is_short_for_the_rounds_in_tests():
+    assert load_run_config(None, ["bne_max_iterations=5"]).test_rounds == 5
+    assert load_run_config(None, ["bne_max_iterations=5", "bne.max_iterations_infer=5"]).test_rounds == 5
+    with pytest.raises(ConfigError, match="contradicts"):
+        load_run_config(None, ["bne_max_iterations=5", "bne.max_iterations_infer=2"])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("bne.max_iteration_infer=3", "did you mean 'bne.max_iterations_infer'"),
+        ("n_agent=3", "did you mean 'n_agents'"),
+        ("env_args.hf_dataset=x", "did you mean 'env_args.hf_dataset_path'"),
+        ("sampling.p_maximum=1.2", "did you mean 'sampling.p_max'"),
+        ("n_agents=many", "n_agents"),
+        ("n_agents.x=1", "n_agents is a single value|n_agents"),
+        ("n_agents", "key=value"),
+        ("llm.rpm=[", "valid YAML"),
+        ("executor_model=[a, b]", "2 executor models for 3"),
+    ],
+)
+def test_what_is_wrong_is_one_clear_line(assignment, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_run_config(None, [assignment])
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_settings_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="can't be read"):
+        load_run_config(tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(ConfigError, match="top level"):
+        load_run_config(tmp_path / "list.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [1\n")
+    with pytest.raises(ConfigError, match="valid YAML"):
+        load_run_config(tmp_path / "broken.yaml")
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("config_*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configs_load(path):
+    assert load_run_config(path).n_agents >= 1
