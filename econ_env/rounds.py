@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from econ_env.answers import extract_answer, majority
 from econ_env.config import EnvConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError
-from econ_env.llm import LLM, ChatRequest, Completion
+from econ_env.llm import LLM, ChatRequest, Completion, Message
 from econ_env.prompts import (
     REPLY_SCHEMA,
     ReplyFormat,
@@ -67,7 +67,7 @@ class Team:
         )
         done = await _ask(self.coordinator, request)
         if isinstance(done, LLMError):
-            return Strategy(text=None, error=str(done))
+            return Strategy(text=None, usage=done.usage, error=str(done))
         text, redacted = redact_answer(done.text, problem.question, problem.answer)
         return Strategy(text=text or None, usage=done.usage, redacted=redacted, error=None if text else "nothing left")
 
@@ -96,36 +96,65 @@ class Team:
             BudgetError: The budget is spent.
         """
         start = time.perf_counter()
+        prompts = [
+            executor_messages(problem.question, strategy.text, last_answer, self.form(llm)) for llm in self.executors
+        ]
+        given = await self.replies(problem, prompts, embeddings, index=index, seed=seed)
+        commitment = await self.commit(problem, given, index=index, seed=seed)
+        return Round(index, strategy, given, commitment, seconds=time.perf_counter() - start)
+
+    async def replies(
+        self,
+        problem: Problem,
+        prompts: Sequence[tuple[Message, ...]],
+        embeddings: Sequence[PromptEmbedding],
+        *,
+        index: int,
+        seed: int,
+    ) -> tuple[Reply, ...]:
+        """Ask for one reply per prompt, all at once; with more prompts than executors these take turns.
+
+        Args:
+            problem: What the prompts are about.
+            prompts: A chat per reply.
+            embeddings: One (T, p) per reply.
+            index: Number of the round within its decision, from 0.
+            seed: Decides every sample of the round. The replies to the first prompts do not depend on how many follow.
+
+        Returns:
+            A reply per prompt; one that failed or did not come within the round's time is invalid.
+
+        Raises:
+            LLMRequestError: The server will refuse every request.
+            BudgetError: The budget is spent.
+        """
         tasks = [
-            asyncio.ensure_future(self._reply(problem, strategy, embedding, number, index, last_answer, seed))
-            for number, embedding in enumerate(embeddings)
+            asyncio.ensure_future(self._reply(problem, messages, embedding, number, index, seed))
+            for number, (messages, embedding) in enumerate(zip(prompts, embeddings, strict=True))
         ]
         replies = await _within(tasks, self.config.llm.round_timeout)
-        for number, reply in enumerate(replies):
-            if reply is None:
-                late = f"no reply within {self.config.llm.round_timeout:g} s"
-                replies[number] = _invalid(f"executor_{number}", embeddings[number], late)
-        given = tuple(reply for reply in replies if reply is not None)
-        commitment = await self._commit(problem, given, index, seed)
-        return Round(index, strategy, given, commitment, seconds=time.perf_counter() - start)
+        late = f"no reply within {self.config.llm.round_timeout:g} s"
+        return tuple(
+            _invalid(f"executor_{number}", embeddings[number], late, Usage()) if reply is None else reply
+            for number, reply in enumerate(replies)
+        )
 
     async def _reply(
         self,
         problem: Problem,
-        strategy: Strategy,
+        messages: tuple[Message, ...],
         embedding: PromptEmbedding,
         number: int,
         index: int,
-        last_answer: str | None,
         seed: int,
     ) -> Reply:
         agent = f"executor_{number}"
-        llm = self.executors[number]
+        llm = self.executors[number % len(self.executors)]
         form = self.form(llm)
         sampling = self.config.sampling
         drives_top_p = sampling.second_action == "top_p"
         request = ChatRequest(
-            messages=executor_messages(problem.question, strategy.text, last_answer, form),
+            messages=messages,
             model=llm.info.model,
             temperature=embedding.temperature,
             repetition_penalty=NEUTRAL_PENALTY if drives_top_p else embedding.p,
@@ -141,11 +170,23 @@ class Team:
         )
         done = await _ask(llm, request)
         if isinstance(done, LLMError):
-            return _invalid(agent, embedding, str(done))
+            return _invalid(agent, embedding, str(done), done.usage)
         read = extract_answer(done.text)
         return Reply(agent, embedding, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage)
 
-    async def _commit(self, problem: Problem, replies: Sequence[Reply], index: int, seed: int) -> Commitment:
+    async def commit(self, problem: Problem, replies: Sequence[Reply], *, index: int, seed: int) -> Commitment:
+        """Let the coordinator condense replies; a failed call falls back to the majority, marked as such.
+
+        Args:
+            problem: What the replies are about.
+            replies: Invalid ones are left out.
+            index: Number of the round within its decision, from 0.
+            seed: The round's.
+
+        Raises:
+            LLMRequestError: The server will refuse every request.
+            BudgetError: The budget is spent.
+        """
         texts = [reply.text for reply in replies if reply.text is not None]
         if not texts:
             return Commitment(None, None, "none", error="no valid reply to condense")
@@ -166,7 +207,7 @@ class Team:
         )
         done = await _ask(self.coordinator, request)
         if isinstance(done, LLMError):
-            return majority_commitment(replies, error=str(done))
+            return replace(majority_commitment(replies, error=str(done)), usage=done.usage)
         read = extract_answer(done.text)
         return Commitment(done.text, read.answer, "coordinator", parsed_json=read.parsed_json, usage=done.usage)
 
@@ -217,5 +258,5 @@ async def _within(tasks: Sequence[asyncio.Future[Reply]], seconds: float) -> lis
             task.cancel()
 
 
-def _invalid(agent: str, embedding: PromptEmbedding, error: str) -> Reply:
-    return Reply(agent, embedding, text=None, answer=None, status="invalid", error=error)
+def _invalid(agent: str, embedding: PromptEmbedding, error: str, usage: Usage) -> Reply:
+    return Reply(agent, embedding, text=None, answer=None, status="invalid", usage=usage, error=error)

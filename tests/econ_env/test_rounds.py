@@ -6,8 +6,8 @@ import pytest
 
 from econ_env.config import EnvConfig, LLMConfig, SamplingConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMReplyError, LLMRequestError, LLMUnavailableError
-from econ_env.llm import ChatRequest, Completion, LLMInfo
-from econ_env.records import Problem, PromptEmbedding, Strategy
+from econ_env.llm import ChatRequest, Completion, LLMInfo, Message
+from econ_env.records import Problem, PromptEmbedding, Strategy, Usage
 from econ_env.rounds import Team
 from econ_env.scripted import ScriptedLLM
 
@@ -173,3 +173,31 @@ def test_a_failed_plan_leaves_the_team_without_one():
     strategy = asyncio.run(team.plan(PROBLEM))
     assert strategy.text is None
     assert "script has ended" in strategy.error
+
+
+def test_what_a_failed_call_cost_is_counted():
+    error = LLMReplyError("unusable")
+    error.usage = Usage(prompt_tokens=30, completion_tokens=12)
+    script = by_role({"executor": "The answer is 4.", "executor_1": error, "commitment": error, "strategy": error})
+    round_ = play(ScriptedLLM(script))
+    assert round_.replies[1].usage == error.usage
+    assert round_.commitment.usage == error.usage
+    team = Team(ScriptedLLM(script), (), EnvConfig())
+    assert asyncio.run(team.plan(PROBLEM)).usage == error.usage
+
+
+def test_more_prompts_than_executors_take_turns_and_the_first_replies_stay_as_they_are():
+    models = [ScriptedLLM(lambda request: "The answer is 4.") for _ in range(2)]
+    team = Team(models[0], tuple(models), EnvConfig())
+    prompt = (Message("user", "What is 2 + 2?"),)
+
+    def ask(count):
+        return asyncio.run(team.replies(PROBLEM, [prompt] * count, [PROFILE[0]] * count, index=0, seed=5))
+
+    five = ask(5)
+    assert [reply.agent for reply in five] == [f"executor_{number}" for number in range(5)]
+    assert [len(model.requests) for model in models] == [3, 2]
+    seeds = [request.seed for model in models for request in model.requests]
+    assert len(set(seeds)) == 5
+    ask(2)
+    assert [models[0].requests[-1].seed, models[1].requests[-1].seed] == [seeds[0], seeds[3]]
