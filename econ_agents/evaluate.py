@@ -89,10 +89,8 @@ class _Run:
     """What is the same for all episodes of a run."""
 
     policy: Acts
-    seed: int
     config: EquilibriumConfig
     gaps: bool
-    on_episode: Callable[[EpisodeResult, Any], None] | None
     recoverable: tuple[type[Exception], ...]
 
 
@@ -135,25 +133,71 @@ def evaluate(
     Raises:
         ConfigError: `rounds` or `concurrency` is below 1, or several rounds are asked of a policy that has no `game`.
     """
-    if rounds < 1 or concurrency < 1:
-        raise ConfigError(f"rounds and concurrency must be at least 1, got {rounds} and {concurrency}")
-    if rounds > 1 and not hasattr(policy, "game"):
-        raise ConfigError(f"{type(policy).__name__} has no game() to refine its controls by: use rounds=1")
-    config = (config or EquilibriumConfig()).model_copy(update={"max_rounds": rounds})
-    run = _Run(policy, seed, config, gaps and hasattr(policy, "game"), on_episode, recoverable)
+    if concurrency < 1:
+        raise ConfigError(f"concurrency must be at least 1, got {concurrency}")
+    run = _run(policy, rounds, config, gaps, recoverable)
     training = isinstance(policy, torch.nn.Module) and policy.training
     if isinstance(policy, torch.nn.Module):
         policy.eval()
     try:
         with LoopThread() as loop:
-            return loop.run(_play_all(run, make_env, problems, concurrency))
+            return loop.run(_play_all(run, make_env, problems, concurrency, seed, on_episode))
     finally:
         if isinstance(policy, torch.nn.Module):
             policy.train(training)
 
 
+async def play(
+    policy: Acts,
+    env: JointEnv,
+    problem: int,
+    *,
+    seed: int,
+    rounds: int = 1,
+    config: EquilibriumConfig | None = None,
+    gaps: bool = True,
+    recoverable: tuple[type[Exception], ...] = (),
+) -> EpisodeResult:
+    """Play one episode on the caller's event loop; `evaluate` plays many.
+
+    Args:
+        policy: As in `evaluate`; a network should be in eval mode.
+        env: Shows the finished episode afterwards.
+        problem: Index, given to the environment.
+        seed: Of the episode, >= 0.
+        rounds: K per decision.
+        config: As in `evaluate`, as are the rest.
+        gaps: Whether to measure best-response gaps.
+        recoverable: Errors that end the episode only.
+
+    Raises:
+        ConfigError: As `evaluate`.
+    """
+    return await _play(_run(policy, rounds, config, gaps, recoverable), env, problem, seed)
+
+
+def _run(
+    policy: Acts,
+    rounds: int,
+    config: EquilibriumConfig | None,
+    gaps: bool,
+    recoverable: tuple[type[Exception], ...],
+) -> _Run:
+    if rounds < 1:
+        raise ConfigError(f"rounds must be at least 1, got {rounds}")
+    if rounds > 1 and not hasattr(policy, "game"):
+        raise ConfigError(f"{type(policy).__name__} has no game() to refine its controls by: use rounds=1")
+    config = (config or EquilibriumConfig()).model_copy(update={"max_rounds": rounds})
+    return _Run(policy, config, gaps and hasattr(policy, "game"), recoverable)
+
+
 async def _play_all(
-    run: _Run, make_env: Callable[[], Any], problems: Sequence[int], concurrency: int
+    run: _Run,
+    make_env: Callable[[], Any],
+    problems: Sequence[int],
+    concurrency: int,
+    seed: int,
+    on_episode: Callable[[EpisodeResult, Any], None] | None,
 ) -> list[EpisodeResult]:
     results: dict[int, EpisodeResult] = {}
     envs: list[JointEnv] = []
@@ -163,9 +207,10 @@ async def _play_all(
         env = as_joint(make_env())
         envs.append(env)
         for place, problem in todo:
-            results[place] = await _play(run, env, problem)
-            if run.on_episode is not None:
-                run.on_episode(results[place], env.parallel_env)
+            own_seed = int(np.random.SeedSequence([seed, problem]).generate_state(1)[0])
+            results[place] = await _play(run, env, problem, own_seed)
+            if on_episode is not None:
+                on_episode(results[place], env.parallel_env)
 
     try:
         await all_or_none(worker() for _ in range(min(concurrency, len(problems))))
@@ -175,9 +220,8 @@ async def _play_all(
     return [results[place] for place in range(len(problems))]
 
 
-async def _play(run: _Run, env: JointEnv, problem: int) -> EpisodeResult:
+async def _play(run: _Run, env: JointEnv, problem: int, seed: int) -> EpisodeResult:
     """One episode; an error that is not recoverable goes on."""
-    seed = int(np.random.SeedSequence([run.seed, problem]).generate_state(1)[0])
     policy = run.policy.seeded(seed) if isinstance(run.policy, Seeded) else run.policy
     decisions: list[DecisionResult] = []
     error = None
