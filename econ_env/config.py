@@ -80,7 +80,8 @@ class LLMConfig(Settings):
     timeout: float = Field(60.0, gt=0)
     """Seconds one attempt of a call may take."""
     round_timeout: float = Field(300.0, gt=0)
-    """Seconds the replies of one round may take; what has not come by then is invalid."""
+    """Seconds a call may take in all, its attempts and the waits between them; what has not come by then is invalid.
+    The replies of a round are asked for at once. The time in which a call waits for its turn does not count."""
     max_retries: int = Field(5, ge=0, le=50)
     """Attempts beyond the first, for failures that can heal."""
     retry_wait: float = Field(0.5, gt=0)
@@ -94,7 +95,7 @@ class LLMConfig(Settings):
     tpm: float | None = Field(None, gt=0)
     """Tokens per minute, prompt plus the most a completion may have; none means no limit."""
     concurrency: int = Field(16, ge=1)
-    """Calls in flight at once."""
+    """Calls in flight at once, to one server."""
     cache: bool = True
     """Whether answers are kept on disk and used again for equal requests."""
     cache_dir: str | None = None

@@ -90,6 +90,9 @@ class LLMInfo:
     """Whether the server can be asked to write JSON of a schema."""
     small: bool = False
     """Whether the model is so small that asking for JSON hurts it: text replies are then the default."""
+    keeps_deadline: bool = False
+    """Whether it ends a call after `llm.round_timeout` itself, not counting the time in which the call waits for its
+    turn. Otherwise whoever calls it counts from the call on."""
 
 
 @runtime_checkable

@@ -60,8 +60,10 @@ class Meter:
 
     def __init__(self, config: LLMConfig) -> None:
         self._config = config
+        self._limited = config.budget_tokens is not None or config.budget_usd is not None
         self._lock = threading.Lock()
         self._room = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._held_tokens = 0
         self._held_usd = 0.0
         self.reset()
@@ -125,29 +127,44 @@ class Meter:
     async def hold(self, prompt_tokens: int, completion_tokens: int) -> AsyncIterator[None]:
         """Set aside what a call may cost at most while it is in flight, so that the budget is never overrun.
 
-        A call that fits only if others turn out cheaper waits for them. Used on the background loop only.
+        A call that fits only if others turn out cheaper waits for them, and those after it wait behind it. Used on the
+        background loop only.
 
         Raises:
             BudgetError: What is left of the budget does not suffice for the call.
         """
-        if self._config.budget_tokens is None and self._config.budget_usd is None:
+        if not self._limited:
             yield
             return
         tokens = prompt_tokens + completion_tokens
         usd = self._usd(prompt_tokens, completion_tokens) or 0.0
-        while lacking := self._lacking(tokens, usd):
-            if self._held_tokens == 0:
-                raise BudgetError(lacking)
-            self._room.clear()
-            await self._room.wait()
-        self._held_tokens += tokens
-        self._held_usd += usd
+        async with self._turn:
+            while lacking := self._lacking(tokens, usd):
+                if self._held_tokens == 0:
+                    raise BudgetError(lacking)
+                self._room.clear()
+                await self._room.wait()
+            self._held_tokens += tokens
+            self._held_usd += usd
         try:
             yield
         finally:
             self._held_tokens -= tokens
             self._held_usd = self._held_usd - usd if self._held_tokens else 0.0
             self._room.set()
+
+    def check_counted(self, usage: Usage, where: str) -> None:
+        """Make sure that a budget can be kept at all.
+
+        Args:
+            usage: What a server says an answer cost.
+            where: The server.
+
+        Raises:
+            BudgetError: There is a budget, but the server does not count tokens.
+        """
+        if self._limited and usage.tokens == 0:
+            raise BudgetError(f"{where} does not say how many tokens its answers take, so no budget can be kept there")
 
     def _lacking(self, tokens: int, usd: float) -> str | None:
         """What the budget lacks for one more call, in words."""
@@ -185,4 +202,6 @@ def shared_meter(config: LLMConfig) -> Meter:
 
     Coordinator and executors therefore draw on one budget, also where they live on different servers.
     """
-    return _meters.setdefault((os.getpid(), config), Meter(config))
+    key = (os.getpid(), config)
+    meter = _meters.get(key)
+    return _meters.setdefault(key, Meter(config)) if meter is None else meter

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from econ_env.answers import extract_answer, majority
 from econ_env.config import EnvConfig
-from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError
+from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError, LLMUnavailableError
 from econ_env.llm import LLM, ChatRequest, Completion, Message
 from econ_env.prompts import (
     REPLY_SCHEMA,
@@ -65,7 +65,7 @@ class Team:
             role="strategy",
             problem_id=problem.id,
         )
-        done = await _ask(self.coordinator, request)
+        done = await self._ask(self.coordinator, request)
         if isinstance(done, LLMError):
             return Strategy(text=None, usage=done.usage, error=str(done))
         text, redacted = redact_answer(done.text, problem.question, problem.answer)
@@ -132,12 +132,7 @@ class Team:
             asyncio.ensure_future(self._reply(problem, messages, embedding, number, index, seed))
             for number, (messages, embedding) in enumerate(zip(prompts, embeddings, strict=True))
         ]
-        replies = await _within(tasks, self.config.llm.round_timeout)
-        late = f"no reply within {self.config.llm.round_timeout:g} s"
-        return tuple(
-            _invalid(f"executor_{number}", embeddings[number], late, Usage()) if reply is None else reply
-            for number, reply in enumerate(replies)
-        )
+        return await _all_or_none(tasks)
 
     async def _reply(
         self,
@@ -168,9 +163,9 @@ class Team:
             problem_id=problem.id,
             round_index=index,
         )
-        done = await _ask(llm, request)
+        done = await self._ask(llm, request)
         if isinstance(done, LLMError):
-            return _invalid(agent, embedding, str(done), done.usage)
+            return Reply(agent, embedding, None, None, "invalid", usage=done.usage, error=str(done))
         read = extract_answer(done.text)
         return Reply(agent, embedding, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage)
 
@@ -205,11 +200,26 @@ class Team:
             problem_id=problem.id,
             round_index=index,
         )
-        done = await _ask(self.coordinator, request)
+        done = await self._ask(self.coordinator, request)
         if isinstance(done, LLMError):
             return replace(majority_commitment(replies, error=str(done)), usage=done.usage)
         read = extract_answer(done.text)
         return Commitment(done.text, read.answer, "coordinator", parsed_json=read.parsed_json, usage=done.usage)
+
+    async def _ask(self, llm: LLM, request: ChatRequest) -> Completion | LLMError:
+        """The completion, or the error of a call that failed on its own; errors that doom the run are raised."""
+        seconds = self.config.llm.round_timeout
+        try:
+            async with asyncio.timeout(None if llm.info.keeps_deadline else seconds):
+                return await llm.complete(request)
+        except TimeoutError:
+            return LLMUnavailableError(f"no answer within {seconds:g} s")
+        except LLMContextError as error:
+            return error
+        except (LLMRequestError, BudgetError):
+            raise
+        except LLMError as error:
+            return error
 
 
 def majority_commitment(replies: Sequence[Reply], error: str) -> Commitment:
@@ -236,27 +246,12 @@ def _executor_seed(round_seed: int, number: int) -> int:
     return (block << 16) + number
 
 
-async def _ask(llm: LLM, request: ChatRequest) -> Completion | LLMError:
-    """The completion, or the error of a call that failed on its own; errors that doom the run are raised."""
+async def _all_or_none(tasks: Sequence[asyncio.Future[Reply]]) -> tuple[Reply, ...]:
+    """Results in order; the first error cancels the rest, waits for them and is raised."""
     try:
-        return await llm.complete(request)
-    except LLMContextError as error:
-        return error
-    except (LLMRequestError, BudgetError):
-        raise
-    except LLMError as error:
-        return error
-
-
-async def _within(tasks: Sequence[asyncio.Future[Reply]], seconds: float) -> list[Reply | None]:
-    """Results in order, None for what was not there in time; the first error cancels the rest and is raised."""
-    try:
-        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
-        return [task.result() if task in done else None for task in tasks]
-    finally:
+        return tuple(await asyncio.gather(*tasks))
+    except BaseException:
         for task in tasks:
             task.cancel()
-
-
-def _invalid(agent: str, embedding: PromptEmbedding, error: str, usage: Usage) -> Reply:
-    return Reply(agent, embedding, text=None, answer=None, status="invalid", usage=usage, error=error)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

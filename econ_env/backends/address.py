@@ -1,4 +1,4 @@
-"""Server addresses without secrets: credentials are taken out of URLs, keys out of texts."""
+"""Makes texts safe to show and to store: credentials are taken out of URLs, keys out of messages."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ KEY_VARIABLES = ("TOGETHER_API_KEY", "OPENAI_API_KEY")
 
 _login_headers: dict[str, str] = {}  # only ever in memory: a pickled client leaves them behind
 _secrets: set[str] = set()
+_SHORTEST_SECRET = 4  # a shorter one would blot out ordinary words
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -41,7 +42,8 @@ def clean_url(url: str) -> str:
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         _login_headers[clean] = f"Basic {token}"
-        _secrets.update(text for text in (user, password, token, parts.password or "") if len(text) >= 4)
+        for secret in (user, password, token, parts.password or ""):
+            remember_secret(secret)
     return clean
 
 
@@ -50,9 +52,22 @@ def login_header(url: str) -> str | None:
     return _login_headers.get(url)
 
 
+def remember_secret(value: str) -> None:
+    """Have `scrub` take a key out of texts from now on, also when it has left the environment."""
+    if len(value) >= _SHORTEST_SECRET:
+        _secrets.add(value)
+
+
+def well_formed(text: str) -> str:
+    """A text that can be encoded: half of a surrogate pair, as cut JSON leaves it, becomes a replacement character."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def scrub(text: str) -> str:
-    """A text in one line without any key, password or login."""
+    """A text in one line without any key, password or login, which can be encoded."""
     values = _secrets | {os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)}
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, "***")
-    return " ".join(_USERINFO.sub("***@", text).split())
+    return " ".join(_USERINFO.sub("***@", well_formed(text)).split())

@@ -8,6 +8,7 @@ import math
 import re
 import time
 from collections.abc import Collection, Mapping
+from datetime import UTC
 from typing import Any
 
 from econ_env.backends.address import scrub
@@ -28,7 +29,11 @@ _NO_MODEL = re.compile(
 )
 _JSON_MODE = re.compile(r"response_format|json|schema|structured|grammar|guided", re.IGNORECASE)
 _FILTER = re.compile(r"content.{0,10}(filter|policy|management)|moderation|safety", re.IGNORECASE)
-_NO_MONEY = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit", re.IGNORECASE)
+_NO_MONEY = re.compile(
+    r"insufficient[_ ](quota|credit|balance|fund)|exceeded your current quota|"
+    r"(out of|no|not enough) credits?|credit balance|billing[_ ](hard_limit|not_active)",
+    re.IGNORECASE,
+)
 
 
 class TransientError(Exception):
@@ -77,7 +82,7 @@ def status_failure(
     if status == 402 or (status == 429 and _NO_MONEY.search(said)):
         return LLMRequestError(f"{line}; the account at the server has no money left")
     if status in (408, 409, 425, 429) or status >= 500:
-        if _CONTEXT.search(said):
+        if status >= 500 and _CONTEXT.search(said):
             return LLMContextError(f"{line}; shorten the messages or take a model with a longer context")
         reason: Reason = "rate_limited" if status == 429 else "server_error"
         return TransientError(line, reason, retry_after(headers))
@@ -119,8 +124,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = float(value)
     except ValueError:
         try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
+            date = email.utils.parsedate_to_datetime(value)
+            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
+        except (ValueError, OverflowError):
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
 

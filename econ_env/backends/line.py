@@ -8,19 +8,20 @@ import os
 import random
 import weakref
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from econ_env import background
-from econ_env.backends.address import login_header
-from econ_env.backends.engine import acquire_engine, release_engine
+from econ_env.backends.address import login_header, remember_secret, scrub
+from econ_env.backends.engine import EngineSettings, acquire_engine, release_engine
 from econ_env.backends.failures import RefusedFieldError, TransientError, connection_failure, status_failure
 from econ_env.backends.server import Server
 from econ_env.backends.wire import PENALTY_FIELDS, read_models
 from econ_env.cache import CompletionCache, shared_cache
 from econ_env.config import LLMConfig
+from econ_env.deadline import Deadline
 from econ_env.errors import LLMRequestError, LLMUnavailableError
 from econ_env.limits import shared_limits
 from econ_env.meter import Meter, Reason, shared_meter
@@ -37,8 +38,10 @@ _jitter = random.Random()  # waits must not draw on the generator that a user ma
 
 @dataclass
 class Tally:
-    """What one call has taken so far."""
+    """What one call has taken so far, and how long it still may."""
 
+    deadline: Deadline
+    """Its clock stands still while the call waits for its turn."""
     attempts: int = 0
     """Requests sent."""
     usage: Usage = field(default_factory=Usage)
@@ -52,10 +55,10 @@ class Tally:
 
 
 class Line:
-    """Connections and limits towards one server; lives on the background loop.
+    """Connections and limits towards one server, whichever of its models is asked; lives on the background loop.
 
     Args:
-        server: Which server.
+        server: Which server; its model does not matter.
         config: Deadlines, retries and limits.
     """
 
@@ -71,6 +74,8 @@ class Line:
         self._limits = shared_limits(server.identity, config.rpm, config.tpm)
         self._users: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = asyncio.Lock()
+        self._asking_models = asyncio.Lock()
+        self._asking: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._client: AsyncOpenAI | None = None
         self._url = server.where
         self._has_key = False
@@ -78,6 +83,13 @@ class Line:
     def join(self, user: object) -> None:
         """Note that someone uses the line."""
         self._users.add(user)
+
+    def turn(self, key: str) -> asyncio.Lock:
+        """The lock of one request: equal requests ask one after another, so that the cache answers the later ones."""
+        lock = self._asking.get(key)
+        if lock is None:
+            lock = self._asking[key] = asyncio.Lock()
+        return lock
 
     async def leave(self, user: object) -> None:
         """Note that someone no longer does; the last one closes it."""
@@ -93,7 +105,7 @@ class Line:
                 return
             await client.close()
             if self.server.engine is not None:
-                await asyncio.to_thread(release_engine, self.server.engine)
+                await _in_thread(release_engine, self.server.engine)
 
     async def post(self, make_body: Callable[[Collection[str]], dict[str, Any]], tokens: int, tally: Tally) -> bytes:
         """Send a chat completion, again and again while that may help, and return the answer's body.
@@ -113,7 +125,7 @@ class Line:
             while True:
                 body = make_body(self.refused)
                 try:
-                    return await self._send("/chat/completions", body, tokens)
+                    return await self._send("/chat/completions", body, tokens, tally.deadline)
                 except RefusedFieldError as refusal:
                     self._do_without(refusal)
 
@@ -127,13 +139,24 @@ class Line:
             LLMUnavailableError: It does not answer.
         """
         if not self.found_model:
-            names = read_models(await self._until_answered(lambda: self._send("/models", None, 0), Tally()))
-            if len(names) != 1:
-                some = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
-                raise LLMRequestError(f"{self._url} has {len(names)} models, so one must be named: {some or 'none'}")
-            self.found_model = names[0]
-            logger.info("%s serves %s", self._url, self.found_model)
+            async with self._asking_models:
+                if not self.found_model:
+                    self.found_model = await self._ask_for_model()
         return self.found_model
+
+    async def _ask_for_model(self) -> str:
+        try:
+            async with Deadline(self.config.round_timeout) as deadline:
+                found = await self._until_answered(lambda: self._send("/models", None, 0, deadline), Tally(deadline))
+        except TimeoutError:
+            late = f"{self._url} has not said within {self.config.round_timeout:g} s which models it has"
+            raise LLMUnavailableError(late) from None
+        names = read_models(found)
+        if len(names) != 1:
+            some = ", ".join(scrub(name) for name in names[:6]) + (", …" if len(names) > 6 else "")
+            raise LLMRequestError(f"{self._url} has {len(names)} models, so one must be named: {some or 'none'}")
+        logger.info("%s serves %s", self._url, names[0])
+        return names[0]
 
     async def _until_answered(self, send: Callable[[], Awaitable[bytes]], tally: Tally) -> bytes:
         retrying = AsyncRetrying(
@@ -160,20 +183,23 @@ class Line:
             raise LLMUnavailableError(f"{error} (after {attempts} attempt{'s' if attempts > 1 else ''})") from None
 
     def _wait(self, state: RetryCallState) -> float:
-        """Seconds to wait: up to a bound that doubles each time, or what the server asks for if that is more."""
+        """Seconds to wait: what the server asks for, and a jitter up to a bound that doubles each time."""
         bound = min(self.config.retry_wait * 2.0 ** (state.attempt_number - 1), self.config.retry_wait_max)
         error = None if state.outcome is None else state.outcome.exception()
         asked = error.retry_after if isinstance(error, TransientError) else None
-        return max(_jitter.uniform(0.0, bound), min(asked or 0.0, self.config.retry_after_max))
+        return min(asked or 0.0, self.config.retry_after_max) + _jitter.uniform(0.0, bound)
 
-    async def _send(self, path: str, body: dict[str, Any] | None, tokens: int) -> bytes:
+    async def _send(self, path: str, body: dict[str, Any] | None, tokens: int, deadline: Deadline) -> bytes:
         """One HTTP request, when its turn has come."""
+        deadline.pause()
         async with self._slots:
             await self._limits.acquire(tokens)
             client = await self._open()
+            import aiohttp
             import httpx2
             import openai
 
+            deadline.run()
             try:
                 async with asyncio.timeout(self.config.timeout):
                     if body is None:
@@ -192,7 +218,7 @@ class Line:
                     key_advice=self._key_advice(),
                     sent=body or {},
                 ) from None
-            except openai.APIConnectionError as error:
+            except (openai.APIConnectionError, aiohttp.ClientError, OSError) as error:
                 raise connection_failure(error, self._url) from None
             return response.content
 
@@ -213,6 +239,8 @@ class Line:
             self._url = await asyncio.to_thread(acquire_engine, server.engine)
         key = os.environ.get(server.key_variable) if server.engine is None else None
         self._has_key = bool(key)
+        if key:
+            remember_secret(key)
         login = login_header(self._url)
         connections = self._in_flight + 4
         return openai.AsyncOpenAI(
@@ -250,9 +278,19 @@ class Line:
         logger.warning("%s is left out from now on%s; %s", refusal.field, f": {effect}" if effect else "", refusal)
 
 
+async def _in_thread(work: Callable[[EngineSettings], None], engine: EngineSettings) -> None:
+    """Work off the loop, or on it when the process ends and no thread may be started any more."""
+    try:
+        await asyncio.to_thread(work, engine)
+    except RuntimeError:
+        work(engine)
+
+
 _lines: dict[tuple[int, Server, LLMConfig], Line] = {}
 
 
 def line_to(server: Server, config: LLMConfig) -> Line:
     """This process's line to a server with these settings; a forked child has its own."""
-    return _lines.setdefault((os.getpid(), server, config), Line(server, config))
+    key = (os.getpid(), replace(server, model=""), config)
+    line = _lines.get(key)
+    return _lines.setdefault(key, Line(server, config)) if line is None else line

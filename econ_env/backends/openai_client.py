@@ -16,6 +16,7 @@ from econ_env.backends.server import Server
 from econ_env.backends.wire import UnusableError, most_prompt_tokens, read_answer, request_body
 from econ_env.cache import request_key
 from econ_env.config import LLMConfig
+from econ_env.deadline import Deadline
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMReplyError, LLMUnavailableError
 from econ_env.llm import ChatRequest, Completion, LLMInfo
 from econ_env.meter import Meter, Reason, shared_meter
@@ -48,6 +49,7 @@ class OpenAIClient:
             where=self.server.where,
             json_mode="response_format" not in line.refused,
             small=self.server.small,
+            keeps_deadline=True,
         )
 
     @property
@@ -80,15 +82,18 @@ class OpenAIClient:
     async def _complete(self, request: ChatRequest) -> Completion:
         line = line_to(self.server, self.config)
         line.join(self)
-        tally = Tally()
+        tally = Tally(Deadline(self.config.round_timeout))
         try:
             model = request.model or self.server.model or await line.default_model()
-            done = await self._look_up_or_ask(line, request, model, tally)
+            async with tally.deadline:
+                done = await self._look_up_or_ask(line, request, model, tally)
+        except TimeoutError:
+            tally.fault = "timeout"
+            late = LLMUnavailableError(f"{self.server.where}: no usable answer within {self.config.round_timeout:g} s")
+            _account(line, request, late, tally)
+            raise late from None
         except (LLMError, BudgetError, asyncio.CancelledError) as error:
-            cost = tally.total(calls=0)
-            line.meter.fail(request, _reason(error, tally), cost)
-            if isinstance(error, LLMError):
-                error.usage = cost
+            _account(line, request, error, tally)
             raise
         line.meter.add(request, done.usage)
         return done
@@ -97,11 +102,13 @@ class OpenAIClient:
         if line.cache is None or request.bypass_cache:
             return await self._ask(line, request, model, tally)
         key = request_key(self.server.identity, model, request)
-        kept = await line.cache.get(key)
-        if kept is not None:
-            return kept
-        done = await self._ask(line, request, model, tally)
-        await line.cache.put(key, done)
+        async with line.turn(key):
+            kept = await line.cache.get(key)
+            if kept is not None:
+                return kept
+            done = await self._ask(line, request, model, tally)
+            tally.deadline.pause()  # it is here and paid: nothing may take it away any more
+            await line.cache.put(key, done)
         return done
 
     async def _ask(self, line: Line, request: ChatRequest, model: str, tally: Tally) -> Completion:
@@ -128,7 +135,7 @@ class OpenAIClient:
                 tally,
             )
             try:
-                answer = read_answer(raw, request)
+                answer = read_answer(raw, request, model)
             except UnusableError as error:
                 tally.usage += error.usage
                 tally.fault = "unusable"
@@ -137,7 +144,16 @@ class OpenAIClient:
                 raise
             tally.usage += answer.usage
             line.meter.send(answer.usage)
+            line.meter.check_counted(answer.usage, self.server.where)
         return replace(answer, usage=tally.total(calls=1))
+
+
+def _account(line: Line, request: ChatRequest, error: BaseException, tally: Tally) -> None:
+    """Count a call that failed for good, and tell its error what it cost."""
+    cost = tally.total(calls=0)
+    line.meter.fail(request, _reason(error, tally), cost)
+    if isinstance(error, LLMError):
+        error.usage = cost
 
 
 def _reason(error: BaseException, tally: Tally) -> Reason:

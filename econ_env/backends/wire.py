@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from econ_env.answers.json_field import read_json_field
+from econ_env.backends.address import scrub, well_formed
 from econ_env.llm import ChatRequest, Completion
 from econ_env.records import Usage
 
@@ -51,7 +52,7 @@ def request_body(
     """
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "messages": [{"role": message.role, "content": well_formed(message.content)} for message in request.messages],
         "temperature": request.temperature,
         "top_p": request.top_p,
         "max_tokens": request.max_tokens,
@@ -69,12 +70,13 @@ def most_prompt_tokens(request: ChatRequest) -> int:
     return sum(len(message.content) // 3 + 8 for message in request.messages) + 24
 
 
-def read_answer(raw: bytes, request: ChatRequest) -> Completion:
+def read_answer(raw: bytes, request: ChatRequest, model: str) -> Completion:
     """A server's answer as a completion.
 
     Args:
         raw: The body of a successful response.
         request: What was asked.
+        model: The model that was asked, never empty.
 
     Raises:
         UnusableError: It is no JSON, holds no text, or no JSON object where one is required.
@@ -91,9 +93,10 @@ def read_answer(raw: bytes, request: ChatRequest) -> Completion:
         raise UnusableError(f"the server sent no choices but {_quote(payload)}", usage, by_model=False)
     finish = choice.get("finish_reason")
     message = choice.get("message")
-    text = _text(message.get("content")) if isinstance(message, dict) else None
-    if text is None:
+    written = _text(message.get("content")) if isinstance(message, dict) else None
+    if written is None:
         raise UnusableError(f"the server sent no text (finish_reason {finish!r})", usage, by_model=False)
+    text = well_formed(written)
     if not text.strip():
         raise UnusableError(f"the model wrote nothing (finish_reason {finish!r})", usage, by_model=True)
     if text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):
@@ -103,8 +106,8 @@ def read_answer(raw: bytes, request: ChatRequest) -> Completion:
     name = payload.get("model")
     return Completion(
         text=text,
-        finish_reason=finish if isinstance(finish, str) and finish else "stop",
-        model=name if isinstance(name, str) and name else request.model,
+        finish_reason=well_formed(finish) if isinstance(finish, str) and finish else "stop",
+        model=well_formed(name) if isinstance(name, str) and name else model,
         usage=usage,
     )
 
@@ -168,8 +171,8 @@ def _no_json(raw: bytes) -> str:
         return "the server sent nothing"
     if head.lower().startswith(("<!doctype html", "<html")):
         return "the server sent an HTML page"
-    return f"the server sent no JSON but {head[:60]!r}"
+    return f"the server sent no JSON but {scrub(head)[:60]!r}"
 
 
 def _quote(payload: Any) -> str:
-    return json.dumps(payload, ensure_ascii=False)[:_LONGEST_QUOTE]
+    return scrub(json.dumps(payload, ensure_ascii=False))[:_LONGEST_QUOTE]
