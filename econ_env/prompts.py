@@ -52,6 +52,20 @@ _COMMITMENT = {
         '{"reasoning": "one short sentence", "answer": "the final answer alone"}.'
     ),
 }
+_DEBATE = {
+    "text": (
+        "Solve the problem again, step by step, with what is right in these solutions; any of them, and your own, may "
+        "be wrong. Finish with a line of the form: The answer is X."
+    ),
+    "json": (
+        "Solve the problem again with what is right in these solutions; any of them, and your own, may be wrong. Reply "
+        "with one JSON object as before."
+    ),
+}
+_DEBATE_ALONE = {
+    "text": "Check your solution and solve the problem again. Finish with a line of the form: The answer is X.",
+    "json": "Check your solution and solve the problem again. Reply with one JSON object as before.",
+}
 
 
 def strategy_messages(question: str, tokens: int) -> tuple[Message, ...]:
@@ -86,6 +100,33 @@ def commitment_messages(question: str, replies: Sequence[str], form: ReplyFormat
     parts = [f"{QUESTION_HEADING}{question}"]
     parts += [f"{REPLIES_HEADING}{number}: {reply.strip()}" for number, reply in enumerate(replies, start=1)]
     return (Message("system", _COMMITMENT[form]), Message("user", "\n\n".join(parts)))
+
+
+def debate_messages(
+    question: str, said: Sequence[str | None], heard: Sequence[Sequence[str]], form: ReplyFormat
+) -> tuple[Message, ...]:
+    """What asks an agent of a debate for its next reply, once it has read what the others said in each round so far.
+
+    The chat holds all earlier rounds, as in Du et al. 2023 (https://arxiv.org/abs/2305.14325). It opens with what an
+    executor without a plan is asked, so that a debate's first round (`said` and `heard` empty) is just that.
+
+    Args:
+        question: The problem's question.
+        said: The agent's own reply of each round; `None` where its call failed.
+        heard: The others' valid replies of each round.
+        form: Whether replies are JSON or text.
+    """
+    messages = list(executor_messages(question, None, None, form))
+    for own, others in zip(said, heard, strict=True):
+        parts = [f"{REPLIES_HEADING}{number}: {reply.strip()}" for number, reply in enumerate(others, start=1)]
+        parts.append(_DEBATE[form] if others else _DEBATE_ALONE[form])
+        if own is None:  # nobody answered the last message, and two in a row are more than some servers take
+            parts.insert(0, messages.pop().content)
+        else:
+            messages.append(Message("assistant", own))
+            parts.insert(0, f"{QUESTION_HEADING}{question}")
+        messages.append(Message("user", "\n\n".join(parts)))
+    return tuple(messages)
 
 
 _SMALL = (

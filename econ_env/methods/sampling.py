@@ -1,0 +1,111 @@
+"""Methods that sample replies independently: one greedy call, self-consistency, and the best of N by the coordinator.
+
+The executors' prompt without a plan is what everybody is asked. With several models the samples go round them in turn.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from econ_env.errors import ConfigError
+from econ_env.methods.method import Answer
+from econ_env.methods.voting import vote
+from econ_env.prompts import executor_messages
+from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
+from econ_env.rounds import NEUTRAL_PENALTY, Team
+
+TEMPERATURE = 0.7
+"""At which baselines sample by default; self-consistency was introduced with it (https://arxiv.org/abs/2203.11171)."""
+
+
+def neutral_controls(team: Team, temperature: float) -> PromptEmbedding:
+    """Controls with this temperature whose p does nothing: no penalty, or the usual top_p where p drives that."""
+    sampling = team.config.sampling
+    return PromptEmbedding(
+        temperature, sampling.top_p_default if sampling.second_action == "top_p" else NEUTRAL_PENALTY
+    )
+
+
+@dataclass(frozen=True)
+class SingleCall:
+    """One call of the first executor's model at temperature 0."""
+
+    team: Team
+    """Whose model it is."""
+    name: str = "single"
+    """In files and tables."""
+
+    async def answer(self, problem: Problem, seed: int) -> Answer:
+        """Ask once."""
+        replies, seconds = await _sample(self.team, problem, 1, 0.0, seed)
+        return _one_round(problem, seed, replies, vote(replies), seconds)
+
+
+@dataclass(frozen=True)
+class SelfConsistency:
+    """SC@k: k samples, the majority answers (Wang et al. 2023, https://arxiv.org/abs/2203.11171)."""
+
+    team: Team
+    """Whose models are sampled."""
+    samples: int
+    """k >= 1."""
+    temperature: float = TEMPERATURE
+    """Of every sample."""
+    name: str = "sc"
+    """In files and tables."""
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.name, self.samples)
+
+    async def answer(self, problem: Problem, seed: int) -> Answer:
+        """Sample k replies at once and let them vote."""
+        replies, seconds = await _sample(self.team, problem, self.samples, self.temperature, seed)
+        return _one_round(problem, seed, replies, vote(replies), seconds)
+
+
+@dataclass(frozen=True)
+class BestOfN:
+    """N samples, of which the coordinator says which result is right; its word counts even if it is none of them."""
+
+    team: Team
+    """Whose models are sampled, and whose coordinator decides."""
+    samples: int
+    """N >= 1."""
+    temperature: float = TEMPERATURE
+    """Of every sample."""
+    name: str = "best_of_n"
+    """In files and tables."""
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.name, self.samples)
+
+    async def answer(self, problem: Problem, seed: int) -> Answer:
+        """Sample N replies at once and let the coordinator decide."""
+        replies, seconds = await _sample(self.team, problem, self.samples, self.temperature, seed)
+        start = time.perf_counter()
+        commitment = await self.team.commit(problem, replies, index=0, seed=seed)
+        return _one_round(problem, seed, replies, commitment, seconds + time.perf_counter() - start)
+
+
+async def _sample(
+    team: Team, problem: Problem, count: int, temperature: float, seed: int
+) -> tuple[tuple[Reply, ...], float]:
+    """Replies to the plain question, and the seconds they took."""
+    start = time.perf_counter()
+    models = [team.executors[number % len(team.executors)] for number in range(count)]
+    prompts = [executor_messages(problem.question, None, None, team.form(llm)) for llm in models]
+    controls = [neutral_controls(team, temperature)] * count
+    replies = await team.replies(problem, prompts, controls, index=0, seed=seed)
+    return replies, time.perf_counter() - start
+
+
+def _one_round(
+    problem: Problem, seed: int, replies: tuple[Reply, ...], commitment: Commitment, seconds: float
+) -> Answer:
+    return Answer.of(problem, seed, [Round(0, Strategy(None), replies, commitment, seconds)])
+
+
+def _at_least_one(name: str, samples: int) -> None:
+    if samples < 1:
+        raise ConfigError(f"{name} needs at least one sample, got {samples}")
