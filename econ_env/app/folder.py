@@ -27,7 +27,8 @@ class RunFolder:
 
     Args:
         path: The folder.
-        about: What the run is (settings, versions); kept in `run.json`.
+        about: What the run is (settings, versions); kept in `run.json`. `config` and, if there, `compare` must
+            not change when a run goes on.
         resume: Whether to go on with the run that is there.
 
     Raises:
@@ -47,6 +48,7 @@ class RunFolder:
         before = _read_json(path / RUN_FILE)
         if before is not None:
             _same_settings(before["config"], about["config"], path)
+            _same_settings(before.get("compare", {}), about.get("compare", {}), path)
         write_json(path / RUN_FILE, about)
         self.rows: list[Row] = list(read_lines(path / RESULTS_FILE))
         self.earlier: Mapping[str, Any] = _read_json(path / SUMMARY_FILE) or {}
@@ -58,9 +60,9 @@ class RunFolder:
         """Where the environments append every round."""
         return self.path / ROUNDS_FILE
 
-    def done(self, method: str) -> set[str]:
-        """Ids of the problems that a method has a row for."""
-        return {row["problem"] for row in self.rows if row["method"] == method}
+    def done(self, method: str, seed: int | None = None) -> set[str]:
+        """Ids of the problems that a method has a row for, if a seed is given with that seed."""
+        return {row["problem"] for row in self.rows if row["method"] == method and seed in (None, row.get("seed"))}
 
     def add(self, row: Row, trace: Mapping[str, Any]) -> None:
         """Write an episode's trace, then its row; only an episode with a row counts as done."""

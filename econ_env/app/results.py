@@ -1,12 +1,13 @@
-"""What a test writes: one row per problem and method, from which every summary can be computed again."""
+"""What a test writes: one row per problem, method and seed, from which every summary can be computed again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from econ_env.answers import judge
 from econ_env.episode import Decision, Episode
-from econ_env.records import Reply, Usage
+from econ_env.records import Reply, Round, Usage
 
 Row = dict[str, Any]
 
@@ -21,8 +22,15 @@ def result_row(
     residuals: Sequence[float],
     gap: float | None,
     seconds: float,
+    seed: int = 0,
+    units: int | None = None,
+    prices: tuple[float | None, float | None] = (None, None),
 ) -> Row:
     """One problem's result as a flat row of plain values.
+
+    `round_verdicts` has the judge's verdict on the commitment of each round, `failed` where there is none;
+    `round_tokens` what each round cost without the strategy. `tokens`, `calls` and `usd` count answers from the cache
+    like others; `cache_hits` tells of how many calls `seconds` is not a measurement.
 
     Args:
         method: Which method answered, for example `baseline` or `bne`.
@@ -31,15 +39,21 @@ def result_row(
         residuals: How far the controls moved in each response step.
         gap: Best-response gap of the submitted controls by the critics, if it was measured.
         seconds: Wall time of the episode.
+        seed: Of the run.
+        units: Samples or rounds of a method that can have more or fewer of them.
+        prices: US dollars per million prompt and generated tokens; without both, `usd` is `None`.
     """
     decision = episode.decisions[-1]
     last = decision.rounds[-1]
     verdict = "failed" if decision.judgement is None else decision.judgement.verdict
     usage = episode.usage
-    texts = [reply for d in episode.decisions for r in d.rounds for reply in (*r.replies, r.commitment) if reply.text]
+    rounds = [round_ for d in episode.decisions for round_ in d.rounds]
+    texts = [reply for r in rounds for reply in r.replies if reply.text]
+    written = [r.commitment for r in rounds if r.commitment.source == "coordinator"]
     return {
         "method": method,
         "problem": episode.problem.id,
+        "seed": seed,
         "source": episode.problem.source,
         "kind": episode.problem.kind,
         "gold": episode.problem.answer,
@@ -47,21 +61,26 @@ def result_row(
         "verdict": verdict,
         "rule": decision.judgement.rule if decision.judgement is not None else None,
         "commitment_source": last.commitment.source,
+        "units": units,
         "rounds": [len(d.rounds) for d in episode.decisions],
         "stop_reasons": list(stop_reasons),
         "residuals": list(residuals),
         "gap": gap,
         "replies": [_reply(reply, judged) for reply, judged in zip(last.replies, decision.replies_judged, strict=True)],
-        "round_answers": [r.commitment.answer for d in episode.decisions for r in d.rounds],
+        "round_answers": [round_.commitment.answer for round_ in rounds],
+        "round_verdicts": [_verdict(round_, episode.problem.answer) for round_ in rounds],
+        "round_tokens": [round_.usage.tokens for round_ in rounds],
         "reward": decision.team_reward.total if decision.team_reward is not None else None,
-        "json": sum(text.parsed_json for text in texts),
-        "texts": len(texts),
+        "json": sum(text.parsed_json for text in (*texts, *written)),
+        "texts": len(texts) + len(written),
         "tokens": {role: _role_usage(episode, role).tokens for role in ROLES},
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "calls": usage.calls,
+        "cache_hits": usage.cache_hits,
+        "usd": _usd(usage, prices),
         "retries": usage.retries,
-        "invalid": sum(not reply.valid for d in episode.decisions for r in d.rounds for reply in r.replies),
+        "invalid": sum(not reply.valid for round_ in rounds for reply in round_.replies),
         "error": _error(decision),
         "seconds": seconds,
     }
@@ -125,8 +144,20 @@ def _role_usage(episode: Episode, role: str) -> Usage:
     return sum(parts, Usage())
 
 
+def _verdict(round_: Round, gold: str) -> str:
+    text = round_.commitment.text
+    return "failed" if round_.failed or text is None else judge(text, gold).verdict
+
+
+def _usd(usage: Usage, prices: tuple[float | None, float | None]) -> float | None:
+    prompt, completion = prices
+    if prompt is None or completion is None:
+        return None
+    return (usage.prompt_tokens * prompt + usage.completion_tokens * completion) / 1e6
+
+
 def _error(decision: Decision) -> str | None:
-    if not decision.failed:
+    if decision.judgement is not None:
         return None
     last = decision.rounds[-1]
     return next((reply.error for reply in last.replies if reply.error), last.commitment.error)
