@@ -4,6 +4,8 @@
 >>> env = econ_env.parallel_env(problems="bundled", llm="simulated", embedder="hash")
 >>> observations, infos = env.reset(seed=0)
 
+Gymnasium knows it as `econ_env:econ_env/Joint-v0` (see `econ_env.wrappers`).
+
 Everything heavy loads when it is first used.
 """
 
@@ -11,6 +13,8 @@ from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+import gymnasium
 
 __version__ = "0.1.0"
 
@@ -65,3 +69,16 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_WHERE])
+
+
+# `gymnasium.make("econ_env:econ_env/Joint-v0")` imports this module and expects the ids to be known then.
+gymnasium.register(
+    id="econ_env/Joint-v0",
+    entry_point="econ_env.econ_v0:joint_env",
+    vector_entry_point="econ_env.econ_v0:joint_vector_env",
+)
+gymnasium.register(
+    id="econ_env/Tuple-v0",
+    entry_point="econ_env.econ_v0:tuple_env",
+    disable_env_checker=True,  # gymnasium's checker wants one reward, EPyMARL one for each agent
+)

@@ -1,0 +1,88 @@
+"""The environment under PettingZoo's names: `parallel_env`, `env` and `raw_env`, and what gymnasium's ids are made of.
+
+>>> from econ_env import econ_v0
+>>> env = econ_v0.parallel_env(llm="simulated", embedder="hash")
+
+All take the arguments of `parallel_env`. The module's number is the environment's version.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from gymnasium.vector import AutoresetMode
+from pettingzoo.utils import OrderEnforcingWrapper, parallel_to_aec
+
+from econ_env.env import EconParallelEnv
+from econ_env.factory import parallel_env
+from econ_env.wrappers import DiscreteActions, JointView, TupleView, VectorTeam
+
+P = ParamSpec("P")
+V = TypeVar("V")
+
+__all__ = ["env", "joint_env", "joint_vector_env", "parallel_env", "raw_env", "tuple_env"]
+
+
+def _with_arguments_of(
+    make: Callable[P, EconParallelEnv],
+) -> Callable[[Callable[[EconParallelEnv], V]], Callable[P, V]]:
+    """Turn a view of an environment into a factory of such views, with the arguments of `make`."""
+
+    def of(view: Callable[[EconParallelEnv], V]) -> Callable[P, V]:
+        @functools.wraps(view)  # its name, so that the factory can be pickled
+        def made(*args: P.args, **kwargs: P.kwargs) -> V:
+            return view(make(*args, **kwargs))
+
+        made.__wrapped__ = make  # where help() looks for the arguments
+        return made
+
+    return of
+
+
+def _joint(make: Callable[[], EconParallelEnv]) -> JointView:
+    return JointView(make())
+
+
+def _many(make: Callable[P, EconParallelEnv]) -> Callable[..., VectorTeam]:
+    """A factory of `num_envs` joint views as one vector environment, with the arguments of `make` besides."""
+
+    def made(
+        num_envs: int,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> VectorTeam:
+        team = functools.partial(_joint, functools.partial(make, *args, **kwargs))
+        return VectorTeam([team] * num_envs, AutoresetMode(autoreset_mode))
+
+    return made
+
+
+@_with_arguments_of(parallel_env)
+def raw_env(parallel: EconParallelEnv) -> Any:
+    """The AEC environment: agents act in turn, and the team is asked after the last one."""
+    return parallel_to_aec(parallel)
+
+
+@_with_arguments_of(parallel_env)
+def env(parallel: EconParallelEnv) -> Any:
+    """The AEC environment, which also says when its methods are called out of order."""
+    return OrderEnforcingWrapper(parallel_to_aec(parallel))
+
+
+@_with_arguments_of(parallel_env)
+def joint_env(parallel: EconParallelEnv) -> JointView:
+    """The gymnasium view `econ_env/Joint-v0`."""
+    return JointView(parallel)
+
+
+@_with_arguments_of(parallel_env)
+def tuple_env(parallel: EconParallelEnv) -> TupleView:
+    """The gymnasium view `econ_env/Tuple-v0`, with a 5 x 5 grid of controls."""
+    return TupleView(DiscreteActions(parallel))
+
+
+joint_vector_env = _many(parallel_env)
+"""What `gymnasium.make_vec` makes of `econ_env/Joint-v0`: `num_envs` problems at once."""

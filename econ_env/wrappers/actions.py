@@ -1,0 +1,161 @@
+"""Parallel environments whose agents act in other units than (T, p): in [-1, 1], or by a number on a grid.
+
+Such a wrapper is its own `unwrapped`, since trainers read spaces there; the wrapped environment is `env`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, Union
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete, Space
+from numpy.typing import ArrayLike, NDArray
+from pettingzoo.utils import BaseParallelWrapper
+
+from econ_env import background
+from econ_env.config import Weights
+from econ_env.env import EconParallelEnv, Observations, Outcome, Transition
+from econ_env.errors import ConfigError, EpisodeError
+from econ_env.infos import Infos
+
+Array = NDArray[np.float32]
+TeamEnv: TypeAlias = Union[EconParallelEnv, "ActionWrapper"]
+"""What the wrappers take: the environment, or one with other actions."""
+
+
+class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc] # pettingzoo ships no types
+    """Base of wrappers that change the actions and nothing else; say the space and how to read an action of it.
+
+    Args:
+        env: The environment to act in.
+        space: The new action space of every agent.
+    """
+
+    env: TeamEnv
+
+    def __init__(self, env: TeamEnv, space: Space[Any]) -> None:
+        super().__init__(env)
+        self.action_spaces = dict.fromkeys(env.possible_agents, space)
+
+    @abstractmethod
+    def to_inner(self, agent: str, action: Any) -> ArrayLike:
+        """The action for the wrapped environment.
+
+        Raises:
+            EpisodeError: It is no action of the space.
+        """
+
+    @property
+    def unwrapped(self) -> ActionWrapper:
+        """This environment itself."""
+        return self
+
+    def action_space(self, agent: str) -> Space[Any]:
+        """The agent's action space, the same object each time."""
+        return self.action_spaces[agent]
+
+    @property
+    def reward_weights(self) -> Weights:
+        """The environment's weights alpha = (AL, TS, CC); can be set at any time."""
+        return self.env.reward_weights
+
+    @reward_weights.setter
+    def reward_weights(self, weights: Sequence[float]) -> None:
+        self.env.reward_weights = weights
+
+    @property
+    def last_outcome(self) -> Outcome | None:
+        """What the last round of the running decision came to; `None` before its first."""
+        return self.env.last_outcome
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, Infos]:
+        """As the environment does."""
+        return self.env.reset(seed, options)
+
+    async def areset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, Infos]:
+        """`reset` for coroutines."""
+        return await self.env.areset(seed, options)
+
+    def deliberate(self, actions: Mapping[str, Any]) -> tuple[Observations, Infos]:
+        """Run one round at these actions; no time passes and nothing is paid."""
+        return background.run(self.adeliberate(actions))
+
+    async def adeliberate(self, actions: Mapping[str, Any]) -> tuple[Observations, Infos]:
+        """`deliberate` for coroutines."""
+        return await self.env.adeliberate(self._read(actions))
+
+    def step(self, actions: Mapping[str, Any]) -> Transition:
+        """Submit these actions."""
+        return background.run(self.astep(actions))
+
+    async def astep(self, actions: Mapping[str, Any]) -> Transition:
+        """`step` for coroutines."""
+        return await self.env.astep(self._read(actions))
+
+    def _read(self, actions: Mapping[str, Any]) -> dict[str, ArrayLike]:
+        return {agent: self.to_inner(agent, actions[agent]) for agent in self.action_spaces if agent in actions}
+
+
+class NormalizedActions(ActionWrapper):
+    """Actions in Box(-1, 1), mapped linearly onto the bounds of T and p; 0 is the middle.
+
+    Policies whose Gaussian starts at 0, or that squash with tanh, then start inside the bounds.
+
+    Args:
+        env: An environment with bounded Box actions.
+
+    Raises:
+        ConfigError: Its actions are no bounded Box.
+    """
+
+    def __init__(self, env: TeamEnv) -> None:
+        self._low, self._high = _bounds(env)
+        super().__init__(env, Box(-1.0, 1.0, self._low.shape, np.float32))
+
+    def to_inner(self, agent: str, action: Any) -> Array:
+        """(T, p) of an action in [-1, 1]; what lies outside is clipped."""
+        unit = (np.clip(np.asarray(action, np.float32), -1.0, 1.0) + 1.0) / 2.0
+        return self._low + (self._high - self._low) * unit
+
+
+class DiscreteActions(ActionWrapper):
+    """Actions are numbers of points on an even grid over the bounds of T and p, which it includes.
+
+    Args:
+        env: An environment with bounded Box actions.
+        bins: Points along T and along p, at least 2 each; action i_T * bins[1] + i_p is point (i_T, i_p).
+
+    Attributes:
+        controls: (T, p) of each action, shape [A, 2].
+
+    Raises:
+        ConfigError: The environment's actions are no bounded Box, or `bins` does not fit them.
+    """
+
+    def __init__(self, env: TeamEnv, bins: Sequence[int] = (5, 5)) -> None:
+        low, high = _bounds(env)
+        if len(bins) != low.size or min(bins) < 2:
+            raise ConfigError(f"bins must be {low.size} whole numbers of at least 2, got {tuple(bins)}")
+        axes = [np.linspace(start, end, n, dtype=np.float32) for start, end, n in zip(low, high, bins, strict=True)]
+        self.controls = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, low.size)
+        super().__init__(env, Discrete(len(self.controls)))
+
+    def to_inner(self, agent: str, action: Any) -> Array:
+        """(T, p) of an action: an int, or an array with one whole number in it."""
+        numbers = np.asarray(action).reshape(-1)
+        last = len(self.controls) - 1
+        if numbers.size != 1 or numbers.dtype.kind not in "iuf" or numbers[0] not in range(last + 1):
+            raise EpisodeError(f"the action of {agent} must be a whole number in 0..{last}, got {action!r}")
+        controls: Array = self.controls[int(numbers[0])]
+        return controls
+
+
+def _bounds(env: TeamEnv) -> tuple[Array, Array]:
+    space = env.action_space(env.possible_agents[0])
+    if not isinstance(space, Box) or not space.is_bounded():
+        raise ConfigError(f"the actions to wrap must be a bounded Box, got {space}")
+    return space.low.astype(np.float32), space.high.astype(np.float32)

@@ -1,0 +1,148 @@
+"""The team as one gymnasium agent: it sees the state and acts for all, for trainers that know of a single agent.
+
+The learner's own joint view (`econ_agents.joint_env`) is another: it keeps one row of observation per agent, for
+networks that hold every agent to what it may know, and takes any parallel environment. Axes: N agents, A numbers of an
+agent's action, S state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
+from numpy.typing import ArrayLike, NDArray
+
+from econ_env import background
+from econ_env.config import Weights
+from econ_env.env import Outcome, Transition
+from econ_env.errors import ConfigError, EpisodeError
+from econ_env.wrappers.actions import TeamEnv
+
+Array = NDArray[np.float32]
+Info = dict[str, Any]
+JointTransition = tuple[Array, float, bool, bool, Info]
+
+
+class JointView(gymnasium.Env[Array, Any]):
+    """One gymnasium environment out of a team.
+
+    | Data sheet  |                                                                                           |
+    |-------------|-------------------------------------------------------------------------------------------|
+    | Observation | The team's `state()`, Box(-1, 1) float32 [S]: every reply is in it                         |
+    | Action      | The agents' actions one after another: Box [N * A], or MultiDiscrete [N] from a grid       |
+    | Reward      | Mean of the agents' rewards, in [0, 1]                                                     |
+    | Info        | `{}` at reset; at a step each agent's info under its name, and `rewards` with each agent's |
+
+    Args:
+        env: The environment, or one with other actions.
+
+    Raises:
+        ConfigError: The agents' actions are neither a one-dimensional Box nor Discrete.
+    """
+
+    def __init__(self, env: TeamEnv) -> None:
+        self.parallel_env = env
+        self.metadata = {"render_modes": list(env.metadata["render_modes"])}
+        self.render_mode = env.render_mode
+        self.observation_space: Space[Any] = env.state_space
+        spaces = [env.action_space(agent) for agent in env.possible_agents]
+        first = spaces[0]
+        if isinstance(first, Discrete):
+            self.action_space = MultiDiscrete([first.n] * len(spaces))
+        elif isinstance(first, Box) and len(first.shape) == 1:
+            low, high = (np.tile(bound, len(spaces)) for bound in (first.low, first.high))
+            self.action_space = Box(low, high, dtype=np.float32)
+        else:
+            raise ConfigError(f"a joint view needs Discrete or one-dimensional Box actions, got {first}")
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
+        """Move on to another problem; see the environment's `reset`.
+
+        Returns:
+            The state [S], and an empty info.
+        """
+        return background.run(self.areset(seed=seed, options=options))
+
+    async def areset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
+        """`reset` for coroutines."""
+        super().reset(seed=seed)
+        await self.parallel_env.areset(seed, options)
+        return self.parallel_env.state(), {}
+
+    def deliberate(self, action: ArrayLike) -> tuple[Array, Info]:
+        """Run one round at this joint action; no time passes and nothing is paid.
+
+        Returns:
+            The new state [S], and each agent's info under its name.
+
+        Raises:
+            EpisodeError: No episode is running, or the action does not fit the space.
+        """
+        return background.run(self.adeliberate(action))
+
+    async def adeliberate(self, action: ArrayLike) -> tuple[Array, Info]:
+        """`deliberate` for coroutines."""
+        _, infos = await self.parallel_env.adeliberate(self._split(action))
+        return self.parallel_env.state(), dict(infos)
+
+    def step(self, action: ArrayLike) -> JointTransition:
+        """Submit this joint action.
+
+        Returns:
+            State [S], mean reward, terminated, truncated (never), info.
+
+        Raises:
+            EpisodeError: No episode is running, or the action does not fit the space.
+        """
+        return background.run(self.astep(action))
+
+    async def astep(self, action: ArrayLike) -> JointTransition:
+        """`step` for coroutines."""
+        return self._join(await self.parallel_env.astep(self._split(action)))
+
+    def render(self) -> Any:
+        """What the environment renders."""
+        return self.parallel_env.render()
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.parallel_env.close()
+
+    @property
+    def reward_weights(self) -> Weights:
+        """The environment's weights alpha = (AL, TS, CC); can be set at any time."""
+        return self.parallel_env.reward_weights
+
+    @reward_weights.setter
+    def reward_weights(self, weights: Sequence[float]) -> None:
+        self.parallel_env.reward_weights = weights
+
+    @property
+    def last_outcome(self) -> Outcome | None:
+        """What the last round of the running decision came to; `None` before its first."""
+        return self.parallel_env.last_outcome
+
+    def _split(self, action: ArrayLike) -> dict[str, Any]:
+        numbers, wanted = np.asarray(action), self.action_space.shape
+        assert wanted is not None
+        if numbers.size != np.prod(wanted):
+            raise EpisodeError(f"a joint action has shape {wanted}, got {numbers.shape}")
+        agents = self.parallel_env.possible_agents
+        return dict(zip(agents, numbers.reshape(len(agents), -1), strict=True))
+
+    def _join(self, transition: Transition) -> JointTransition:
+        _, rewards, terminations, truncations, infos = transition
+        info = {**infos, "rewards": dict(rewards)}
+        return self.parallel_env.state(), mean(rewards), _all(terminations), _all(truncations), info
+
+
+def mean(rewards: Mapping[str, float]) -> float:
+    """The agents' mean reward."""
+    return sum(rewards.values()) / len(rewards)
+
+
+def _all(ends: Mapping[str, bool]) -> bool:
+    return all(ends.values())
