@@ -71,7 +71,7 @@ def result_row(
         "round_verdicts": [_verdict(round_, episode.problem.answer) for round_ in rounds],
         "round_tokens": [round_.usage.tokens for round_ in rounds],
         "reward": decision.team_reward.total if decision.team_reward is not None else None,
-        "json": sum(text.parsed_json for text in (*texts, *written)),
+        "json": sum(reply.parsed_json for reply in texts) + sum(text.parsed_json for text in written),
         "texts": len(texts) + len(written),
         "tokens": {role: _role_usage(episode, role).tokens for role in ROLES},
         "prompt_tokens": usage.prompt_tokens,

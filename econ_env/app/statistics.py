@@ -1,0 +1,334 @@
+"""What rows of results say about methods, with intervals and tests: pure functions of the rows of `results.jsonl`.
+
+The unit is the problem. Where a method ran with several seeds, its answers to one problem are averaged first, and
+resampling draws problems; answers to the same problem are never counted as if they were independent. Problems that
+failed (no valid reply) are neither right nor wrong: they are left out and counted apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats  # type: ignore[import-untyped]  # scipy ships no type information
+from statsmodels.stats.contingency_tables import mcnemar  # type: ignore[import-untyped]  # nor does statsmodels
+from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]  # same
+from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # same
+
+from econ_env.answers import majority, same_answer
+from econ_env.app.results import ROLES, Row
+
+Rows = Sequence[Row]
+FloatArray = npt.NDArray[np.float64]
+
+ALPHA = 0.05
+"""Of all intervals (1 - ALPHA) and of the test that `problems_needed` plans for."""
+POWER = 0.8
+"""Chance of seeing the difference that `problems_needed` plans for."""
+RESAMPLES = 9999
+"""Of every bootstrap and permutation test; they are seeded, so the same rows give the same numbers."""
+
+
+class Estimate(NamedTuple):
+    """A number with its interval; the bounds are `None` where there is too little to have one."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class Accuracy(NamedTuple):
+    """Share of right answers."""
+
+    estimate: Estimate
+    """Mean over problems, with a Wilson interval."""
+    correct: int
+    """Right answers, over all seeds."""
+    answers: int
+    """Judged answers, over all seeds."""
+    problems: int
+    """Problems with a judged answer."""
+    failed: int
+    """Answers that could not be judged."""
+
+
+class Difference(NamedTuple):
+    """How much more often one method is right than another, on the problems both were judged on."""
+
+    estimate: Estimate
+    """Mean over problems, in [-1, 1], with a bootstrap interval over problems."""
+    p: float | None
+    """Two-sided; `None` without a pair."""
+    test: str
+    """`mcnemar_exact`, or `sign_flip` where answers are averaged over seeds."""
+    problems: int
+    """Pairs."""
+    better: int
+    """Problems on which the method does better than the other."""
+    worse: int
+    """Problems on which it does worse."""
+    needed: int | None
+    """Problems that would show a difference of this size with a chance of `POWER`; `None` if it is zero."""
+
+
+def scores(rows: Rows) -> dict[str, float]:
+    """Share of right answers per problem, over the seeds in which it was judged; of one method's rows."""
+    return {problem: float(np.mean(list(right.values()))) for problem, right in _right(rows).items()}
+
+
+def accuracy(rows: Rows) -> Accuracy | None:
+    """One method's accuracy; `None` if nothing was judged.
+
+    The interval is Wilson's at the effective number of answers: the one at which independent answers would have the
+    variance that the problems' means show (Korn & Graubard 1998, Survey Methodology 24:193-201), at least the number of
+    problems and at most that of answers. With one seed that is exactly the number of problems.
+    """
+    by_problem = _right(rows)
+    if not by_problem:
+        return None
+    means = np.array([np.mean(list(right.values())) for right in by_problem.values()])
+    answers = sum(map(len, by_problem.values()))
+    share, spread = float(means.mean()), float(means.var() / len(means))
+    effective = share * (1.0 - share) / spread if spread > 0.0 else 0.0
+    effective = min(max(effective, len(means)), answers)
+    low, high = proportion_confint(share * effective, effective, alpha=ALPHA, method="wilson")
+    return Accuracy(
+        Estimate(share, float(low), float(high)),
+        correct=sum(sum(right.values()) for right in by_problem.values()),
+        answers=answers,
+        problems=len(means),
+        failed=sum(row["verdict"] == "failed" for row in rows),
+    )
+
+
+def difference(rows: Rows, other: Rows) -> Difference | None:
+    """Paired difference in accuracy between two methods' rows; `None` if no problem and seed was judged in both.
+
+    With one answer per problem the p-value is that of McNemar's exact test; otherwise that of the permutation test
+    which flips the signs of the problems' differences, of which McNemar's is the special case.
+    """
+    first, second = _right(rows), _right(other)
+    pairs = {
+        problem: [first[problem][seed] - second[problem][seed] for seed in first[problem] if seed in second[problem]]
+        for problem in first
+        if problem in second
+    }
+    pairs = {problem: values for problem, values in pairs.items() if values}
+    if not pairs:
+        return None
+    gains = np.array([np.mean(values) for values in pairs.values()])
+    better, worse = int((gains > 0).sum()), int((gains < 0).sum())
+    if all(len(values) == 1 for values in pairs.values()):
+        p, test = float(mcnemar([[0, better], [worse, 0]], exact=True).pvalue), "mcnemar_exact"
+    else:
+        p, test = _sign_flip(gains), "sign_flip"
+    interval = _bootstrap(gains, lambda values, axis: np.mean(values, axis=axis))
+    return Difference(interval, p, test, len(gains), better, worse, problems_needed(gains))
+
+
+def problems_needed(gains: npt.ArrayLike) -> int | None:
+    """How many problems would show a mean difference like this one, two-sided at `ALPHA`, with a chance of `POWER`.
+
+    n = (z_{1-alpha/2} sqrt(m) + z_power sqrt(m - d^2))^2 / d^2 with d the mean and m the mean square of the
+    differences: for right or wrong m is the share of discordant pairs, and this is Connor's formula for McNemar's test
+    (1987, Biometrics 43:207-211).
+
+    Args:
+        gains: Differences per problem, each in [-1, 1], shape (n,).
+
+    Returns:
+        At least 1; `None` if the mean difference is zero.
+    """
+    values = np.asarray(gains, dtype=np.float64)
+    mean, square = float(values.mean()), float((values**2).mean())
+    if mean == 0.0:
+        return None
+    z_alpha, z_power = map(float, stats.norm.ppf([1.0 - ALPHA / 2.0, POWER]))
+    root = z_alpha * math.sqrt(square) + z_power * math.sqrt(max(square - mean**2, 0.0))
+    return max(1, math.ceil((root / mean) ** 2 - 1e-9))
+
+
+def adjusted(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjustment of the p-values of one table: comparing many methods finds something by luck alone."""
+    if not p_values:
+        return []
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+
+
+def token_ratio(rows: Rows, other: Rows, rounds: int | None = None) -> Estimate | None:
+    """Tokens of one method by those of another, on the problems and seeds both finished; below 1 it needs fewer.
+
+    Args:
+        rows: Of the one method, for example ECON.
+        other: Of the other, for example debate.
+        rounds: Counts only so many rounds of the other, which must have had them: what a 3-round debate costs is known
+            from every longer one.
+
+    Returns:
+        Ratio of the means, with a bootstrap interval over problems; `None` without a common problem, or if the other
+        had fewer rounds.
+    """
+    first = {_key(row): sum(row["tokens"].values()) for row in rows if row["verdict"] != "failed"}
+    second = {_key(row): _tokens(row, rounds) for row in other if row["verdict"] != "failed"}
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for (problem, seed), tokens in first.items():
+        theirs = second.get((problem, seed), 0)
+        if theirs is None:
+            return None
+        if theirs:
+            pairs.setdefault(problem, []).append((tokens, theirs))
+    if not pairs:
+        return None
+    means = np.array([np.mean(values, axis=0) for values in pairs.values()])
+    return _bootstrap(means[:, 0], lambda x, y, axis: np.mean(x, axis=axis) / np.mean(y, axis=axis), means[:, 1])
+
+
+def cost(rows: Rows) -> dict[str, Any]:
+    """Means per answer, failed ones included: they were paid for.
+
+    `seconds` is the mean over those whose calls were all made, none answered from the cache; `None` without such.
+    `usd` is `None` without prices.
+    """
+    timed = [row["seconds"] for row in rows if not row["cache_hits"]]
+    priced = [row["usd"] for row in rows if row["usd"] is not None]
+    return {
+        "tokens": _mean([sum(row["tokens"].values()) for row in rows]),
+        "tokens_by_role": {role: _mean([row["tokens"][role] for row in rows]) for role in ROLES},
+        "prompt_tokens": _mean([row["prompt_tokens"] for row in rows]),
+        "completion_tokens": _mean([row["completion_tokens"] for row in rows]),
+        "calls": _mean([row["calls"] for row in rows]),
+        "rounds": _mean([sum(row["rounds"]) for row in rows]),
+        "seconds": _mean(timed),
+        "timed": len(timed),
+        "usd": _mean(priced) if len(priced) == len(rows) else None,
+    }
+
+
+def unparsed(rows: Rows) -> dict[str, float | None]:
+    """Shares of judged answers, and of the last round's valid replies, in which no final answer could be read."""
+    judged = [row["verdict"] == "no_answer" for row in rows if row["verdict"] != "failed"]
+    replies = [r["verdict"] == "no_answer" for row in rows for r in row["replies"] if r["verdict"] != "invalid"]
+    return {"answers": _mean(judged), "replies": _mean(replies)}
+
+
+def agreement(rows: Rows) -> float | None:
+    """Share of pairs of executors whose last replies have the same answer, mean over answers; `None` without pairs.
+
+    A reply without an answer agrees with nobody; an invalid one is left out.
+    """
+    shares = []
+    for row in rows:
+        answers = [reply["answer"] for reply in row["replies"] if reply["verdict"] != "invalid"]
+        same = [a is not None and b is not None and same_answer(a, b) for a, b in combinations(answers, 2)]
+        if same:
+            shares.append(float(np.mean(same)))
+    return _mean(shares)
+
+
+def transitions(rows: Rows) -> list[dict[str, int]]:
+    """What became of the team's answer from each round to the next, counted over all answers.
+
+    Returns:
+        One entry per step, the first from round 0 to round 1, with `right_right`, `right_wrong`, `wrong_right`,
+        `wrong_wrong`. No answer counts as wrong; a step from or to a failed round is not counted.
+    """
+    steps: list[Counter[str]] = []
+    for row in rows:
+        for step, (before, after) in enumerate(pairwise(row["round_verdicts"])):
+            if step == len(steps):
+                steps.append(Counter())
+            if "failed" not in (before, after):
+                steps[step][f"{_word(before)}_{_word(after)}"] += 1
+    names = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
+    return [{name: step[name] for name in names} for step in steps]
+
+
+def executors(rows: Rows) -> dict[str, float | None]:
+    """How good the last round's replies are by themselves, over judged answers.
+
+    `each`: share of right replies; `any` (pass@n): share of answers for which at least one of the n replies is right;
+    `majority` (majority@n): for which the most frequent answer is right, ties going to the first.
+    """
+    judged = [row["replies"] for row in rows if row["verdict"] != "failed"]
+    return {
+        "each": _mean([_mean([reply["verdict"] == "correct" for reply in replies]) for replies in judged]),
+        "any": _mean([any(reply["verdict"] == "correct" for reply in replies) for replies in judged]),
+        "majority": _mean([_majority_right(replies) for replies in judged]),
+    }
+
+
+def _majority_right(replies: Sequence[Mapping[str, Any]]) -> bool:
+    winner = majority([reply["answer"] for reply in replies])
+    if winner is None:
+        return False
+    return any(reply["answer"] == winner.answer and reply["verdict"] == "correct" for reply in replies)
+
+
+def _right(rows: Rows) -> dict[str, dict[int, bool]]:
+    """Whether each judged answer is right, by problem and seed."""
+    right: dict[str, dict[int, bool]] = {}
+    for row in rows:
+        if row["verdict"] != "failed":
+            problem, seed = _key(row)
+            right.setdefault(problem, {})[seed] = row["verdict"] == "correct"
+    return right
+
+
+def _key(row: Row) -> tuple[str, int]:
+    return str(row["problem"]), int(row["seed"])
+
+
+def _tokens(row: Row, rounds: int | None) -> int | None:
+    """Tokens of an answer, or of its strategy and first rounds; `None` if it had fewer."""
+    if rounds is None:
+        return int(sum(row["tokens"].values()))
+    if len(row["round_tokens"]) < rounds:
+        return None
+    return int(row["tokens"]["strategy"] + sum(row["round_tokens"][:rounds]))
+
+
+def _word(verdict: str) -> str:
+    return "right" if verdict == "correct" else "wrong"
+
+
+def _mean(values: Sequence[float | bool | None]) -> float | None:
+    known = [float(value) for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _sign_flip(gains: FloatArray) -> float:
+    if not gains.any():
+        return 1.0
+    test = stats.permutation_test(
+        (gains,),
+        lambda values, axis: np.mean(values, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
+    return float(test.pvalue)
+
+
+def _bootstrap(first: FloatArray, statistic: Any, *others: FloatArray) -> Estimate:
+    """A statistic of paired samples with its percentile interval; without bounds for a single pair."""
+    samples = (first, *others)
+    value = float(statistic(*samples, axis=0))
+    if len(first) < 2:
+        return Estimate(value, None, None)
+    interval = stats.bootstrap(
+        samples,
+        statistic,
+        paired=True,
+        vectorized=True,
+        confidence_level=1.0 - ALPHA,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return Estimate(value, float(interval.low), float(interval.high))
