@@ -1,0 +1,179 @@
+"""Makes methods from their names on the command line: `single`, `sc@10`, `bne`, or `my_module:MyMethod`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from econ_agents.baselines import FixedControls, RandomControls
+from econ_agents.batches import TeamSpec
+from econ_agents.equilibrium import Acts, EquilibriumConfig
+from econ_env.app.environments import make_env
+from econ_env.app.run_config import RunConfig
+from econ_env.app.team_method import TeamMethod
+from econ_env.errors import ConfigError
+from econ_env.methods import BestOfN, Debate, Method, SelfConsistency, SingleCall
+from econ_env.methods.debate import ROUNDS
+from econ_env.methods.sampling import neutral_controls
+from econ_env.problems import ProblemSet
+from econ_env.rounds import Team
+
+BUILT_IN: Mapping[str, str] = {
+    "single": "one greedy call",
+    "sc": "self-consistency: k samples, majority",
+    "best_of_n": "N samples, the coordinator chooses",
+    "fixed": "the team, the same controls for every problem",
+    "random": "the team, random controls",
+    "debate": "R rounds of debate, majority",
+    "no_bne": "ECON without BNE (K=1)",
+    "bne": "ECON with BNE",
+}
+"""Names and what they stand for."""
+
+SCALABLE = ("sc", "best_of_n", "debate")
+"""Methods with a number of samples or rounds, which can be matched to a budget."""
+
+LEARNED = ("no_bne", "bne")
+"""Methods that need a learner's policy."""
+
+
+@dataclass(frozen=True)
+class MethodName:
+    """One method as it was asked for."""
+
+    key: str
+    """Its name in files and tables, as given."""
+    base: str
+    """One of `BUILT_IN`, or `module:attribute`."""
+    units: int | None
+    """Samples or rounds, where the name fixes them."""
+
+    @property
+    def open(self) -> bool:
+        """Whether its samples or rounds are still to be chosen."""
+        return self.base in SCALABLE and self.units is None
+
+
+def parse_names(text: str) -> tuple[MethodName, ...]:
+    """Methods from their names, separated by commas.
+
+    Args:
+        text: Names of `BUILT_IN`; those of `SCALABLE` may have their number, as in `sc@10`; or `module:attribute` for
+            something that makes a `Method` from a `Team`.
+
+    Raises:
+        ConfigError: A name is unknown or comes twice, or a number does not belong there.
+    """
+    names = tuple(_parse(part.strip()) for part in text.split(",") if part.strip())
+    keys = [name.key for name in names]
+    if not keys:
+        raise ConfigError(f"no method named; there are {', '.join(BUILT_IN)}")
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"method {twice} is named twice")
+    return names
+
+
+def _parse(text: str) -> MethodName:
+    base, at, number = text.partition("@")
+    if base not in BUILT_IN and ":" not in base:
+        close = difflib.get_close_matches(base, BUILT_IN, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(BUILT_IN)}, and module:attribute"
+        raise ConfigError(f"unknown method {base!r}; {hint}")
+    if not at:
+        return MethodName(text, base, None)
+    if base not in SCALABLE or not number.isdecimal() or int(number) < 1:
+        raise ConfigError(f"{text!r}: only {', '.join(SCALABLE)} take a number, at least 1, as in sc@10")
+    return MethodName(text, base, int(number))
+
+
+class MethodMaker:
+    """Makes methods that share one team.
+
+    Args:
+        config: The run's settings.
+        problems: What will be asked.
+        policy: The learner's, for those of `LEARNED`.
+        temperature: Of `sc`, `best_of_n`, `debate` and `fixed`.
+    """
+
+    def __init__(self, config: RunConfig, problems: ProblemSet, policy: Acts | None, temperature: float) -> None:
+        self.config, self.problems, self.policy, self.temperature = config, problems, policy, temperature
+        self.env = make_env(config, problems)
+
+    @property
+    def team(self) -> Team:
+        """The models."""
+        return self.env.team
+
+    @cached_property
+    def spec(self) -> TeamSpec:
+        """The team's shape; the first use may load the embedder."""
+        return TeamSpec.of(self.env)
+
+    def default_units(self, name: MethodName) -> int:
+        """Samples or rounds where nothing chooses them: one sample per executor, three rounds."""
+        return ROUNDS if name.base == "debate" else self.config.n_agents
+
+    def make(self, name: MethodName, units: int | None = None) -> Method:
+        """The method of this name.
+
+        Args:
+            name: Which.
+            units: Samples or rounds, where the name leaves them open.
+
+        Raises:
+            ConfigError: It can't be made; the text says why.
+        """
+        if name.base in SCALABLE:
+            count = name.units or units or self.default_units(name)
+            if name.base == "debate":
+                return Debate(self.team, count, self.temperature, name.key)
+            kind = SelfConsistency if name.base == "sc" else BestOfN
+            return kind(self.team, count, self.temperature, name.key)
+        if name.base == "single":
+            return SingleCall(self.team, name.key)
+        if name.base in BUILT_IN:
+            return self._of_team(name)
+        return _plugged_in(name, self.team)
+
+    def _of_team(self, name: MethodName) -> TeamMethod:
+        config = self.config
+        policy: Acts | None
+        if name.base == "fixed":
+            controls = neutral_controls(self.team, self.temperature)
+            policy = FixedControls(self.spec, (controls.temperature, controls.p))
+        elif name.base == "random":
+            policy = RandomControls(self.spec, config.seed)
+        else:
+            policy = self.policy
+        if policy is None:
+            raise ConfigError(
+                f"{name.key} needs a policy: give --policy DIR, or --train-eps N (0 for an untrained one)"
+            )
+        rounds = config.test_rounds if name.base == "bne" else 1
+        equilibrium = EquilibriumConfig(convergence_threshold=config.bne.convergence_threshold)
+        env = partial(make_env, config, self.problems)
+        return TeamMethod(name.key, policy, env, self.problems, rounds=rounds, config=equilibrium)
+
+
+def _plugged_in(name: MethodName, team: Team) -> Method:
+    module, _, attribute = name.base.partition(":")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a script's or console command's own folder comes first, not where it is called
+    try:
+        make: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            make = getattr(make, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"method {name.key}: {error}") from error
+    method: Method = make(team)
+    if not hasattr(method, "answer"):
+        raise ConfigError(f"method {name.key}: {attribute}(team) gave {type(method).__name__}, which has no answer()")
+    return method

@@ -1,0 +1,79 @@
+"""Everything a comparison says about its methods, as plain values computed from the rows of `results.jsonl` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from econ_env.app import statistics
+from econ_env.app.results import Row, by_method
+
+REFERENCE = "bne"
+"""The method whose cost the others are held against."""
+DEBATE_ROUNDS = 3
+"""Rounds of the debate that ECON's tokens are held against."""
+
+
+def overview(
+    rows: Sequence[Row], baseline: str | None = None, reference: str = REFERENCE, order: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Accuracy, paired differences, cost and behaviour of every method.
+
+    Args:
+        rows: Of all methods and seeds.
+        baseline: The method that differences are taken to; by default the first.
+        reference: The method that token ratios are taken to.
+        order: Which methods come first; the others follow as they appear.
+
+    Returns:
+        `baseline`, `reference`, `seeds`, `methods` by name, and `debate`: the tokens of ECON with BNE by those of a
+        debate of `DEBATE_ROUNDS` rounds, `None` if there was none. Intervals are at 95%; `p` is
+        two-sided, `p_holm` adjusted for the number of methods.
+    """
+    found = by_method(rows)
+    groups = {name: found[name] for name in dict.fromkeys([*order, *found]) if name in found}
+    if baseline is None or baseline not in groups:
+        baseline = next(iter(groups), None)
+    methods = {name: _method(own) for name, own in groups.items()}
+    for name, part in methods.items():
+        gain = statistics.difference(groups[name], groups[baseline]) if baseline and name != baseline else None
+        part["difference"] = None if gain is None else {**gain._asdict(), "estimate": gain.estimate._asdict()}
+        ratio = statistics.token_ratio(groups[name], groups.get(reference, []))
+        part["token_ratio"] = None if ratio is None else ratio._asdict()
+    tested = [
+        part["difference"] for part in methods.values() if part["difference"] and part["difference"]["p"] is not None
+    ]
+    for part, p in zip(tested, statistics.adjusted([part["p"] for part in tested]), strict=True):
+        part["p_holm"] = p
+    return {
+        "baseline": baseline,
+        "reference": reference,
+        "seeds": sorted({row["seed"] for row in rows}),
+        "methods": methods,
+        "debate": _debate(groups),
+    }
+
+
+def _method(rows: list[Row]) -> dict[str, Any]:
+    found = statistics.accuracy(rows)
+    return {
+        "units": rows[-1]["units"],
+        "n": len(rows),
+        "failed": sum(row["verdict"] == "failed" for row in rows),
+        "accuracy": None if found is None else {**found._asdict(), "estimate": found.estimate._asdict()},
+        "cost": statistics.cost(rows),
+        "unparsed": statistics.unparsed(rows),
+        "agreement": statistics.agreement(rows),
+        "transitions": statistics.transitions(rows),
+        "executors": statistics.executors(rows),
+    }
+
+
+def _debate(groups: Any) -> dict[str, Any] | None:
+    """The longest debate is asked first; any that had enough rounds will do."""
+    debates = [name for name in groups if name.partition("@")[0] == "debate"]
+    for name in sorted(debates, key=lambda debate: -min(len(row["round_tokens"]) for row in groups[debate])):
+        ratio = statistics.token_ratio(groups.get(REFERENCE, []), groups[name], DEBATE_ROUNDS)
+        if ratio is not None:
+            return {"method": name, "rounds": DEBATE_ROUNDS, "ratio": ratio._asdict(), "fewer": 1.0 - ratio.value}
+    return None

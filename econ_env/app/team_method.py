@@ -1,0 +1,69 @@
+"""A policy on the environment as a method: it chooses the controls, the team answers, K rounds refine them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from econ_agents.equilibrium import Acts, EquilibriumConfig
+from econ_agents.evaluate import play
+from econ_agents.joint_env import JointEnv, as_joint
+from econ_env.env import EconParallelEnv
+from econ_env.methods import Answer
+from econ_env.problems import ProblemSet
+from econ_env.records import Problem
+
+
+class TeamMethod:
+    """The team under a policy: trained, fixed or random controls, with or without BNE rounds.
+
+    Args:
+        name: In files and tables.
+        policy: Anything with `propose`; for several rounds also with `game`. Networks are put into eval mode.
+        make_env: Makes an environment over the problems; called once per problem in flight.
+        problems: What will be asked.
+        rounds: K per decision; 1 means no refinement.
+        config: Responses and stop rules.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: Acts,
+        make_env: Callable[[], EconParallelEnv],
+        problems: ProblemSet,
+        *,
+        rounds: int = 1,
+        config: EquilibriumConfig | None = None,
+    ) -> None:
+        if isinstance(policy, torch.nn.Module):
+            policy.eval()
+        self.name = name
+        self.rounds = rounds
+        self._policy, self._make_env, self._config = policy, make_env, config
+        self._index = {problem.id: index for index, problem in enumerate(problems)}
+        self._idle: list[JointEnv] = []
+
+    async def answer(self, problem: Problem, seed: int) -> Answer:
+        """Play one episode.
+
+        Raises:
+            ConfigError: Several rounds were asked of a policy without `game`.
+            EconError: The models can't be had, or the budget is spent.
+        """
+        env = self._idle.pop() if self._idle else as_joint(self._make_env())
+        try:
+            result = await play(
+                self._policy, env, self._index[problem.id], seed=seed, rounds=self.rounds, config=self._config
+            )
+            episode = env.parallel_env.episode
+        finally:
+            self._idle.append(env)
+        gap = result.decisions[-1].gap_after
+        return Answer(
+            episode,
+            stop_reasons=tuple(decision.stop_reason for decision in result.decisions),
+            residuals=tuple(residual for decision in result.decisions for residual in decision.residuals),
+            gap=None if gap is None else sum(gap),
+        )
