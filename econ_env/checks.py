@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from gymnasium.spaces import Space
@@ -20,7 +20,7 @@ from pettingzoo import ParallelEnv
 
 from econ_env.errors import EconError
 
-Env = ParallelEnv[str, Any, Any]
+Env: TypeAlias = "ParallelEnv[str, Any, Any]"
 Trajectory = list[Any]
 
 

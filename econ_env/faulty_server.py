@@ -4,15 +4,16 @@
 ...     llm = make_llm(server.url)
 
 It answers `/v1/chat/completions` and `/v1/models`, runs in a thread of its own and counts what it saw. From a shell:
-`python -m econ_env.faulty_server --latency 0.2` prints its address and serves until its input ends.
+`python -m econ_env.faulty_server --latency 0.2 --fault error_500=0.1 --fault hang=0.01` prints its address and serves
+until its input ends.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
 import json
+import random
 import sys
 import threading
 from collections import Counter, deque
@@ -20,6 +21,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import click
 from aiohttp import web
 
 from econ_env.backends.simulated import count_tokens
@@ -68,12 +70,19 @@ class Seen:
         return self.requests["/v1/chat/completions"]
 
 
+def answer_four(body: Mapping[str, Any]) -> str:
+    """The answer 4, as JSON where the request asks for it."""
+    if "response_format" in body:
+        return json.dumps({"reasoning": "I add what is given.", "answer": "4"})
+    return "I add what is given. The answer is 4."
+
+
 class FaultyServer:
     """The server; use it as a context manager, or `start` and `stop` it.
 
     Args:
-        reply: From a request's body to the text of the answer. An `LLMRequestError` it raises becomes a 400, any other
-            `LLMError` a 500.
+        reply: From a request's body to the text of the answer; by default 4, as JSON or text as asked for. An
+            `LLMRequestError` it raises becomes a 400, any other `LLMError` a 500.
         latency: Seconds that every answer takes.
         jitter: Seconds that are added at most; how many is drawn.
         faults: Share of the requests that fail in each way; the shares sum up to 1 at most.
@@ -95,7 +104,7 @@ class FaultyServer:
 
     def __init__(
         self,
-        reply: Callable[[Mapping[str, Any]], str] = lambda body: "The answer is 4.",
+        reply: Callable[[Mapping[str, Any]], str] = answer_four,
         *,
         latency: float = 0.0,
         jitter: float = 0.0,
@@ -125,7 +134,7 @@ class FaultyServer:
         if unknown or sum(self._faults.values()) > 1.0 + 1e-9 or any(share < 0 for share in self._faults.values()):
             raise ConfigError(f"faults must be shares that sum up to 1 at most, of: {', '.join(get_args(Fault))}")
         self.seen = Seen()
-        self._times_seen: Counter[bytes] = Counter()
+        self._times_seen: Counter[bytes] = Counter()  # by digest
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._runner: web.ServerRunner | None = None
@@ -189,10 +198,11 @@ class FaultyServer:
     async def _complete(self, request: web.BaseRequest, raw: bytes) -> web.StreamResponse:
         body = json.loads(raw)
         self.seen.bodies.append(body)
-        self._times_seen[raw] += 1
-        time = self._times_seen[raw]
-        fault = self._script.popleft() if self._script else self._drawn_fault(_draw(self._seed, "fault", time, raw))
-        delay = self._latency + self._jitter * _draw(self._seed, "jitter", time, raw)
+        digest = hashlib.blake2b(raw, digest_size=16).digest()
+        self._times_seen[digest] += 1
+        time = self._times_seen[digest]
+        fault = self._script.popleft() if self._script else self._drawn_fault(_draw(self._seed, "fault", time, digest))
+        delay = self._latency + self._jitter * _draw(self._seed, "jitter", time, digest)
         if delay:
             await asyncio.sleep(delay)
         if fault is not None:
@@ -287,20 +297,37 @@ def _error(status: int, message: str, headers: Mapping[str, str] | None = None) 
     return web.json_response({"error": {"message": message, "type": "test"}}, status=status, headers=headers)
 
 
-def _draw(seed: int, what: str, time: int, raw: bytes) -> float:
+def _draw(seed: int, what: str, time: int, request: bytes) -> float:
     """A number in [0, 1) that depends on nothing but the arguments."""
-    digest = hashlib.blake2b(raw, digest_size=8, key=f"{seed} {what} {time}".encode()).digest()
-    return int.from_bytes(digest, "big") / 2**64
+    return random.Random(f"{seed} {what} {time} {request.hex()}").random()
 
 
-def _main() -> None:
-    parser = argparse.ArgumentParser(description="Serve the same short answer to every request.")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds that every answer takes")
-    arguments = parser.parse_args()
-    with FaultyServer(latency=arguments.latency) as server:
-        print(server.url, flush=True)
+def _shares(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, float]:
+    shares = {}
+    for text in given:
+        kind, _, share = text.partition("=")
+        try:
+            shares[kind] = float(share)
+        except ValueError:
+            raise click.BadParameter(f"write KIND=SHARE, for example error_500=0.1, not {text!r}") from None
+    return shares
+
+
+@click.command()
+@click.option("--latency", default=0.0, show_default=True, help="Seconds that every answer takes.")
+@click.option("--jitter", default=0.0, show_default=True, help="Seconds that are added at most.")
+@click.option("--fault", "faults", multiple=True, callback=_shares, help="KIND=SHARE of requests that fail so.")
+@click.option("--seed", default=0, show_default=True, help="Decides which requests fail.")
+def main(latency: float, jitter: float, faults: dict[Fault, float], seed: int) -> None:
+    """Serve the answer 4 to every request, print the base URL, and end when the input ends."""
+    try:
+        server = FaultyServer(latency=latency, jitter=jitter, faults=faults, seed=seed)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+    with server:
+        click.echo(server.url)
         sys.stdin.read()
 
 
 if __name__ == "__main__":
-    _main()
+    main()

@@ -54,6 +54,14 @@ class Tally:
         return self.usage + Usage(calls=calls, retries=max(0, self.attempts - 1))
 
 
+class _NoModelError(Exception):
+    """A server did not say which models it has; everybody who waited makes an error of their own of it."""
+
+    def __init__(self, text: str, reason: Reason) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
 class Line:
     """Connections and limits towards one server, whichever of its models is asked; lives on the background loop.
 
@@ -74,11 +82,12 @@ class Line:
         self._limits = shared_limits(server.identity, config.rpm, config.tpm)
         self._users: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = asyncio.Lock()
-        self._asking_models = asyncio.Lock()
+        self._asking_model: asyncio.Task[str] | None = None
         self._asking: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._client: AsyncOpenAI | None = None
         self._url = server.where
         self._has_key = False
+        self._closes_at_exit = False
 
     def join(self, user: object) -> None:
         """Note that someone uses the line."""
@@ -131,26 +140,36 @@ class Line:
 
         return await self._until_answered(send, tally)
 
-    async def default_model(self) -> str:
-        """The one model of the server, which is asked once.
+    async def default_model(self, tally: Tally) -> str:
+        """The one model of the server, which is asked once for everybody who waits for it.
+
+        Args:
+            tally: Remembers why it could not be had.
 
         Raises:
             LLMRequestError: It has several, or refuses to say.
             LLMUnavailableError: It does not answer.
         """
         if not self.found_model:
-            async with self._asking_models:
-                if not self.found_model:
-                    self.found_model = await self._ask_for_model()
+            if self._asking_model is None or self._asking_model.done():
+                self._asking_model = asyncio.ensure_future(self._ask_for_model())
+            try:
+                self.found_model = await asyncio.shield(self._asking_model)
+            except _NoModelError as error:
+                tally.fault = error.reason
+                raise LLMUnavailableError(str(error)) from None
         return self.found_model
 
     async def _ask_for_model(self) -> str:
+        tally = Tally(Deadline(self.config.round_timeout))
         try:
-            async with Deadline(self.config.round_timeout) as deadline:
-                found = await self._until_answered(lambda: self._send("/models", None, 0, deadline), Tally(deadline))
+            async with tally.deadline:
+                found = await self._until_answered(lambda: self._send("/models", None, 0, tally.deadline), tally)
         except TimeoutError:
             late = f"{self._url} has not said within {self.config.round_timeout:g} s which models it has"
-            raise LLMUnavailableError(late) from None
+            raise _NoModelError(late, "timeout") from None
+        except LLMUnavailableError as error:
+            raise _NoModelError(str(error), tally.fault) from None
         names = read_models(found)
         if len(names) != 1:
             some = ", ".join(scrub(name) for name in names[:6]) + (", …" if len(names) > 6 else "")
@@ -224,19 +243,26 @@ class Line:
 
     async def _open(self) -> AsyncOpenAI:
         if self._client is None:
-            async with self._lock:
-                if self._client is None:
-                    self._client = await self._connect()
-                    background.at_exit(self.close)
+            # A caller that is cancelled must not leave an engine behind that nobody releases.
+            return await asyncio.shield(asyncio.ensure_future(self._open_once()))
         return self._client
 
-    async def _connect(self) -> AsyncOpenAI:
+    async def _open_once(self) -> AsyncOpenAI:
+        async with self._lock:
+            if self._client is None:
+                if self.server.engine is not None:
+                    self._url = await asyncio.to_thread(acquire_engine, self.server.engine)
+                self._client = await asyncio.to_thread(self._connect)  # the first time this imports for a second
+                if not self._closes_at_exit:
+                    self._closes_at_exit = True
+                    background.at_exit(self.close)
+            return self._client
+
+    def _connect(self) -> AsyncOpenAI:
         import openai
         from httpx2 import Limits
 
         server = self.server
-        if server.engine is not None:
-            self._url = await asyncio.to_thread(acquire_engine, server.engine)
         key = os.environ.get(server.key_variable) if server.engine is None else None
         self._has_key = bool(key)
         if key:

@@ -84,7 +84,7 @@ class OpenAIClient:
         line.join(self)
         tally = Tally(Deadline(self.config.round_timeout))
         try:
-            model = request.model or self.server.model or await line.default_model()
+            model = request.model or self.server.model or await line.default_model(tally)
             async with tally.deadline:
                 done = await self._look_up_or_ask(line, request, model, tally)
         except TimeoutError:

@@ -66,8 +66,8 @@ def request_body(
 
 
 def most_prompt_tokens(request: ChatRequest) -> int:
-    """About how many tokens the messages have at most: one per three characters, and some for each message's frame."""
-    return sum(len(message.content) // 3 + 8 for message in request.messages) + 24
+    """About how many tokens the messages have at most: one per three bytes, and some for each message's frame."""
+    return sum(len(message.content.encode("utf-8", "replace")) // 3 + 8 for message in request.messages) + 24
 
 
 def read_answer(raw: bytes, request: ChatRequest, model: str) -> Completion:
@@ -152,7 +152,7 @@ def _usage(counts: Any) -> Usage:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if type(value) is int and value > 0 else 0
 
 
 def _holds_json_object(text: str) -> bool:
