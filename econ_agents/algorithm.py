@@ -1,14 +1,16 @@
 """The learner: losses, target networks and optimizers around the team's policy.
 
-Axes: B batch, N agents, D observation, H belief, A controls, M candidates, K rounds, R reward terms.
+The maximum over continuous controls in the targets is taken by the target network's own heads, as in FACMAC (Peng et
+al. 2021, arXiv:2003.06709); the heads ascend Q_tot.
+Axes: B batch, N agents, D observation, H belief, A controls, M candidates, K rounds, R reward terms, C critics.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from tianshou.algorithm.algorithm_base import (
@@ -16,15 +18,18 @@ from tianshou.algorithm.algorithm_base import (
     OffPolicyAlgorithm,
     TrainingStats,
 )
-from tianshou.algorithm.optim import OptimizerFactory
-from tianshou.data.types import RolloutBatchProtocol
+from tianshou.algorithm.optim import OptimizerFactory, TorchOptimizerFactory
+from tianshou.data.types import PrioBatchProtocol, RolloutBatchProtocol
 from torch import Tensor, nn
 
 from econ_agents import losses
 from econ_agents.batches import TeamBatch, to_team_batch
 from econ_agents.belief import squash
-from econ_agents.network import Outlook
+from econ_agents.network import Outlook, TeamNetwork
 from econ_agents.policy import EconPolicy, TeamGame
+
+NEARBY = 0.2
+"""Standard deviation of the deviations tried near an agent's own controls, on [-1, 1]; the others are uniform."""
 
 
 @dataclass(kw_only=True)
@@ -32,139 +37,201 @@ class EconTrainingStats(TrainingStats):
     """Losses of a gradient step by name, before weighting; None where a loss is off or can't be had."""
 
     td_local: float | None = None
+    """TD_i, summed over agents."""
     td_total: float | None = None
+    """TD_tot."""
     similarity: float | None = None
+    """SD: distance of the features from the commitment."""
     q_consistency: float | None = None
+    """Distance of Q_tot from the Q_i."""
     encoder: float | None = None
+    """TD_i of the values read from the group representation."""
     policy: float | None = None
+    """-Q_tot at the heads' controls."""
     equilibrium: float | None = None
+    """Best-response gap of the heads' controls, by the critics."""
     response: float | None = None
+    """Distance of the heads' controls from the best deviations found."""
     improvement: float | None = None
+    """By how much later rounds are valued below earlier ones; needs more than one round in training."""
     alpha: float | None = None
-    loss: float = 0.0
+    """Surprise of the rewards under the live weights."""
+    weight_ts: float | None = None
+    """The live weight of TS."""
 
 
-class _AdamW(OptimizerFactory):
-    def __init__(self, lrs: list[float], weight_decay: float) -> None:
-        super().__init__()
-        self.lrs, self.weight_decay = lrs, weight_decay
+class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlgorithmMixin):
+    """Updates a team's policy from replayed decisions.
 
-    def create_instances(self, module):
-        groups = [{"params": list(m.parameters()), "lr": lr} for m, lr in zip(module.children(), self.lrs, strict=True)]
-        return torch.optim.AdamW(groups, weight_decay=self.weight_decay, fused=True), None
+    Args:
+        policy: What is trained; its settings tell weights, step sizes and targets.
+    """
 
-    def _create_optimizer_for_params(self, params):
-        raise NotImplementedError
-
-
-@contextmanager
-def frozen(params) -> Iterator[None]:
-    for p in params:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in params:
-            p.requires_grad_(True)
-
-
-class EconAlgorithm(OffPolicyAlgorithm, LaggedNetworkPolyakUpdateAlgorithmMixin):
     def __init__(self, policy: EconPolicy) -> None:
         super().__init__(policy=policy)
-        config = policy.config
-        LaggedNetworkPolyakUpdateAlgorithmMixin.__init__(self, tau=config.target_update_tau)
-        self.config = config
-        net = policy.network
-        opt = config.optimizer
-        self.target = copy.deepcopy(net).eval().requires_grad_(False)
-        self.pairs = list(zip(self.target.parameters(), net.parameters(), strict=True))
-        self.value_modules = [net.belief, net.critic, net.encoder, net.mixer]
-        values = nn.ModuleList(self.value_modules)
+        self.config = policy.config
+        LaggedNetworkPolyakUpdateAlgorithmMixin.__init__(self, tau=self.config.target_update_tau)
+        net, step = policy.network, self.config.optimizer
+        self.target = self._add_lagged_network(net)
+        # Soft updates move parameters only, so both networks must share the running input statistics.
+        cast(TeamNetwork, self.target.module).belief.norm = net.belief.norm
+        values = nn.ModuleList([net.belief, net.critic, net.encoder, net.mixer])
         self.value_params = list(values.parameters())
-        self.value_optim = self._create_optimizer(
-            values,
-            _AdamW([opt.learning_rate] * 2 + [opt.coordinator_learning_rate] * 2, opt.weight_decay),
-            opt.max_grad_norm,
-        )
+        rates = [step.learning_rate] * 2 + [step.coordinator_learning_rate] * 2
+        self.value_optim = self._create_optimizer(values, _GroupedAdamW(rates, step.weight_decay), step.max_grad_norm)
+        heads = nn.ModuleList([net.heads])
         self.actor_optim = self._create_optimizer(
-            nn.ModuleList([net.heads]), _AdamW([opt.actor_learning_rate], 0.0), opt.max_grad_norm
+            heads, _GroupedAdamW([step.actor_learning_rate], 0.0), step.max_grad_norm
+        )
+        self.alpha_optim = self._create_optimizer(
+            policy.alpha, TorchOptimizerFactory(torch.optim.Adam, lr=self.config.alpha.learning_rate)
         )
         self.gradient_steps = 0
-        self.actor_pessimistic = True
-        self.actor_grad_belief = False
-
-    def train(self, mode=True):
-        if mode != self.training: super().train(mode)
-        return self
 
     def _update_with_batch(self, batch: RolloutBatchProtocol) -> EconTrainingStats:
+        """One gradient step of everything; sets the batch's weights for prioritised replay."""
         policy = self.policy
         rows = to_team_batch(batch, policy.spec, policy.alpha().detach())
         policy.network.belief.observe(rows.obs_BND)
         stats = EconTrainingStats()
-        td = self._learn_values(rows, stats)
+        error_B = self._learn_values(rows, stats)
         self._learn_controls(rows, stats)
         self.gradient_steps += 1
         if self.gradient_steps % self.config.target_update_interval == 0:
-            with torch.no_grad():
-                for t, q in self.pairs: t.lerp_(q, self.config.target_update_tau)
-        if "weight" in batch:
-            batch.weight = td
+            self._update_lagged_network_weights()
+        if rows.prioritized:
+            cast(PrioBatchProtocol, batch).weight = error_B
         return stats
 
     def _learn_values(self, rows: TeamBatch, stats: EconTrainingStats) -> Tensor:
+        """Move beliefs, critics, encoder and mixer towards their targets, and alpha; returns |TD_tot| [B]."""
         net, weights, gamma = self.policy.network, self.config.losses, self.config.gamma
-        with torch.no_grad():
-            if rows.going_B.any():
+        future_BN, future_B = torch.zeros_like(rows.reward_BN), torch.zeros_like(rows.team_reward_B)
+        if bool(rows.going_B.any()):
+            with torch.no_grad():
                 ahead: Outlook = self.target(rows.obs_next_BND)
-                target_BN = rows.reward_BN + gamma * rows.going_B[:, None] * ahead.local_BN
-                target_B = rows.team_reward_B + gamma * rows.going_B * ahead.total_B
-            else:
-                target_BN, target_B = rows.reward_BN, rows.team_reward_B
-        belief = net.belief(rows.obs_BND)
-        values = net.values(belief, rows.act_BNA, pessimistic=False, detach_local=not weights.team_gradient)
-        total = torch.zeros(())
-        def add(name, weight, value):
-            nonlocal total
-            setattr(stats, name, value.item())
-            total = total + weight * value
-        w = rows.weight_B
-        if weights.td_local: add("td_local", weights.td_local, losses.td_local(values.local_CBN, target_BN, w))
-        if weights.td_total: add("td_total", weights.td_total, losses.td_total(values.total_B, target_B, w))
-        if weights.q_consistency: add("q_consistency", weights.q_consistency, losses.q_consistency(values.local_CBN.mean(0), values.total_B, w))
-        if weights.encoder: add("encoder", weights.encoder, losses.encoder(net.encoder.values(values.group, rows.act_BNA), target_BN, w))
-        self.value_optim.step(total)
+            future_BN = gamma * rows.going_B[:, None] * ahead.local_BN
+            future_B = gamma * rows.going_B * ahead.total_B
+        target_BN, target_B = rows.reward_BN + future_BN, rows.team_reward_B + future_B
+        belief_BNH = net.belief(rows.obs_BND)
+        values = net.values(belief_BNH, rows.act_BNA, pessimistic=False, detach_local=not weights.team_gradient)
+        w_B, total = rows.weight_B, _Total(stats)
+        if weights.td_local:
+            total.add("td_local", weights.td_local, losses.td_local(values.local_CBN, target_BN, w_B))
+        if weights.td_total:
+            total.add("td_total", weights.td_total, losses.td_total(values.total_B, target_B, w_B))
+        aligned_BNX = net.mixer.align(values.features_BNW) if weights.similarity else None
+        if aligned_BNX is not None:
+            shown = slice(*(self.policy.spec.part("commitment") or (0, 0)))
+            commitment_BX = rows.obs_next_BND[:, 0, shown]  # after the step all agents see the same commitment
+            total.add("similarity", weights.similarity, losses.similarity(aligned_BNX, commitment_BX, w_B))
+        local_BN = values.local_CBN.mean(0)
+        if weights.q_consistency:
+            total.add("q_consistency", weights.q_consistency, losses.q_consistency(local_BN, values.total_B, w_B))
+        if weights.encoder:
+            read_BN = net.encoder.values(values.group, rows.act_BNA)
+            total.add("encoder", weights.encoder, losses.encoder(read_BN, target_BN, w_B))
+        total.descend(self.value_optim)
+        self._learn_alpha(rows, local_BN.detach() - future_BN, stats)
         return (values.total_B - target_B).detach().abs()
 
+    def _learn_alpha(self, rows: TeamBatch, expected_BN: Tensor, stats: EconTrainingStats) -> None:
+        """Move the reward weights so that rewards surprise the critics less, if they are to be learned."""
+        if self.config.alpha.learn and rows.parts_BNR is not None:
+            total = _Total(stats)
+            loss = losses.reward_weights(rows.parts_BNR, self.policy.alpha(), expected_BN, rows.weight_B)
+            total.add("alpha", 1.0, loss)
+            total.descend(self.alpha_optim)
+        stats.weight_ts = self.policy.alpha.values()[1]
+
     def _learn_controls(self, rows: TeamBatch, stats: EconTrainingStats) -> None:
-        net, weights = self.policy.network, self.config.losses
+        """Move the heads, with all values fixed."""
+        net, weights, total = self.policy.network, self.config.losses, _Total(stats)
         with torch.no_grad():
-            belief = net.belief(rows.obs_BND)
-        w = rows.weight_B
-        logits = net.heads(belief)
-        act = squash(logits)
-        total = torch.zeros(())
-        def add(name, weight, value):
-            nonlocal total
-            setattr(stats, name, value.item())
-            total = total + weight * value
-        with frozen(self.value_params):
+            belief_BNH = net.belief(rows.obs_BND)
+        logit_BNA = net.heads(belief_BNH)
+        with _fixed(self.value_params):
+            values = net.values(belief_BNH, squash(logit_BNA), pessimistic=True)
             if weights.policy:
-                v = net.values(belief, act, pessimistic=self.actor_pessimistic)
-                add("policy", weights.policy, losses.ascent(v.total_B, w))
+                total.add("policy", weights.policy, losses.ascent(values.total_B, rows.weight_B))
             if weights.equilibrium or weights.response:
-                R = min(weights.candidate_rows, len(act))
-                game = TeamGame(net, belief[:R])
+                few = slice(min(weights.candidate_rows, len(logit_BNA)))
+                self._add_gap(total, belief_BNH[few], logit_BNA[few], rows.weight_B[few])
+            if weights.improvement and rows.first_obs_BND is not None:
                 with torch.no_grad():
-                    M = weights.candidates
-                    cand = torch.rand(R, act.shape[1], M, act.shape[2]) * 2 - 1
-                    near = act[:R, :, None] + 0.2 * torch.randn_like(cand)
-                    cand = torch.where((torch.arange(M) % 2 == 0)[:, None], cand, near.clamp(-1, 1))
-                    u = game.utilities(act[:R], cand)
-                    best_BN, idx = u.max(-1)
-                    best_act = cand.gather(2, idx[..., None, None].expand(-1, -1, 1, cand.shape[-1])).squeeze(2)
-                payoff = game.utilities(act[:R].detach(), act[:R, :, None]).squeeze(-1)
-                gain = best_BN - payoff.detach()
-                if weights.equilibrium: add("equilibrium", weights.equilibrium, losses.equilibrium(payoff, best_BN, w[:R]))
-                if weights.response: add("response", weights.response, losses.response(logits[:R], best_act, gain, w[:R]))
-            self.actor_optim.step(total)
+                    bar_B = net(rows.first_obs_BND).total_B
+                total_KB = torch.stack([bar_B, values.total_B])
+                total.add("improvement", weights.improvement, losses.improvement(total_KB, rows.weight_B))
+            total.descend(self.actor_optim)
+
+    def _add_gap(self, total: _Total, belief_BNH: Tensor, logit_BNA: Tensor, weight_B: Tensor) -> None:
+        """Add the equilibrium and the response loss of the heads' controls."""
+        weights = self.config.losses
+        game = TeamGame(self.policy.network, belief_BNH)
+        act_BNA = squash(logit_BNA)
+        with torch.no_grad():
+            tried_BNMA = _deviations(act_BNA, weights.candidates)
+            best_BN, index_BN = game.utilities(act_BNA, tried_BNMA).max(-1)
+            A = act_BNA.shape[-1]
+            best_act_BNA = tried_BNMA.gather(2, index_BN[..., None, None].expand(-1, -1, 1, A)).squeeze(2)
+        payoff_BN = game.utilities(act_BNA.detach(), act_BNA[:, :, None]).squeeze(-1)
+        if weights.equilibrium:
+            total.add("equilibrium", weights.equilibrium, losses.equilibrium(payoff_BN, best_BN, weight_B))
+        if weights.response:
+            gain_BN = best_BN - payoff_BN.detach()
+            total.add("response", weights.response, losses.response(logit_BNA, best_act_BNA, gain_BN, weight_B))
+
+
+class _Total:
+    """Weighs losses, adds them up and notes each by its name."""
+
+    def __init__(self, stats: EconTrainingStats) -> None:
+        self._stats = stats
+        self._sum: Tensor | None = None
+
+    def add(self, name: str, weight: float, loss: Tensor) -> None:
+        setattr(self._stats, name, loss.item())
+        self._sum = weight * loss if self._sum is None else self._sum + weight * loss
+
+    def descend(self, optimizer: OffPolicyAlgorithm.Optimizer) -> None:
+        """One step down the sum; none if every loss is off."""
+        if self._sum is not None:
+            optimizer.step(self._sum)
+
+
+class _GroupedAdamW(OptimizerFactory):
+    """AdamW with a step size for each child of a module list."""
+
+    def __init__(self, rates: Sequence[float], weight_decay: float) -> None:
+        super().__init__()
+        self._rates = tuple(rates)
+        self._weight_decay = weight_decay
+
+    def create_instances(self, module: nn.Module) -> tuple[torch.optim.Optimizer, None]:
+        children = zip(module.children(), self._rates, strict=True)
+        groups = [{"params": list(child.parameters()), "lr": rate} for child, rate in children]
+        return torch.optim.AdamW(groups, weight_decay=self._weight_decay, fused=True), None
+
+    def _create_optimizer_for_params(self, params: object) -> torch.optim.Optimizer:
+        raise TypeError("parameters come in groups here: call create_instances")
+
+
+@contextmanager
+def _fixed(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Keep gradients out of these parameters, so that they are neither computed nor stored."""
+    held = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in held:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in held:
+            parameter.requires_grad_(True)
+
+
+def _deviations(act_BNA: Tensor, count: int) -> Tensor:
+    """Candidates [B, N, M, A]: every other one near the agent's own controls, the rest anywhere."""
+    B, N, A = act_BNA.shape
+    anywhere_BNMA = torch.rand(B, N, count, A) * 2.0 - 1.0
+    nearby_BNMA = (act_BNA[:, :, None] + NEARBY * torch.randn(B, N, count, A)).clamp(-1.0, 1.0)
+    return torch.where((torch.arange(count) % 2 == 0)[:, None], anywhere_BNMA, nearby_BNMA)

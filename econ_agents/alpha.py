@@ -39,10 +39,10 @@ class RewardWeights(nn.Module):
         self.logits = nn.Parameter(free_R.clamp(min=1e-6).log())
 
     def forward(self) -> Tensor:
-        """alpha [3], which sums to 1 with alpha_TS >= floor."""
+        """Weights alpha [3], which sums to 1 with alpha_TS >= floor."""
         return self.floor_R + (1 - self.floor_R.sum()) * torch.softmax(self.logits, dim=0)
 
     def values(self) -> tuple[float, float, float]:
-        """alpha as plain numbers (AL, TS, CC)."""
+        """Weights alpha as plain numbers (AL, TS, CC)."""
         al, ts, cc = self.forward().tolist()
         return (al, ts, cc)

@@ -1,13 +1,14 @@
 """What flows through the learner: the shape of a team, and replayed steps as tensors with named axes.
 
-Axes: B batch, N agents, D observation, S its static part, M memory rows, F features of a row, A controls, R reward terms (3).
+Axes: B batch, N agents, D observation, S its static part, M memory rows, F features of a row, A controls, R reward
+terms (3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from econ_agents.errors import TeamError
 
 REWARD_TERMS = ("AL", "TS", "CC")
 """Order of the reward terms in every array that holds them."""
+
+EMBEDDINGS = ("question", "strategy", "commitment", "reply")
+"""Parts of an observation that are embeddings of texts."""
 
 
 class ParallelSpaces(Protocol):
@@ -76,6 +80,16 @@ class TeamSpec:
         """Positions [S] of an observation that are not memory."""
         start, stop = self.part("agent_memory") or (0, 0)
         return np.concatenate([np.arange(start), np.arange(stop, self.obs_dim)])
+
+    @property
+    def static_groups(self) -> np.ndarray:
+        """Group number [S] of each static position: one group per text embedding, else one per position."""
+        group_D = np.arange(self.obs_dim)
+        for name, start, stop in self.layout:
+            if name in EMBEDDINGS:
+                group_D[start:stop] = start
+        _, numbers = np.unique(group_D[self.static_index], return_inverse=True)
+        return numbers
 
     @property
     def joint_action_space(self) -> spaces.Box:
@@ -162,6 +176,10 @@ class TeamBatch(NamedTuple):
     """Weight of the row in every loss: 0 for failed problems, else 1 or the importance weight of prioritised replay."""
     parts_BNR: Tensor | None
     """Each agent's reward terms, if the environment tells them."""
+    first_obs_BND: Tensor | None
+    """What the agents saw before the first of several rounds; None where decisions took one round."""
+    prioritized: bool
+    """Whether the replay wants to be told the rows' errors."""
 
 
 def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) -> TeamBatch:
@@ -172,20 +190,22 @@ def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) 
         spec: The team's shape.
         alpha_R: Live weights of the reward terms [3]; used where the rows carry the terms.
     """
-    info = batch.info
+    held = cast("Mapping[str, Any]", batch)  # a Batch answers `in`, its protocol does not say so
+    info = cast("Mapping[str, Any]", batch.info)
     obs_BND = _floats(batch.obs)
     rows = len(obs_BND)
-    parts_BNR = _floats(info.reward_parts) if "reward_parts" in info else None
-    team_B = _floats(info.team_parts) @ alpha_R if "team_parts" in info else _floats(batch.rew)
+    parts_BNR = _floats(info["reward_parts"]) if "reward_parts" in info else None
+    team_B = _floats(info["team_parts"]) @ alpha_R if "team_parts" in info else _floats(batch.rew)
     if parts_BNR is not None:
         reward_BN = parts_BNR @ alpha_R
     elif "agent_rewards" in info:
-        reward_BN = _floats(info.agent_rewards)
+        reward_BN = _floats(info["agent_rewards"])
     else:
         reward_BN = team_B[:, None].expand(rows, spec.n_agents)
-    weight_B = _floats(batch.weight) if "weight" in batch else torch.ones(rows)
+    weight_B = _floats(held["weight"]) if "weight" in held else torch.ones(rows)
     if "failed" in info:
-        weight_B = weight_B * (1.0 - _floats(info.failed).reshape(rows))
+        weight_B = weight_B * (1.0 - _floats(info["failed"]).reshape(rows))
+    extra = cast("Mapping[str, Any]", held["policy"]) if "policy" in held else {}
     return TeamBatch(
         obs_BND=obs_BND,
         act_BNA=_floats(batch.act).reshape(rows, spec.n_agents, spec.action_dim),
@@ -195,6 +215,8 @@ def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) 
         going_B=1.0 - _floats(batch.terminated),
         weight_B=weight_B,
         parts_BNR=parts_BNR,
+        first_obs_BND=_floats(extra["first_obs"]) if "first_obs" in extra else None,
+        prioritized="weight" in held,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ LARGEST_DEVIATION = 5.0
 def mlp(sizes: list[int], dropout: float = 0.0) -> nn.Sequential:
     """Linear layers of the given widths, with layer norm, SiLU and dropout between them."""
     layers: list[nn.Module] = []
-    for position, (width_in, width_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for position, (width_in, width_out) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(width_in, width_out))
         if position < len(sizes) - 2:
             layers += [nn.LayerNorm(width_out), nn.SiLU()]
@@ -68,24 +69,33 @@ def _call(module: nn.Module, *inputs: Tensor) -> Tensor:
 
 
 class ObservationNorm(nn.Module):
-    """Shift and scale of every static input by what was seen in training; an input that never varied becomes 0.
+    """Shift and scale of the static inputs by what was seen in training; an input that never varied becomes 0.
 
-    Text embeddings crowd around a common mean with tiny differences: unscaled, a network takes long to see them. And a
-    part that was empty throughout training (such as the last commitment, with one round) must not stir untrained
-    weights once it is filled.
+    Text embeddings crowd around a common mean with tiny differences: unscaled, a network takes long to see them. The
+    inputs of one embedding share a scale, so that the directions in which texts differ most stay the strongest ones
+    instead of being drowned by those in which each text differs a little. And a part that was empty throughout training
+    (such as the last commitment, with one round) must not stir untrained weights once it is filled.
+
+    Args:
+        group_S: Inputs with equal numbers share a scale; numbers count from 0.
+        horizon: Rows after which older statistics begin to fade.
     """
 
     mean_S: Tensor
     var_S: Tensor
     count: Tensor
+    group_S: Tensor
 
-    def __init__(self, width: int, horizon: float = 20_000.0) -> None:
-        """Horizon: rows after which older statistics begin to fade."""
+    def __init__(self, group_S: Tensor, horizon: float = 20_000.0) -> None:
         super().__init__()
         self.horizon = horizon
-        self.register_buffer("mean_S", torch.zeros(width))
-        self.register_buffer("var_S", torch.zeros(width))
+        self.register_buffer("group_S", group_S, persistent=False)
+        self.register_buffer("sharing_G", torch.bincount(group_S).float(), persistent=False)
+        self.register_buffer("mean_S", torch.zeros(len(group_S)))
+        self.register_buffer("var_S", torch.zeros(len(group_S)))
         self.register_buffer("count", torch.zeros(()))
+
+    sharing_G: Tensor
 
     @torch.no_grad()
     def update(self, rows_RS: Tensor) -> None:
@@ -102,7 +112,8 @@ class ObservationNorm(nn.Module):
         """Normalised inputs [B, N, S]; unchanged before the first update."""
         if self.count == 0:
             return x_BNS
-        scale_S = torch.where(self.var_S > 1e-10, torch.rsqrt(self.var_S + 1e-10), 0.0)
+        shared_G = torch.zeros_like(self.sharing_G).index_add(0, self.group_S, self.var_S) / self.sharing_G
+        scale_S = torch.where(self.var_S > 1e-10, torch.rsqrt(shared_G[self.group_S] + 1e-10), 0.0)
         return ((x_BNS - self.mean_S) * scale_S).clamp(-LARGEST_DEVIATION, LARGEST_DEVIATION)
 
 
@@ -124,7 +135,7 @@ class _Body(nn.Module):
 
     def forward(self, static_xS: Tensor, memory_xMF: Tensor) -> Tensor:
         hidden_xH: Tensor = self.inward(static_xS)
-        if self.cell is not None:
+        if self.cell is not None and bool((memory_xMF[..., 0] > 0.5).any()):  # often nobody remembers anything yet
             hidden = hidden_xH.flatten(0, -2)
             rows = memory_xMF.flatten(0, -3)
             for m in range(rows.shape[1]):  # oldest first; a row that is not filled changes nothing
@@ -163,7 +174,7 @@ class BeliefNetwork(nn.Module):
         self.memory_part = slice(*(spec.part("agent_memory") or (0, 0)))
         self.uses_id = shared and agent_id
         self.register_buffer("static_index", torch.as_tensor(spec.static_index), persistent=False)
-        self.norm = ObservationNorm(len(spec.static_index))
+        self.norm = ObservationNorm(torch.as_tensor(spec.static_groups))
         width = len(spec.static_index) + (ID_CODE if self.uses_id else 0)
         self.body = PerAgent(
             lambda: _Body(width, self.memory_shape[1], hidden_dim, belief_dim, dropout), 1 if shared else spec.n_agents
@@ -215,7 +226,7 @@ def squash(logit: Tensor) -> Tensor:
 
 
 class LocalCritic(nn.Module):
-    """Q_i(b_i, e_i): what agent i may expect for itself when it acts e_i with belief b_i; several independent estimates.
+    """Q_i(b_i, e_i): what agent i may expect for itself when it acts e_i with belief b_i; several estimates.
 
     Args:
         belief_dim: H.

@@ -24,7 +24,8 @@ class RefiningCollector(Collector[CollectStats]):
     """Tianshou's `Collector` with K rounds per decision.
 
     With K = 1 it is that collector. With K > 1 each decision first plays and improves its profile K - 1 times; the
-    stored step holds the observation from which the submitted profile was chosen, that profile, and what it was paid.
+    stored step holds the observation from which the submitted profile was chosen, that profile, and what it was paid,
+    and under `policy.first_obs` what was seen before the first round.
     Exploration noise, if on, is added once per decision, to the profile that is submitted, so that what is learned from
     lies around the refined profile. Environments without `deliberate` are refined within the policy's own game. Random
     collecting is never refined.
@@ -82,6 +83,7 @@ class RefiningCollector(Collector[CollectStats]):
             obs_RND = last_obs_RND
             act = self.policy.add_exploration_noise(act, cast(ObsBatchProtocol, Batch(obs=obs_RND, info=Batch())))
         computed.act, computed.act_normalized = act, self.policy.map_action(act)
+        computed.policy_entry = Batch(first_obs=np.array(last_obs_RO))
         self._chosen_from_RND = obs_RND
         return computed
 

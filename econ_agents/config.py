@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -29,7 +29,7 @@ class NetworkConfig(Settings):
     encoder: bool = True
     """Whether the encoder attends; otherwise beliefs are only averaged."""
     mixer: bool = True
-    """Whether Q_tot is mixed by the attention mixer; otherwise it is the mean of the Q_i, so agents learn independently."""
+    """Whether Q_tot is mixed by the attention mixer; otherwise it is the mean of the Q_i: agents learn alone."""
     critic_sees_controls: bool = True
     """Whether e_i is an input of Q_i."""
     hidden_dim: int = Field(128, ge=1)
@@ -152,20 +152,34 @@ class BneConfig(Settings):
 
 
 class EarlyStoppingConfig(Settings):
-    """When training ends before its last episode."""
+    """When training ends before its last episode: by the three criteria if all thresholds are set, else by one."""
 
     enabled: bool = False
     """Whether it may."""
     commitment_threshold: float | None = Field(None, gt=0)
-    """eps_C: the commitment counts as settled when it moved less than this."""
+    """eps_C: commitments must move less than this from one round to the next (distance of unit embeddings)."""
     reward_threshold: float | None = None
-    """The team's reward must reach this."""
+    """The team's mean reward must reach this."""
     loss_threshold: float | None = Field(None, gt=0)
-    """eps_L: the loss must change less than this from one update to the next."""
+    """eps_L: the team's TD loss must change less than this from one update to the next."""
     patience: int = Field(5, ge=1)
     """Updates in a row for which the criteria must hold (three criteria), or without a better mean reward (one)."""
     warmup: int = Field(0, ge=0)
     """Episodes before which training never ends."""
+
+    @property
+    def three_criteria(self) -> bool:
+        """Whether all three thresholds are set."""
+        return None not in (self.commitment_threshold, self.reward_threshold, self.loss_threshold)
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> Self:
+        given = [self.commitment_threshold, self.reward_threshold, self.loss_threshold]
+        if self.enabled and any(value is not None for value in given) and not self.three_criteria:
+            raise ValueError(
+                "early_stopping needs commitment_threshold, reward_threshold and loss_threshold together, or none"
+            )
+        return self
 
 
 class AgentConfig(Settings):
@@ -178,7 +192,7 @@ class AgentConfig(Settings):
     num_envs: int = Field(8, ge=1)
     """Problems in flight at once in training."""
     update_interval: int = Field(8, ge=1)
-    """Episodes collected between updates; at least `num_envs`, else rounded up to it."""
+    """Episodes collected between updates; rounded up to a multiple of `num_envs`."""
     gradient_steps: float = Field(4.0, gt=0)
     """Gradient steps per decision collected."""
     batch_size: int = Field(64, ge=1)
@@ -203,6 +217,18 @@ class AgentConfig(Settings):
     """Refinement rounds."""
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     """When to stop."""
+    checkpoint_interval: int = Field(100, ge=1)
+    """Episodes between checkpoints that are kept."""
+
+    @model_validator(mode="after")
+    def _commitments_move(self) -> Self:
+        stop = self.early_stopping
+        if stop.enabled and stop.three_criteria and self.bne.max_iterations_train < 2:
+            raise ValueError(
+                "early_stopping.commitment_threshold compares the commitments of two rounds: set "
+                "bne.max_iterations_train to 2 or more, or leave the three thresholds out"
+            )
+        return self
 
 
 def parse_config(values: Mapping[str, Any]) -> AgentConfig:

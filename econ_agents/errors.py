@@ -12,7 +12,7 @@ class ConfigError(AgentsError, ValueError):
 
 
 class TeamError(AgentsError, ValueError):
-    """An environment or an observation does not fit: agents differ in their spaces, or shapes are not those agreed on."""
+    """An environment or an observation does not fit: agents differ in their spaces, or shapes are not as agreed on."""
 
 
 class CheckpointError(AgentsError):

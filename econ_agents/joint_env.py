@@ -28,7 +28,7 @@ JointTransition = tuple[Array, float, bool, bool, dict[str, Any]]
 AGENT_NUMBERS = ("temperature", "p", "valid", "answered", "agrees", "correct")
 """Numbers of an agent's info that the joint info holds as arrays [N], where the environment has them."""
 TEAM_NUMBERS = (
-    "agreement", "failed", "rounds", "prompt_tokens", "completion_tokens",
+    "agreement", "failed", "rounds", "prompt_tokens", "completion_tokens", "calls",
     "team_answered", "team_correct", "team_reward",
 )  # fmt: skip
 """Numbers that are the team's, equal in every agent's info, and single floats in the joint info."""
@@ -191,6 +191,11 @@ class JointEnv(gymnasium.Env[Array, Array]):
     def last_outcome(self) -> Outcome | None:
         """What the last round of the running decision came to; None before its first round."""
         return self._deliberating().last_outcome
+
+    @property
+    def weighs_rewards(self) -> bool:
+        """Whether the environment pays weighted reward terms, so that `reward_weights` can be set."""
+        return hasattr(self.parallel_env, "reward_weights")
 
     @property
     def reward_weights(self) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """Every loss as a small pure function of tensors; what weighs and sums them is the algorithm.
 
-Each returns a scalar: the mean over the rows of a batch, rows weighted (weight 0 leaves a row out). Sums over agents are
-sums, as in the equations, so the size of a loss grows with the team.
+Each returns a scalar: the mean over the rows of a batch, rows weighted (weight 0 leaves a row out). Sums over agents
+are sums, as in the equations, so the size of a loss grows with the team.
 Axes: B batch, N agents, C critics, A controls, K rounds, M candidates, R reward terms, X commitment.
 """
 

@@ -27,9 +27,9 @@ class Mixer(nn.Module):
     """Self-attention over {e_i} gives w_i; (w_i, E) gives F_i; weights made from F_i mix Q_i monotonically into Q_tot.
 
     The mixing is that of QMIX (Rashid et al. 2018) with weights from each agent's features instead of a global state:
-    h = ELU(mean_i softplus(U F_i) Q_i + b), Q_tot = softplus(V mean_i F_i) . h + v(mean_i F_i). Weights are not negative
-    and ELU does not decrease, so dQ_tot / dQ_i >= 0. Q_tot also depends on the controls through F_i: what one agent's e_i
-    is worth may depend on the others' (that coupling makes the choice of e a game).
+    h = ELU(mean_i softplus(U F_i) Q_i + b), Q_tot = softplus(V mean_i F_i) . h + v(mean_i F_i). Weights are not
+    negative and ELU does not decrease, so dQ_tot / dQ_i >= 0. Q_tot also depends on the controls through F_i: what one
+    agent's e_i is worth may depend on the others' (that coupling makes the choice of e a game).
 
     Args:
         action_dim: A.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from econ_agents.batches import TeamSpec
@@ -96,7 +95,7 @@ class TeamNetwork(nn.Module):
         return squash(self.heads(belief_BNH))
 
     def values(
-        self, belief_BNH: Tensor, act_BNA: Tensor, *, pessimistic: bool, detach_local: bool = False, group: Group | None = None
+        self, belief_BNH: Tensor, act_BNA: Tensor, *, pessimistic: bool, detach_local: bool = False
     ) -> TeamValues:
         """Values of acting `act_BNA` with beliefs [B, N, H].
 
@@ -108,8 +107,7 @@ class TeamNetwork(nn.Module):
         """
         local_CBN = self.critic(belief_BNH, act_BNA)
         mixed_in = local_CBN.min(dim=0).values if pessimistic else local_CBN.mean(dim=0)
-        if group is None:
-            group = self.encoder(belief_BNH.detach() if detach_local else belief_BNH)
+        group = self.encoder(belief_BNH.detach() if detach_local else belief_BNH)
         mixed = self.mixer(mixed_in.detach() if detach_local else mixed_in, act_BNA, group.group_BE)
         return TeamValues(local_CBN, mixed.total_B, mixed.features_BNW, group)
 

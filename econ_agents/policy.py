@@ -5,10 +5,13 @@ Axes: B batch, N agents, D observation, A controls, M candidates.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
+from huggingface_hub import ModelHubMixin
 from tianshou.algorithm.algorithm_base import Policy
 from tianshou.data import Batch
 from tianshou.data.batch import BatchProtocol
@@ -17,12 +20,14 @@ from torch import Tensor
 
 from econ_agents.alpha import DEFAULT_WEIGHTS, RewardWeights
 from econ_agents.batches import TeamSpec
-from econ_agents.config import AgentConfig
+from econ_agents.checkpoint import Checkpoint, load_checkpoint, locate, save_checkpoint
+from econ_agents.config import AgentConfig, parse_config
+from econ_agents.errors import CheckpointError, TeamError
 from econ_agents.network import TeamNetwork
 
 
-class EconPolicy(Policy):
-    """Acts for the whole team.
+class EconPolicy(Policy, ModelHubMixin):
+    """Acts for the whole team. `save_pretrained`, `from_pretrained` and `push_to_hub` keep and share it.
 
     Args:
         spec: The team's shape.
@@ -51,10 +56,6 @@ class EconPolicy(Policy):
         self.decisions = 0
         self.noise = np.random.default_rng(seed)
 
-    def train(self, mode=True):
-        if mode != self.training: super().train(mode)
-        return self
-
     def forward(
         self, batch: ObsBatchProtocol, state: dict[str, Any] | BatchProtocol | np.ndarray | None = None
     ) -> ActStateBatchProtocol:
@@ -70,6 +71,66 @@ class EconPolicy(Policy):
     def game(self, obs_BND: Tensor) -> TeamGame:
         """The game that the critics see at these observations."""
         return TeamGame(self.network, self.network.belief(obs_BND))
+
+    def fits(self, spec: TeamSpec) -> None:
+        """Check that the policy can act in an environment of this shape.
+
+        Raises:
+            TeamError: It can't; the text says what differs.
+        """
+        mine, theirs = self.spec, spec
+        if mine.n_agents != theirs.n_agents:
+            raise TeamError(
+                f"the policy acts for {mine.n_agents} agents, the environment has {theirs.n_agents}; "
+                f"load it with from_pretrained(..., n_agents={theirs.n_agents})"
+            )
+        if mine != theirs:
+            raise TeamError(
+                f"the policy was trained on observations of width {mine.obs_dim} and controls in {mine.action_low} to "
+                f"{mine.action_high}, the environment has width {theirs.obs_dim} and {theirs.action_low} to "
+                f"{theirs.action_high}; use the embedder, memory and bounds that it was trained with"
+            )
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override] # takes what a team needs, and no loose keywords
+        cls,
+        path_or_id: str | Path,
+        *,
+        n_agents: int | None = None,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> Self:
+        """Load what `save_pretrained` or `push_to_hub` wrote; runs no code from the files.
+
+        Args:
+            path_or_id: A folder, or a repository of the Hugging Face hub.
+            n_agents: Act for so many agents instead; only with shared parameters.
+            revision: Branch, tag or commit on the hub.
+            token: For a private repository.
+
+        Raises:
+            CheckpointError: There is none, it is damaged, or can't serve so many agents.
+        """
+        kept = load_checkpoint(locate(path_or_id, revision=revision, token=token))
+        config = parse_config(kept.values["agent_config"])
+        spec = TeamSpec.from_json(kept.values["team"])
+        if n_agents is not None and n_agents != spec.n_agents:
+            if not config.network.shared:
+                raise CheckpointError(
+                    f"{path_or_id} has separate parameters for each of {spec.n_agents} agents and can't act for "
+                    f"{n_agents}; train with network.shared: true, or with {n_agents} agents"
+                )
+            spec = replace(spec, n_agents=n_agents)
+        policy = cls(spec, config)
+        try:
+            policy.load_state_dict(kept.tensors)
+        except RuntimeError as error:
+            raise CheckpointError(f"{path_or_id} does not hold the networks its config describes: {error}") from error
+        return policy
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        values = {"agent_config": self.config.model_dump(mode="json"), "team": self.spec.to_json()}
+        save_checkpoint(Path(save_directory), Checkpoint(dict(self.state_dict()), values))
 
     def add_exploration_noise(self, act: Any, batch: ObsBatchProtocol) -> Any:
         """Controls [B, N * A] with noise; each row counts as one decision of the schedule."""
@@ -97,7 +158,7 @@ class TeamGame:
 
     def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
         """Q_tot [B, N, M] when agent n alone plays candidate m; differentiable in both arguments."""
-        B, N, M, A = candidates_BNMA.shape
+        B, N, M, _ = candidates_BNMA.shape
         own = torch.eye(N, dtype=torch.bool, device=profile_BNA.device)[None, :, None]  # [1, N, 1, N]
         candidates = candidates_BNMA.transpose(1, 2)  # [B, M, N, A]: one candidate of every agent in a row
         belief = self.belief_BNH[:, None].expand(B, M, N, -1).flatten(0, 1)

@@ -58,12 +58,7 @@ class JointVectorEnv(BaseVectorEnv):
         self._assert_is_not_closed()
         ids = [int(i) for i in self._wrap_id(env_id)]
         seeds = [seed + i for i in ids] if isinstance(seed, int) else seed or [None] * len(ids)
-        pairs = list(zip(ids, seeds, strict=True))
-        if self.is_concurrent:
-            results = self._loop.run(all_or_none(self.envs[i].areset(seed=s, options=options) for i, s in pairs))
-        else:
-            results = [self.envs[i].reset(seed=s, options=options) for i, s in pairs]
-        return np.stack([obs for obs, _ in results]), _objects([info for _, info in results])
+        return self._reset_each([(i, own, options) for i, own in zip(ids, seeds, strict=True)])
 
     def step(self, action: np.ndarray | torch.Tensor | None, id: EnvIds = None) -> gym_new_venv_step_type:
         """Step some environments, by default all, each with its row of `action` [R, N * A] in their units."""
@@ -111,6 +106,16 @@ class JointVectorEnv(BaseVectorEnv):
         if not self.is_closed:
             super().close()
             self._loop.close()
+
+    def _reset_each(
+        self, calls: Sequence[tuple[int, int | None, dict[str, Any] | None]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Reset environments, each told by number, seed and options; all at once where they can."""
+        if self.is_concurrent:
+            results = self._loop.run(all_or_none(self.envs[i].areset(seed=s, options=o) for i, s, o in calls))
+        else:
+            results = [self.envs[i].reset(seed=s, options=o) for i, s, o in calls]
+        return np.stack([obs for obs, _ in results]), _objects([info for _, info in results])
 
     def _with_actions(self, action: np.ndarray | torch.Tensor | None, id: EnvIds) -> list[tuple[int, np.ndarray]]:
         if action is None:

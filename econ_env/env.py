@@ -42,7 +42,7 @@ from econ_env.llm import LLM
 from econ_env.problem_order import ProblemOrder
 from econ_env.problems import ProblemSet, ProblemStream
 from econ_env.records import PromptEmbedding, Round, Strategy
-from econ_env.rounds import Team
+from econ_env.rounds import Team, reused
 from econ_env.scoring import agrees, score
 from econ_env.seeding import derive_seed
 from econ_env.traces import shared_lines
@@ -189,7 +189,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         Args:
             seed: Restarts the order of problems and every sample; without it the stream goes on (from fresh entropy
                 if it was never seeded).
-            options: `{"problem": index or id}` chooses a problem; other keys are ignored.
+            options: `{"problem": index or id}` chooses a problem, `{"plan": False}` defers the strategy to the first
+                round; other keys are ignored.
 
         Returns:
             An observation per agent, and an empty info per agent.
@@ -288,12 +289,13 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     async def _reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Observations, Infos]:
         if seed is not None or self._order is None:
             self._order = ProblemOrder(self.problems, seed)
-        wanted = (options or {}).get("problem")
+        options = options or {}
+        wanted = options.get("problem")
         problem = self._order.next() if wanted is None else self._order.pick(wanted)
         self.episode = Episode(problem, seed=self._order.episode_seed())
         (question,) = await self.encoder.aencode([problem.question])
         self._shared, self._private = observations.blank(self.layout, question, self.config.n_agents)
-        if self.config.strategy == "reset":
+        if self.config.strategy == "reset" and options.get("plan", True):
             await self._plan()
         self.agents = list(self.possible_agents)
         return self._observe(), {agent: {} for agent in self.agents}
@@ -304,11 +306,15 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         if self.config.strategy == "off":
             episode.strategy = Strategy(text=None)
             return
-        if question not in self._strategies:
-            if len(self._strategies) >= STRATEGIES_KEPT:
-                self._strategies.pop(next(iter(self._strategies)))
-            self._strategies[question] = await self.team.plan(episode.problem)
-        episode.strategy = self._strategies[question]
+        kept = self._strategies.get(question)
+        if kept is not None:
+            episode.strategy = reused(kept)
+        else:
+            episode.strategy = await self.team.plan(episode.problem)
+            if episode.strategy.error is None:  # a failed call is tried again next time
+                if len(self._strategies) >= STRATEGIES_KEPT:
+                    self._strategies.pop(next(iter(self._strategies)))
+                self._strategies[question] = episode.strategy
         if episode.strategy.text is not None:
             (self._shared.strategy,) = await self.encoder.aencode([episode.strategy.text])
 

@@ -12,10 +12,10 @@ Infos = dict[str, dict[str, Any]]
 
 ROUND_KEYS = (
     "temperature", "p", "valid", "answered", "agrees", "agreement", "team_answered", "failed", "rounds",
-    "prompt_tokens", "completion_tokens",
+    "prompt_tokens", "completion_tokens", "calls",
 )  # fmt: skip
 """What `deliberate` tells: nothing that needs the gold answer. `valid`, `answered` and `agrees` are the agent's own;
-`rounds` counts those of the running decision; tokens are the whole episode's so far."""
+`rounds` counts those of the running decision; tokens and calls are the whole episode's so far."""
 
 REWARD_KEYS = (
     "reward_al", "reward_ts", "reward_cc", "correct", "team_correct", "team_reward", "team_al", "team_ts", "team_cc",
@@ -40,6 +40,7 @@ def round_infos(episode: Episode) -> Infos:
         "rounds": float(len(running.rounds)),
         "prompt_tokens": float(usage.prompt_tokens),
         "completion_tokens": float(usage.completion_tokens),
+        "calls": float(usage.calls),
     }
     return {
         reply.agent: {

@@ -48,6 +48,10 @@ class Tally:
         self._task: TaskID = bars.add_task(name, total=total, completed=done, note="")
         self._correct = self._judged = self._tokens = self._calls = 0
 
+    def start_at(self, done: int) -> None:
+        """Show episodes that an earlier run has done."""
+        self._bars.update(self._task, completed=done)
+
     def count(self, verdict: str, tokens: int, calls: int) -> None:
         """Add one finished episode."""
         self._judged += verdict != "failed"

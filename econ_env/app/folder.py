@@ -15,6 +15,7 @@ RUN_FILE = "run.json"
 RESULTS_FILE = "results.jsonl"
 EPISODES_FILE = "episodes.jsonl"
 ROUNDS_FILE = "rounds.jsonl"
+TRAINING_FILE = "training.jsonl"
 SUMMARY_FILE = "summary.json"
 VOLATILE = ("llm",)
 """Settings that may differ between a run and its continuation: how models are called does not change what is asked."""
@@ -54,6 +55,7 @@ class RunFolder:
         self.earlier: Mapping[str, Any] = _read_json(path / SUMMARY_FILE) or {}
         self._results = JsonLines(path / RESULTS_FILE)
         self._episodes = JsonLines(path / EPISODES_FILE)
+        self._training = JsonLines(path / TRAINING_FILE)
 
     @property
     def rounds_file(self) -> Path:
@@ -70,6 +72,15 @@ class RunFolder:
         self._results.append(row)
         self.rows.append(row)
 
+    def add_training(self, row: Row) -> None:
+        """Write a row about an episode of training."""
+        self._training.append(row)
+
+    def training_rows(self) -> list[Row]:
+        """A row per episode of training, in order; of one that was played again after an interruption the last."""
+        latest = {row["episode"]: row for row in read_lines(self.path / TRAINING_FILE)}
+        return [latest[number] for number in sorted(latest)]
+
     def write_traces(self, method: str, name: str) -> Path:
         """Gather a method's episodes into one JSON file."""
         done = self.done(method)
@@ -85,10 +96,11 @@ class RunFolder:
         """Close the files."""
         self._results.close()
         self._episodes.close()
+        self._training.close()
 
 
 def _move_aside(path: Path) -> Path | None:
-    names = [RUN_FILE, RESULTS_FILE, EPISODES_FILE, ROUNDS_FILE, SUMMARY_FILE]
+    names = [RUN_FILE, RESULTS_FILE, EPISODES_FILE, ROUNDS_FILE, TRAINING_FILE, SUMMARY_FILE]
     old = [path / name for name in names if (path / name).exists()] + sorted(path.glob("llm_traces_*.json"))
     old += [path / "tensorboard"] if (path / "tensorboard").exists() else []
     if not old:

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from econ_agents.train import train
-
 from econ_agents.evaluate import EpisodeResult, evaluate
 from econ_agents.policy import EconPolicy
-from econ_env.app import display
+from econ_agents.train import train
+from econ_agents.watch import EpisodeOutcome
+from econ_env.app import curves, display
 from econ_env.app.datasets import RunProblems, choose_problems
+from econ_env.app.environments import make_env
 from econ_env.app.folder import RunFolder
 from econ_env.app.options import CommonOptions
 from econ_env.app.provenance import provenance
-from econ_env.app.results import by_method, result_row, summarise
+from econ_env.app.results import by_method, result_row, summarise, summarise_training, training_row
 from econ_env.app.run_config import RunConfig
 from econ_env.env import EconParallelEnv
 from econ_env.errors import LLMUnavailableError
-from econ_env.factory import parallel_env
 from econ_env.problems import ProblemSet
 
 FAILURES_IN_A_ROW = 5
@@ -74,6 +74,26 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
         run.close(about)
 
 
+class _Failures:
+    """Gives a run up when problem after problem fails: then it is the models, not the problems."""
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def count(self, failed: bool, reason: str | None) -> None:
+        """Take note of a finished problem.
+
+        Raises:
+            LLMUnavailableError: Too many failed one after another.
+        """
+        self._in_a_row = self._in_a_row + 1 if failed else 0
+        if self._in_a_row >= FAILURES_IN_A_ROW:
+            raise LLMUnavailableError(
+                f"{self._in_a_row} problems failed one after another, the last with: {reason}; "
+                "mend it and go on with --resume"
+            )
+
+
 class _Run:
     """One run: its settings, problems and folder, and what has come of it."""
 
@@ -87,16 +107,8 @@ class _Run:
         self._models: dict[str, Any] = {}
 
     def make_env(self, problems: ProblemSet) -> EconParallelEnv:
-        """An environment over these problems; models and embedder are shared by all of them."""
-        return parallel_env(
-            problems,
-            config=self.config.env_config(),
-            llm=self.config.llm.backend,
-            coordinator=self.config.coordinator_model,
-            executors=self.config.executor_model,
-            embedder=self.config.embedder,
-            trace=self.folder.rounds_file,
-        )
+        """An environment over these problems that writes its rounds into the run's folder."""
+        return make_env(self.config, problems, self.folder.rounds_file)
 
     def announce(self) -> None:
         """Reach the models and say which they are."""
@@ -120,19 +132,32 @@ class _Run:
     def train(self, common: CommonOptions, episodes: int) -> EconPolicy:
         """Train on the training problems; from a checkpoint if the run is resumed."""
         start = time.perf_counter()
-        with display.progress() as bars:
+        problems = self.problems.train
+        failures = _Failures()
+
+        def record(outcome: EpisodeOutcome) -> None:
+            row = training_row(outcome.episode, problems[outcome.episode % len(problems)].id, outcome)
+            self.folder.add_training(row)
+            tally.count(row["verdict"], row["tokens"], row["calls"])
+            failures.count(row["verdict"] == "failed", "see rounds.jsonl")
+
+        with display.progress() as bars, curves.logger(common.log_dir / "tensorboard", common.wandb) as logger:
             tally = display.Tally(bars, "train", episodes)
-            result = train(
-                lambda: self.make_env(self.problems.train),
-                self.config.agent_config(),
-                episodes=episodes,
-                seed=self.config.seed,
-                log_dir=common.log_dir / "tensorboard",
-                model_dir=common.model_dir,
-                resume=common.resume,
-                progress=tally.count_training,
-            )
-        self._seconds["train"] = time.perf_counter() - start
+            try:
+                result = train(
+                    lambda: self.make_env(problems),
+                    self.config.agent_config(),
+                    episodes=episodes,
+                    seed=self.config.seed,
+                    problem_of=lambda number: number % len(problems),  # they are in random order already
+                    model_dir=common.model_dir,
+                    logger=logger,
+                    resume=common.resume,
+                    on_start=tally.start_at,
+                    on_episode=record,
+                )
+            finally:
+                self._seconds["train"] = time.perf_counter() - start
         self._trained = {"episodes": result.episodes, "stop_reason": result.stop_reason}
         return result.policy
 
@@ -145,24 +170,25 @@ class _Run:
             tally = display.Tally(bars, f"K={method.rounds}", len(self.problems.test))
             for row in by_method(self.folder.rows).get(method.key, []):
                 tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
-            evaluate(
-                policy,
-                lambda: self.make_env(self.problems.test),
-                todo,
-                rounds=method.rounds,
-                concurrency=max(1, -(-self.config.llm.concurrency // self.config.n_agents)),
-                seed=self.config.seed,
-                on_episode=self._recorder(method, tally),
-            )
-        self._seconds[method.key] = time.perf_counter() - start
+            try:
+                evaluate(
+                    policy,
+                    lambda: self.make_env(self.problems.test),
+                    todo,
+                    rounds=method.rounds,
+                    concurrency=max(1, -(-self.config.llm.concurrency // self.config.n_agents)),
+                    seed=self.config.seed,
+                    on_episode=self._recorder(method, tally),
+                )
+            finally:
+                self._seconds[method.key] = time.perf_counter() - start
         if method.key == "bne":
             self.folder.write_traces("bne", f"llm_traces_test_bne_{method.rounds}rounds.json")
 
     def _recorder(self, method: Method, tally: display.Tally) -> Callable[[EpisodeResult, EconParallelEnv], None]:
-        in_a_row = 0
+        failures = _Failures()
 
         def record(result: EpisodeResult, env: EconParallelEnv) -> None:
-            nonlocal in_a_row
             episode = env.episode
             assert episode is not None
             gap = result.decisions[-1].gap_after
@@ -176,12 +202,7 @@ class _Run:
             )
             self.folder.add(row, {"episode": episode.to_dict(), "decisions": [asdict(d) for d in result.decisions]})
             tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
-            in_a_row = in_a_row + 1 if row["verdict"] == "failed" else 0
-            if in_a_row >= FAILURES_IN_A_ROW:
-                raise LLMUnavailableError(
-                    f"{in_a_row} problems failed one after another, the last with: {row['error']}; "
-                    "mend it and go on with --resume"
-                )
+            failures.count(row["verdict"] == "failed", row["error"])
 
         return record
 
@@ -189,6 +210,7 @@ class _Run:
         """Write the summary of what was done, and show it if the run is complete."""
         rows = by_method(self.folder.rows)
         earlier = self.folder.earlier.get("methods", {})
+        trained = self._seconds.get("train", 0.0) + self.folder.earlier.get("train", {}).get("seconds", 0.0)
         summaries: dict[str, dict[str, Any]] = {}
         for method in methods(self.config):
             wall = self._seconds.get(method.key, 0.0) + earlier.get(method.key, {}).get("wall_seconds", 0.0)
@@ -198,7 +220,7 @@ class _Run:
             {
                 "complete": self.complete,
                 "methods": summaries,
-                "train": self._trained | {"seconds": self._seconds.get("train", 0.0)},
+                "train": self._trained | summarise_training(self.folder.training_rows()) | {"seconds": trained},
                 "models": self._models,
                 **about,
             }
@@ -206,5 +228,7 @@ class _Run:
         self.folder.close()
         if self.complete:
             shown = {part["name"]: part for part in summaries.values()}
-            display.print_summary(shown, summaries["bne"]["json_rate"], self._models["reply_format"] == "text")
+            display.print_summary(
+                shown, summarise(self.folder.rows)["json_rate"], self._models["reply_format"] == "text"
+            )
             display.console.print(f"\nwritten to {self.folder.path}", highlight=False)

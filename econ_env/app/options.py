@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from econ_agents.errors import AgentsError
 from econ_env.app.run_config import RunConfig, load_run_config
 from econ_env.errors import EconError
 
@@ -31,6 +32,8 @@ class CommonOptions:
     """Where checkpoints go."""
     resume: bool
     """Whether to go on with an earlier run in the same folders."""
+    wandb: str | None = None
+    """Project at Weights & Biases to log to as well."""
 
 
 _SETTINGS: Mapping[str, tuple[str, Any, str]] = {
@@ -69,6 +72,7 @@ def common_options(default_config: Path | None) -> Callable[[Callable[..., None]
             log_dir: Path,
             model_dir: Path,
             resume: bool,
+            wandb: str | None,
             **values: Any,
         ) -> None:
             own = {name: value for name, value in values.items() if _flag(name) not in _SETTINGS}
@@ -78,9 +82,9 @@ def common_options(default_config: Path | None) -> Callable[[Callable[..., None]
             if no_cache:
                 given["llm.cache"] = False
             settings = load_run_config(config or default_config, set_, given)
-            command(common=CommonOptions(settings, log_dir, model_dir, resume), **own)
+            command(common=CommonOptions(settings, log_dir, model_dir, resume, wandb), **own)
 
-        for flag, (key, type_, text) in reversed(_SETTINGS.items()):
+        for flag, (key, type_, text) in reversed(tuple(_SETTINGS.items())):
             run = click.option(flag, type=type_, default=None, help=f"{text} [{key}]")(run)
         for option in reversed(_OTHERS):
             run = option(run)
@@ -98,6 +102,7 @@ _OTHERS = (
                  help="Where results, traces and curves go."),
     click.option("--model-dir", type=click.Path(path_type=Path), default=Path("models_exp1"), show_default=True,
                  help="Where checkpoints go."),
+    click.option("--wandb", metavar="PROJECT", help="Log to this project at Weights & Biases too (pip install wandb)."),
     click.option("--resume", is_flag=True, help="Go on with the run in these folders."),
 )  # fmt: skip
 
@@ -114,7 +119,7 @@ def main(command: click.Command) -> None:
         _fail(error.format_message(), EXIT_BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped; what was done is kept, --resume goes on from there", EXIT_INTERRUPTED)
-    except EconError as error:
+    except (EconError, AgentsError) as error:
         _fail(str(error), EXIT_BAD_INPUT)
     except OSError as error:
         _fail(f"{error.filename or 'file'}: {error.strerror}; what was done is kept", EXIT_BAD_INPUT)

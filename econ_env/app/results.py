@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from econ_agents.watch import EpisodeOutcome
 from econ_env.answers import judge
 from econ_env.episode import Decision, Episode
 from econ_env.records import Reply, Round, Usage
@@ -113,6 +114,41 @@ def summarise(rows: Iterable[Row]) -> dict[str, Any]:
         "invalid_replies": sum(row["invalid"] for row in rows),
         "rounds": sum(sum(row["rounds"]) for row in rows),
         "seconds": sum(row["seconds"] for row in rows),
+    }
+
+
+def training_row(episode: int, problem: str, outcome: EpisodeOutcome) -> Row:
+    """An episode of training as a flat row.
+
+    Args:
+        episode: Its number, from 0.
+        problem: The problem's id.
+        outcome: What came of it.
+    """
+    numbers = outcome.numbers
+    verdict = "failed" if numbers["failed"] else "correct" if numbers["team_correct"] else "wrong"
+    return {
+        "episode": episode,
+        "problem": problem,
+        "reward": outcome.reward,
+        "verdict": verdict,
+        "agreement": numbers["agreement"],
+        "tokens": int(numbers["prompt_tokens"] + numbers["completion_tokens"]),
+        "calls": int(numbers["calls"]),
+    }
+
+
+def summarise_training(rows: Sequence[Row]) -> dict[str, Any]:
+    """Totals of training; `n`, `correct` and `accuracy` as in `summarise`, while controls were being explored."""
+    judged = [row for row in rows if row["verdict"] != "failed"]
+    correct = sum(row["verdict"] == "correct" for row in judged)
+    return {
+        "n": len(judged),
+        "correct": correct,
+        "accuracy": correct / len(judged) if judged else None,
+        "failed": len(rows) - len(judged),
+        "tokens": sum(row["tokens"] for row in rows),
+        "calls": sum(row["calls"] for row in rows),
     }
 
 

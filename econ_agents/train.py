@@ -1,0 +1,247 @@
+"""Trains a team's policy on parallel environments with Tianshou's collector and off-policy trainer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from pettingzoo import ParallelEnv
+from tianshou.algorithm.algorithm_base import TrainingStats
+from tianshou.data import CollectStatsBase
+from tianshou.trainer import OffPolicyTrainer, OffPolicyTrainerParams
+from tianshou.utils import BaseLogger, LazyLogger
+
+from econ_agents.algorithm import EconAlgorithm, EconTrainingStats
+from econ_agents.alpha import DEFAULT_WEIGHTS
+from econ_agents.collector import RefiningCollector
+from econ_agents.config import AgentConfig
+from econ_agents.early_stopping import EarlyStopping
+from econ_agents.equilibrium import EquilibriumConfig
+from econ_agents.errors import ConfigError
+from econ_agents.joint_env import JointEnv
+from econ_agents.policy import EconPolicy
+from econ_agents.replay import UniformReplayBuffer, make_buffer
+from econ_agents.training_envs import TrainingEnvs, episode_seed
+from econ_agents.training_state import TrainingState, restore_state, save_state
+from econ_agents.watch import EpisodeOutcome, Watch
+
+FINAL = "final"
+"""Folder of the last policy, below the folder of the checkpoints."""
+STATE = "state"
+"""Folder of what training needs to go on."""
+SECONDS_BETWEEN_STATES = 30.0
+
+
+class TrainUpdate(NamedTuple):
+    """What there is to tell after an update."""
+
+    episodes: int
+    """Episodes done so far."""
+    reward: float
+    """Mean team reward of the episodes since the last update."""
+    stats: EconTrainingStats
+    """Losses of the last gradient step."""
+    policy: EconPolicy
+    """The policy as it is now."""
+
+
+class TrainResult(NamedTuple):
+    """What training came to."""
+
+    policy: EconPolicy
+    """The trained policy, in eval mode."""
+    episodes: int
+    """Episodes done, earlier runs that were resumed included."""
+    stop_reason: str
+    """`episodes`, `reward_mean` or `three_criteria`."""
+
+
+def train(
+    make_env: Callable[[], ParallelEnv[str, Any, Any] | JointEnv],
+    config: AgentConfig,
+    *,
+    episodes: int,
+    seed: int = 0,
+    problem_of: Callable[[int], int | str] | None = None,
+    equilibrium: EquilibriumConfig | None = None,
+    model_dir: Path | None = None,
+    logger: BaseLogger | None = None,
+    resume: bool = False,
+    on_start: Callable[[int], None] | None = None,
+    on_episode: Callable[[EpisodeOutcome], None] | None = None,
+    on_update: Callable[[TrainUpdate], None] | None = None,
+) -> TrainResult:
+    """Train a policy for a team.
+
+    The result depends on the arguments and the environment's answers alone, not on timing; a run that is stopped and
+    resumed gives the same one (with prioritised replay up to rounding).
+
+    Args:
+        make_env: Makes a parallel environment (or a joint one); called `config.num_envs` times, or `episodes` if fewer.
+        config: The learner's settings.
+        episodes: Episodes to play; 0 gives an untrained policy.
+        seed: Decides weights, exploration, replay, and the episodes' seeds.
+        problem_of: Episode number to problem; see `TrainingEnvs`.
+        equilibrium: Responses and stop rules where `bne.max_iterations_train` is above 1; its `max_rounds` and
+            `convergence_threshold` are those of `config.bne`.
+        model_dir: Where checkpoints go: `episode-N/` every `checkpoint_interval` episodes, `final/` at the end, and
+            `state/`, from which training can go on. None keeps nothing.
+        logger: Tianshou's, for curves.
+        resume: Go on from the state in `model_dir`, if there is one.
+        on_start: Called with the number of episodes that an earlier run has done.
+        on_episode: Called for each episode as it ends.
+        on_update: Called after each update.
+
+    Raises:
+        TeamError: The environment's spaces are not what a team needs.
+        CheckpointError: A checkpoint can't be written or read, or belongs to a run with other settings.
+        ConfigError: `resume` without `model_dir`.
+    """
+    if resume and model_dir is None:
+        raise ConfigError("resume needs the model_dir of the run that is to go on")
+    with _private_generators():
+        run = _Run(make_env, config, episodes, seed, problem_of, equilibrium, on_episode)
+        try:
+            if resume and model_dir is not None:
+                run.resume(model_dir / STATE)
+            if on_start is not None:
+                on_start(run.done)
+            reason = run.loop(model_dir, logger or LazyLogger(), on_update)
+        finally:
+            run.envs.close()
+    policy = run.policy.eval()
+    if model_dir is not None:
+        policy.save_pretrained(model_dir / FINAL)
+    return TrainResult(policy, run.done, reason)
+
+
+class _Trainer(OffPolicyTrainer):
+    """Tianshou's trainer without its progress bar, which ignores `show_progress` where steps are many."""
+
+    def _update_step(self, collect_stats: CollectStatsBase) -> TrainingStats:
+        steps = max(1, round(self.params.update_step_num_gradient_steps_per_sample * collect_stats.n_collected_steps))
+        for _ in range(steps):
+            stats = self._sample_and_update(self.params.training_collector.buffer)
+            self._policy_update_time += stats.train_time
+        return stats
+
+
+class _Run:
+    """A training run: environments, policy, buffer, and how far it has come."""
+
+    def __init__(
+        self,
+        make_env: Callable[[], ParallelEnv[str, Any, Any] | JointEnv],
+        config: AgentConfig,
+        episodes: int,
+        seed: int,
+        problem_of: Callable[[int], int | str] | None,
+        equilibrium: EquilibriumConfig | None,
+        on_episode: Callable[[EpisodeOutcome], None] | None,
+    ) -> None:
+        self.config, self.episodes, self.seed = config, episodes, seed
+        self.num_envs = max(1, min(config.num_envs, episodes))
+        self.envs = TrainingEnvs([make_env] * self.num_envs, seed=seed, episodes=episodes, problem_of=problem_of)
+        first = self.envs.envs[0]
+        torch.manual_seed(seed)
+        weights = first.reward_weights if first.weighs_rewards else DEFAULT_WEIGHTS
+        self.policy = EconPolicy(first.team, config, weights, seed)
+        self.algorithm = EconAlgorithm(self.policy)
+        self.buffer = make_buffer(config.replay, self.num_envs)
+        self.stopping = EarlyStopping(config.early_stopping)
+        rounds = config.bne.max_iterations_train
+        refinement = (equilibrium or EquilibriumConfig()).model_copy(
+            update={"max_rounds": rounds, "convergence_threshold": config.bne.convergence_threshold}
+        )
+        self.collector = RefiningCollector(
+            self.policy, self.envs, self.buffer, config=refinement, exploration_noise=True
+        )
+        self.watch = Watch(self.policy.spec, self.envs.numbers, on_episode)
+        self.collector.set_on_step_hook(self.watch)
+        self.done = 0
+
+    def resume(self, folder: Path) -> None:
+        """Take up the state in a folder, if there is one."""
+        state = restore_state(folder, self.algorithm, self.buffer, self.config, self.seed)
+        if state is not None:
+            self.done = state.episodes
+            self.stopping.restore(state.stopping)
+            self.envs.go_on(state.numbers)
+
+    def loop(self, model_dir: Path | None, logger: BaseLogger, on_update: Callable[[TrainUpdate], None] | None) -> str:
+        """Collect and learn until the end; returns why it ended."""
+        if self.done >= self.episodes:
+            return "episodes"
+        per_update = -(-self.config.update_interval // self.num_envs) * self.num_envs
+        params = OffPolicyTrainerParams(
+            training_collector=self.collector,
+            max_epochs=self.episodes,
+            epoch_num_steps=1,  # an epoch is one collection and its update
+            collection_step_num_env_steps=None,
+            collection_step_num_episodes=per_update,
+            update_step_num_gradient_steps_per_sample=self.config.gradient_steps,
+            batch_size=self.config.batch_size,
+            logger=logger,
+            verbose=False,
+            show_progress=False,
+        )
+        trainer = _Trainer(self.algorithm, params)
+        self.envs.set_reward_weights(self.policy.alpha.values())
+        trainer.reset()
+        saved, reason = time.monotonic(), None
+        while self.done < self.episodes and reason is None:
+            self._reseed()
+            count = params.collection_step_num_episodes = min(per_update, self.episodes - self.done)
+            stats = trainer.execute_epoch().training_stat
+            assert isinstance(stats, EconTrainingStats)
+            before, self.done = self.done, self.done + count
+            self.envs.set_reward_weights(self.policy.alpha.values())
+            seen = self.watch.take()
+            reason = self.stopping.observe(
+                episodes=self.done,
+                reward=seen.reward,
+                loss=stats.smoothed_loss.get("td_total"),
+                commitment_move=seen.commitment_move,
+            )
+            if on_update is not None:
+                on_update(TrainUpdate(self.done, seen.reward, stats, self.policy))
+            if model_dir is None:
+                continue
+            every = self.config.checkpoint_interval
+            due = self.done // every > before // every
+            over = reason is not None or self.done >= self.episodes
+            if due and not over:
+                self.policy.save_pretrained(model_dir / f"episode-{self.done:06d}")
+            if due or over or time.monotonic() - saved > SECONDS_BETWEEN_STATES:
+                self._save(model_dir / STATE)
+                saved = time.monotonic()
+        return reason or "episodes"
+
+    def _reseed(self) -> None:
+        """Let all that is drawn until the next update depend on the seed and on the episodes done, on nothing else."""
+        seed = episode_seed(self.seed, 2**32 + self.done)
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # Tianshou's prioritised buffer draws from numpy's global generator
+        self.policy.noise = np.random.default_rng(seed)
+        if isinstance(self.buffer, UniformReplayBuffer):
+            self.buffer.reseed(seed)
+
+    def _save(self, folder: Path) -> None:
+        state = TrainingState(self.done, list(self.envs.numbers), self.stopping.state())
+        save_state(folder, state, self.algorithm, self.buffer, self.config, self.seed)
+
+
+@contextmanager
+def _private_generators() -> Iterator[None]:
+    """Give the caller back the global generators as they were."""
+    numpy_state = np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)

@@ -1,0 +1,87 @@
+"""The environments of a training run, in which each episode has a number that decides its seed and its problem.
+
+So an episode is the same whichever environment plays it and whenever, and training can go on exactly where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from pettingzoo import ParallelEnv
+
+from econ_agents.joint_env import JointEnv
+from econ_agents.vector_env import EnvIds, JointVectorEnv
+
+
+class TrainingEnvs(JointVectorEnv):
+    """A `JointVectorEnv` that hands out numbered episodes.
+
+    Args:
+        env_fns: One factory per environment.
+        seed: Of the run, >= 0; episode n gets the seed derived from it and n.
+        episodes: How many will be played. Tianshou's collectors reset an environment at once when it is done, so at the
+            end there are some more; these are started with the option `plan` False, with which the environment need
+            not prepare anything that costs.
+        problem_of: Episode number to problem, given to the environment as `options["problem"]`; None leaves the choice
+            to the environment.
+    """
+
+    def __init__(
+        self,
+        env_fns: Sequence[Callable[[], ParallelEnv[str, Any, Any] | JointEnv]],
+        *,
+        seed: int,
+        episodes: int,
+        problem_of: Callable[[int], int | str] | None = None,
+    ) -> None:
+        super().__init__(env_fns)
+        self._run_seed = seed
+        self._episodes = episodes
+        self._problem_of = problem_of
+        self._waiting: list[int] = []
+        self._next = 0
+        self.numbers = [0] * len(env_fns)
+
+    def go_on(self, numbers: Sequence[int]) -> None:
+        """Start the next reset of all environments with these episodes, and count on from there.
+
+        Args:
+            numbers: One per environment, as `numbers` was when the run stopped.
+        """
+        self._waiting = list(numbers)
+        self._next = max(numbers) + 1
+
+    def reset(  # type: ignore[override] # says which keywords it takes
+        self,
+        env_id: EnvIds = None,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Start the next episodes; `seed` is not used, `options` are added to each."""
+        self._assert_is_not_closed()
+        calls = []
+        for env in (int(i) for i in self._wrap_id(env_id)):
+            number = self._waiting.pop(0) if self._waiting else self._next
+            self._next = max(self._next, number + 1)
+            self.numbers[env] = number
+            own = dict(options or {})
+            if self._problem_of is not None:
+                own["problem"] = self._problem_of(number)
+            if number >= self._episodes:
+                own["plan"] = False
+            calls.append((env, episode_seed(self._run_seed, number), own))
+        return self._reset_each(calls)
+
+    def set_reward_weights(self, weights: tuple[float, ...]) -> None:
+        """Let all environments that weigh reward terms pay with these weights."""
+        for env in self.envs:
+            if env.weighs_rewards:
+                env.reward_weights = weights
+
+
+def episode_seed(run_seed: int, number: int) -> int:
+    """The seed of episode `number` of a run, in [0, 2**32)."""
+    return int(np.random.SeedSequence([run_seed, number]).generate_state(1)[0])

@@ -1,0 +1,41 @@
+"""Curves of a training run for TensorBoard, and for Weights & Biases if it is asked for, by Tianshou's loggers."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tianshou.utils import BaseLogger, TensorboardLogger, WandbLogger
+
+from econ_env.errors import ConfigError
+
+
+@contextmanager
+def logger(folder: Path, wandb: str | None) -> Iterator[BaseLogger]:
+    """A logger that writes event files into a folder.
+
+    Tags: `train/env_step` and what a collection came to, over decisions; the losses by name, over updates.
+
+    Args:
+        folder: Where the event files go.
+        wandb: Project at Weights & Biases that gets the same curves; None for none.
+
+    Raises:
+        ConfigError: Weights & Biases is asked for but not installed.
+    """
+    from torch.utils.tensorboard import SummaryWriter  # takes a second to import
+
+    if wandb is not None and importlib.util.find_spec("wandb") is None:
+        raise ConfigError("--wandb needs the package wandb: pip install wandb")
+    outer = None if wandb is None else WandbLogger(project=wandb, training_interval=1, update_interval=1)
+    writer = SummaryWriter(str(folder))
+    try:
+        if outer is None:
+            yield TensorboardLogger(writer, training_interval=1, update_interval=1, write_flush=False)
+        else:
+            outer.load(writer)
+            yield outer
+    finally:
+        writer.close()
