@@ -76,6 +76,7 @@ class CompletionCache:
         self._size_limit = size_limit
         self._disk: Any = None
         self._broken = False
+        self._moved = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="econ-env-cache")
 
     async def get(self, key: str) -> Completion | None:
@@ -115,7 +116,8 @@ class CompletionCache:
             logger.warning("the cache in %s was busy for %g s and is passed over", self.directory, _BUSY_SECONDS)
             return None
         except _TROUBLE as error:
-            if _is_damage(error) and self._set_aside(error):
+            if not self._moved and _is_damage(error) and self._set_aside(error):
+                self._moved = True
                 return self._work(work)
             self._broken = True
             logger.warning("going on without the cache in %s: %s", self.directory, error)
@@ -167,7 +169,8 @@ class _TextDisk(diskcache.Disk):  # type: ignore[misc] # diskcache has no types
 
 def _is_damage(error: Exception) -> bool:
     return isinstance(error, sqlite3.DatabaseError) and any(
-        sign in str(error) for sign in ("not a database", "malformed", "no such table", "no such column")
+        sign in str(error)
+        for sign in ("not a database", "malformed", "disk I/O error", "no such table", "no such column")
     )
 
 

@@ -24,7 +24,8 @@ class _PerMinute:
     async def acquire(self, amount: float) -> None:
         """Wait until `amount` may pass; callers are served one after another, in order.
 
-        A large amount passes in parts, since the bucket never holds more than `burst`.
+        A large amount passes in parts, since the bucket never holds more than `burst`, and its caller goes on after the
+        last one. Whoever counts it whole at that moment may see up to one such amount above the limit in a minute.
         """
         async with self._turn:
             while amount > 0:

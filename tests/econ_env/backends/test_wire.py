@@ -165,12 +165,11 @@ JSON_VALUES = st.recursive(
 def test_any_bytes_are_a_completion_with_text_or_unusable(sent):
     try:
         done = read_answer(sent, JSON, "m")
-    except UnusableError as error:
-        assert str(error)
-    else:
-        assert done.text.strip()
-        assert done.model
-        assert done.usage.tokens >= 0
+    except UnusableError:
+        return
+    assert done.text.strip()
+    assert done.model
+    assert done.usage.tokens >= 0
 
 
 @given(JSON_VALUES)
