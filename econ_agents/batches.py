@@ -91,6 +91,14 @@ class TeamSpec:
         _, numbers = np.unique(group_D[self.static_index], return_inverse=True)
         return numbers
 
+    def static_weights(self, reply_scale: float) -> np.ndarray:
+        """Factors [S]: `reply_scale` for embeddings of what models wrote, 1 for everything else."""
+        weight_D = np.ones(self.obs_dim, np.float32)
+        for name, start, stop in self.layout:
+            if name in EMBEDDINGS and name != "question":
+                weight_D[start:stop] = reply_scale
+        return weight_D[self.static_index]
+
     @property
     def joint_action_space(self) -> spaces.Box:
         """All agents' controls in one flat Box of N * A values, in the environment's units."""

@@ -156,6 +156,8 @@ class BeliefNetwork(nn.Module):
         agent_id: Whether shared parameters see the agent's number.
         memory: Whether the agent's memory is read.
         dropout: Share of hidden units dropped in training, in [0, 1).
+        input_noise: Standard deviation of the noise on normalised inputs in training.
+        reply_scale: Factor on what models wrote, against the question.
     """
 
     def __init__(
@@ -168,6 +170,8 @@ class BeliefNetwork(nn.Module):
         agent_id: bool,
         memory: bool,
         dropout: float,
+        input_noise: float,
+        reply_scale: float,
     ) -> None:
         super().__init__()
         self.memory_shape = spec.memory_shape if memory else (0, 0)
@@ -175,12 +179,15 @@ class BeliefNetwork(nn.Module):
         self.uses_id = shared and agent_id
         self.register_buffer("static_index", torch.as_tensor(spec.static_index), persistent=False)
         self.norm = ObservationNorm(torch.as_tensor(spec.static_groups))
+        self.input_noise = input_noise
+        self.register_buffer("weight_S", torch.as_tensor(spec.static_weights(reply_scale)), persistent=False)
         width = len(spec.static_index) + (ID_CODE if self.uses_id else 0)
         self.body = PerAgent(
             lambda: _Body(width, self.memory_shape[1], hidden_dim, belief_dim, dropout), 1 if shared else spec.n_agents
         )
 
     static_index: Tensor
+    weight_S: Tensor
 
     def observe(self, obs_BND: Tensor) -> None:
         """Take observations [B, N, D] into the input statistics."""
@@ -189,7 +196,9 @@ class BeliefNetwork(nn.Module):
     def forward(self, obs_BND: Tensor) -> Tensor:
         """Beliefs [B, N, H] of agents that see observations [B, N, D]."""
         batch, n_agents = obs_BND.shape[:2]
-        static = self.norm(obs_BND[..., self.static_index])
+        static = self.norm(obs_BND[..., self.static_index]) * self.weight_S
+        if self.training and self.input_noise > 0:
+            static = static + self.input_noise * torch.randn_like(static)
         if self.uses_id:
             code = id_code(n_agents).to(obs_BND).expand(batch, n_agents, ID_CODE)
             static = torch.cat([static, code], dim=-1)

@@ -49,6 +49,11 @@ class NetworkConfig(Settings):
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     """Share of units dropped in training, in belief networks and encoder."""
 
+    input_noise: float = Field(0.0, ge=0.0)
+    """Standard deviation of Gaussian noise on the normalised inputs of belief networks in training."""
+    reply_scale: float = Field(1.0, gt=0.0)
+    """Factor on the embeddings of what models wrote (strategy, reply, commitment), against that of the question."""
+
     @model_validator(mode="after")
     def _divisible(self) -> Self:
         for name, dim in (("encoder_dim", self.encoder_dim), ("mixer_dim", self.mixer_dim)):

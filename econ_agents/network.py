@@ -60,6 +60,8 @@ class TeamNetwork(nn.Module):
             agent_id=net.agent_id,
             memory=net.memory,
             dropout=net.dropout,
+            input_noise=net.input_noise,
+            reply_scale=net.reply_scale,
         )
         self.heads = ControlHeads(config.belief_dim, spec.action_dim, copies)
         self.critic = LocalCritic(

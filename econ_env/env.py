@@ -311,7 +311,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
             episode.strategy = reused(kept)
         else:
             episode.strategy = await self.team.plan(episode.problem)
-            if episode.strategy.error is None:  # a failed call is tried again next time
+            if episode.strategy.usage.calls:  # a call that failed is tried again next time
                 if len(self._strategies) >= STRATEGIES_KEPT:
                     self._strategies.pop(next(iter(self._strategies)))
                 self._strategies[question] = episode.strategy

@@ -19,7 +19,7 @@ from econ_env.prompts import (
     redact_answer,
     strategy_messages,
 )
-from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy, Usage
+from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.seeding import derive_seed
 
 NEUTRAL_PENALTY = 1.0
@@ -236,8 +236,8 @@ def majority_commitment(replies: Sequence[Reply], error: str) -> Commitment:
 
 
 def reused(strategy: Strategy) -> Strategy:
-    """A strategy as it counts when it was paid for earlier: the same text at no cost."""
-    return replace(strategy, usage=Usage())
+    """A strategy that is remembered: it counts as an answer from the cache does, with the tokens it once took."""
+    return replace(strategy, usage=replace(strategy.usage, cache_hits=strategy.usage.calls, retries=0))
 
 
 def _executor_seed(round_seed: int, number: int) -> int:
