@@ -42,7 +42,7 @@ def check_env(make_env: Callable[[], Env], *, episodes: int = 3) -> None:
     env.close()  # legal before reset
     env = make_env()
     _check_object(env)
-    for copied in (pickle.loads(pickle.dumps(env)), copy.deepcopy(env)):
+    for copied in _copies(env):
         copied.reset(seed=0)
     keys: set[frozenset[str]] = set()
     for number in range(episodes):
@@ -50,7 +50,7 @@ def check_env(make_env: Callable[[], Env], *, episodes: int = 3) -> None:
         while env.agents:
             keys |= _check_step(env, _sample(env, number))
         _require(env.state_space.contains(env.state()), "state() must lie in state_space, also after the end")
-        for copied in (pickle.loads(pickle.dumps(env)), copy.deepcopy(env)):
+        for copied in _copies(env):
             copied.reset(seed=1)
     _require(len(keys) <= 1, "step infos must have the same keys for every agent, step and episode")
     _check_action_kinds(env)
@@ -58,6 +58,13 @@ def check_env(make_env: Callable[[], Env], *, episodes: int = 3) -> None:
     _check_moves_on(make_env, episodes)
     env.close()
     env.close()
+
+
+def _copies(env: Env) -> list[Env]:
+    try:
+        return [pickle.loads(pickle.dumps(env)), copy.deepcopy(env)]
+    except Exception as error:  # whatever a copy stumbled over is what has to be repaired
+        raise CheckError(f"it must survive pickling, so open connections and locks at first use: {error}") from None
 
 
 def _require(holds: bool, repair: str) -> None:

@@ -23,19 +23,21 @@ def test_waiting_does_not_count(run_jumping):
 
 def test_work_is_ended_when_its_seconds_are_used_up(run_jumping):
     async def work():
-        clock = asyncio.get_running_loop().time
-        with pytest.raises(TimeoutError):
-            async with Deadline(10.0) as deadline:
-                deadline.run()
-                await asyncio.sleep(6.0)
-                deadline.pause()
-                deadline.pause()
-                await asyncio.sleep(100.0)
-                deadline.run()
-                await asyncio.sleep(50.0)
-        return clock()
+        async with Deadline(10.0) as deadline:
+            deadline.run()
+            await asyncio.sleep(6.0)
+            deadline.pause()
+            deadline.pause()
+            await asyncio.sleep(100.0)
+            deadline.run()
+            await asyncio.sleep(50.0)
 
-    assert run_jumping(work()) == pytest.approx(110.0)
+    async def timed():
+        with pytest.raises(TimeoutError):
+            await work()
+        return asyncio.get_running_loop().time()
+
+    assert run_jumping(timed()) == pytest.approx(110.0)
 
 
 def test_it_never_ends_what_was_never_started(run_jumping):
