@@ -7,8 +7,10 @@ import hashlib
 import importlib.util
 import itertools
 import logging
+import os
 import re
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -129,15 +131,23 @@ class SentenceEmbedder:
         return {**self.__dict__, "_model": None}
 
 
+_living: weakref.WeakSet[TextEncoder] = weakref.WeakSet()
+
+
 class TextEncoder:
     """An embedder behind a cache and one worker thread, so that many problems on one event loop share batches.
 
-    Texts that arrive while the worker is busy are encoded together in the next batch. One instance serves a process.
+    Texts that arrive while the worker is busy are encoded together in the next batch. One instance serves a process;
+    a forked child goes on with the cache and a worker of its own.
     """
 
     def __init__(self, embedder: Embedder) -> None:
         self.embedder = embedder
         self._cache: OrderedDict[str, Rows] = OrderedDict()
+        self._start()
+        _living.add(self)
+
+    def _start(self) -> None:
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="econ-embed")
         self._waiting: dict[str, list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]]] = {}
@@ -269,6 +279,17 @@ def _hub_has(model: str) -> bool:
 
 _encoders: dict[str, TextEncoder] = {}
 _encoders_lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    """The parent's worker threads do not exist here, and nobody would open a lock that one of them held."""
+    global _encoders_lock
+    _encoders_lock = threading.Lock()
+    for encoder in _living:
+        encoder._start()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def shared_encoder(spec: str | Embedder) -> TextEncoder:
