@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from econ_agents.batches import TeamSpec
-from econ_agents.errors import TeamError
+from econ_agents.errors import ConfigError, TeamError
 
 ID_CODE = 8
 """Width of the code that tells agents apart when they share parameters."""
@@ -211,15 +211,28 @@ class ControlHeads(nn.Module):
 
     The output is the logit w b_i of each control; `squash` maps it to [-1, 1], where -1 is the lowest and 1 the highest
     value, so that squash(z) = 2 sigmoid(z) - 1 and the mapping to the environment's units gives the formula above.
+
+    Args:
+        belief_dim: H.
+        action_dim: A.
+        copies: 1 if agents share parameters, else their number.
+        initial: Where each control starts, as a share of its range in (0, 1); by default in the middle.
+
+    Raises:
+        ConfigError: `initial` has not one value per control.
     """
 
-    def __init__(self, belief_dim: int, action_dim: int, copies: int) -> None:
+    def __init__(self, belief_dim: int, action_dim: int, copies: int, initial: tuple[float, ...] | None = None) -> None:
         super().__init__()
+        if initial is not None and len(initial) != action_dim:
+            raise ConfigError(f"network.initial_controls must have {action_dim} values, got {len(initial)}")
+        start_A = torch.logit(torch.tensor(initial or (0.5,) * action_dim))
 
         def head() -> nn.Module:
             layer = nn.Linear(belief_dim, action_dim)
-            nn.init.uniform_(layer.weight, -1e-2, 1e-2)  # start near the middle of the range, far from saturation
-            nn.init.zeros_(layer.bias)
+            nn.init.uniform_(layer.weight, -1e-2, 1e-2)  # beliefs say little at first
+            with torch.no_grad():
+                layer.bias.copy_(start_A)
             return layer
 
         self.head = PerAgent(head, copies)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,6 +15,9 @@ class Settings(BaseModel):
     """Base of all setting groups: immutable, closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class NetworkConfig(Settings):
@@ -49,6 +52,8 @@ class NetworkConfig(Settings):
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     """Share of units dropped in training, in belief networks and encoder."""
 
+    initial_controls: tuple[Share, ...] | None = None
+    """Where each control starts before anything is learned, as a share of its range; by default the middle."""
     input_noise: float = Field(0.0, ge=0.0)
     """Standard deviation of Gaussian noise on the normalised inputs of belief networks in training."""
     reply_scale: float = Field(1.0, gt=0.0)

@@ -63,7 +63,7 @@ class TeamNetwork(nn.Module):
             input_noise=net.input_noise,
             reply_scale=net.reply_scale,
         )
-        self.heads = ControlHeads(config.belief_dim, spec.action_dim, copies)
+        self.heads = ControlHeads(config.belief_dim, spec.action_dim, copies, net.initial_controls)
         self.critic = LocalCritic(
             config.belief_dim,
             spec.action_dim,

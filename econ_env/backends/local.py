@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import os
@@ -74,6 +75,7 @@ def find_model(reference: str | None) -> Path:
     return path.resolve()
 
 
+@functools.cache  # many clients ask, and one notice is enough
 def _default_model() -> Path:
     try:
         return _from_hub(DEFAULT_HUB_MODEL)
