@@ -1,0 +1,66 @@
+"""Reads learning curves: the scalars of TensorBoard event files, and the rewards of training episodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from econ_env.report.runs import Run
+
+FOLDER = "tensorboard"
+EVENTS = "events.out.tfevents.*"
+LEFT_OUT = (
+    "info/", "training/env_step", "training/n_", "training/collect_", "training/lens_", "training/returns_stat/m",
+    "training/returns_stat/std", "update/update_step", "update/train_time", "update/smoothed_loss/",
+)  # fmt: skip
+"""Tags that count steps or seconds, are about batches of episodes, or smooth what is there unsmoothed."""
+FIRST = ("training/returns_stat/mean",)
+"""Tags that come first, whatever else is left out; the others follow by name."""
+
+
+class Curve(NamedTuple):
+    """One quantity over training."""
+
+    name: str
+    """Its tag, or what it is."""
+    unit: str
+    """What is counted along it: episodes, decisions, updates."""
+    steps: npt.NDArray[np.float64]
+    """Shape (n,)."""
+    values: npt.NDArray[np.float64]
+    """Shape (n,); not a number where a run wrote that."""
+
+
+def read_curves(run: Run) -> list[Curve]:
+    """A run's curves; none if it was not trained."""
+    curves = []
+    if run.training:
+        episodes = np.array([row["episode"] for row in run.training], dtype=np.float64)
+        rewards = np.array([row["reward"] for row in run.training], dtype=np.float64)
+        curves.append(Curve("reward of an episode", "episodes", episodes, rewards))
+    return curves + _scalars(run.path / FOLDER)
+
+
+def _scalars(folder: Path) -> list[Curve]:
+    from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+        EventAccumulator,  # takes a second to import; ships no type information
+    )
+
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for place in sorted({file.parent for file in folder.rglob(EVENTS)}):
+        events = EventAccumulator(str(place), size_guidance={"scalars": 0})
+        events.Reload()
+        for tag in events.Tags()["scalars"]:
+            if tag in FIRST or not tag.startswith(LEFT_OUT):
+                curves.setdefault(tag, []).extend((event.step, event.value) for event in events.Scalars(tag))
+    order = sorted(curves, key=lambda tag: (FIRST.index(tag) if tag in FIRST else len(FIRST), tag))
+    return [_curve(tag, curves[tag]) for tag in order]
+
+
+def _curve(tag: str, points: list[tuple[float, float]]) -> Curve:
+    ordered = np.array(sorted(points), dtype=np.float64)
+    unit = "decisions" if tag.startswith("training/") else "updates" if tag.startswith("update/") else "steps"
+    return Curve(tag, unit, ordered[:, 0], ordered[:, 1])

@@ -1,0 +1,245 @@
+"""Packs episodes for the trace browser: an index of all, and their texts in chunks that are opened on demand.
+
+A chunk is JSON, compressed with gzip, as base64: the browser inflates it itself, and no text of a model can end the
+element that holds it.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+from econ_env.app.folder import EPISODES_FILE
+from econ_env.app.results import Row
+from econ_env.report.maths import Converter, Pieces
+from econ_env.report.runs import Runs
+from econ_env.traces import read_lines
+
+CHUNK = 100
+"""Episodes that are inflated together."""
+BATCH = 500
+"""Episodes whose formulas are converted together."""
+PREVIEW = 160
+"""Characters of the question in the list."""
+
+Key = tuple[int, str, str, int]
+"""Run, method, problem and seed."""
+
+
+class Packed(NamedTuple):
+    """What the page holds of the episodes."""
+
+    listing: str
+    """One entry per row of results, with where its episode is, and the labels they share."""
+    chunks: list[str]
+    """The episodes."""
+    episodes: int
+    """How many there are."""
+
+
+def pack_episodes(runs: Runs) -> Packed:
+    """Pack all episodes that have a row of results; rows without an episode are in the index all the same."""
+    converter = Converter()
+    texts: dict[Key, bytes] = {}
+    previews: dict[Key, str] = {}
+    for place, run in enumerate(runs.runs):
+        for batch in _batches(read_lines(run.path / EPISODES_FILE)):
+            converter.learn(text for line in batch for text in _texts(line["episode"]))
+            for line in batch:
+                key = place, line["method"], line["problem_id"], line.get("seed", -1)
+                texts[key] = _json(_compact(line, converter))
+                previews[key] = " ".join(line["episode"]["problem"]["question"].split())[:PREVIEW]
+    return _pack(runs, texts, previews)
+
+
+def _pack(runs: Runs, texts: Mapping[Key, bytes], previews: Mapping[Key, str]) -> Packed:
+    methods = list(runs.methods)
+    entries: list[dict[str, Any]] = []
+    chunks: list[str] = []
+    held: list[bytes] = []
+    for row, own in _ordered(runs, methods):
+        key = next((key for key in _keys(row, own) if key in texts), None)
+        entry = _entry(row, methods)
+        if key is not None:
+            entry |= {"at": [len(chunks), len(held)], "question": previews[key]}
+            held.append(texts[key])
+            if len(held) == CHUNK:
+                chunks.append(_compress(held))
+                held = []
+        entries.append(entry)
+    if held:
+        chunks.append(_compress(held))
+    several = len(runs.runs) > 1
+    about = {"methods": methods, "runs": [run.name for run in runs.runs] if several else [], "episodes": entries}
+    return Packed(_base64(_json(about)), chunks, len(texts))
+
+
+def _ordered(runs: Runs, methods: list[str]) -> Iterator[tuple[Row, Row]]:
+    """All rows, labelled and as they are in their folder: by problem and seed, all methods together."""
+    plain = [row for run in runs.runs for row in run.rows]
+    places: dict[tuple[str, int], int] = {}
+    for row in runs.rows:
+        places.setdefault((row["problem"], row["seed"]), len(places))
+    pairs = zip(runs.rows, plain, strict=True)
+    yield from sorted(
+        pairs, key=lambda pair: (places[pair[0]["problem"], pair[0]["seed"]], methods.index(pair[0]["method"]))
+    )
+
+
+def _keys(row: Row, own: Row) -> Iterator[Key]:
+    """Where a row's episode may be: runs of one seed do not name it in their episodes."""
+    for seed in (own["seed"], -1):
+        yield row["run"], own["method"], own["problem"], seed
+
+
+def _entry(row: Row, methods: list[str]) -> dict[str, Any]:
+    return {
+        "method": methods.index(row["method"]),
+        "run": row["run"],
+        "problem": row["problem"],
+        "seed": row["seed"],
+        "kind": row["kind"],
+        "source": row["source"],
+        "verdict": row["verdict"],
+        "gold": row["gold"],
+        "answer": row["answer"],
+        "rounds": sum(row["rounds"]),
+        "stop": row["stop_reasons"],
+        "tokens": row["tokens"],
+        "calls": row["calls"],
+        "seconds": round(row["seconds"], 3),
+        "usd": row["usd"],
+        "residuals": row["residuals"],
+        "gap": row["gap"],
+        "verdicts": row["round_verdicts"],
+    }
+
+
+def _compact(line: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
+    episode = line["episode"]
+    strategy = episode["strategy"]
+    measured = line.get("decisions") or [{}] * len(episode["decisions"])
+    return {
+        "question": converter.pieces(episode["problem"]["question"]),
+        "gold": _answer(episode["problem"]["answer"], converter),
+        "seed": episode["seed"],
+        "strategy": None if strategy is None else _strategy(strategy, converter),
+        "decisions": [
+            _decision(decision, more, converter) for decision, more in zip(episode["decisions"], measured, strict=False)
+        ],
+    }
+
+
+def _decision(decision: Mapping[str, Any], more: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
+    return {
+        "rounds": [_round(round_, converter) for round_ in decision["rounds"]],
+        "judged": [None if judged is None else judged["verdict"] for judged in decision["replies_judged"]],
+        "rewards": decision["rewards"],
+        "team": decision["team_reward"],
+        "weights": decision["weights"],
+        "gapBefore": more.get("gap_before"),
+        "gapAfter": more.get("gap_after"),
+    }
+
+
+def _round(round_: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
+    said = round_["commitment"]
+    return {
+        "replies": [
+            {
+                "agent": reply["agent"],
+                "T": reply["embedding"]["temperature"],
+                "p": reply["embedding"]["p"],
+                "valid": reply["status"] == "valid",
+                **_said(reply, converter),
+            }
+            for reply in round_["replies"]
+        ],
+        "commitment": {"source": said["source"], **_said(said, converter)},
+        "seconds": round_["seconds"],
+    }
+
+
+def _said(part: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
+    text = part["text"]
+    shown = readable(text, part["parsed_json"])
+    return {
+        "text": None if shown is None else converter.pieces(shown),
+        "written": text if shown != text else None,
+        "answer": None if part["answer"] is None else _answer(part["answer"], converter),
+        "error": part["error"],
+        "tokens": [part["usage"]["prompt_tokens"], part["usage"]["completion_tokens"]],
+        "cached": part["usage"]["cache_hits"],
+    }
+
+
+def _strategy(strategy: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
+    usage = strategy["usage"]
+    return {
+        "text": None if strategy["text"] is None else converter.pieces(strategy["text"]),
+        "error": strategy["error"],
+        "redacted": strategy["redacted"],
+        "tokens": [usage["prompt_tokens"], usage["completion_tokens"]],
+    }
+
+
+def readable(text: str | None, parsed_json: bool) -> str | None:
+    """A reply for reading: of one that is a JSON object with texts, these texts."""
+    if text is None or not parsed_json:
+        return text
+    try:
+        value = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    except ValueError:
+        return text
+    if not isinstance(value, dict) or not all(isinstance(part, str | int | float) for part in value.values()):
+        return text
+    return "\n\n".join(f"{name}: {part}" for name, part in value.items())
+
+
+def _answer(answer: str, converter: Converter) -> Pieces:
+    """An answer, as a formula if it looks like one and is one."""
+    pieces = converter.pieces(f"\\({answer}\\)") if _is_latex(answer) else []
+    whole = len(pieces) == 1 and isinstance(pieces[0], list)
+    return [[answer, pieces[0][1]]] if whole else [answer]
+
+
+def _is_latex(answer: str) -> bool:
+    return any(mark in answer for mark in "\\^_") and "\\(" not in answer and "\\)" not in answer
+
+
+def _texts(episode: Mapping[str, Any]) -> Iterator[str]:
+    """All texts of an episode that may hold formulas."""
+    problem, strategy = episode["problem"], episode["strategy"]
+    said = [part for d in episode["decisions"] for r in d["rounds"] for part in (*r["replies"], r["commitment"])]
+    yield problem["question"]
+    if strategy is not None and strategy["text"]:
+        yield strategy["text"]
+    for answer in (problem["answer"], *(part["answer"] for part in said)):
+        if answer is not None and _is_latex(answer):
+            yield f"\\({answer}\\)"
+    for part in said:
+        text = readable(part["text"], part["parsed_json"])
+        if text:
+            yield text
+
+
+def _batches(lines: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    iterator = iter(lines)
+    while batch := list(islice(iterator, BATCH)):
+        yield batch
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace")
+
+
+def _compress(parts: Iterable[bytes]) -> str:
+    return _base64(b"[" + b",".join(parts) + b"]")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(gzip.compress(data, compresslevel=9, mtime=0)).decode("ascii")

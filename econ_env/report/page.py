@@ -1,0 +1,219 @@
+"""Makes `report.html`: one file with tables, figures and the trace browser, which loads nothing and trusts no text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import econ_env
+from econ_env.report.episodes import Packed
+from econ_env.report.plots import Plot
+from econ_env.report.runs import Runs
+from econ_env.report.style import DARK, LIGHT, NARROW, WIDE, render_svg
+from econ_env.report.tables import REASONS, Table, p_value, second_control
+
+SCRIPTS = ("data.js", "build.js", "episode.js", "browser.js")
+"""In the order in which they stand in the page, in one scope."""
+SECTIONS: Sequence[tuple[str, str, Sequence[str], Sequence[str]]] = (
+    ("accuracy", "Accuracy", ("accuracy_tokens",), ("accuracy",)),
+    ("cost", "Cost", ("tokens_by_role",), ("cost",)),
+    ("team", "Executors", (), ("team", "transitions")),
+    ("refinement", "Refinement", ("residuals",), ("refinement",)),
+    ("controls", "Controls", ("controls",), ("controls",)),
+    ("training", "Training", ("learning_curves",), ()),
+)
+"""Id, title, figures and tables of the page's sections."""
+NAMES_SHOWN = 3
+
+
+def render_page(runs: Runs, tables: Mapping[str, Table], plots: Mapping[str, Plot], packed: Packed) -> str:
+    """The page.
+
+    Every text from a run is escaped by the template or, in the trace browser, put in as a text node. What the page may
+    run and load is limited by its policy: its own script and style, by their hashes, and images inside the file.
+    """
+    environment = Environment(
+        loader=PackageLoader("econ_env.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, script = _static("report.css"), _script()
+    return environment.get_template("report.html.j2").render(
+        title=_title(runs),
+        policy=_policy(script, style),
+        style=Markup(style),
+        script=Markup(script),
+        version=econ_env.__version__,
+        findings=findings(runs),
+        warnings=_warnings(runs),
+        facts=_facts(runs),
+        sections=_sections(tables, plots),
+        settings=[
+            {"name": str(run.path), "text": json.dumps(run.about, indent=1, ensure_ascii=False)} for run in runs.runs
+        ],
+        names=", ".join(run.name for run in runs.runs),
+        baseline=runs.overview["baseline"],
+        words={
+            "STOP_REASONS": REASONS,
+            "BASELINE": runs.overview["baseline"],
+            "SECOND_CONTROL": second_control(runs).lower(),
+        },
+        packed=packed,
+    )
+
+
+def findings(runs: Runs) -> list[str]:
+    """What the numbers say, in sentences."""
+    seen = runs.overview
+    judged = {label: part for label, part in seen["methods"].items() if part["accuracy"]}
+    if not judged:
+        return ["No answer could be judged."]
+    best = max(judged, key=lambda label: judged[label]["accuracy"]["estimate"]["value"])
+    found = judged[best]["accuracy"]["estimate"]
+    cheapest = min(judged, key=lambda label: judged[label]["cost"]["tokens"])
+    sentences = []
+    if len(judged) > 1:
+        sentences.append(
+            f"{best} was right most often, in {100 * found['value']:.1f}% of its answers (95% interval "
+            f"{100 * found['low']:.1f} to {100 * found['high']:.1f}); {cheapest} took the fewest tokens, "
+            f"{judged[cheapest]['cost']['tokens']:,.0f} per problem."
+        )
+    target = seen["reference"] if seen["reference"] in judged and seen["reference"] != seen["baseline"] else best
+    gain = judged[target]["difference"]
+    if gain is not None and gain["estimate"]["low"] is not None:
+        points, low, high = (100 * gain["estimate"][key] for key in ("value", "low", "high"))
+        told = f"{abs(points):.1f} points {'more' if points >= 0 else 'less'} often than {seen['baseline']}"
+        clear = gain["p_holm"] < 0.05
+        verdict = "" if clear else f" This is no clear difference on {gain['problems']:,} problems."
+        sentences.append(
+            f"{target} was right {told} (95% interval {low:+.1f} to {high:+.1f}, p {_equals(gain['p_holm'])} after "
+            f"Holm's adjustment).{verdict}"
+        )
+    elif not sentences:
+        sentences.append(
+            f"{best} was right in {100 * found['value']:.1f}% of its answers (95% interval {100 * found['low']:.1f} to "
+            f"{100 * found['high']:.1f})."
+        )
+    return sentences
+
+
+def _equals(p: float) -> str:
+    shown = p_value(p)
+    return shown.replace("<", "< ") if shown.startswith("<") else f"= {shown}"
+
+
+def _warnings(runs: Runs) -> list[str]:
+    said = []
+    for run in runs.runs:
+        if not run.complete:
+            said.append(f"{run.name} is not complete; what it has so far is shown.")
+        if run.summary.get("models", {}).get("executor", {}).get("backend") == "simulated":
+            said.append(f"{run.name} asked simulated models: its numbers say nothing about real ones.")
+    return said
+
+
+def _title(runs: Runs) -> str:
+    sources = list(dict.fromkeys(str(run.about.get("dataset", run.name)) for run in runs.runs))
+    problems = len({row["problem"] for row in runs.rows})
+    methods = len(runs.methods)
+    return (
+        f"{_several(sources)}: {problems:,} {'problem' if problems == 1 else 'problems'}, "
+        f"{methods} {'method' if methods == 1 else 'methods'}"
+    )
+
+
+def _facts(runs: Runs) -> list[tuple[str, str]]:
+    found: dict[str, list[str]] = {}
+
+    def add(name: str, value: Any) -> None:
+        if value not in (None, ""):
+            values = found.setdefault(name, [])
+            if str(value) not in values:
+                values.append(str(value))
+
+    for run in runs.runs:
+        models, versions = run.summary.get("models", {}), run.about.get("versions", {})
+        for role in ("coordinator", "executor"):
+            add("Coordinator" if role == "coordinator" else "Executors", models.get(role, {}).get("model"))
+        add("Backend", models.get("executor", {}).get("backend"))
+        add("Team", f"{run.about.get('config', {}).get('n_agents', '?')} executors")
+        add("Replies", models.get("reply_format"))
+        add("Embedder", models.get("embedder"))
+        add("Trained on", f"{len(run.training):,} episodes" if run.training else None)
+        add("Judge", versions.get("answer_rule"))
+        add("Prompts", versions.get("prompts"))
+        add("Version", versions.get("econ"))
+        add("Commit", (run.about.get("git_hash") or "")[:12])
+    seeds = runs.overview["seeds"]
+    add("Seeds", _several([str(seed) for seed in seeds]))
+    add("Answers", f"{len(runs.rows):,}")
+    add("Tokens in all", f"{sum(sum(row['tokens'].values()) for row in runs.rows):,}")
+    return [(name, _several(values)) for name, values in found.items()]
+
+
+def _several(values: Sequence[str]) -> str:
+    more = len(values) - NAMES_SHOWN
+    return ", ".join(values[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _sections(tables: Mapping[str, Table], plots: Mapping[str, Plot]) -> list[dict[str, Any]]:
+    made = []
+    for id_, title, figures, own in SECTIONS:
+        section = {
+            "id": id_,
+            "title": title,
+            "figures": [_figure(plots[name]) for name in figures if name in plots],
+            "tables": [tables[name] for name in own if name in tables],
+        }
+        if section["figures"] or section["tables"]:
+            made.append(section)
+    return made
+
+
+def _figure(plot: Plot) -> dict[str, str]:
+    forms = {
+        f"{size}_{shade}": _data_url(render_svg(plot.draw, theme, width))
+        for size, width in (("wide", WIDE), ("narrow", NARROW))
+        for shade, theme in (("light", LIGHT), ("dark", DARK))
+    }
+    return {"title": plot.title, "caption": plot.caption, **forms}
+
+
+def _data_url(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
+
+
+def _script() -> str:
+    return "(() => {\n'use strict';\n" + "\n".join(_static(name) for name in SCRIPTS) + "\n})();\n"
+
+
+def _policy(script: str, style: str) -> str:
+    """What the page may do: https://www.w3.org/TR/CSP3/ and https://www.w3.org/TR/trusted-types/."""
+    rules = (
+        "default-src 'none'",
+        f"script-src '{_hash(script)}'",
+        f"style-src '{_hash(style)}'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+    return "; ".join(rules)
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
+
+
+def _static(name: str) -> str:
+    return files("econ_env.report").joinpath("static", name).read_text(encoding="utf-8")

@@ -1,0 +1,249 @@
+"""Draws the report's figures from rows: accuracy against tokens, tokens by role, controls, residuals, curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from econ_env.app.results import ROLES, Row
+from econ_env.report.curves import Curve
+from econ_env.report.runs import Runs
+from econ_env.report.style import Draw, Theme, color, legend, marker, new_figure
+from econ_env.report.tables import by_kind, second_control
+
+MAX_PANELS = 12
+"""Kinds and curves drawn; further ones are named in the caption."""
+RASTERISED = 400
+"""Points in a panel from which on they are drawn as an image."""
+RESPONDED = ("small_change", "oscillation")
+"""Stop reasons that are found after a response, so that it was measured but not played."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure of the report."""
+
+    title: str
+    """What it shows."""
+    caption: str
+    """How to read it, with units; also its description for those who can't see it."""
+    draw: Draw
+    """Draws it."""
+
+
+def all_plots(runs: Runs, curves: Mapping[str, Sequence[Curve]]) -> dict[str, Plot]:
+    """The figures by file name, without those that there is nothing to draw for.
+
+    Args:
+        runs: Rows and their overview.
+        curves: Learning curves by run.
+    """
+    plots = {"accuracy_tokens": accuracy_tokens(runs), "tokens_by_role": tokens_by_role(runs)}
+    plots["controls"] = controls(runs)
+    steps = {label: residuals_by_step(rows) for label, rows in runs.methods.items()}
+    if any(steps.values()):
+        plots["residuals"] = residuals(steps)
+    if any(curves.values()):
+        plots["learning_curves"] = learning_curves(curves)
+    return plots
+
+
+def accuracy_tokens(runs: Runs) -> Plot:
+    """Accuracy against tokens per problem, with 95% intervals."""
+    parts = {label: part for label, part in runs.overview["methods"].items() if part["accuracy"]}
+
+    def draw(theme: Theme, width: float) -> Figure:
+        figure, (axes,) = new_figure(width, 3.4 if width > 5 else 3.6)
+        for number, (label, part) in enumerate(runs.overview["methods"].items()):
+            if label not in parts:
+                continue
+            found, tokens = part["accuracy"]["estimate"], part["cost"]["tokens"]
+            low, high = found["value"] - found["low"], found["high"] - found["value"]
+            axes.errorbar(
+                tokens, 100 * found["value"], yerr=[[100 * max(low, 0.0)], [100 * max(high, 0.0)]],
+                fmt=marker(number), color=color(theme, number), capsize=2.5, markersize=6, elinewidth=1.1, label=label,
+            )  # fmt: skip
+        top = max((part["accuracy"]["estimate"]["high"] for part in parts.values()), default=1.0)
+        axes.set(xlabel="tokens per problem", ylabel="accuracy (%)", ylim=(0, min(100.0, 100 * top + 10)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.set_xlim(left=0)
+        legend(figure, axes, 4 if width > 5 else 2)
+        return figure
+
+    caption = (
+        "Accuracy in % with its 95% interval against the mean number of tokens per problem; up and left is better."
+    )
+    return Plot("Accuracy against tokens", caption, draw)
+
+
+def tokens_by_role(runs: Runs) -> Plot:
+    """Tokens per problem by what the calls were for."""
+    parts = runs.overview["methods"]
+
+    def draw(theme: Theme, width: float) -> Figure:
+        figure, (axes,) = new_figure(width, 0.9 + 0.3 * len(parts))
+        left = np.zeros(len(parts))
+        for number, role in enumerate(ROLES):
+            values = np.array([part["cost"]["tokens_by_role"][role] for part in parts.values()])
+            axes.barh(range(len(parts)), values, left=left, height=0.62, color=color(theme, number), label=role)
+            left += values
+        axes.set_yticks(range(len(parts)), list(parts))
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_major_locator(MaxNLocator(5 if width > 5 else 3))
+        axes.set_xlabel("tokens per problem")
+        legend(figure, axes, 3)
+        return figure
+
+    return Plot("Tokens by role", "Mean tokens per problem, prompts and generated text together, by role.", draw)
+
+
+def controls(runs: Runs) -> Plot:
+    """The submitted controls of every executor, one panel per kind of problem."""
+    kinds = list(by_kind(runs.rows))
+    shown = kinds[:MAX_PANELS]
+    methods = {label: by_kind(rows) for label, rows in runs.methods.items()}
+
+    def draw(theme: Theme, width: float) -> Figure:
+        figure, panels = _grid(width, len(shown), 2.4, sharex=True, sharey=True)
+        for axes, kind in zip(panels, shown, strict=True):
+            for number, (label, groups) in enumerate(methods.items()):
+                _scatter(axes, groups.get(kind, []), theme, number, label)
+            axes.set_title(kind)
+        figure.supxlabel("temperature T", fontsize=9, color=theme.ink)
+        figure.supylabel(second_control(runs).lower(), fontsize=9, color=theme.ink)
+        legend(figure, panels[0], 5 if width > 5 else 3)
+        return figure
+
+    caption = "Controls of every executor in the last round; one point per executor and problem." + _left_out(kinds)
+    return Plot("Controls chosen per kind of problem", caption, draw)
+
+
+def _scatter(axes: Axes, rows: Sequence[Row], theme: Theme, number: int, label: str) -> None:
+    points = [(reply["temperature"], reply["p"]) for row in rows for reply in row["replies"]]
+    distinct = set(points)
+    x, y = zip(*distinct, strict=True) if distinct else ((), ())
+    few = len(distinct) <= 3  # constant controls: one point stands for all, so it may be seen
+    axes.scatter(
+        x, y, s=34 if few else 9, alpha=1.0 if few else 0.55, color=color(theme, number), marker=marker(number),
+        linewidths=0, rasterized=len(distinct) > RASTERISED, zorder=3 if few else 2,
+    )  # fmt: skip
+    axes.plot([], [], linestyle="none", color=color(theme, number), marker=marker(number), label=label)
+
+
+def residuals_by_step(rows: Sequence[Row]) -> list[list[float]]:
+    """Residuals of all decisions, by response step; empty without any.
+
+    A row has the residuals of all its decisions one after another. A decision of r rounds has r - 1, and one more if
+    it ended over a response.
+    """
+    steps: list[list[float]] = []
+    for row in rows:
+        counts = [
+            rounds - 1 + (reason in RESPONDED)
+            for rounds, reason in zip(row["rounds"], row["stop_reasons"], strict=False)
+        ]
+        if sum(counts) != len(row["residuals"]):
+            continue
+        rest = iter(row["residuals"])
+        for count in counts:
+            for step in range(count):
+                if step == len(steps):
+                    steps.append([])
+                steps[step].append(next(rest))
+    return steps
+
+
+def residuals(steps: Mapping[str, Sequence[Sequence[float]]]) -> Plot:
+    """Residual per BNE round: median and middle half."""
+
+    def draw(theme: Theme, width: float) -> Figure:
+        figure, (axes,) = new_figure(width, 3.0)
+        for number, (label, own) in enumerate(steps.items()):
+            if not own:
+                continue
+            x = np.arange(1, len(own) + 1)
+            low, middle, high = (np.array([np.quantile(step, q) for step in own]) for q in (0.25, 0.5, 0.75))
+            axes.fill_between(x, low, high, color=color(theme, number), alpha=0.18, linewidth=0)
+            axes.plot(x, middle, marker=marker(number), color=color(theme, number), label=label, markersize=5)
+            for place, step in zip(x, own, strict=True):
+                axes.annotate(
+                    f"n={len(step)}", (place, middle[place - 1]), textcoords="offset points", xytext=(5, 6), fontsize=7
+                )
+        axes.set(xlabel="response after round", ylabel="residual (of range 2)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.margins(x=0.15)
+        axes.set_ylim(bottom=0)
+        legend(figure, axes, 4 if width > 5 else 2)
+        return figure
+
+    caption = (
+        "Residual of each best response: the largest move of a control that it asked for, controls scaled to [-1, 1]. "
+        "Line: median over the decisions that came so far (n); band: their middle half."
+    )
+    return Plot("Residual per BNE round", caption, draw)
+
+
+def learning_curves(curves: Mapping[str, Sequence[Curve]]) -> Plot:
+    """Learning curves, one panel per quantity."""
+    by_name: dict[tuple[str, str], dict[str, Curve]] = {}
+    for run, own in curves.items():
+        for curve in own:
+            by_name.setdefault((curve.name, curve.unit), {})[run] = curve
+    names = list(by_name)
+    shown = names[:MAX_PANELS]
+    order = list(curves)
+
+    def draw(theme: Theme, width: float) -> Figure:
+        figure, panels = _grid(width, len(shown), 2.0)
+        for axes, name in zip(panels, shown, strict=True):
+            for run, curve in by_name[name].items():
+                _plot_curve(axes, curve, color(theme, order.index(run)), run)
+            axes.set_title(name[0])
+            axes.set_xlabel(name[1])
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+        if len(order) > 1:
+            legend(figure, panels[0], 3 if width > 5 else 1)
+        return figure
+
+    caption = (
+        "What training wrote, by its TensorBoard tag. Pale: as written; strong: mean over a window of a tenth of the "
+        "curve, where it has 50 points or more." + _left_out([name for name, _ in names])
+    )
+    return Plot("Learning curves", caption, draw)
+
+
+def _plot_curve(axes: Axes, curve: Curve, shade: str, label: str) -> None:
+    window = len(curve.values) // 10 if len(curve.values) >= 50 else 1
+    if window > 1:
+        axes.plot(
+            curve.steps, curve.values, color=shade, alpha=0.25, linewidth=0.8, rasterized=len(curve.values) > 2000
+        )
+        kernel = np.ones(window) / window
+        smooth = np.convolve(curve.values, kernel, mode="valid")
+        axes.plot(curve.steps[window - 1 :], smooth, color=shade, label=label)
+    else:
+        axes.plot(curve.steps, curve.values, color=shade, label=label, marker=".", markersize=4, linewidth=1.1)
+
+
+def _grid(width: float, panels: int, height: float, **share: bool) -> tuple[Figure, list[Axes]]:
+    """A figure with so many axes, as many side by side as fit."""
+    columns = max(1, min(panels, int(width / (2.3 if width > 5 else 1.8))))
+    rows = math.ceil(panels / columns)
+    figure, axes = new_figure(width, height * rows + 0.7, rows, columns, **share)
+    for spare in axes[panels:]:
+        spare.set_visible(False)
+    return figure, axes[:panels]
+
+
+def _left_out(names: Sequence[str]) -> str:
+    rest = names[MAX_PANELS:]
+    return f" Not drawn: {', '.join(rest)}." if rest else ""

@@ -1,0 +1,178 @@
+"""Reads the log folders of runs and puts their rows under one roof: labelled by method, marked by run and seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from econ_env.app.folder import RESULTS_FILE, RUN_FILE, SUMMARY_FILE, TRAINING_FILE, VOLATILE
+from econ_env.app.overview import REFERENCE, overview
+from econ_env.app.results import Row, by_method
+from econ_env.errors import ConfigError, TraceError
+from econ_env.traces import read_lines
+
+NEEDED = (
+    "method", "problem", "seed", "source", "kind", "gold", "answer", "verdict", "rounds", "stop_reasons", "residuals",
+    "gap", "replies", "round_verdicts", "round_tokens", "reward", "tokens", "prompt_tokens", "completion_tokens",
+    "calls", "cache_hits", "usd", "seconds", "units",
+)  # fmt: skip
+"""What a row must have to be reported."""
+BASELINE = "baseline"
+"""The method that differences are taken to where there is one of this name; otherwise the first."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One log folder."""
+
+    path: Path
+    """The folder."""
+    about: Mapping[str, Any]
+    """Settings, seed, versions: its `run.json`."""
+    summary: Mapping[str, Any]
+    """Its `summary.json`; empty while the run has not been closed once."""
+    rows: list[Row]
+    """A row per problem, method and seed."""
+    training: list[Row] = field(default_factory=list)
+    """A row per episode of training."""
+
+    @property
+    def name(self) -> str:
+        """What it is called on the page."""
+        return self.path.resolve().name
+
+    @property
+    def complete(self) -> bool:
+        """Whether it came to its end."""
+        return bool(self.summary.get("complete"))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs of a report."""
+
+    runs: list[Run]
+    """In the order given."""
+    rows: list[Row]
+    """All rows; `method` is the label shown, and `run` the run's place."""
+    overview: dict[str, Any]
+    """What `econ_env.app.overview` says of them."""
+
+    @property
+    def methods(self) -> dict[str, list[Row]]:
+        """Rows by label, in the order of the overview."""
+        groups = by_method(self.rows)
+        return {label: groups[label] for label in self.overview["methods"]}
+
+    @property
+    def matching(self) -> dict[str, dict[str, Any]]:
+        """How budgets were matched, where there is one run."""
+        return dict(self.runs[0].summary.get("matching", {})) if len(self.runs) == 1 else {}
+
+
+def load_runs(folders: Sequence[str | Path], baseline: str | None = None) -> Runs:
+    """Read runs.
+
+    Runs with the same settings but for the seed are seeds of one experiment: their rows are pooled. Otherwise a
+    method's label starts with its folder's name.
+
+    Args:
+        folders: What `--log-dir` was, one or more.
+        baseline: The label that differences are taken to.
+
+    Raises:
+        TraceError: A folder has no results, or they can't be read.
+        ConfigError: No folder is given, or there is no such baseline.
+    """
+    if not folders:
+        raise ConfigError("no log folder given")
+    runs = [_load(Path(folder)) for folder in folders]
+    parts = _experiments(runs)
+    sources = {row["source"] for run in runs for row in run.rows}
+    rows = []
+    for place, run in enumerate(runs):
+        prefix = f"{_distinct(runs, run)}: " if len(set(parts)) > 1 else ""
+        for row in run.rows:
+            problem = f"{row['source']} {row['problem']}" if len(sources) > 1 else row["problem"]
+            rows.append({**row, "method": prefix + row["method"], "problem": problem, "run": place})
+    labels = list(by_method(rows))
+    if baseline is not None and baseline not in labels:
+        raise ConfigError(f"there is no method {baseline!r} to compare to; there are {', '.join(labels)}")
+    order = _order(runs, labels)
+    chosen = baseline or next((label for label in order if _bare(label) == BASELINE), None)
+    if chosen is None and len(runs) == 1:
+        chosen = runs[0].summary.get("overview", {}).get("baseline")
+    reference = next((label for label in order if _bare(label) == REFERENCE), REFERENCE)
+    return Runs(runs, rows, overview(rows, chosen, reference, order))
+
+
+def _load(folder: Path) -> Run:
+    if not (folder / RESULTS_FILE).is_file():
+        raise TraceError(f"{folder} has no {RESULTS_FILE}; give the folder that was a run's --log-dir")
+    rows = list(read_lines(folder / RESULTS_FILE))
+    for number, row in enumerate(rows, start=1):
+        lacking = [name for name in NEEDED if name not in row]
+        if lacking:
+            raise TraceError(
+                f"{folder / RESULTS_FILE} line {number} has no {lacking[0]!r}; it is of another version; run it again"
+            )
+    if not rows:
+        raise TraceError(f"{folder / RESULTS_FILE} has no rows yet; go on with the run by --resume")
+    training = {row["episode"]: row for row in read_lines(folder / TRAINING_FILE)}
+    return Run(
+        path=folder,
+        about=_read_json(folder / RUN_FILE),
+        summary=_read_json(folder / SUMMARY_FILE),
+        rows=rows,
+        training=[training[number] for number in sorted(training)],
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise TraceError(f"{path} can't be read ({error})") from error
+    if not isinstance(value, dict):
+        raise TraceError(f"{path} holds no JSON object")
+    return value
+
+
+def _experiments(runs: Sequence[Run]) -> list[int]:
+    """For each run the number of its experiment: runs that differ in nothing but the seed share one."""
+    found: list[tuple[Any, set[tuple[str, int]]]] = []
+    numbers = []
+    for run in runs:
+        config = dict(run.about.get("config", {}))
+        settings = {key: value for key, value in config.items() if key != "seed" and key not in VOLATILE}
+        settings = {"config": settings, **{key: run.about.get(key) for key in ("dataset", "compare", "train_eps")}}
+        answered = {(row["method"], row["seed"]) for row in run.rows}
+        for number, (known, taken) in enumerate(found):
+            if known == settings and not taken & answered:
+                taken |= answered
+                numbers.append(number)
+                break
+        else:
+            found.append((settings, answered))
+            numbers.append(len(found) - 1)
+    return numbers
+
+
+def _distinct(runs: Sequence[Run], run: Run) -> str:
+    """The folder's name, or its path if others have the same name."""
+    return run.name if [other.name for other in runs].count(run.name) == 1 else str(run.path)
+
+
+def _order(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
+    """Labels in the order of a single run's own table; otherwise as they appear."""
+    wanted = runs[0].summary.get("overview", {}).get("methods", {}) if len(runs) == 1 else {}
+    return [label for label in dict.fromkeys([*wanted, *labels]) if label in labels]
+
+
+def _bare(label: str) -> str:
+    return label.rpartition(": ")[2]

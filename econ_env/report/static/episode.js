@@ -1,0 +1,140 @@
+// Shows one episode: question, strategy, every round's controls, replies and commitment, rewards, tokens.
+
+function facts(pairs) {
+  return h("dl", { class: "facts" }, pairs.map(([name, ...value]) => h("div", null, h("dt", null, name), h("dd", null, ...value))));
+}
+
+function showEpisode(entry, episode, index) {
+  const heading = [
+    facts([
+      ["Verdict", badge(entry.verdict)],
+      ["Answer", h("strong", null, entry.answer ?? "none")],
+      ["Gold", h("strong", null, ...(episode ? text(episode.gold) : [entry.gold]))],
+      ["Kind", entry.kind || "–"],
+      ["Tokens", `${number(total(entry.tokens))}`],
+      ["Calls", number(entry.calls)],
+      ["Time", `${number(entry.seconds, 2)} s`],
+      ["Cost", entry.usd === null ? "–" : `US$ ${number(entry.usd, 5)}`],
+    ]),
+    others(entry, index),
+  ];
+  if (!episode) return [...heading, h("p", { class: "note" }, "This run kept no texts of the episode.")];
+  let round = 0;
+  const decisions = episode.decisions.map((decision, place) => {
+    const part = showDecision(entry, decision, place, round, episode.decisions.length);
+    round += decision.rounds.length;
+    return part;
+  });
+  return [
+    ...heading,
+    h("section", { class: "said" }, h("h3", null, "Question"), h("p", { class: "words" }, text(episode.question))),
+    episode.strategy && showStrategy(episode.strategy),
+    ...decisions,
+    showTokens(entry),
+  ];
+}
+
+// The same problem and seed, answered by the other methods.
+function others(entry, index) {
+  const links = index.episodes
+    .map((other, place) => [other, place])
+    .filter(([other]) => other !== entry && other.problem === entry.problem && other.seed === entry.seed)
+    .map(([other, place]) =>
+      h("li", null, h("a", { href: `#episode-${place}` }, index.methods[other.method]), " ", badge(other.verdict), ` ${few(other.answer)}`),
+    );
+  return links.length === 0 ? null : h("section", { class: "others" }, h("h3", null, "The same problem by others"), h("ul", null, links));
+}
+
+function showStrategy(strategy) {
+  const said = strategy.text === null ? h("p", { class: "note" }, strategy.error ?? "none") : h("p", { class: "words" }, text(strategy.text));
+  const redacted = strategy.redacted ? h("p", { class: "note" }, "A leaked answer was taken out of it.") : null;
+  return h("section", { class: "said" }, h("h3", null, "Strategy ", tokens(strategy.tokens)), said, redacted);
+}
+
+function showDecision(entry, decision, place, first, decisions) {
+  const rounds = decision.rounds.map((round, number_) => {
+    const last = number_ === decision.rounds.length - 1;
+    const before = number_ > 0 ? decision.rounds[number_ - 1] : null;
+    return showRound(round, before, last ? decision.judged : [], entry.verdicts[first + number_], number_);
+  });
+  const reason = entry.stop[place];
+  const ended = reason ? h("p", { class: "ended" }, "Refinement ended: ", h("strong", null, STOP_REASONS[reason] ?? reason), residualText(entry, decisions)) : null;
+  const title = decisions > 1 ? h("h3", { class: "decision" }, `Decision ${place + 1}`) : null;
+  return h("section", null, title, rounds, ended, showRewards(decision));
+}
+
+function residualText(entry, decisions) {
+  const parts = [];
+  if (decisions === 1 && entry.residuals.length) parts.push(`residuals ${entry.residuals.map((value) => number(value, 3)).join(", ")}`);
+  if (decisions === 1 && entry.gap !== null) parts.push(`gap ${number(entry.gap, 4)}`);
+  return parts.length ? `; ${parts.join("; ")}` : "";
+}
+
+function showRound(round, before, judged, verdict, place) {
+  const replies = round.replies.map((reply, agent) => showReply(reply, before?.replies[agent], judged[agent]));
+  const said = round.commitment;
+  const source = { coordinator: "by the coordinator", majority: "majority of the replies", none: "none" }[said.source] ?? said.source;
+  return h(
+    "section",
+    { class: "round" },
+    h("h3", null, `Round ${place + 1} `, h("small", null, `${number(round.seconds, 2)} s`)),
+    h("div", { class: "replies" }, replies),
+    h(
+      "article",
+      { class: "commitment" },
+      h("h4", null, "Commitment ", h("small", null, source), " ", verdict ? badge(verdict) : null, " ", tokens(said.tokens, said.cached)),
+      spoken(said),
+    ),
+  );
+}
+
+function showReply(reply, before, judged) {
+  const change = (now, then) => (before && Math.abs(now - then) >= 0.005 ? h("small", null, ` (${signed(now - then)})`) : null);
+  return h(
+    "article",
+    { class: "reply" },
+    h("h4", null, reply.agent, " ", judged !== undefined ? badge(judged ?? "invalid") : null),
+    h(
+      "p",
+      { class: "controls" },
+      h("span", { title: "temperature" }, "T ", h("b", null, number(reply.T, 2)), change(reply.T, before?.T)),
+      h("span", { title: SECOND_CONTROL }, "p ", h("b", null, number(reply.p, 2)), change(reply.p, before?.p)),
+      tokens(reply.tokens, reply.cached),
+    ),
+    spoken(reply),
+  );
+}
+
+function spoken(said) {
+  return [
+    said.error ? h("p", { class: "error" }, said.error) : null,
+    said.text === null ? null : h("p", { class: "words" }, text(said.text)),
+    said.written === null ? null : h("details", null, h("summary", null, "As written"), h("pre", null, said.written)),
+    h("p", { class: "answer" }, "Answer: ", said.answer === null ? h("em", null, "none") : h("strong", null, ...text(said.answer))),
+  ];
+}
+
+function tokens([prompt, completion], cached = 0) {
+  const from = cached ? ", from the cache" : "";
+  return h("small", { title: `${number(prompt)} tokens of prompt, ${number(completion)} generated${from}` }, `${number(prompt)} + ${number(completion)} tokens${from}`);
+}
+
+function showRewards(decision) {
+  if (!decision.weights || !decision.rewards.length) return null;
+  const line = (name, part) =>
+    h("tr", null, h("th", { scope: "row" }, name), ...["al", "ts", "cc", "total"].map((key) => h("td", null, number(part[key], 3))));
+  const [al, ts, cc] = decision.weights.map((weight) => number(weight, 2));
+  const agents = decision.rounds[decision.rounds.length - 1].replies.map((reply) => reply.agent);
+  return h(
+    "table",
+    { class: "rewards" },
+    h("caption", null, "Rewards, in [0, 1]: closeness to the commitment (AL), right answer (TS), contribution (CC)"),
+    h("thead", null, h("tr", null, ...["", `AL × ${al}`, `TS × ${ts}`, `CC × ${cc}`, "Sum"].map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", null, ...decision.rewards.map((part, place) => line(agents[place], part)), decision.team ? line("team", decision.team) : null),
+  );
+}
+
+function showTokens(entry) {
+  const parts = Object.entries(entry.tokens).map(([role, value]) => `${role} ${number(value)}`);
+  return h("p", { class: "note" }, `Tokens: ${parts.join(", ")}; together ${number(total(entry.tokens))}.`);
+}

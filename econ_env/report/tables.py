@@ -1,0 +1,342 @@
+"""Makes the report's tables from rows and their overview: cells with text, and where there is one, an interval."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from econ_env.app.results import Row
+from econ_env.report.runs import Runs
+
+DASH = "–"
+REASONS = {
+    "commitment_repeated": "answer repeated",
+    "small_change": "controls at rest",
+    "oscillation": "cycle seen",
+    "max_rounds": "rounds used up",
+    "all_invalid": "nothing valid",
+}
+"""Why refinement ended, in words."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell."""
+
+    text: str
+    """What it says."""
+    detail: str = ""
+    """Smaller, after it: an interval, a count."""
+    bar: tuple[float, float | None, float | None] | None = None
+    """Value and bounds to draw, in the column's range."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column."""
+
+    name: str
+    """Heading."""
+    unit: str = ""
+    """What its numbers are in."""
+    numeric: bool = True
+    """Whether to align it to the right."""
+    span: tuple[float, float] = (0.0, 1.0)
+    """Range of its bars."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table; the first column names the row."""
+
+    title: str
+    """What it shows."""
+    columns: list[Column]
+    """From left to right."""
+    rows: list[list[Cell]]
+    """Cells, one per column."""
+    notes: tuple[str, ...] = ()
+    """How to read it."""
+
+
+def all_tables(runs: Runs) -> dict[str, Table]:
+    """The tables by short name, without those that would be empty."""
+    made = {
+        "accuracy": accuracy(runs),
+        "cost": cost(runs),
+        "team": team(runs),
+        "transitions": transitions(runs),
+        "refinement": refinement(runs),
+        "controls": controls(runs),
+    }
+    return {name: _without_empty(table) for name, table in made.items() if table.rows}
+
+
+def _without_empty(table: Table) -> Table:
+    """The table without the columns in which no row has anything."""
+    kept = [place for place in range(len(table.columns)) if any(row[place].text != DASH for row in table.rows)]
+    columns = [table.columns[place] for place in kept]
+    return replace(table, columns=columns, rows=[[row[place] for place in kept] for row in table.rows])
+
+
+def accuracy(runs: Runs) -> Table:
+    """Accuracy with its interval and the paired difference to the baseline."""
+    seen = runs.overview
+    gains = [part["difference"]["estimate"] for part in seen["methods"].values() if part["difference"]]
+    ends = [abs(x) for gain in gains for x in gain.values() if x is not None]
+    reach = max([0.05, *ends])
+    columns = [
+        Column("Method", numeric=False),
+        Column("Right", "of judged answers"),
+        Column("Accuracy", "%, 95% interval"),
+        Column(f"Against {seen['baseline']}", "percentage points, 95% interval", span=(-reach, reach)),
+        Column("p", "two-sided"),
+        Column("p, Holm", "for all methods"),
+        Column("Needed", "problems"),
+        Column("Failed", "not judged"),
+    ]
+    about = descriptions(runs)
+    rows = [_accuracy_row(label, about[label], part, seen["baseline"]) for label, part in seen["methods"].items()]
+    notes = [
+        "Intervals of accuracies are Wilson's, those of differences are bootstrapped over problems. "
+        "An answer that can't be read counts as wrong; a problem for which no model answered is failed, not counted.",
+        "Needed: how many problems would show a difference of this size at the 5% level with 80% power.",
+    ]
+    tests = {part["difference"]["test"] for part in seen["methods"].values() if part["difference"]}
+    names = {"mcnemar_exact": "McNemar's exact test", "sign_flip": "a sign-flip permutation test over problems"}
+    if tests:
+        notes.append("p is that of " + " and ".join(names[test] for test in sorted(tests)) + ".")
+    if len(seen["seeds"]) > 1:
+        notes.append(f"{len(seen['seeds'])} seeds are averaged per problem; what counts is problems, not answers.")
+    return Table("Accuracy", columns, rows, tuple(notes))
+
+
+def descriptions(runs: Runs) -> dict[str, str]:
+    """What each method is, as its run says; empty where it does not."""
+    found = {}
+    for label, rows in runs.methods.items():
+        run = runs.runs[rows[0]["run"]]
+        name = label.rpartition(": ")[2]
+        text = str(run.summary.get("methods", {}).get(name, {}).get("name", ""))
+        units = rows[-1]["units"]
+        found[label] = ("" if text == name else text) + ("" if units is None else f" ({units})")
+    return found
+
+
+def _accuracy_row(label: str, about: str, part: Mapping[str, Any], baseline: str) -> list[Cell]:
+    found, gain = part["accuracy"], part["difference"]
+    cells = [Cell(label, about), *[Cell(DASH)] * 6, Cell(str(part["failed"]))]
+    if found is not None:
+        cells[1] = Cell(f"{found['correct']}/{found['answers']}")
+        cells[2] = _estimate(found["estimate"], "{:.1f}", "{:.1f}")
+    if label == baseline:
+        cells[3] = Cell("baseline")
+    if gain is not None:
+        cells[3] = _estimate(gain["estimate"], "{:+.1f}", "{:+.1f}")
+        cells[4], cells[5] = Cell(p_value(gain["p"])), Cell(p_value(gain["p_holm"]))
+        cells[6] = Cell(DASH if gain["needed"] is None else f"{gain['needed']:,}", f"have {gain['problems']:,}")
+    return cells
+
+
+def cost(runs: Runs) -> Table:
+    """Tokens by role, calls, seconds and money per problem."""
+    reference = runs.overview["reference"]
+    columns = [
+        Column("Method", numeric=False),
+        Column("Tokens", "per problem"),
+        Column("Ratio", f"to {reference}, 95% interval"),
+        Column("Strategy", "tokens"),
+        Column("Executors", "tokens"),
+        Column("Commitments", "tokens"),
+        Column("Generated", "% of tokens"),
+        Column("Calls", "per problem"),
+        Column("Rounds", "per problem"),
+        Column("Time", "s per problem"),
+        Column("Cost", "US$ per 1,000 problems"),
+    ]
+    rows = []
+    for label, part in runs.overview["methods"].items():
+        own, ratio = part["cost"], part["token_ratio"]
+        roles = own["tokens_by_role"]
+        rows.append(
+            [
+                Cell(label),
+                Cell(_number(own["tokens"], "{:,.0f}")),
+                Cell(DASH) if ratio is None else _estimate(ratio, "{:.2f}", "{:.2f}", scale=1.0, bar=False),
+                *(Cell(_number(roles[role], "{:,.0f}")) for role in ("strategy", "executor", "commitment")),
+                Cell(f"{100 * own['completion_tokens'] / own['tokens']:.0f}" if own["tokens"] else DASH),
+                Cell(_number(own["calls"], "{:.1f}")),
+                Cell(_number(own["rounds"], "{:.2f}")),
+                Cell(_number(own["seconds"], "{:.2f}")),
+                Cell(DASH if own["usd"] is None else f"{1000 * own['usd']:,.2f}"),
+            ]
+        )
+    notes = (
+        "Means over all answers, failed ones included: they were paid for. Time is the mean over answers whose calls "
+        "were all made; cost needs the settings price_prompt and price_completion.",
+        *(
+            f"{label}: {found['units']} {found['unit']} were chosen to match the {found['by']} of {reference}; they "
+            f"cost {found['ratio']:.2f} times as many."
+            for label, found in runs.matching.items()
+        ),
+        *_debate(runs),
+    )
+    return Table("What it costs", columns, rows, notes)
+
+
+def _debate(runs: Runs) -> Iterable[str]:
+    found = runs.overview["debate"]
+    if found is not None:
+        word = "fewer" if found["fewer"] >= 0 else "more"
+        yield (
+            f"bne used {abs(found['fewer']):.0%} {word} tokens than {found['rounds']} rounds of debate on the problems "
+            "that both finished."
+        )
+
+
+def team(runs: Runs) -> Table:
+    """How good the executors are by themselves, and how much they agree."""
+    columns = [
+        Column("Method", numeric=False),
+        Column("Each reply right", "%"),
+        Column("Any reply right", "%, pass@n"),
+        Column("Majority right", "%, majority@n"),
+        Column("Team right", "%"),
+        Column("Agreement", "% of pairs"),
+        Column("Unread replies", "%"),
+        Column("Unread answers", "%"),
+    ]
+    rows = []
+    for label, part in runs.overview["methods"].items():
+        own, found = part["executors"], part["accuracy"]
+        shares = [own["each"], own["any"], own["majority"], found["estimate"]["value"] if found else None]
+        shares += [part["agreement"], part["unparsed"]["replies"], part["unparsed"]["answers"]]
+        rows.append([Cell(label), *(Cell(_percent(share)) for share in shares)])
+    notes = (
+        "Of the last round's replies. Unread: no final answer could be found in the text. With one reply there are no "
+        "pairs to agree.",
+    )
+    return Table("The executors by themselves", columns, rows, notes)
+
+
+def transitions(runs: Runs) -> Table:
+    """What became of the team's answer from round to round."""
+    columns = [
+        Column("Method", numeric=False),
+        Column("Step", "round", numeric=False),
+        Column("Stayed right", "answers"),
+        Column("Gained", "wrong to right"),
+        Column("Lost", "right to wrong"),
+        Column("Stayed wrong", "answers"),
+    ]
+    rows = []
+    for label, part in runs.overview["methods"].items():
+        for number, step in enumerate(part["transitions"], start=1):
+            keys = ("right_right", "wrong_right", "right_wrong", "wrong_wrong")
+            rows.append([Cell(label), Cell(f"{number} to {number + 1}"), *(Cell(f"{step[key]:,}") for key in keys)])
+    return Table("From round to round", columns, rows, ("An episode that stopped early is not in later steps.",))
+
+
+def refinement(runs: Runs) -> Table:
+    """Why refinement ended, how far the controls still moved, and the gap that was left."""
+    columns = [
+        Column("Method", numeric=False),
+        *(Column(words[0].upper() + words[1:], "% of decisions") for words in REASONS.values()),
+        Column("Last residual", "median, of range 2"),
+        Column("Gap", "mean, reward"),
+    ]
+    rows = []
+    for label, own in runs.methods.items():
+        reasons = Counter(reason for row in own for reason in row["stop_reasons"])
+        last = [row["residuals"][-1] for row in own if row["residuals"]]
+        gaps = [row["gap"] for row in own if row["gap"] is not None]
+        if not last and not gaps:
+            continue
+        cells = [
+            Cell(f"{100 * reasons[reason] / reasons.total():.0f}" if reasons[reason] else DASH) for reason in REASONS
+        ]
+        cells += [Cell(f"{np.median(last):.3f}" if last else DASH), Cell(f"{np.mean(gaps):.4f}" if gaps else DASH)]
+        rows.append([Cell(label), *cells])
+    notes = (
+        "Residual: the largest move of a control that a best response asked for, where every control ranges over "
+        "[-1, 1]. Gap: what all executors together could still gain by changing alone, as the critics see it; 0 is an "
+        "equilibrium.",
+    )
+    return Table("How refinement ended", columns, rows, notes)
+
+
+def controls(runs: Runs) -> Table:
+    """The submitted controls by kind of problem."""
+    columns = [
+        Column("Method", numeric=False),
+        Column("Kind of problem", numeric=False),
+        Column("Temperature T", "mean ± standard deviation"),
+        Column(second_control(runs), "mean ± standard deviation"),
+        Column("Right", "of judged answers"),
+        Column("Accuracy", "%"),
+    ]
+    rows = []
+    for label, own in runs.methods.items():
+        chosen = {(reply["temperature"], reply["p"]) for row in own for reply in row["replies"]}
+        for kind, part in (by_kind(own) if len(chosen) > 1 else {"all": own}).items():
+            judged = [row["verdict"] == "correct" for row in part if row["verdict"] != "failed"]
+            replies = [reply for row in part for reply in row["replies"]]
+            rows.append(
+                [
+                    Cell(label),
+                    Cell(kind),
+                    *(_spread([reply[name] for reply in replies]) for name in ("temperature", "p")),
+                    Cell(f"{sum(judged)}/{len(judged)}"),
+                    Cell(_percent(sum(judged) / len(judged) if judged else None)),
+                ]
+            )
+    return Table(
+        "Controls by kind of problem",
+        columns,
+        rows,
+        ("Of the last round, over executors and problems. One line where they are always the same.",),
+    )
+
+
+def by_kind(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows by kind of problem, in alphabetical order; those without a kind are under `all`."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["kind"] or "all", []).append(row)
+    return dict(sorted(groups.items()))
+
+
+def second_control(runs: Runs) -> str:
+    """What p is in these runs."""
+    sampling = runs.runs[0].about.get("config", {}).get("sampling", {})
+    return "top_p" if sampling.get("second_action") == "top_p" else "Repetition penalty p"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value for reading."""
+    return DASH if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _estimate(
+    found: Mapping[str, float | None], middle: str, bound: str, scale: float = 100.0, bar: bool = True
+) -> Cell:
+    value, low, high = found["value"], found["low"], found["high"]
+    assert value is not None
+    detail = "" if low is None or high is None else f"{bound.format(scale * low)} to {bound.format(scale * high)}"
+    return Cell(middle.format(scale * value), detail, (value, low, high) if bar else None)
+
+
+def _spread(values: list[float]) -> Cell:
+    return Cell(f"{np.mean(values):.2f} ± {np.std(values):.2f}") if values else Cell(DASH)
+
+
+def _number(value: float | None, form: str) -> str:
+    return DASH if value is None else form.format(value)
+
+
+def _percent(share: float | None) -> str:
+    return DASH if share is None else f"{100 * share:.1f}"

@@ -1,0 +1,42 @@
+"""Prints the summary of runs: the comparison of methods and the controls they chose, in at most 80 columns."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from econ_env.app.compare_table import print_overview
+from econ_env.report.runs import Runs
+from econ_env.report.tables import Table as Numbers
+from econ_env.report.tables import controls, refinement
+
+
+def print_summary(console: Console, runs: Runs) -> None:
+    """Print accuracy, cost and behaviour of the methods, then the controls by kind of problem."""
+    for run in runs.runs:
+        state = "" if run.complete else " (not complete)"
+        console.print(f"{run.path}: {len(run.rows):,} answers{state}", highlight=False, soft_wrap=True, markup=False)
+    print_overview(console, runs.overview, runs.matching)
+    _print(console, "controls", controls(runs), ("method", "kind", "T", "p", "right"))
+    _print(
+        console, "refinement", refinement(runs),
+        ("method", "repeated", "at rest", "cycle", "used up", "invalid", "residual", "gap"),
+    )  # fmt: skip
+
+
+def _print(console: Console, title: str, numbers: Numbers, headings: tuple[str, ...]) -> None:
+    """A table with shorter headings; the columns that have one."""
+    if not numbers.rows:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    for place, heading in enumerate(headings):
+        words = not numbers.columns[place].numeric
+        table.add_column(heading if place else title, justify="left" if words else "right", overflow="fold")
+    before = ""
+    for row in numbers.rows:
+        label = row[0].text
+        table.add_row(Text("" if label == before else label), *(Text(cell.text) for cell in row[1 : len(headings)]))
+        before = label
+    console.print()
+    console.print(table)
