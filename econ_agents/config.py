@@ -54,9 +54,9 @@ class NetworkConfig(Settings):
 
     initial_controls: tuple[Share, ...] | None = None
     """Where each control starts before anything is learned, as a share of its range; by default the middle."""
-    input_noise: float = Field(0.0, ge=0.0)
+    input_noise: float = Field(1.0, ge=0.0)
     """Standard deviation of Gaussian noise on the normalised inputs of belief networks in training."""
-    reply_scale: float = Field(1.0, gt=0.0)
+    reply_scale: float = Field(0.3, gt=0.0)
     """Factor on the embeddings of what models wrote (strategy, reply, commitment), against that of the question."""
 
     @model_validator(mode="after")
@@ -125,13 +125,13 @@ class AlphaConfig(Settings):
 class ExplorationConfig(Settings):
     """What is added to the controls while training."""
 
-    random_episodes: int = Field(64, ge=0)
+    random_episodes: int = Field(32, ge=0)
     """Decisions at the start that are taken uniformly at random."""
     noise_start: float = Field(0.5, ge=0)
     """Standard deviation of Gaussian noise after that, on controls in [-1, 1]."""
     noise_end: float = Field(0.1, ge=0)
     """Standard deviation at the end of the schedule, kept from there on."""
-    noise_episodes: int = Field(300, ge=1)
+    noise_episodes: int = Field(200, ge=1)
     """Decisions over which the noise falls linearly."""
     random_share: float = Field(0.05, ge=0, le=1)
     """Chance that an agent's controls are drawn uniformly at random instead, also later on."""
@@ -203,10 +203,13 @@ class AgentConfig(Settings):
     """Problems in flight at once in training."""
     update_interval: int = Field(8, ge=1)
     """Episodes collected between updates; rounded up to a multiple of `num_envs`."""
-    gradient_steps: float = Field(4.0, gt=0)
+    gradient_steps: float = Field(1.0, gt=0)
     """Gradient steps per decision collected."""
     batch_size: int = Field(64, ge=1)
     """Decisions drawn for a gradient step."""
+    averaging: float | None = Field(3.0, ge=0.0)
+    """eta of the average over training that the resulting policy is: about the last 1 / (eta + 1) of the updates; null
+    takes the last networks as they are."""
     target_update_tau: float = Field(0.01, gt=0.0, le=1.0)
     """Share of the networks that enters their targets at a soft update."""
     target_update_interval: int = Field(1, ge=1)

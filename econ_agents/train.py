@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from tianshou.utils import BaseLogger, LazyLogger
 
 from econ_agents.algorithm import EconAlgorithm, EconTrainingStats
 from econ_agents.alpha import DEFAULT_WEIGHTS
+from econ_agents.averaging import AveragedNetwork
 from econ_agents.collector import RefiningCollector
 from econ_agents.config import AgentConfig
 from econ_agents.early_stopping import EarlyStopping
@@ -27,7 +29,7 @@ from econ_agents.joint_env import JointEnv
 from econ_agents.policy import EconPolicy
 from econ_agents.replay import UniformReplayBuffer, make_buffer
 from econ_agents.training_envs import TrainingEnvs, episode_seed
-from econ_agents.training_state import TrainingState, restore_state, save_state
+from econ_agents.training_state import Learner, TrainingState, restore_state, save_state
 from econ_agents.watch import EpisodeOutcome, Watch
 
 FINAL = "final"
@@ -47,7 +49,7 @@ class TrainUpdate(NamedTuple):
     stats: EconTrainingStats
     """Losses of the last gradient step."""
     policy: EconPolicy
-    """The policy as it is now."""
+    """The policy as it would result now; changed in place by later updates."""
 
 
 class TrainResult(NamedTuple):
@@ -114,7 +116,7 @@ def train(
             reason = run.loop(model_dir, logger or LazyLogger(), on_update)
         finally:
             run.envs.close()
-    policy = run.policy.eval()
+    policy = run.result.eval()
     if model_dir is not None:
         policy.save_pretrained(model_dir / FINAL)
     return TrainResult(policy, run.done, reason)
@@ -152,6 +154,8 @@ class _Run:
         weights = first.reward_weights if first.weighs_rewards else DEFAULT_WEIGHTS
         self.policy = EconPolicy(first.team, config, weights, seed)
         self.algorithm = EconAlgorithm(self.policy)
+        self.average = None if config.averaging is None else AveragedNetwork(self.policy.network, config.averaging)
+        self.result = self.policy if self.average is None else self._averaged_policy(self.average)
         self.buffer = make_buffer(config.replay, self.num_envs)
         self.stopping = EarlyStopping(config.early_stopping)
         rounds = config.bne.max_iterations_train
@@ -167,7 +171,7 @@ class _Run:
 
     def resume(self, folder: Path) -> None:
         """Take up the state in a folder, if there is one."""
-        state = restore_state(folder, self.algorithm, self.buffer, self.config, self.seed)
+        state = restore_state(folder, self._kept())
         if state is not None:
             self.done = state.episodes
             self.stopping.restore(state.stopping)
@@ -200,6 +204,8 @@ class _Run:
             stats = trainer.execute_epoch().training_stat
             assert isinstance(stats, EconTrainingStats)
             before, self.done = self.done, self.done + count
+            if self.average is not None:
+                self.average.update()
             self.envs.set_reward_weights(self.policy.alpha.values())
             seen = self.watch.take()
             reason = self.stopping.observe(
@@ -209,14 +215,14 @@ class _Run:
                 commitment_move=seen.commitment_move,
             )
             if on_update is not None:
-                on_update(TrainUpdate(self.done, seen.reward, stats, self.policy))
+                on_update(TrainUpdate(self.done, seen.reward, stats, self.result))
             if model_dir is None:
                 continue
             every = self.config.checkpoint_interval
             due = self.done // every > before // every
             over = reason is not None or self.done >= self.episodes
             if due and not over:
-                self.policy.save_pretrained(model_dir / f"episode-{self.done:06d}")
+                self.result.save_pretrained(model_dir / f"episode-{self.done:06d}")
             if due or over or time.monotonic() - saved > SECONDS_BETWEEN_STATES:
                 self._save(model_dir / STATE)
                 saved = time.monotonic()
@@ -233,7 +239,16 @@ class _Run:
 
     def _save(self, folder: Path) -> None:
         state = TrainingState(self.done, list(self.envs.numbers), self.stopping.state())
-        save_state(folder, state, self.algorithm, self.buffer, self.config, self.seed)
+        save_state(folder, state, self._kept())
+
+    def _kept(self) -> Learner:
+        return Learner(self.algorithm, self.average, self.buffer, self.config, self.seed)
+
+    def _averaged_policy(self, average: AveragedNetwork) -> EconPolicy:
+        """A policy that acts by the averaged network and shares everything else with the trained one."""
+        policy = copy.copy(self.policy)
+        policy._modules = {**self.policy._modules, "network": average.network}
+        return policy
 
 
 @contextmanager

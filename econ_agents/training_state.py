@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from econ_agents.algorithm import EconAlgorithm
+from econ_agents.averaging import AveragedNetwork
 from econ_agents.checkpoint import (
     CONFIG_FILE,
     Checkpoint,
@@ -22,7 +23,7 @@ from econ_agents.config import AgentConfig
 from econ_agents.errors import CheckpointError
 from econ_agents.replay import TeamBuffer, fill, to_arrays
 
-_NETS, _REPLAY = "algorithm.", "replay."
+_NETS, _AVERAGE, _REPLAY = "algorithm.", "average.", "replay."
 
 
 class TrainingState(NamedTuple):
@@ -36,24 +37,35 @@ class TrainingState(NamedTuple):
     """What early stopping remembers."""
 
 
-def save_state(
-    folder: Path,
-    state: TrainingState,
-    algorithm: EconAlgorithm,
-    buffer: TeamBuffer,
-    config: AgentConfig,
-    seed: int,
-) -> None:
+class Learner(NamedTuple):
+    """What a run trains with."""
+
+    algorithm: EconAlgorithm
+    """Networks, targets, optimizers."""
+    average: AveragedNetwork | None
+    """The average over training, if there is one."""
+    buffer: TeamBuffer
+    """The replay buffer."""
+    config: AgentConfig
+    """The settings, which must be the same when training goes on."""
+    seed: int
+    """The run's seed, likewise."""
+
+
+def save_state(folder: Path, state: TrainingState, learner: Learner) -> None:
     """Write the state of a run into a folder, in place of the one before.
 
     Raises:
         CheckpointError: It could not be written; the state before is still there.
     """
+    algorithm, average, buffer, config, seed = learner
     nets = algorithm.state_dict()  # type: ignore[no-untyped-call] # untyped upstream
     optimizers = nets.pop("_optimizers")
     tensors = {f"{_NETS}{name}": tensor for name, tensor in nets.items()}
     for number, optimizer in enumerate(optimizers):
         tensors |= optimizer_tensors(optimizer, f"optimizer{number}.")
+    if average is not None:
+        tensors |= {f"{_AVERAGE}{name}": tensor for name, tensor in average.tensors().items()}
     tensors |= {f"{_REPLAY}{name}": torch.as_tensor(rows) for name, rows in to_arrays(buffer).items()}
     values = {
         **state._asdict(),
@@ -70,10 +82,8 @@ def save_state(
                 old.unlink()
 
 
-def restore_state(
-    folder: Path, algorithm: EconAlgorithm, buffer: TeamBuffer, config: AgentConfig, seed: int
-) -> TrainingState | None:
-    """Put a state back into a fresh algorithm and an empty buffer; None if the folder holds none.
+def restore_state(folder: Path, learner: Learner) -> TrainingState | None:
+    """Put a state back into a fresh algorithm and average and an empty buffer; None if the folder holds none.
 
     Raises:
         CheckpointError: The state is damaged, or of a run with other settings.
@@ -81,6 +91,7 @@ def restore_state(
     if not (folder / CONFIG_FILE).exists():
         return None
     tensors, values = load_checkpoint(folder)
+    algorithm, average, buffer, config, seed = learner
     now = config.model_dump(mode="json")
     other = sorted(key for key in now if values["agent_config"].get(key) != now[key])
     if other or values["seed"] != seed:
@@ -94,6 +105,8 @@ def restore_state(
         optimizer_state(fresh, take(tensors, f"optimizer{number}.")) for number, fresh in enumerate(optimizers)
     ]
     algorithm.load_state_dict(nets)
+    if average is not None:
+        average.restore(take(tensors, _AVERAGE))
     fill(buffer, {name: rows.numpy() for name, rows in take(tensors, _REPLAY).items()}, config.replay)
     algorithm.policy.decisions = int(values["decisions"])
     algorithm.gradient_steps = int(values["gradient_steps"])
