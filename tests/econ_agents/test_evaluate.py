@@ -152,16 +152,17 @@ def test_as_many_are_in_flight_as_asked_for_on_as_many_environments() -> None:
 
 
 def test_results_are_handed_out_as_they_come_with_the_environment_that_shows_them() -> None:
+    seen: list[EpisodeResult] = []
+
     class Slow(AsyncQuadraticEnv):
         async def astep(self, actions: Any) -> Any:
-            await asyncio.sleep(0.05 if self.problem == 0 else 0.0)
+            while self.problem == 0 and len(seen) < 3:  # until the others are done
+                await asyncio.sleep(0)
             return await super().astep(actions)
 
         async def areset(self, seed: Any = None, options: Any = None) -> Any:
             self.problem = options["problem"]
             return await super().areset(seed, options)
-
-    seen: list[EpisodeResult] = []
 
     def note(result: EpisodeResult, env: Slow) -> None:
         assert env.problem == result.problem
