@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,25 +14,24 @@ import numpy as np
 
 from econ_agents.concurrency import all_or_none
 from econ_agents.policy import EconPolicy
-from econ_agents.train import train
 from econ_env import background
 from econ_env.app import display
 from econ_env.app.compare_table import print_overview
 from econ_env.app.datasets import RunProblems, choose_problems
 from econ_env.app.environments import make_env
+from econ_env.app.failures import Failures
 from econ_env.app.folder import RunFolder
 from econ_env.app.method_names import BUILT_IN, LEARNED, MethodMaker, MethodName, parse_names
 from econ_env.app.options import CommonOptions
 from econ_env.app.overview import REFERENCE, overview
 from econ_env.app.provenance import provenance
 from econ_env.app.results import Row, by_method, result_row, summarise
-from econ_env.errors import ConfigError, LLMUnavailableError
+from econ_env.app.training import train_policy
+from econ_env.errors import ConfigError
 from econ_env.methods import Answer, Match, Method, judged, match_units
 from econ_env.records import Problem, Usage
 from econ_env.seeding import derive_seed
 
-FAILURES_IN_A_ROW = 5
-"""Problems that may fail one after another before the run gives up on its models."""
 PROBE_PROBLEMS = 8
 """Problems on which costs are measured to match a budget: the first ones, whose answers are kept."""
 
@@ -149,7 +149,7 @@ class _Comparison:
         self._models: dict[str, Any] = {}
         self._seconds: dict[str, float] = {}
         self._probed: dict[tuple[str, int | None, int, str], tuple[Answer, float]] = {}
-        self._failed_in_a_row = 0
+        self._failures = Failures()
 
     @property
     def maker(self) -> MethodMaker:
@@ -161,18 +161,10 @@ class _Comparison:
         """The learner's policy: from its checkpoint, or trained now."""
         if self.options.policy is not None:
             return EconPolicy.from_pretrained(str(self.options.policy))
-        episodes = self.options.train_episodes or 0
-        with display.progress() as bars:
-            bar = bars.add_task("train", total=episodes, note="")
-            return train(
-                lambda: make_env(self.config, self.problems.train),
-                self.config.agent_config(),
-                episodes=episodes,
-                seed=self.config.seed,
-                model_dir=self.common.model_dir if episodes else None,
-                resume=self.common.resume and episodes > 0,
-                on_episode=lambda outcome: bars.update(bar, advance=1, note=f"reward {outcome.reward:.2f}"),
-            ).policy
+        episodes, problems = self.options.train_episodes or 0, self.problems.train
+        model_dir = self.common.model_dir if episodes else None  # an untrained policy must not replace a trained one
+        make = partial(make_env, self.config, problems, self.folder.rounds_file)
+        return train_policy(self.common, self.folder, problems, make, episodes, model_dir).policy
 
     def prepare(self, policy: EconPolicy | None) -> None:
         """Reach the models and say which they are."""
@@ -233,13 +225,8 @@ class _Comparison:
         answer = await method.answer(problem, derive_seed("episode", seed, problem.id))
         seconds = time.perf_counter() - start
         last = answer.rounds[-1]
-        self._failed_in_a_row = self._failed_in_a_row + 1 if last.failed else 0
-        if self._failed_in_a_row >= FAILURES_IN_A_ROW:
-            reason = next((reply.error for reply in last.replies if reply.error), last.commitment.error)
-            raise LLMUnavailableError(
-                f"{self._failed_in_a_row} problems failed one after another, the last with: {reason}; "
-                "mend it and go on with --resume"
-            )
+        reason = next((reply.error for reply in last.replies if reply.error), last.commitment.error)
+        self._failures.count(last.failed, reason)
         return await judged(answer), seconds
 
     async def _write(self, name: MethodName, units: int | None, answer: Answer, seconds: float, seed: int) -> Row:

@@ -12,11 +12,12 @@ from rich.table import Table
 def print_overview(console: Console, seen: Mapping[str, Any], matching: Mapping[str, Mapping[str, Any]]) -> None:
     """Print what `overview` computed, and how budgets were matched."""
     methods, baseline = seen["methods"], seen["baseline"]
-    headings = ("accuracy", "right", "share [95%]", f"vs {baseline} [95%]", "p", "p Holm", "needed")
+    headings: tuple[str, ...] = ("accuracy", "right", "share [95%]", f"vs {baseline} [95%]", "p", "p Holm", "needed")
     _show(console, headings, (_accuracy(name, part) for name, part in methods.items()))
     priced = any(part["cost"]["usd"] is not None for part in methods.values())
     headings = ("per problem", "tokens", f"x {seen['reference']}", "strat.", "exec.", "commit", "calls", "rounds", "s")
-    _show(console, (*headings, "USD") if priced else headings, (_cost(n, part, priced) for n, part in methods.items()))
+    headings = (*headings, "USD") if priced else headings
+    _show(console, headings, (_cost(name, part, priced) for name, part in methods.items()))
     headings = ("executors", "unparsed", "agree", "each", "any", "majority", "wrong>right", "right>wrong")
     _show(console, headings, (_behaviour(name, part) for name, part in methods.items()))
     for line in _notes(seen, matching):

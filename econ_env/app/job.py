@@ -9,22 +9,18 @@ from typing import Any
 
 from econ_agents.evaluate import EpisodeResult, evaluate
 from econ_agents.policy import EconPolicy
-from econ_agents.train import train
-from econ_agents.watch import EpisodeOutcome
-from econ_env.app import curves, display
+from econ_env.app import display
 from econ_env.app.datasets import RunProblems, choose_problems
 from econ_env.app.environments import make_env
+from econ_env.app.failures import Failures
 from econ_env.app.folder import RunFolder
 from econ_env.app.options import CommonOptions
 from econ_env.app.provenance import provenance
-from econ_env.app.results import by_method, result_row, summarise, summarise_training, training_row
+from econ_env.app.results import by_method, result_row, summarise, summarise_training
 from econ_env.app.run_config import RunConfig
+from econ_env.app.training import train_policy
 from econ_env.env import EconParallelEnv
-from econ_env.errors import LLMUnavailableError
 from econ_env.problems import ProblemSet
-
-FAILURES_IN_A_ROW = 5
-"""Problems that may fail one after another before the run gives up on its models."""
 
 
 @dataclass(frozen=True)
@@ -74,26 +70,6 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
         run.close(about)
 
 
-class _Failures:
-    """Gives a run up when problem after problem fails: then it is the models, not the problems."""
-
-    def __init__(self) -> None:
-        self._in_a_row = 0
-
-    def count(self, failed: bool, reason: str | None) -> None:
-        """Take note of a finished problem.
-
-        Raises:
-            LLMUnavailableError: Too many failed one after another.
-        """
-        self._in_a_row = self._in_a_row + 1 if failed else 0
-        if self._in_a_row >= FAILURES_IN_A_ROW:
-            raise LLMUnavailableError(
-                f"{self._in_a_row} problems failed one after another, the last with: {reason}; "
-                "mend it and go on with --resume"
-            )
-
-
 class _Run:
     """One run: its settings, problems and folder, and what has come of it."""
 
@@ -133,31 +109,12 @@ class _Run:
         """Train on the training problems; from a checkpoint if the run is resumed."""
         start = time.perf_counter()
         problems = self.problems.train
-        failures = _Failures()
-
-        def record(outcome: EpisodeOutcome) -> None:
-            row = training_row(outcome.episode, problems[outcome.episode % len(problems)].id, outcome)
-            self.folder.add_training(row)
-            tally.count(row["verdict"], row["tokens"], row["calls"])
-            failures.count(row["verdict"] == "failed", "see rounds.jsonl")
-
-        with display.progress() as bars, curves.logger(common.log_dir / "tensorboard", common.wandb) as logger:
-            tally = display.Tally(bars, "train", episodes)
-            try:
-                result = train(
-                    lambda: self.make_env(problems),
-                    self.config.agent_config(),
-                    episodes=episodes,
-                    seed=self.config.seed,
-                    problem_of=lambda number: number % len(problems),  # they are in random order already
-                    model_dir=common.model_dir,
-                    logger=logger,
-                    resume=common.resume,
-                    on_start=tally.start_at,
-                    on_episode=record,
-                )
-            finally:
-                self._seconds["train"] = time.perf_counter() - start
+        try:
+            result = train_policy(
+                common, self.folder, problems, lambda: self.make_env(problems), episodes, common.model_dir
+            )
+        finally:
+            self._seconds["train"] = time.perf_counter() - start
         self._trained = {"episodes": result.episodes, "stop_reason": result.stop_reason}
         return result.policy
 
@@ -186,7 +143,7 @@ class _Run:
             self.folder.write_traces("bne", f"llm_traces_test_bne_{method.rounds}rounds.json")
 
     def _recorder(self, method: Method, tally: display.Tally) -> Callable[[EpisodeResult, EconParallelEnv], None]:
-        failures = _Failures()
+        failures = Failures()
 
         def record(result: EpisodeResult, env: EconParallelEnv) -> None:
             episode = env.episode

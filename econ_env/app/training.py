@@ -1,0 +1,62 @@
+"""Trains a run's policy: shows how far it is, writes a row per episode, curves and checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from econ_agents.train import TrainResult, train
+from econ_agents.watch import EpisodeOutcome
+from econ_env.app import curves, display
+from econ_env.app.failures import Failures
+from econ_env.app.folder import RunFolder
+from econ_env.app.options import CommonOptions
+from econ_env.app.results import training_row
+from econ_env.env import EconParallelEnv
+from econ_env.problems import ProblemSet
+
+
+def train_policy(
+    common: CommonOptions,
+    folder: RunFolder,
+    problems: ProblemSet,
+    make_env: Callable[[], EconParallelEnv],
+    episodes: int,
+    model_dir: Path | None,
+) -> TrainResult:
+    """Train on these problems; from a checkpoint if the run is resumed.
+
+    Args:
+        common: Settings and folders.
+        folder: Gets a row per episode.
+        problems: To train on, in random order.
+        make_env: Makes an environment over them.
+        episodes: Problems to train on; 0 gives an untrained policy.
+        model_dir: Where checkpoints go; `None` keeps none and can't be resumed.
+
+    Raises:
+        LLMUnavailableError: Problem after problem failed.
+        AgentsError: A checkpoint can't be written or read.
+    """
+    failures = Failures()
+
+    def record(outcome: EpisodeOutcome) -> None:
+        row = training_row(outcome.episode, problems[outcome.episode % len(problems)].id, outcome)
+        folder.add_training(row)
+        tally.count(row["verdict"], row["tokens"], row["calls"])
+        failures.count(row["verdict"] == "failed", "see rounds.jsonl")
+
+    with display.progress() as bars, curves.logger(common.log_dir / "tensorboard", common.wandb) as logger:
+        tally = display.Tally(bars, "train", episodes)
+        return train(
+            make_env,
+            common.config.agent_config(),
+            episodes=episodes,
+            seed=common.config.seed,
+            problem_of=lambda number: number % len(problems),
+            model_dir=model_dir,
+            logger=logger,
+            resume=common.resume and model_dir is not None,
+            on_start=tally.start_at,
+            on_episode=record,
+        )
