@@ -30,11 +30,11 @@ class Seeded(Protocol):
 
 
 @dataclass(frozen=True)
-class DecisionResult:
-    """One decision of an episode, in plain values."""
+class Consultation:
+    """The rounds of one decision, in plain values; nothing is submitted yet."""
 
     profiles: list[list[list[float]]]
-    """Controls of each round played, [K][N][A], in the environment's units; the last were submitted."""
+    """Controls of each round played, [K][N][A], in the environment's units; the last are to be submitted."""
     answers: list[str | None]
     """The commitment's answer after each round; empty if the environment does not deliberate."""
     stop_reason: StopReason
@@ -44,18 +44,24 @@ class DecisionResult:
     gap_before: list[float] | None
     """What each agent could gain on its own from the first profile, by the policy's own game; None if not measured."""
     gap_after: list[float] | None
-    """The same for the submitted profile, in the same game; None if not measured."""
+    """The same for the last profile, in the same game; None if not measured."""
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds were played."""
+        return len(self.profiles)
+
+
+@dataclass(frozen=True)
+class DecisionResult(Consultation):
+    """One decision of an episode, in plain values: its rounds, of which the last was submitted, and what it paid."""
+
     reward: float
     """What the team was paid."""
     agent_rewards: list[float]
     """What each agent was paid."""
     numbers: dict[str, Any]
     """The joint info of the step: floats, and lists with a value per agent."""
-
-    @property
-    def rounds(self) -> int:
-        """How many rounds were played."""
-        return len(self.profiles)
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,35 @@ async def play(
     return await _play(_run(policy, rounds, config, gaps, recoverable), env, problem, seed)
 
 
+async def consult(
+    policy: Acts,
+    env: JointEnv,
+    problem: int,
+    *,
+    seed: int,
+    rounds: int = 1,
+    config: EquilibriumConfig | None = None,
+    gaps: bool = True,
+) -> Consultation:
+    """Start an episode and play the rounds of its first decision; nothing is submitted, so no answer need be known.
+
+    Args:
+        policy: As in `evaluate`; a network should be in eval mode.
+        env: Stands where the next call would be `astep`.
+        problem: Index, given to the environment.
+        seed: Of the episode, >= 0.
+        rounds: K.
+        config: As in `evaluate`.
+        gaps: As in `evaluate`.
+
+    Raises:
+        ConfigError: As `evaluate`.
+    """
+    run = _run(policy, rounds, config, gaps, ())
+    obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
+    return await _consult(run, policy.seeded(seed) if isinstance(policy, Seeded) else policy, env, obs_ND)
+
+
 def _run(
     policy: Acts,
     rounds: int,
@@ -239,6 +274,19 @@ async def _play(run: _Run, env: JointEnv, problem: int, seed: int) -> EpisodeRes
 
 async def _decide(run: _Run, policy: Acts, env: JointEnv, obs_ND: Array) -> tuple[DecisionResult, Array, bool]:
     """K rounds, then the submission."""
+    done = await _consult(run, policy, env, obs_ND)
+    obs_ND, reward, terminated, truncated, info = await env.astep(np.asarray(done.profiles[-1], np.float32).ravel())
+    decision = DecisionResult(
+        **vars(done),
+        reward=reward,
+        agent_rewards=info["agent_rewards"].tolist(),
+        numbers={name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in info.items()},
+    )
+    return decision, obs_ND, terminated or truncated
+
+
+async def _consult(run: _Run, policy: Acts, env: JointEnv, obs_ND: Array) -> Consultation:
+    """K rounds of one decision."""
     refiner = Refiner(_propose(policy, obs_ND), run.config)
     answers: list[str | None] = []
     while refiner.active:
@@ -252,21 +300,16 @@ async def _decide(run: _Run, policy: Acts, env: JointEnv, obs_ND: Array) -> tupl
             refiner.respond(_game(policy, obs_ND))
     result = refiner.result(_game(policy, obs_ND)) if run.gaps else None
     played = [_action(env, profile_BNA) for profile_BNA in refiner.trajectory[: refiner.rounds[0]]]
-    obs_ND, reward, terminated, truncated, info = await env.astep(played[-1])
     (reason,) = refiner.stop_reasons
     assert reason is not None
-    decision = DecisionResult(
+    return Consultation(
         profiles=[action.reshape(env.team.n_agents, -1).tolist() for action in played],
         answers=answers,
         stop_reason=reason,
         residuals=list(refiner.residuals[0]),
         gap_before=None if result is None else result.before.gain_BN[0].tolist(),
         gap_after=None if result is None else result.after.gain_BN[0].tolist(),
-        reward=reward,
-        agent_rewards=info["agent_rewards"].tolist(),
-        numbers={name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in info.items()},
     )
-    return decision, obs_ND, terminated or truncated
 
 
 @torch.no_grad()
