@@ -161,6 +161,9 @@ class EpisodeConfig(Settings):
     """Temperature of strategy and commitment."""
     memory_length: int = Field(4, ge=1)
     """How many of its own past rounds an executor remembers."""
+    cluster_size: int = Field(4, ge=0)
+    """Most executors that one coordinator condenses. A larger team is split evenly into clusters with a local
+    coordinator each (nine executors are 3 + 3 + 3), and a global one merges the local commitments; 0 keeps it flat."""
     text_infos: bool = False
     """Whether the infos of a step also carry texts."""
 
@@ -169,6 +172,13 @@ class EpisodeConfig(Settings):
         if self.strategy_max_tokens < self.strategy_tokens:
             raise ValueError("strategy_max_tokens must be at least strategy_tokens")
         return self
+
+    @field_validator("cluster_size")
+    @classmethod
+    def _more_than_one(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("must be 2 or more, or 0 for a flat team: a single reply needs no condensing")
+        return value
 
 
 class EnvConfig(EpisodeConfig):

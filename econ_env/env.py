@@ -7,12 +7,16 @@
 | Observation          | Box(-1, 1) float32 [D]; parts and order in `observation_layout`                    |
 | State                | Box(-1, 1) float32; shared parts once, replies, controls and memory of everybody   |
 | Reward               | a_AL AL_i + a_TS TS_i + a_CC CC_i, in [0, 1]; 0 for an invalid reply               |
+| Clusters             | more than `cluster_size` (4) executors: one local commitment per cluster, merged   |
 | Episode              | `max_rounds` decisions (default 1), then all agents terminate together             |
 | Infos                | `{}` per agent at reset; floats with fixed keys (`INFO_KEYS`) at each step         |
-| Model calls          | 1 at reset (strategy, once per question), n + 1 per round                          |
+| Model calls          | 1 at reset (strategy, once per question), n + 1 per round, n + C + 1 in C clusters |
 
 `deliberate` runs a round without letting time pass; `step` submits. A `step` with the controls of the last deliberated
 round submits that round's commitment and costs no call.
+
+In a large team local coordinators condense the replies of clusters, and a global one merges what they make of them into
+the team's commitment. Rewards, AL included, and observations know the team's commitment only.
 
 Version history: v0, first release.
 """
@@ -72,8 +76,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         problems: The problems; a stream is read on and never repeated within a pass.
         config: All settings.
         llm: What `make_llm` understands, or an LLM.
-        coordinator: Model of the coordinator; by default the LLM's own.
-        executors: Model of all executors, or a list with one model each.
+        coordinator: Model of the coordinators, a name or an LLM; by default the LLM's own.
+        executors: Model of all executors, or one model each, as names or LLMs.
         embedder: What `make_embedder` understands, or an embedder.
         render_mode: `None`, `human` (prints) or `ansi` (returns text).
         trace: A file to which every round is appended as it ends, as a line of JSON.
@@ -94,8 +98,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         config: EnvConfig,
         *,
         llm: str | LLM,
-        coordinator: str | None = None,
-        executors: Sequence[str | None] = (None,),
+        coordinator: str | LLM | None = None,
+        executors: Sequence[str | LLM | None] = (None,),
         embedder: str | Embedder = "auto",
         render_mode: str | None = None,
         trace: str | Path | None = None,
@@ -265,8 +269,13 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         """The models, built at first use in each process."""
         if self._team is None:
             names = self._executors * self.config.n_agents if len(self._executors) == 1 else self._executors
-            llm = self._simulated() if self._llm == "simulated" else self._llm
-            models = [make_llm(llm, self.config.llm, model=name) for name in (self._coordinator, *names)]
+            shared = self._simulated() if self._llm == "simulated" else self._llm
+            models = [
+                make_llm(shared, self.config.llm, model=model)
+                if model is None or isinstance(model, str)
+                else make_llm(model)
+                for model in (self._coordinator, *names)
+            ]
             self._team = Team(models[0], tuple(models[1:]), self.config)
         return self._team
 

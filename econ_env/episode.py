@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from econ_env.records import Judgement, Problem, Reply, RewardParts, Round, Strategy, Usage
+from econ_env.records import Commitment, Judgement, Problem, Reply, RewardParts, Round, Strategy, Usage
 
 
 @dataclass(slots=True)
@@ -75,14 +75,28 @@ class Episode:
         for number, decision in enumerate(self.decisions):
             for round_ in decision.rounds:
                 lines.append(f"Decision {number}, round {round_.index}")
-                lines += [_reply_line(reply) for reply in round_.replies]
-                commitment = round_.commitment
-                lines.append(f"  commitment ({commitment.source}): {_short(commitment.text)} -> {commitment.answer}")
+                lines += _round_lines(round_)
             if decision.submitted:
                 verdict = "failed" if decision.judgement is None else decision.judgement.verdict
                 paid = ", ".join(f"{part.total:.3f}" for part in decision.rewards)
                 lines.append(f"  {verdict}; gold {self.problem.answer}; rewards {paid}")
         return "\n".join(lines)
+
+
+def _round_lines(round_: Round) -> list[str]:
+    """Replies, each cluster's local commitment below those of its executors, and the team's commitment."""
+    said = {reply.agent: _reply_line(reply) for reply in round_.replies}
+    if not round_.clusters:
+        return [*said.values(), _commitment_line("commitment", round_.commitment)]
+    lines = []
+    for number, cluster in enumerate(round_.clusters):
+        lines += [said[agent] for agent in cluster.agents]
+        lines.append(_commitment_line(f"local commitment {number}", cluster.commitment))
+    return [*lines, _commitment_line("commitment", round_.commitment)]
+
+
+def _commitment_line(name: str, made: Commitment) -> str:
+    return f"  {name} ({made.source}): {_short(made.text)} -> {made.answer}"
 
 
 def _reply_line(reply: Reply) -> str:

@@ -22,11 +22,12 @@ def parallel_env(
     answer_field: str | None = None,
     n_agents: int | None = None,
     llm: str | LLM = "auto",
-    coordinator: str | None = None,
-    executors: str | Sequence[str] | None = None,
+    coordinator: str | LLM | None = None,
+    executors: str | LLM | Sequence[str | LLM] | None = None,
     embedder: str | Embedder = "auto",
     strategy: Literal["reset", "lazy", "off"] | None = None,
     max_rounds: int | None = None,
+    cluster_size: int | None = None,
     reward_weights: Sequence[float] | None = None,
     text_infos: bool | None = None,
     render_mode: str | None = None,
@@ -44,11 +45,14 @@ def parallel_env(
         n_agents: Number of executors; 3 by default.
         llm: `auto` (Together if `TOGETHER_API_KEY` is set, else `OPENAI_BASE_URL`, else a model run in this process),
             `local`, `local:FILE.gguf`, `together`, `simulated`, the URL of an OpenAI-compatible server, or an `LLM`.
-        coordinator: Name of the coordinator's model; by default the server's own.
-        executors: Name of the executors' model, or a list with one name per executor.
+        coordinator: Name of the coordinators' model; by default the server's own. An `LLM` if it is on another server.
+        executors: Name of the executors' model, or a list with one name per executor: each is asked of `llm`. An `LLM`
+            in place of a name is asked itself, so that executors can be on different servers.
         embedder: `auto`, `minilm`, `hash`, a sentence-transformers name or path, or an `Embedder`.
         strategy: When the coordinator plans: at `reset` (default), `lazy` (at the first round), or `off`.
         max_rounds: Decisions of an episode; 1 by default.
+        cluster_size: Most executors that one coordinator condenses, 4 by default; larger teams are split into clusters
+            with a local coordinator each, and a global one merges the local commitments. 0 keeps every team flat.
         reward_weights: alpha = (AL, TS, CC), in [0, 1], summing to 1; (0.4, 0.4, 0.2) by default.
         text_infos: Put texts into the infos of `step` too.
         render_mode: `None`, `human` or `ansi`.
@@ -62,9 +66,15 @@ def parallel_env(
     settings = _settings(
         config,
         reward_weights,
-        {"n_agents": n_agents, "strategy": strategy, "max_rounds": max_rounds, "text_infos": text_infos},
+        {
+            "n_agents": n_agents,
+            "strategy": strategy,
+            "max_rounds": max_rounds,
+            "cluster_size": cluster_size,
+            "text_infos": text_infos,
+        },
     )
-    names = (executors,) if executors is None or isinstance(executors, str) else tuple(executors)
+    names = tuple(executors) if isinstance(executors, Sequence) and not isinstance(executors, str) else (executors,)
     if len(names) not in (1, settings.n_agents):
         raise ConfigError(f"{len(names)} executor models for {settings.n_agents} executors; give one, or one for each")
     if render_mode is not None and render_mode not in EconParallelEnv.metadata["render_modes"]:

@@ -24,8 +24,10 @@ REWARD_KEYS = (
 
 INFO_KEYS = ROUND_KEYS + REWARD_KEYS
 
-TEXT_KEYS = ("question", "strategy", "reply", "reply_error", "commitment", "commitment_source")
-"""Added with `text_infos`; empty where there is none."""
+TEXT_KEYS = (
+    "question", "strategy", "reply", "reply_error", "local_commitment", "commitment", "commitment_source",
+)  # fmt: skip
+"""Added with `text_infos`; empty where there is none. `local_commitment` is that of the agent's cluster."""
 
 
 def round_infos(episode: Episode) -> Infos:
@@ -79,9 +81,11 @@ def add_texts(infos: Infos, episode: Episode) -> Infos:
     """The same infos with `TEXT_KEYS`."""
     round_ = _last(episode)
     strategy = episode.strategy.text if episode.strategy is not None else None
+    local = {agent: cluster.commitment.text for cluster in round_.clusters for agent in cluster.agents}
     for info, reply in zip(infos.values(), round_.replies, strict=True):
         info.update(question=episode.problem.question, strategy=strategy or "")
         info.update(reply=reply.text or "", reply_error=reply.error or "")
+        info.update(local_commitment=local.get(reply.agent) or "")
         info.update(commitment=round_.commitment.text or "", commitment_source=round_.commitment.source)
     return infos
 

@@ -55,7 +55,7 @@ class ChatRequest:
     role: CallRole = "other"
     """Label: what the call is for."""
     agent: str = ""
-    """Label: the executor's name, empty for the coordinator."""
+    """Label: the executor's name, `cluster_0` and so on for a local coordinator, empty for the team's coordinator."""
     problem_id: str = ""
     """Label: the problem's id."""
     round_index: int = 0

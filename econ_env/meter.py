@@ -36,7 +36,7 @@ class MeterSnapshot:
     by_role: dict[CallRole, Usage]
     """By what the call was for."""
     by_agent: dict[str, Usage]
-    """By executor; the coordinator's calls are under the empty name."""
+    """By executor or, in a large team, cluster; the calls of the team's coordinator are under the empty name."""
     by_problem: dict[str, Usage]
     """By problem id."""
     by_round: dict[int, Usage]

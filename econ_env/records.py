@@ -165,8 +165,18 @@ class Commitment:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """A part of a large team with its own coordinator."""
+
+    agents: tuple[str, ...]
+    """Names of its executors."""
+    commitment: Commitment
+    """The local commitment: what its coordinator made of their replies."""
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
-    """One pass e -> replies -> commitment."""
+    """One pass e -> replies -> commitment; in a large team e -> replies -> local commitments -> commitment."""
 
     index: int
     """0 for the first round of a decision."""
@@ -175,17 +185,21 @@ class Round:
     replies: tuple[Reply, ...]
     """One per executor, in the order of the agents."""
     commitment: Commitment
-    """What the coordinator made of them."""
+    """What the coordinator made of them, or of the local commitments if there are clusters."""
     seconds: float = 0.0
     """Wall time of the round; not part of any comparison of runs."""
+    clusters: tuple[Cluster, ...] = ()
+    """The parts of a large team, in the order of their agents; empty for a flat one."""
+
+    @property
+    def commitments(self) -> tuple[Commitment, ...]:
+        """Local commitments, then the team's."""
+        return (*(cluster.commitment for cluster in self.clusters), self.commitment)
 
     @property
     def usage(self) -> Usage:
-        """Replies and commitment together; the strategy is paid once per problem and counted apart."""
-        total = self.commitment.usage
-        for reply in self.replies:
-            total = total + reply.usage
-        return total
+        """Replies and commitments together; the strategy is paid once per problem and counted apart."""
+        return sum((said.usage for said in (*self.commitments, *self.replies)), Usage())
 
     @property
     def failed(self) -> bool:
@@ -198,7 +212,7 @@ class RewardParts:
     """The three terms of one executor's reward and their weighted sum, each in [0, 1]."""
 
     al: float
-    """Action likelihood: closeness of the reply to the commitment."""
+    """Action likelihood: closeness of the reply to the team's commitment, not to that of its cluster."""
     ts: float
     """Task-specific: 1.0 if the answer equals the gold."""
     cc: float

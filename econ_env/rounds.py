@@ -1,4 +1,8 @@
-"""One round of the team: strategy, concurrent executor replies, commitment. The only caller of a model."""
+"""One round of the team: strategy, concurrent executor replies, commitment. The only caller of a model.
+
+A team larger than `cluster_size` works in clusters: each has a local coordinator that condenses its executors' replies
+as soon as these are there, and the team's coordinator merges the local commitments.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from econ_env.answers import extract_answer, majority
+from econ_env.clusters import split_team
 from econ_env.config import EnvConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError, LLMUnavailableError
 from econ_env.llm import LLM, ChatRequest, Completion, Message
@@ -19,10 +25,12 @@ from econ_env.prompts import (
     redact_answer,
     strategy_messages,
 )
-from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
+from econ_env.records import Cluster, Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.seeding import derive_seed
 
 NEUTRAL_PENALTY = 1.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,9 @@ class Team:
         last_answer: str | None,
         seed: int,
     ) -> Round:
-        """Ask all executors at once, each with its own controls, then the coordinator.
+        """Ask all executors at once, each with its own controls, then the coordinator or, in clusters, coordinators.
+
+        Nobody waits for another cluster's executors but the team's coordinator.
 
         Args:
             problem: What to solve; its gold answer is not shown to anyone.
@@ -99,9 +109,35 @@ class Team:
         prompts = [
             executor_messages(problem.question, strategy.text, last_answer, self.form(llm)) for llm in self.executors
         ]
-        given = await self.replies(problem, prompts, embeddings, index=index, seed=seed)
-        commitment = await self.commit(problem, given, index=index, seed=seed)
-        return Round(index, strategy, given, commitment, seconds=time.perf_counter() - start)
+        parts = split_team(len(prompts), self.config.cluster_size)
+        if len(parts) == 1:
+            given = await self.replies(problem, prompts, embeddings, index=index, seed=seed)
+            commitment = await self.commit(problem, given, index=index, seed=seed)
+            return Round(index, strategy, given, commitment, seconds=time.perf_counter() - start)
+
+        async def play(number: int, members: range) -> tuple[tuple[Reply, ...], Cluster]:
+            own = slice(members.start, members.stop)
+            said = await self.replies(
+                problem, prompts[own], embeddings[own], index=index, seed=seed, first=members.start
+            )
+            local = await self.commit(problem, said, index=index, seed=seed, cluster=number)
+            return said, Cluster(tuple(reply.agent for reply in said), local)
+
+        played = await _all_or_none([asyncio.ensure_future(play(*part)) for part in enumerate(parts)])
+        given = tuple(reply for said, _ in played for reply in said)
+        clusters = tuple(cluster for _, cluster in played)
+        commitment = await self._merge(problem, given, clusters, index=index, seed=seed)
+        return Round(index, strategy, given, commitment, time.perf_counter() - start, clusters)
+
+    async def _merge(
+        self, problem: Problem, replies: Sequence[Reply], clusters: Sequence[Cluster], *, index: int, seed: int
+    ) -> Commitment:
+        """The team's commitment from the local ones; if its call fails, the majority of all executors' answers."""
+        merged = await self.commit(problem, [cluster.commitment for cluster in clusters], index=index, seed=seed)
+        if merged.source == "majority":
+            counted = majority_commitment(replies, error=merged.error)
+            return replace(counted, usage=merged.usage) if counted.answer is not None else merged
+        return merged
 
     async def replies(
         self,
@@ -111,6 +147,7 @@ class Team:
         *,
         index: int,
         seed: int,
+        first: int = 0,
     ) -> tuple[Reply, ...]:
         """Ask for one reply per prompt, all at once; with more prompts than executors these take turns.
 
@@ -120,6 +157,7 @@ class Team:
             embeddings: One (T, p) per reply.
             index: Number of the round within its decision, from 0.
             seed: Decides every sample of the round. The replies to the first prompts do not depend on how many follow.
+            first: Number of the executor that the first prompt goes to.
 
         Returns:
             A reply per prompt; one that failed or did not come within the round's time is invalid.
@@ -130,7 +168,7 @@ class Team:
         """
         tasks = [
             asyncio.ensure_future(self._reply(problem, messages, embedding, number, index, seed))
-            for number, (messages, embedding) in enumerate(zip(prompts, embeddings, strict=True))
+            for number, (messages, embedding) in enumerate(zip(prompts, embeddings, strict=True), start=first)
         ]
         return await _all_or_none(tasks)
 
@@ -169,20 +207,29 @@ class Team:
         read = extract_answer(done.text)
         return Reply(agent, embedding, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage)
 
-    async def commit(self, problem: Problem, replies: Sequence[Reply], *, index: int, seed: int) -> Commitment:
-        """Let the coordinator condense replies; a failed call falls back to the majority, marked as such.
+    async def commit(
+        self,
+        problem: Problem,
+        said: Sequence[Reply] | Sequence[Commitment],
+        *,
+        index: int,
+        seed: int,
+        cluster: int | None = None,
+    ) -> Commitment:
+        """Let a coordinator condense replies or local commitments; a failed call falls back to their majority.
 
         Args:
-            problem: What the replies are about.
-            replies: Invalid ones are left out.
+            problem: What they are about.
+            said: Those without a text, since nothing valid was there, are left out.
             index: Number of the round within its decision, from 0.
             seed: The round's.
+            cluster: Number of the cluster whose local coordinator it is; `None` for the team's own.
 
         Raises:
             LLMRequestError: The server will refuse every request.
             BudgetError: The budget is spent.
         """
-        texts = [reply.text for reply in replies if reply.text is not None]
+        texts = [part.text for part in said if part.text is not None]
         if not texts:
             return Commitment(None, None, "none", error="no valid reply to condense")
         form = self.form(self.coordinator)
@@ -193,16 +240,17 @@ class Team:
             repetition_penalty=NEUTRAL_PENALTY,
             top_p=self.config.sampling.top_p_default,
             max_tokens=self.config.commitment_max_tokens,
-            seed=derive_seed(seed, "commitment"),
+            seed=derive_seed(seed, "commitment", *(() if cluster is None else (cluster,))),
             json_schema=REPLY_SCHEMA if form == "json" else None,
             require_json=form == "json",
             role="commitment",
+            agent="" if cluster is None else f"cluster_{cluster}",
             problem_id=problem.id,
             round_index=index,
         )
         done = await self._ask(self.coordinator, request)
         if isinstance(done, LLMError):
-            return replace(majority_commitment(replies, error=str(done)), usage=done.usage)
+            return replace(majority_commitment(said, error=str(done)), usage=done.usage)
         read = extract_answer(done.text)
         return Commitment(done.text, read.answer, "coordinator", parsed_json=read.parsed_json, usage=done.usage)
 
@@ -222,14 +270,14 @@ class Team:
             return error
 
 
-def majority_commitment(replies: Sequence[Reply], error: str) -> Commitment:
-    """What stands in for a commitment whose call failed: the most frequent valid answer, marked as such.
+def majority_commitment(said: Sequence[Reply] | Sequence[Commitment], error: str | None) -> Commitment:
+    """What stands in for a commitment whose call failed: the most frequent answer, marked as such.
 
     Args:
-        replies: The round's replies.
+        said: The replies or local commitments to condense.
         error: Why the coordinator's call failed.
     """
-    winner = majority([reply.answer for reply in replies if reply.valid and reply.answer is not None])
+    winner = majority(part.answer for part in said)
     if winner is None:
         return Commitment(None, None, "none", error=error)
     return Commitment(f"The answer is {winner.answer}.", winner.answer, "majority", error=error)
@@ -246,7 +294,7 @@ def _executor_seed(round_seed: int, number: int) -> int:
     return (block << 16) + number
 
 
-async def _all_or_none(tasks: Sequence[asyncio.Future[Reply]]) -> tuple[Reply, ...]:
+async def _all_or_none(tasks: Sequence[asyncio.Future[T]]) -> tuple[T, ...]:
     """Results in order; the first error cancels the rest, waits for them and is raised."""
     try:
         return tuple(await asyncio.gather(*tasks))

@@ -50,7 +50,7 @@ def result_row(
     usage = episode.usage
     rounds = [round_ for d in episode.decisions for round_ in d.rounds]
     texts = [reply for r in rounds for reply in r.replies if reply.text]
-    written = [r.commitment for r in rounds if r.commitment.source == "coordinator"]
+    written = [made for r in rounds for made in r.commitments if made.source == "coordinator"]
     return {
         "method": method,
         "problem": episode.problem.id,
@@ -176,7 +176,7 @@ def _role_usage(episode: Episode, role: str) -> Usage:
     elif role == "executor":
         parts = [reply.usage for round_ in rounds for reply in round_.replies]
     else:
-        parts = [round_.commitment.usage for round_ in rounds]
+        parts = [made.usage for round_ in rounds for made in round_.commitments]
     return sum(parts, Usage())
 
 

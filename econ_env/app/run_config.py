@@ -50,7 +50,7 @@ class RunConfig(AgentConfig):
     n_agents: int = Field(3, ge=1, le=512)
     """Number of executors."""
     coordinator_model: str | None = None
-    """Model of the coordinator; by default the server's own."""
+    """Model of the coordinator, and of local ones; by default the server's own."""
     executor_model: str | list[str] | None = None
     """Model of all executors, or a list with one for each."""
     embedder: str = "auto"

@@ -59,7 +59,7 @@ class Answer:
         return {
             "strategy": Usage() if strategy is None else strategy.usage,
             "executor": sum((reply.usage for round_ in self.rounds for reply in round_.replies), Usage()),
-            "commitment": sum((round_.commitment.usage for round_ in self.rounds), Usage()),
+            "commitment": sum((made.usage for round_ in self.rounds for made in round_.commitments), Usage()),
         }
 
 
