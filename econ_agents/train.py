@@ -156,7 +156,7 @@ class _Run:
         self.algorithm = EconAlgorithm(self.policy)
         self.average = None if config.averaging is None else AveragedNetwork(self.policy.network, config.averaging)
         self.result = self.policy if self.average is None else self._averaged_policy(self.average)
-        self.buffer = make_buffer(config.replay, self.num_envs)
+        self.buffer = make_buffer(config.replay, config.num_envs)  # one shape, however many episodes are played
         self.stopping = EarlyStopping(config.early_stopping)
         rounds = config.bne.max_iterations_train
         refinement = (equilibrium or EquilibriumConfig()).model_copy(
@@ -200,7 +200,7 @@ class _Run:
         saved, reason = time.monotonic(), None
         while self.done < self.episodes and reason is None:
             self._reseed()
-            count = params.collection_step_num_episodes = min(per_update, self.episodes - self.done)
+            count = params.collection_step_num_episodes = self._next_count(per_update)
             stats = trainer.execute_epoch().training_stat
             assert isinstance(stats, EconTrainingStats)
             before, self.done = self.done, self.done + count
@@ -227,6 +227,11 @@ class _Run:
                 self._save(model_dir / STATE)
                 saved = time.monotonic()
         return reason or "episodes"
+
+    def _next_count(self, per_update: int) -> int:
+        """Episodes to collect now; a rest that not all environments share is collected apart, to play its own numbers."""
+        count = min(per_update, self.episodes - self.done)
+        return count if count < self.num_envs else count - count % self.num_envs
 
     def _reseed(self) -> None:
         """Let all that is drawn until the next update depend on the seed and on the episodes done, on nothing else."""

@@ -9,10 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from pettingzoo import ParallelEnv
+from tianshou.env.utils import gym_new_venv_step_type
 
+from econ_agents.equilibrium import Outcome
 from econ_agents.joint_env import JointEnv
-from econ_agents.vector_env import EnvIds, JointVectorEnv
+from econ_agents.vector_env import EnvIds, JointVectorEnv, as_objects
 
 
 class TrainingEnvs(JointVectorEnv):
@@ -42,6 +45,7 @@ class TrainingEnvs(JointVectorEnv):
         self._problem_of = problem_of
         self._waiting: list[int] = []
         self._next = 0
+        self._begun: dict[int, tuple[np.ndarray, dict[str, Any]]] = {}
         self.numbers = [0] * len(env_fns)
 
     def go_on(self, numbers: Sequence[int]) -> None:
@@ -52,6 +56,7 @@ class TrainingEnvs(JointVectorEnv):
         """
         self._waiting = list(numbers)
         self._next = max(numbers) + 1
+        self._begun.clear()
 
     def reset(  # type: ignore[override] # says which keywords it takes
         self,
@@ -60,10 +65,17 @@ class TrainingEnvs(JointVectorEnv):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Start the next episodes; `seed` is not used, `options` are added to each."""
+        """Start the next episodes; `seed` is not used, `options` are added to each.
+
+        An environment in which nothing was done since its last reset stays at its episode: Tianshou's collectors reset
+        one when it is done, and all of them once more at the end of a collection, which would leave out episodes.
+        """
         self._assert_is_not_closed()
+        ids = [int(i) for i in self._wrap_id(env_id)]
         calls = []
-        for env in (int(i) for i in self._wrap_id(env_id)):
+        for env in ids:
+            if env in self._begun:
+                continue
             number = self._waiting.pop(0) if self._waiting else self._next
             self._next = max(self._next, number + 1)
             self.numbers[env] = number
@@ -73,13 +85,33 @@ class TrainingEnvs(JointVectorEnv):
             if number >= self._episodes:
                 own["plan"] = False
             calls.append((env, episode_seed(self._run_seed, number), own))
-        return self._reset_each(calls)
+        if calls:
+            obs, infos = self._reset_each(calls)
+            self._begun |= {env: (obs[row], infos[row]) for row, (env, _, _) in enumerate(calls)}
+        first = [self._begun[env] for env in ids]
+        return np.stack([obs for obs, _ in first]), as_objects([dict(info) for _, info in first])
+
+    def step(self, action: np.ndarray | torch.Tensor | None, id: EnvIds = None) -> gym_new_venv_step_type:
+        """As in `JointVectorEnv`."""
+        self._leave_start(id)
+        return super().step(action, id)
+
+    def deliberate(
+        self, action: np.ndarray | torch.Tensor, id: EnvIds = None
+    ) -> tuple[np.ndarray, list[Outcome | None]]:
+        """As in `JointVectorEnv`."""
+        self._leave_start(id)
+        return super().deliberate(action, id)
 
     def set_reward_weights(self, weights: tuple[float, ...]) -> None:
         """Let all environments that weigh reward terms pay with these weights."""
         for env in self.envs:
             if env.weighs_rewards:
                 env.reward_weights = weights
+
+    def _leave_start(self, id: EnvIds) -> None:
+        for env in self._wrap_id(id):
+            self._begun.pop(int(env), None)
 
 
 def episode_seed(run_seed: int, number: int) -> int:

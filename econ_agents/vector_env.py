@@ -71,7 +71,7 @@ class JointVectorEnv(BaseVectorEnv):
         obs, rewards, terminated, truncated, infos = zip(*results, strict=True)
         for (i, _), info in zip(pairs, infos, strict=True):
             info["env_id"] = i  # Tianshou's collectors expect it
-        return np.stack(obs), np.stack(rewards), np.stack(terminated), np.stack(truncated), _objects(infos)
+        return np.stack(obs), np.stack(rewards), np.stack(terminated), np.stack(truncated), as_objects(infos)
 
     def deliberate(
         self, action: np.ndarray | torch.Tensor, id: EnvIds = None
@@ -115,7 +115,7 @@ class JointVectorEnv(BaseVectorEnv):
             results = self._loop.run(all_or_none(self.envs[i].areset(seed=s, options=o) for i, s, o in calls))
         else:
             results = [self.envs[i].reset(seed=s, options=o) for i, s, o in calls]
-        return np.stack([obs for obs, _ in results]), _objects([info for _, info in results])
+        return np.stack([obs for obs, _ in results]), as_objects([info for _, info in results])
 
     def _with_actions(self, action: np.ndarray | torch.Tensor | None, id: EnvIds) -> list[tuple[int, np.ndarray]]:
         if action is None:
@@ -124,7 +124,7 @@ class JointVectorEnv(BaseVectorEnv):
         return list(zip(ids, np.asarray(action), strict=True))
 
 
-def _objects(infos: Sequence[dict[str, Any]]) -> np.ndarray:
+def as_objects(infos: Sequence[dict[str, Any]]) -> np.ndarray:
     """Infos as an array [R] of dicts, also when they are empty."""
     array = np.empty(len(infos), dtype=object)
     array[:] = infos
