@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from econ_agents.batches import REWARD_TERMS
 from econ_agents.errors import ConfigError
 
-DEFAULT_WEIGHTS = (0.4, 0.4, 0.2)
+DEFAULT_WEIGHTS = (0.1, 0.8, 0.1)
 """Weights (AL, TS, CC) where the environment tells none."""
 
 

@@ -127,7 +127,7 @@ class LLMConfig(Settings):
 class RewardConfig(Settings):
     """What the reward is made of."""
 
-    initial_weights: Weights = (0.4, 0.4, 0.2)
+    initial_weights: Weights = (0.1, 0.8, 0.1)
     """alpha = (AL, TS, CC), each in [0, 1], summing to 1."""
     fidelity_weight: float = Field(0.5, ge=0, le=1)
     """w_f: share of fidelity in CC; the rest is novelty."""

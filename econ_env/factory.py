@@ -53,7 +53,7 @@ def parallel_env(
         max_rounds: Decisions of an episode; 1 by default.
         cluster_size: Most executors that one coordinator condenses, 4 by default; larger teams are split into clusters
             with a local coordinator each, and a global one merges the local commitments. 0 keeps every team flat.
-        reward_weights: alpha = (AL, TS, CC), in [0, 1], summing to 1; (0.4, 0.4, 0.2) by default.
+        reward_weights: alpha = (AL, TS, CC), in [0, 1], summing to 1; (0.1, 0.8, 0.1) by default.
         text_infos: Put texts into the infos of `step` too.
         render_mode: `None`, `human` or `ansi`.
         trace: A file to which every round is appended as it ends, as a line of JSON.
