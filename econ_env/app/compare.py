@@ -160,15 +160,21 @@ class _Comparison:
     def policy(self) -> EconPolicy:
         """The learner's policy: from its checkpoint, or trained now."""
         if self.options.policy is not None:
-            return EconPolicy.from_pretrained(str(self.options.policy))
+            return EconPolicy.from_pretrained(self.options.policy, n_agents=self.config.n_agents)
         episodes, problems = self.options.train_episodes or 0, self.problems.train
         model_dir = self.common.model_dir if episodes else None  # an untrained policy must not replace a trained one
         make = partial(make_env, self.config, problems, self.folder.rounds_file)
         return train_policy(self.common, self.folder, problems, make, episodes, model_dir).policy
 
     def prepare(self, policy: EconPolicy | None) -> None:
-        """Reach the models and say which they are."""
+        """Reach the models and say which they are.
+
+        Raises:
+            TeamError: The policy was made for another team.
+        """
         self._maker = MethodMaker(self.config, self.problems.test, policy, self.options.temperature)
+        if policy is not None:
+            policy.fits(self.maker.spec)
         with display.console.status("loading models"):
             team = self.maker.team
             infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}

@@ -9,6 +9,10 @@ from collections import Counter
 import pytest
 from click.testing import CliRunner
 
+from econ_agents.batches import TeamSpec
+from econ_agents.config import AgentConfig
+from econ_agents.errors import AgentsError
+from econ_agents.policy import EconPolicy
 from econ_env.app import compare as compare_module
 from econ_env.app.compare import CompareOptions
 from econ_env.app.compare_command import compare_command
@@ -292,3 +296,25 @@ def test_options_of_the_command_arrive(tmp_path, monkeypatch):
     assert options == CompareOptions("single,sc@3", 6, 3, "calls", "sc@3", 0.5, tmp_path, 4)
     assert common.config.seed == 9
     assert common.log_dir == tmp_path
+
+
+@pytest.mark.slow
+def test_a_policy_trained_here_and_its_checkpoint_answer_alike(tmp_path):
+    models = ("--model-dir", str(tmp_path / "models"), "--match", "none")
+    run(tmp_path / "a", *models, "--train-eps", "8", methods="bne", problems=4)
+    run(tmp_path / "b", *models, "--policy", str(tmp_path / "models" / "final"), methods="bne", problems=4)
+    run(tmp_path / "c", *models, "--train-eps", "0", methods="bne", problems=4)
+    trained, loaded, untrained = (_without_seconds(rows_of(tmp_path / name)) for name in "abc")
+    assert loaded == trained
+    assert untrained != trained
+    assert len(list(read_lines(tmp_path / "a" / "training.jsonl"))) == 8
+
+
+def test_a_policy_for_another_team_or_none_at_all_is_refused(tmp_path):
+    spec = TeamSpec(n_agents=3, obs_dim=5, action_low=(0.1, 1.0), action_high=(2.0, 1.5))
+    EconPolicy(spec, AgentConfig()).save_pretrained(tmp_path / "other")
+    (tmp_path / "empty").mkdir()
+    for name, message in (("other", "observations of width 5"), ("empty", "empty")):
+        with pytest.raises(AgentsError, match=message):
+            run(tmp_path, "--policy", str(tmp_path / name), "--match", "none", methods="bne")
+    assert rows_of(tmp_path) == []
