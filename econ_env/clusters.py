@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 
 def split_team(n_agents: int, cluster_size: int) -> tuple[range, ...]:
     """Clusters of neighbouring executors, as few and as even as can be, the larger ones first.
@@ -18,4 +20,4 @@ def split_team(n_agents: int, cluster_size: int) -> tuple[range, ...]:
     count = -(-n_agents // cluster_size) if cluster_size else 1
     size, larger = divmod(n_agents, count)
     starts = [number * size + min(number, larger) for number in range(count + 1)]
-    return tuple(range(start, stop) for start, stop in zip(starts, starts[1:], strict=False))
+    return tuple(range(start, stop) for start, stop in pairwise(starts))

@@ -177,7 +177,7 @@ class EpisodeConfig(Settings):
     @classmethod
     def _more_than_one(cls, value: int) -> int:
         if value == 1:
-            raise ValueError("must be 2 or more, or 0 for a flat team: a single reply needs no condensing")
+            raise ValueError("cluster_size must be 2 or more, or 0 for flat teams: a single reply needs no condensing")
         return value
 
 

@@ -38,7 +38,7 @@ class Team:
     """A coordinator and n executors, each a model; asks them and reads what they say.
 
     Attributes:
-        coordinator: Plans and condenses.
+        coordinator: Plans and condenses; also plays every local coordinator of a large team.
         executors: One model per executor; the same object may occur several times.
         config: Token limits, format, bounds and deadlines.
     """
@@ -46,6 +46,11 @@ class Team:
     coordinator: LLM
     executors: tuple[LLM, ...]
     config: EnvConfig
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of all models, each once, the coordinator's first."""
+        return tuple(dict.fromkeys(llm.info.model for llm in (self.coordinator, *self.executors)))
 
     def form(self, llm: LLM) -> ReplyFormat:
         """JSON or text, as the settings say; `auto` asks small models for text, since JSON hurts them."""

@@ -179,8 +179,9 @@ class _Comparison:
             team = self.maker.team
             infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}
         self._models = {role: asdict(info) for role, info in infos.items()}
+        self._models["names"] = list(team.models)
         self._models["reply_format"] = team.form(team.executors[0])
-        names = " / ".join(dict.fromkeys(info.model for info in infos.values()))
+        names = " / ".join(team.models)
         seeds = "" if len(self.seeds) == 1 else f", {len(self.seeds)} seeds"
         for label, text in (
             ("models", f"{infos['executor'].backend}: {names}"),
