@@ -15,7 +15,7 @@ def print_overview(console: Console, seen: Mapping[str, Any], matching: Mapping[
     headings: tuple[str, ...] = ("accuracy", "right", "share [95%]", f"vs {baseline} [95%]", "p", "p Holm", "needed")
     _show(console, headings, (_accuracy(name, part) for name, part in methods.items()))
     priced = any(part["cost"]["usd"] is not None for part in methods.values())
-    headings = ("per problem", "tokens", f"x {seen['reference']}", "strat.", "exec.", "commit", "calls", "rounds", "s")
+    headings = ("per problem", "tokens", f"x {seen['reference']}", "plan", "exec.", "commit", "calls", "rounds", "s")
     headings = (*headings, "USD") if priced else headings
     _show(console, headings, (_cost(name, part, priced) for name, part in methods.items()))
     headings = ("executors", "unparsed", "agree", "each", "any", "majority", "wrong>right", "right>wrong")
