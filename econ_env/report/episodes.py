@@ -147,7 +147,6 @@ def _decision(decision: Mapping[str, Any], more: Mapping[str, Any], converter: C
 
 
 def _round(round_: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
-    said = round_["commitment"]
     return {
         "replies": [
             {
@@ -159,9 +158,22 @@ def _round(round_: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
             }
             for reply in round_["replies"]
         ],
-        "commitment": {"source": said["source"], **_said(said, converter)},
+        "clusters": [
+            {"agents": list(cluster["agents"]), **_commitment(cluster["commitment"], converter)}
+            for cluster in _clusters(round_)
+        ],
+        "commitment": _commitment(round_["commitment"], converter),
         "seconds": round_["seconds"],
     }
+
+
+def _clusters(round_: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a large team; traces of flat teams may not speak of them."""
+    return list(round_.get("clusters", ()))
+
+
+def _commitment(made: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
+    return {"source": made["source"], **_said(made, converter)}
 
 
 def _said(part: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
@@ -214,7 +226,9 @@ def _is_latex(answer: str) -> bool:
 def _texts(episode: Mapping[str, Any]) -> Iterator[str]:
     """All texts of an episode that may hold formulas."""
     problem, strategy = episode["problem"], episode["strategy"]
-    said = [part for d in episode["decisions"] for r in d["rounds"] for part in (*r["replies"], r["commitment"])]
+    rounds = [round_ for decision in episode["decisions"] for round_ in decision["rounds"]]
+    said = [part for round_ in rounds for part in (*round_["replies"], round_["commitment"])]
+    said += [cluster["commitment"] for round_ in rounds for cluster in _clusters(round_)]
     yield problem["question"]
     if strategy is not None and strategy["text"]:
         yield strategy["text"]

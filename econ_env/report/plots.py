@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from econ_env.app.results import ROLES, Row
 from econ_env.report.curves import Curve
 from econ_env.report.runs import Runs
-from econ_env.report.style import Draw, Theme, color, legend, marker, new_figure
+from econ_env.report.style import Draw, Theme, color, legend, marker, new_figure, short
 from econ_env.report.tables import by_kind, second_control
 
 MAX_PANELS = 12
@@ -67,7 +67,8 @@ def accuracy_tokens(runs: Runs) -> Plot:
             low, high = found["value"] - found["low"], found["high"] - found["value"]
             axes.errorbar(
                 tokens, 100 * found["value"], yerr=[[100 * max(low, 0.0)], [100 * max(high, 0.0)]],
-                fmt=marker(number), color=color(theme, number), capsize=2.5, markersize=6, elinewidth=1.1, label=label,
+                fmt=marker(number), color=color(theme, number), capsize=2.5, markersize=6, elinewidth=1.1,
+                label=short(label),
             )  # fmt: skip
         top = max((part["accuracy"]["estimate"]["high"] for part in parts.values()), default=1.0)
         axes.set(xlabel="tokens per problem", ylabel="accuracy (%)", ylim=(0, min(100.0, 100 * top + 10)))
@@ -93,7 +94,7 @@ def tokens_by_role(runs: Runs) -> Plot:
             values = np.array([part["cost"]["tokens_by_role"][role] for part in parts.values()])
             axes.barh(range(len(parts)), values, left=left, height=0.62, color=color(theme, number), label=role)
             left += values
-        axes.set_yticks(range(len(parts)), list(parts))
+        axes.set_yticks(range(len(parts)), [short(label) for label in parts])
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -116,7 +117,7 @@ def controls(runs: Runs) -> Plot:
         for axes, kind in zip(panels, shown, strict=True):
             for number, (label, groups) in enumerate(methods.items()):
                 _scatter(axes, groups.get(kind, []), theme, number, label)
-            axes.set_title(kind)
+            axes.set_title(short(kind))
         figure.supxlabel("temperature T", fontsize=9, color=theme.ink)
         figure.supylabel(second_control(runs).lower(), fontsize=9, color=theme.ink)
         legend(figure, panels[0], 5 if width > 5 else 3)
@@ -135,7 +136,7 @@ def _scatter(axes: Axes, rows: Sequence[Row], theme: Theme, number: int, label: 
         x, y, s=34 if few else 9, alpha=1.0 if few else 0.55, color=color(theme, number), marker=marker(number),
         linewidths=0, rasterized=len(distinct) > RASTERISED, zorder=3 if few else 2,
     )  # fmt: skip
-    axes.plot([], [], linestyle="none", color=color(theme, number), marker=marker(number), label=label)
+    axes.plot([], [], linestyle="none", color=color(theme, number), marker=marker(number), label=short(label))
 
 
 def residuals_by_step(rows: Sequence[Row]) -> list[list[float]]:
@@ -172,7 +173,7 @@ def residuals(steps: Mapping[str, Sequence[Sequence[float]]]) -> Plot:
             x = np.arange(1, len(own) + 1)
             low, middle, high = (np.array([np.quantile(step, q) for step in own]) for q in (0.25, 0.5, 0.75))
             axes.fill_between(x, low, high, color=color(theme, number), alpha=0.18, linewidth=0)
-            axes.plot(x, middle, marker=marker(number), color=color(theme, number), label=label, markersize=5)
+            axes.plot(x, middle, marker=marker(number), color=color(theme, number), label=short(label), markersize=5)
             for place, step in zip(x, own, strict=True):
                 axes.annotate(
                     f"n={len(step)}", (place, middle[place - 1]), textcoords="offset points", xytext=(5, 6), fontsize=7
@@ -205,7 +206,7 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]]) -> Plot:
         figure, panels = _grid(width, len(shown), 2.0)
         for axes, name in zip(panels, shown, strict=True):
             for run, curve in by_name[name].items():
-                _plot_curve(axes, curve, color(theme, order.index(run)), run)
+                _plot_curve(axes, curve, color(theme, order.index(run)), short(run))
             axes.set_title(name[0])
             axes.set_xlabel(name[1])
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

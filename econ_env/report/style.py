@@ -17,6 +17,8 @@ DOTS_PER_INCH = 300
 """Of the images for papers."""
 WIDE, NARROW = 7.2, 3.7
 """Widths in inches: a page's column, and a phone."""
+MAX_LABEL = 28
+"""Characters of a label."""
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 
 
@@ -59,6 +61,11 @@ def color(theme: Theme, number: int) -> str:
 def marker(number: int) -> str:
     """Marker of a series; together with the colour it tells eighty apart."""
     return MARKERS[number % len(MARKERS)]
+
+
+def short(text: str) -> str:
+    """A label that leaves room for the drawing."""
+    return text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…"
 
 
 def legend(figure: Figure, axes: Axes, columns: int) -> None:

@@ -43,7 +43,7 @@ function searchable(value) {
   if (value.strategy) add(value.strategy.text), texts.push(value.strategy.error ?? "");
   for (const decision of value.decisions) {
     for (const round of decision.rounds) {
-      for (const said of [...round.replies, round.commitment]) {
+      for (const said of [...round.replies, ...round.clusters, round.commitment]) {
         add(said.text);
         texts.push(said.error ?? "");
       }

@@ -72,19 +72,25 @@ function residualText(entry, decisions) {
 
 function showRound(round, before, judged, verdict, place) {
   const replies = round.replies.map((reply, agent) => showReply(reply, before?.replies[agent], judged[agent]));
-  const said = round.commitment;
-  const source = { coordinator: "by the coordinator", majority: "majority of the replies", none: "none" }[said.source] ?? said.source;
+  const local = round.clusters.map((cluster) => showCommitment("Local commitment", cluster, null, `for ${cluster.agents.join(", ")}, `));
   return h(
     "section",
     { class: "round" },
     h("h3", null, `Round ${place + 1} `, h("small", null, `${number(round.seconds, 2)} s`)),
     h("div", { class: "replies" }, replies),
-    h(
-      "article",
-      { class: "commitment" },
-      h("h4", null, "Commitment ", h("small", null, source), " ", verdict ? badge(verdict) : null, " ", tokens(said.tokens, said.cached)),
-      spoken(said),
-    ),
+    local.length ? h("div", { class: "replies" }, local) : null,
+    showCommitment("Commitment", round.commitment, verdict),
+  );
+}
+
+const SOURCES = { coordinator: "by the coordinator", majority: "majority of the replies", none: "none" };
+
+function showCommitment(title, said, verdict, who = "") {
+  return h(
+    "article",
+    { class: "commitment" },
+    h("h4", null, `${title} `, h("small", null, who + (SOURCES[said.source] ?? said.source)), " ", verdict ? badge(verdict) : null, " ", tokens(said.tokens, said.cached)),
+    spoken(said),
   );
 }
 
