@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from econ_env.app.run_config import EnvArgs
+from econ_env.app.trained_on import fingerprint
 from econ_env.errors import ProblemError, ProblemSplitError, ProblemUnreachableError
 from econ_env.problems import ProblemSet, load_problems
 
@@ -31,19 +34,57 @@ def choose_problems(args: EnvArgs, test_episodes: int, seed: int) -> RunProblems
 
     Args:
         args: Source, splits, fields.
-        test_episodes: How many problems to test on.
+        test_episodes: How many problems to test on; 0 for none, then all but the test split are for training.
         seed: Shuffles.
 
     Raises:
         ProblemError: The problems can't be loaded, or there are not enough.
     """
+    return _or_offline(args, lambda source: _choose(args, source, test_episodes, seed))
+
+
+def choose_test_problems(args: EnvArgs, test_episodes: int, seed: int, trained: frozenset[str] | None) -> RunProblems:
+    """Load problems to test a checkpoint on; the same that a run which trains would test on, with the same seed.
+
+    Args:
+        args: Source, splits, fields.
+        test_episodes: How many.
+        seed: Shuffles.
+        trained: Fingerprints of problems that the checkpoint was trained on, which are left out; `None` if unknown.
+
+    Raises:
+        ProblemError: The problems can't be loaded, or there are not enough.
+    """
+    return _or_offline(args, lambda source: _choose_test(args, source, test_episodes, seed, trained))
+
+
+def _or_offline(args: EnvArgs, choose: Callable[[str], RunProblems]) -> RunProblems:
     try:
-        return _choose(args, args.hf_dataset_path, test_episodes, seed)
+        return choose(args.hf_dataset_path)
     except ProblemUnreachableError:
         if args.offline_dataset is None:
             raise
         log.warning("%s can't be reached: using %s instead", args.hf_dataset_path, args.offline_dataset)
-        return _choose(args, args.offline_dataset, test_episodes, seed)
+        return choose(args.offline_dataset)
+
+
+def _choose_test(
+    args: EnvArgs, source: str, test_episodes: int, seed: int, trained: frozenset[str] | None
+) -> RunProblems:
+    try:
+        problems = _load(args, source, args.test_split or "test", seed)
+    except ProblemSplitError:
+        if args.test_split is not None:
+            raise
+        problems = _load(args, source, None, seed)
+        if trained is None:
+            log.warning("nothing tells what the checkpoint was trained on: it may have been on some of these problems")
+    fresh = tuple(problem for problem in problems if fingerprint(problem) not in (trained or ()))
+    if len(fresh) < test_episodes:
+        left_out = len(problems) - len(fresh)
+        why = f", without the {left_out:,} that the checkpoint was trained on" if left_out else ""
+        raise ProblemError(f"{source} has {len(fresh):,} problems to test on{why}, not {test_episodes}; ask for fewer")
+    return RunProblems(problems[:0], replace(problems, problems=fresh[:test_episodes]), source)
 
 
 def _choose(args: EnvArgs, source: str, test_episodes: int, seed: int) -> RunProblems:

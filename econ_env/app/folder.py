@@ -29,7 +29,7 @@ class RunFolder:
     Args:
         path: The folder.
         about: What the run is (settings, versions); kept in `run.json`. `config` and, if there, `compare` must
-            not change when a run goes on.
+            not change when a run goes on, nor, once there are results, `tested`.
         resume: Whether to go on with the run that is there.
 
     Raises:
@@ -50,8 +50,10 @@ class RunFolder:
         if before is not None:
             _same_settings(before["config"], about["config"], path)
             _same_settings(before.get("compare", {}), about.get("compare", {}), path)
-        write_json(path / RUN_FILE, about)
         self.rows: list[Row] = list(read_lines(path / RESULTS_FILE))
+        if before is not None and self.rows:
+            _same_settings(before.get("tested", {}), about.get("tested", {}), path)
+        write_json(path / RUN_FILE, about)
         self.earlier: Mapping[str, Any] = _read_json(path / SUMMARY_FILE) or {}
         self._results = JsonLines(path / RESULTS_FILE)
         self._episodes = JsonLines(path / EPISODES_FILE)
@@ -101,7 +103,8 @@ class RunFolder:
 
 def _move_aside(path: Path) -> Path | None:
     names = [RUN_FILE, RESULTS_FILE, EPISODES_FILE, ROUNDS_FILE, TRAINING_FILE, SUMMARY_FILE]
-    old = [path / name for name in names if (path / name).exists()] + sorted(path.glob("llm_traces_*.json"))
+    old = [path / name for name in names if (path / name).exists()]
+    old += sorted([*path.glob("llm_traces_*.json"), *path.glob("logs_*_test_*.json")])
     old += [path / "tensorboard"] if (path / "tensorboard").exists() else []
     if not old:
         return None

@@ -1,16 +1,22 @@
-"""The main job: train a team, test it on the same problems without and with BNE rounds, and write everything down."""
+"""The main jobs: train a team, test it on the same problems without and with BNE rounds, write everything down."""
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from tianshou.utils import BaseLogger
+
+from econ_agents.batches import TeamSpec
+from econ_agents.equilibrium import EquilibriumConfig
 from econ_agents.evaluate import EpisodeResult, evaluate
 from econ_agents.policy import EconPolicy
-from econ_env.app import display
-from econ_env.app.datasets import RunProblems, choose_problems
+from econ_env.app import curves, display
+from econ_env.app.datasets import RunProblems, choose_problems, choose_test_problems
 from econ_env.app.environments import make_env
 from econ_env.app.failures import Failures
 from econ_env.app.folder import RunFolder
@@ -18,9 +24,14 @@ from econ_env.app.options import CommonOptions
 from econ_env.app.provenance import provenance
 from econ_env.app.results import by_method, result_row, summarise, summarise_training
 from econ_env.app.run_config import RunConfig
+from econ_env.app.trained_on import fingerprint, note_trained_on, read_trained_on
 from econ_env.app.training import train_policy
 from econ_env.env import EconParallelEnv
+from econ_env.errors import ConfigError
 from econ_env.problems import ProblemSet
+
+LOGGED = ("accuracy", "tokens_per_problem", "calls")
+"""Numbers of a test that loggers get, by method."""
 
 
 @dataclass(frozen=True)
@@ -48,39 +59,99 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
     Args:
         common: Settings and folders.
         train_episodes: Problems to train on; 0 skips training.
-        test_episodes: Problems to test on.
+        test_episodes: Problems to test on; 0 skips testing.
 
     Raises:
         EconError: The run can't go on; what was done is on disk and `resume` goes on from there.
     """
     config = common.config
     problems = choose_problems(config.env_args, test_episodes, config.seed)
-    about = provenance(config) | {"dataset": problems.source, "train_eps": train_episodes, "test_eps": test_episodes}
-    folder = RunFolder(common.log_dir, about, resume=common.resume)
-    if folder.moved_to is not None:
-        display.console.print(f"the earlier run in {common.log_dir} was moved to {folder.moved_to}")
-    run = _Run(config, folder, problems)
-    try:
-        run.announce()
-        policy = run.train(common, train_episodes)
-        for method in methods(config):
-            run.test(policy, method)
-        run.complete = True
-    finally:
-        run.close(about)
+    if common.resume:
+        _refuse_trained_on(common.model_dir, problems)
+    about = {
+        "dataset": problems.source,
+        "train_eps": train_episodes,
+        "test_eps": test_episodes,
+        "tested": {"train_eps": train_episodes},
+    }
+    with _Run(common, problems, about) as run:
+        policy = run.train(train_episodes)
+        if test_episodes:
+            run.test(policy, {"bne": f"llm_traces_test_bne_{config.test_rounds}rounds.json"})
+
+
+def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> None:
+    """Test a trained team without and with BNE rounds, on problems that it was not trained on.
+
+    Args:
+        common: Settings and folders; `model_dir` is the checkpoint.
+        test_episodes: Problems to test on.
+        name: Of the experiment; the traces go to `logs_NAME_test_baseline.json` and `logs_NAME_test_p0.json`.
+
+    Raises:
+        EconError: The run can't go on; what was done is on disk and `resume` goes on from there.
+        AgentsError: The checkpoint is missing, damaged, or does not fit the team.
+    """
+    config = common.config
+    policy = EconPolicy.from_pretrained(str(common.model_dir), n_agents=config.n_agents)
+    known = read_trained_on(common.model_dir)
+    trained = None if known is None else known.run | known.before
+    problems = choose_test_problems(config.env_args, test_episodes, config.seed, trained)
+    about = {
+        "dataset": problems.source,
+        "checkpoint": str(common.model_dir),
+        "test_eps": test_episodes,
+        "tested": {"weights": _digest(policy)},
+    }
+    with _Run(common, problems, about) as run, curves.logger(common.log_dir / "tensorboard", common.wandb) as logger:
+        run.test(policy, {"baseline": f"logs_{name}_test_baseline.json", "bne": f"logs_{name}_test_p0.json"})
+        run.log(logger)
+
+
+def _refuse_trained_on(model_dir: Path, problems: RunProblems) -> None:
+    """A run that goes on must not test on what it was trained on before, with another number of test problems."""
+    known = read_trained_on(model_dir)
+    seen = 0 if known is None else sum(fingerprint(problem) in known.run for problem in problems.test)
+    if seen:
+        raise ConfigError(
+            f"{seen} of the {len(problems.test)} test problems were trained on by the run in {model_dir}; "
+            "resume with its --test-eps and --seed, or train anew in another --model-dir"
+        )
+
+
+def _digest(policy: EconPolicy) -> str:
+    """What tells a policy from others."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in policy.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 class _Run:
-    """One run: its settings, problems and folder, and what has come of it."""
+    """One run as a context: its settings, problems and folder, and what has come of it; the end writes the summary."""
 
-    def __init__(self, config: RunConfig, folder: RunFolder, problems: RunProblems) -> None:
-        self.config = config
-        self.folder = folder
-        self.problems = problems
+    def __init__(self, common: CommonOptions, problems: RunProblems, about: dict[str, Any]) -> None:
+        self.common, self.config, self.problems = common, common.config, problems
+        self.about = provenance(common.config) | about
+        self.folder = RunFolder(common.log_dir, self.about, resume=common.resume)
         self.complete = False
         self._seconds: dict[str, float] = {}
         self._trained: dict[str, Any] = {}
         self._models: dict[str, Any] = {}
+
+    def __enter__(self) -> _Run:
+        if self.folder.moved_to is not None:
+            display.console.print(f"the earlier run in {self.folder.path} was moved to {self.folder.moved_to}")
+        try:
+            self.announce()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.complete = kind is None
+        self.close()
 
     def make_env(self, problems: ProblemSet) -> EconParallelEnv:
         """An environment over these problems that writes its rounds into the run's folder."""
@@ -88,38 +159,61 @@ class _Run:
 
     def announce(self) -> None:
         """Reach the models and say which they are."""
-        env = self.make_env(self.problems.test)
+        env = self.make_env(self.problems.test or self.problems.train)
         with display.console.status("loading models"):
             team = env.team
             infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}
             dim = env.layout.dim
         self._models = {role: asdict(info) for role, info in infos.items()}
+        self._models["names"] = list(team.models)
         self._models |= {"embedder": env.encoder.embedder.name, "reply_format": team.form(team.executors[0])}
-        names = " / ".join(dict.fromkeys(info.model for info in infos.values()))
-        train, test = len(self.problems.train), len(self.problems.test)
+        names = " / ".join(team.models)
+        parts = {"to train on": len(self.problems.train), "to test on": len(self.problems.test)}
+        problems = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
         for label, text in (
             ("models", f"{infos['executor'].backend}: {names}"),
             ("embedder", f"{env.encoder.embedder.name} ({dim} numbers)"),
-            ("problems", f"{self.problems.source}: {train:,} to train on, {test:,} to test on"),
+            ("problems", f"{self.problems.source}: {problems}"),
             ("team", f"1 coordinator, {self.config.n_agents} executors, {self._models['reply_format']} replies"),
         ):
             display.console.print(f"{label:<9}{text}", highlight=False)
 
-    def train(self, common: CommonOptions, episodes: int) -> EconPolicy:
+    def train(self, episodes: int) -> EconPolicy:
         """Train on the training problems; from a checkpoint if the run is resumed."""
         start = time.perf_counter()
-        problems = self.problems.train
+        problems, common = self.problems.train, self.common
+        model_dir = common.model_dir if episodes else None  # an untrained policy must not replace a trained one
+        if model_dir is not None:
+            note_trained_on(model_dir, problems[:episodes], resume=common.resume)
         try:
-            result = train_policy(
-                common, self.folder, problems, lambda: self.make_env(problems), episodes, common.model_dir
-            )
+            result = train_policy(common, self.folder, problems, lambda: self.make_env(problems), episodes, model_dir)
         finally:
             self._seconds["train"] = time.perf_counter() - start
         self._trained = {"episodes": result.episodes, "stop_reason": result.stop_reason}
         return result.policy
 
-    def test(self, policy: EconPolicy, method: Method) -> None:
-        """Test on those test problems that have no result yet."""
+    def test(self, policy: EconPolicy, traces: Mapping[str, str]) -> None:
+        """Test both methods on those test problems that they have no result for.
+
+        Args:
+            policy: Chooses the controls.
+            traces: File that gets all that was said, by method.
+
+        Raises:
+            TeamError: The policy was trained on a team of another shape.
+        """
+        policy.fits(TeamSpec.of(self.make_env(self.problems.test)))
+        for method in methods(self.config):
+            self._test(policy, method)
+            if method.key in traces:
+                self.folder.write_traces(method.key, traces[method.key])
+
+    def _test(self, policy: EconPolicy, method: Method) -> None:
+        def make_test_env() -> EconParallelEnv:
+            env = self.make_env(self.problems.test)
+            env.reward_weights = policy.alpha.values()  # what training paid with at its end
+            return env
+
         done = self.folder.done(method.key)
         todo = [index for index, problem in enumerate(self.problems.test) if problem.id not in done]
         start = time.perf_counter()
@@ -130,17 +224,16 @@ class _Run:
             try:
                 evaluate(
                     policy,
-                    lambda: self.make_env(self.problems.test),
+                    make_test_env,
                     todo,
                     rounds=method.rounds,
+                    config=EquilibriumConfig(convergence_threshold=self.config.bne.convergence_threshold),
                     concurrency=max(1, -(-self.config.llm.concurrency // self.config.n_agents)),
                     seed=self.config.seed,
                     on_episode=self._recorder(method, tally),
                 )
             finally:
                 self._seconds[method.key] = time.perf_counter() - start
-        if method.key == "bne":
-            self.folder.write_traces("bne", f"llm_traces_test_bne_{method.rounds}rounds.json")
 
     def _recorder(self, method: Method, tally: display.Tally) -> Callable[[EpisodeResult, EconParallelEnv], None]:
         failures = Failures()
@@ -163,29 +256,39 @@ class _Run:
 
         return record
 
-    def close(self, about: dict[str, Any]) -> None:
+    def log(self, logger: BaseLogger) -> None:
+        """Give what the test came to to Tianshou's logger."""
+        parts = {key: summarise(rows) for key, rows in by_method(self.folder.rows).items()}
+        numbers = {f"{key}/{name}": part[name] for key, part in parts.items() for name in LOGGED}
+        known = {name: number for name, number in numbers.items() if number is not None}
+        logger.log_test_data(known, len(self.problems.test))
+
+    def close(self) -> None:
         """Write the summary of what was done, and show it if the run is complete."""
         rows = by_method(self.folder.rows)
         earlier = self.folder.earlier.get("methods", {})
-        trained = self._seconds.get("train", 0.0) + self.folder.earlier.get("train", {}).get("seconds", 0.0)
         summaries: dict[str, dict[str, Any]] = {}
-        for method in methods(self.config):
+        for method in methods(self.config) if self.problems.test else ():
             wall = self._seconds.get(method.key, 0.0) + earlier.get(method.key, {}).get("wall_seconds", 0.0)
             own = summarise(rows.get(method.key, []))
             summaries[method.key] = {"name": method.name, "k": method.rounds, **own, "wall_seconds": wall}
+        training = {}
+        if "checkpoint" not in self.about:
+            seconds = self._seconds.get("train", 0.0) + self.folder.earlier.get("train", {}).get("seconds", 0.0)
+            training = self._trained | summarise_training(self.folder.training_rows()) | {"seconds": seconds}
         self.folder.write_summary(
             {
                 "complete": self.complete,
                 "methods": summaries,
-                "train": self._trained | summarise_training(self.folder.training_rows()) | {"seconds": trained},
+                "train": training,
                 "models": self._models,
-                **about,
+                **self.about,
             }
         )
         self.folder.close()
         if self.complete:
-            shown = {part["name"]: part for part in summaries.values()}
-            display.print_summary(
-                shown, summarise(self.folder.rows)["json_rate"], self._models["reply_format"] == "text"
-            )
+            if summaries:
+                shown = {part["name"]: part for part in summaries.values()}
+                text_replies = self._models["reply_format"] == "text"
+                display.print_summary(shown, summarise(self.folder.rows)["json_rate"], text_replies)
             display.console.print(f"\nwritten to {self.folder.path}", highlight=False)

@@ -29,7 +29,7 @@ class CommonOptions:
     log_dir: Path
     """Where results, traces and curves go."""
     model_dir: Path
-    """Where checkpoints go."""
+    """Where checkpoints go; for a test the checkpoint itself."""
     resume: bool
     """Whether to go on with an earlier run in the same folders."""
     wandb: str | None = None
@@ -49,14 +49,15 @@ _SETTINGS: Mapping[str, tuple[str, Any, str]] = {
     "--bne-rounds": ("bne.max_iterations_infer", int, "Rounds K per decision in the test with BNE."),
     "--max-rounds": ("env_args.max_rounds", int, "Decisions of an episode."),
     "--seed": ("seed", int, "Decides everything that is drawn at random."),
+    "--train-envs": ("num_envs", int, "Problems in flight at once in training."),
     "--concurrency": ("llm.concurrency", int, "Model calls in flight at once."),
     "--budget-tokens": ("llm.budget_tokens", int, "Stop cleanly when so many tokens were used."),
     "--budget-usd": ("llm.budget_usd", float, "Stop cleanly when so much money was spent; needs prices in the config."),
 }
 
 
-def common_options(default_config: Path | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator that adds the shared options and hands the command one `CommonOptions` as `common`.
+def settings_options(default_config: Path | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator that adds the options which change settings and hands the command one `RunConfig` as `config`.
 
     Args:
         default_config: The YAML file that is read without `--config`.
@@ -65,15 +66,7 @@ def common_options(default_config: Path | None) -> Callable[[Callable[..., None]
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(
-            config: Path | None,
-            set_: tuple[str, ...],
-            executor_model: tuple[str, ...],
-            no_cache: bool,
-            log_dir: Path,
-            model_dir: Path,
-            resume: bool,
-            wandb: str | None,
-            **values: Any,
+            config: Path | None, set_: tuple[str, ...], executor_model: tuple[str, ...], no_cache: bool, **values: Any
         ) -> None:
             own = {name: value for name, value in values.items() if _flag(name) not in _SETTINGS}
             given = {_SETTINGS[_flag(name)][0]: value for name, value in values.items() if _flag(name) in _SETTINGS}
@@ -81,30 +74,58 @@ def common_options(default_config: Path | None) -> Callable[[Callable[..., None]
                 given["executor_model"] = executor_model[0] if len(executor_model) == 1 else list(executor_model)
             if no_cache:
                 given["llm.cache"] = False
-            settings = load_run_config(config or default_config, set_, given)
-            command(common=CommonOptions(settings, log_dir, model_dir, resume, wandb), **own)
+            command(config=load_run_config(config or default_config, set_, given), **own)
 
         for flag, (key, type_, text) in reversed(tuple(_SETTINGS.items())):
             run = click.option(flag, type=type_, default=None, help=f"{text} [{key}]")(run)
-        for option in reversed(_OTHERS):
+        for option in reversed(_SETTINGS_IN_GENERAL):
             run = option(run)
         return run
 
     return decorate
 
 
-_OTHERS = (
-    click.option("--config", type=click.Path(path_type=Path), help="YAML file with settings."),
+def common_options(
+    default_config: Path | None, *, log_dir: str = "logs_exp1", model_dir: str = "models_exp1", tests: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator that adds all shared options and hands the command one `CommonOptions` as `common`.
+
+    Args:
+        default_config: The YAML file that is read without `--config`.
+        log_dir: Default of `--log-dir`.
+        model_dir: Default of `--model-dir`.
+        tests: Whether the command tests a checkpoint, so that `--model-dir` names it.
+    """
+    model_text = "The checkpoint: its folder, or a repository of the hub." if tests else "Where checkpoints go."
+    options = (
+        click.option("--log-dir", type=_PATH, default=Path(log_dir), show_default=True,
+                     help="Where results, traces and curves go."),
+        click.option("--model-dir", type=_PATH, default=Path(model_dir), show_default=True, help=model_text),
+        click.option("--resume", is_flag=True, help="Go on with the run in these folders."),
+        click.option("--wandb", metavar="PROJECT",
+                     help="Log to this project at Weights & Biases too (pip install wandb)."),
+    )  # fmt: skip
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(config: RunConfig, log_dir: Path, model_dir: Path, resume: bool, wandb: str | None, **own: Any) -> None:
+            command(common=CommonOptions(config, log_dir, model_dir, resume, wandb), **own)
+
+        run = settings_options(default_config)(run)
+        for option in reversed(options):
+            run = option(run)
+        return run
+
+    return decorate
+
+
+_PATH = click.Path(path_type=Path)
+_SETTINGS_IN_GENERAL = (
+    click.option("--config", type=_PATH, help="YAML file with settings."),
     click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Any setting, such as gamma=0.9."),
     click.option("--executor-model", multiple=True, help="Model of the executors; repeat it to give each its own."),
     click.option("--no-cache", is_flag=True, help="Ask every model call anew."),
-    click.option("--log-dir", type=click.Path(path_type=Path), default=Path("logs_exp1"), show_default=True,
-                 help="Where results, traces and curves go."),
-    click.option("--model-dir", type=click.Path(path_type=Path), default=Path("models_exp1"), show_default=True,
-                 help="Where checkpoints go."),
-    click.option("--wandb", metavar="PROJECT", help="Log to this project at Weights & Biases too (pip install wandb)."),
-    click.option("--resume", is_flag=True, help="Go on with the run in these folders."),
-)  # fmt: skip
+)
 
 
 def main(command: click.Command) -> None:

@@ -1,0 +1,13 @@
+"""Test a trained team on MATH problems, without and with BNE rounds.
+
+python benchmarks/test_math.py --model-dir models_exp1/final
+"""
+
+from pathlib import Path
+
+from econ_env.app.scripts import run_test_script
+
+MODEL_DIR = "models_exp1/final"  # what is tested without --model-dir
+
+if __name__ == "__main__":
+    run_test_script(Path(__file__).with_name("config_math.yaml"), __doc__, name="math", model_dir=MODEL_DIR)
