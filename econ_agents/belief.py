@@ -175,7 +175,7 @@ class BeliefNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.memory_shape = spec.memory_shape if memory else (0, 0)
-        self.memory_part = slice(*(spec.part("agent_memory") or (0, 0)))
+        self.memory_part = slice(*((spec.part("agent_memory") if memory else None) or (0, 0)))
         self.uses_id = shared and agent_id
         self.register_buffer("static_index", torch.as_tensor(spec.static_index), persistent=False)
         self.norm = ObservationNorm(torch.as_tensor(spec.static_groups))

@@ -229,7 +229,7 @@ class _Run:
         return reason or "episodes"
 
     def _next_count(self, per_update: int) -> int:
-        """Episodes to collect now; a rest that not all environments share is collected apart, to play its own numbers."""
+        """Episodes to collect now; a rest too small for all environments comes apart, and so plays its own numbers."""
         count = min(per_update, self.episodes - self.done)
         return count if count < self.num_envs else count - count % self.num_envs
 
