@@ -1,7 +1,9 @@
 """The embedded engine: a GGUF model served by xllamacpp inside this process, on the loopback address.
 
 One engine per model file and settings runs in a process, however many clients use it. It is stopped when the last of
-them leaves, or at exit, after the clients have hung up.
+them leaves, or at exit, after the clients have hung up. In a forked child whose parent ran one, it runs to the child's
+end: stopping waits for a thread that all engines of a process share, and that only the parent has. Children of
+`multiprocessing` end without stopping anything; one made by `os.fork` must end by `os._exit` for the same reason.
 """
 
 from __future__ import annotations
@@ -41,17 +43,22 @@ class _Engine:
 
 _lock = threading.Lock()
 _engines: dict[EngineSettings, _Engine] = {}
-_inherited: list[dict[EngineSettings, _Engine]] = []
+_ran_one = False
+_immortal = False
 
 
 def _after_fork() -> None:
-    """Keep the parent's engines from being destroyed here: that would wait for threads that only the parent has."""
-    global _lock, _engines
+    """Forget the parent's engines without destroying them, and see to it that no engine is ever destroyed here."""
+    global _lock, _engines, _immortal
     _lock = threading.Lock()
     for engine in _engines.values():
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine.native))
-    _inherited.append(_engines)
+        _keep_for_ever(engine)
     _engines = {}
+    _immortal = _ran_one
+
+
+def _keep_for_ever(engine: _Engine) -> None:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine.native))
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -81,13 +88,14 @@ def release_engine(settings: EngineSettings) -> None:
         if engine is None:
             return
         engine.users -= 1
-        if engine.users == 0:
+        if engine.users == 0 and not _immortal:
             del _engines[settings]
             del engine
             gc.collect()
 
 
 def _start(settings: EngineSettings) -> _Engine:
+    global _ran_one
     # Threads that wait for one another must sleep, not spin: where other work wants the cores too, spinning makes
     # the engine slower by a factor of a hundred. Only OpenMP libraries loaded from here on heed it.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -116,4 +124,8 @@ def _start(settings: EngineSettings) -> _Engine:
         native = xllamacpp.Server(params)
     except RuntimeError as error:
         raise LLMUnavailableError(f"{settings.path} can't be loaded as a GGUF model: {error}") from error
-    return _Engine(native, f"{native.listening_address}/v1")
+    engine = _Engine(native, f"{native.listening_address}/v1")
+    _ran_one = True
+    if _immortal:
+        _keep_for_ever(engine)
+    return engine

@@ -140,7 +140,7 @@ def test_temperature_zero_repeats_and_the_penalty_gets_through(settings, request
 @needs_model
 def test_a_program_and_its_forked_child_end_quietly_each_with_an_engine_of_its_own(tmp_path):
     program = """
-import os, sys
+import multiprocessing, os, sys
 from econ_env import background
 from econ_env.backends import make_llm
 from econ_env.config import LLMConfig
@@ -148,18 +148,21 @@ from econ_env.llm import ChatRequest, Message
 llm = make_llm("local", LLMConfig(cache=False, local_context=512))
 request = ChatRequest((Message("user", "2 + 2"),), "", 0.5, 1.0, 0.9, 4, 1)
 print("parent", bool(background.run(llm.complete(request)).text), flush=True)
-child = os.fork()
-if child == 0:
+def again():
     print("child", bool(background.run(llm.complete(request)).text), flush=True)
-    sys.exit(0)
-print("child ended with", os.waitpid(child, 0)[1], flush=True)
+    background.run(llm.aclose())
+    print("child", bool(background.run(llm.complete(request)).text), flush=True)
+child = multiprocessing.get_context("fork").Process(target=again)
+child.start()
+child.join()
+print("child ended with", child.exitcode, flush=True)
 print("parent", bool(background.run(llm.complete(request)).text), flush=True)
 """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")}
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False, env=environment
     )
-    said = ["parent True", "child True", "child ended with 0", "parent True"]
+    said = ["parent True", "child True", "child True", "child ended with 0", "parent True"]
     assert (done.returncode, done.stdout.splitlines()) == (0, said)
     assert "Traceback" not in done.stderr
     assert "Unclosed" not in done.stderr
