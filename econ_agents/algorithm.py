@@ -133,7 +133,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.add("encoder", weights.encoder, losses.encoder(read_BN, target_BN, w_B))
         total.descend(self.value_optim)
         self._learn_alpha(rows, local_BN.detach() - future_BN, stats)
-        return (values.total_B - target_B).detach().abs()
+        return (values.total_B - target_B).detach().abs() * (w_B > 0)  # a failed problem has nothing to teach
 
     def _learn_alpha(self, rows: TeamBatch, expected_BN: Tensor, stats: EconTrainingStats) -> None:
         """Move the reward weights so that rewards surprise the critics less, if they are to be learned."""
