@@ -47,6 +47,9 @@ class NetworkConfig(Settings):
     """Attention heads of encoder and mixer; a key is d / heads wide."""
     blocks: int = Field(1, ge=1)
     """Blocks of the encoder."""
+    cluster_size: int = Field(4, ge=0)
+    """Most agents that attend to one another directly. In a larger team they do so within clusters of neighbours, then
+    clusters among themselves, so that time grows in proportion to agents; 0 lets all attend to all."""
     ffn_dim: int = Field(128, ge=1)
     """Width of the feed-forward layer of an encoder block."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
@@ -61,6 +64,8 @@ class NetworkConfig(Settings):
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
+        if self.cluster_size == 1:
+            raise ValueError("network.cluster_size must be 2 or more, or 0 to let all agents attend to one another")
         for name, dim in (("encoder_dim", self.encoder_dim), ("mixer_dim", self.mixer_dim)):
             if dim % self.heads:
                 raise ValueError(f"network.{name} must be a multiple of network.heads, got {dim} and {self.heads}")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from econ_agents.belief import mlp
+from econ_agents.clusters import attend_local_to_global
 
 
 class Group(NamedTuple):
@@ -34,6 +35,7 @@ class BeliefEncoder(nn.Module):
         ffn_dim: Width of the blocks' feed-forward layers.
         dropout: Share of units dropped in training, in [0, 1).
         attention: With False agents are only averaged (an ablation).
+        cluster_size: Most agents that attend to one another directly (see `clusters`); 0 for all.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class BeliefEncoder(nn.Module):
         ffn_dim: int,
         dropout: float,
         attention: bool,
+        cluster_size: int = 0,
     ) -> None:
         super().__init__()
+        self.cluster_size = cluster_size
         self.inward = nn.Linear(belief_dim, dim)
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(dim, heads, ffn_dim, dropout, batch_first=True, norm_first=True)
@@ -59,11 +63,14 @@ class BeliefEncoder(nn.Module):
 
     def forward(self, belief_BNH: Tensor) -> Group:
         """Tokens and group representation of beliefs [B, N, H]."""
-        tokens = self.inward(belief_BNH)
-        for block in self.blocks:
-            tokens = block(tokens)
+        tokens = attend_local_to_global(self._attend, self.inward(belief_BNH), self.cluster_size)
         tokens_BNE = self.norm(tokens)
         return Group(tokens_BNE, tokens_BNE.mean(dim=1))
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        for block in self.blocks:
+            tokens = block(tokens)
+        return tokens
 
     def values(self, group: Group, act_BNA: Tensor) -> Tensor:
         """Each agent's value [B, N] as read from its token and controls; used by the encoder's own loss only."""

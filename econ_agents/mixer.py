@@ -1,6 +1,7 @@
 """The mixer: local values become the team's value, never falling when a local value rises.
 
-Axes: B batch, N agents, A controls, E group, W width of the mixer, X width of a commitment.
+Axes: B batch, N agents, M candidates, A controls, E group, W width of the mixer, X width of a commitment, K clusters,
+C members of a cluster.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from econ_agents.belief import mlp
+from econ_agents.clusters import attend_within, equal_clusters
 
 
 class Mixed(NamedTuple):
@@ -31,6 +33,9 @@ class Mixer(nn.Module):
     negative and ELU does not decrease, so dQ_tot / dQ_i >= 0. Q_tot also depends on the controls through F_i: what one
     agent's e_i is worth may depend on the others' (that coupling makes the choice of e a game).
 
+    In clusters agents attend to their neighbours only, and clusters meet in the means over agents (a mean field, as in
+    Yang et al. 2018, arXiv:1802.05438): a deviation changes the features of its own cluster and the means.
+
     Args:
         action_dim: A.
         group_dim: E.
@@ -38,12 +43,22 @@ class Mixer(nn.Module):
         heads: Attention heads.
         commitment_dim: X, or 0 where observations show no commitment.
         learned: With False Q_tot is the plain mean of the Q_i (an ablation: agents then learn independently).
+        cluster_size: Most agents that attend to one another; 0 for all.
     """
 
     def __init__(
-        self, action_dim: int, group_dim: int, *, dim: int, heads: int, commitment_dim: int, learned: bool
+        self,
+        action_dim: int,
+        group_dim: int,
+        *,
+        dim: int,
+        heads: int,
+        commitment_dim: int,
+        learned: bool,
+        cluster_size: int = 0,
     ) -> None:
         super().__init__()
+        self.cluster_size = cluster_size
         self.learned = learned
         self.inward = nn.Linear(action_dim, dim)
         self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
@@ -57,23 +72,73 @@ class Mixer(nn.Module):
 
     def forward(self, q_BN: Tensor, act_BNA: Tensor, group_BE: Tensor) -> Mixed:
         """Q_tot and features for local values [B, N], controls in [-1, 1] and a group representation."""
-        n_agents = q_BN.shape[1]
-        tokens = self.inward(act_BNA)
-        attended, _ = self.attention(tokens, tokens, tokens, need_weights=False)
-        w_BNW = self.norm(tokens + attended)
-        group_BNE = group_BE[:, None].expand(-1, n_agents, -1)
-        features_BNW = torch.tanh(self.features(torch.cat([w_BNW, group_BNE], dim=-1)))
+        features_BNW = self._features(act_BNA, group_BE)
         if not self.learned:
             return Mixed(q_BN.mean(dim=1), features_BNW)
-        return Mixed(self._mix(q_BN, features_BNW), features_BNW)
+        weighed_BNW = self._weighed(q_BN, features_BNW)
+        return Mixed(self._mix(weighed_BNW.mean(dim=1), features_BNW.mean(dim=1)), features_BNW)
 
-    def _mix(self, q_BN: Tensor, features_BNW: Tensor) -> Tensor:
-        pooled_BW = features_BNW.mean(dim=1)
-        local_BNW = F.softplus(self.local_weight(features_BNW))
-        hidden_BW = F.elu((local_BNW * q_BN[..., None]).mean(dim=1) + self.local_bias(pooled_BW))
-        total_BW = F.softplus(self.total_weight(pooled_BW))
-        total_B: Tensor = (total_BW * hidden_BW).mean(dim=1) + self.total_bias(pooled_BW).squeeze(-1)
-        return total_B
+    def deviations(
+        self, q_BN: Tensor, act_BNA: Tensor, tried_BNM: Tensor, candidates_BNMA: Tensor, group_BE: Tensor
+    ) -> Tensor:
+        """Q_tot [B, N, M] when agent n alone plays candidate m; only its cluster is computed anew, a cost linear in N.
+
+        Args:
+            q_BN: Local values of the profile.
+            act_BNA: The profile.
+            tried_BNM: Local values of the candidates.
+            candidates_BNMA: What each agent considers.
+            group_BE: The group representation.
+        """
+        n_agents = q_BN.shape[1]
+        if not self.learned:
+            return (q_BN.sum(dim=1)[:, None, None] - q_BN[..., None] + tried_BNM) / n_agents
+        features_BNW = self._features(act_BNA, group_BE)
+        # What the means are made of, side by side: weighed values and features.
+        kept_BNx = torch.cat([self._weighed(q_BN, features_BNW), features_BNW], dim=-1)
+        joined = torch.cat([kept_BNx, q_BN[..., None], act_BNA, tried_BNM, candidates_BNMA.flatten(2)], dim=-1)
+        widths = [kept_BNx.shape[-1], 1, act_BNA.shape[-1], tried_BNM.shape[-1], candidates_BNMA[0, 0].numel()]
+        sum_Bx = kept_BNx.sum(dim=1)
+        parts = []
+        for cluster in equal_clusters(joined, self.cluster_size):
+            kept, q, act, tried, candidates = torch.split(cluster, widths, dim=-1)
+            candidates = candidates.reshape(*tried.shape, -1)
+            moved = self._moved(q.squeeze(-1), act, tried, candidates, group_BE)
+            others = sum_Bx[:, None] - kept.sum(dim=2)
+            parts.append((others[:, :, None, None] + moved).flatten(1, 2))
+        weighed_BNMW, pooled_BNMW = (torch.cat(parts, dim=1) / n_agents).chunk(2, dim=-1)
+        return self._mix(weighed_BNMW, pooled_BNMW)
+
+    def _moved(self, q_BKC: Tensor, act_BKCA: Tensor, tried: Tensor, candidates: Tensor, group_BE: Tensor) -> Tensor:
+        """Sums [B, K, C, M, 2W] over clusters in which one member at a time plays its candidates [B, K, C, M, A]."""
+        B, K, C, M = tried.shape
+        own = torch.eye(C, dtype=torch.bool, device=tried.device)[:, None]  # [C, 1, C]: who deviates, who is looked at
+        q = torch.where(own, tried[..., None], q_BKC[:, :, None, None])
+        act = torch.where(own[..., None], candidates[..., None, :], act_BKCA[:, :, None, None])
+        group = group_BE[:, None, None, None].expand(B, K, C, M, -1)
+        features = self._features(act.flatten(0, 3), group.flatten(0, 3))
+        both = torch.cat([self._weighed(q.flatten(0, 3), features), features], dim=-1)
+        return both.sum(dim=1).view(B, K, C, M, -1)
+
+    def _features(self, act_BNA: Tensor, group_BE: Tensor) -> Tensor:
+        tokens = self.inward(act_BNA)
+        w_BNW = self.norm(tokens + attend_within(self._attend, tokens, self.cluster_size))
+        group_BNE = group_BE[:, None].expand(-1, act_BNA.shape[1], -1)
+        return torch.tanh(self.features(torch.cat([w_BNW, group_BNE], dim=-1)))
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        attended: Tensor = self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        return attended
+
+    def _weighed(self, q_BN: Tensor, features_BNW: Tensor) -> Tensor:
+        return F.softplus(self.local_weight(features_BNW)) * q_BN[..., None]
+
+    def _mix(self, weighed_xW: Tensor, pooled_xW: Tensor) -> Tensor:
+        """Q_tot from the means over agents of weighed local values and of features."""
+        hidden_xW = F.elu(weighed_xW + self.local_bias(pooled_xW))
+        total_xW = F.softplus(self.total_weight(pooled_xW))
+        total_x: Tensor = (total_xW * hidden_xW).mean(dim=-1) + self.total_bias(pooled_xW).squeeze(-1)
+        return total_x
 
     def align(self, features_BNW: Tensor) -> Tensor | None:
         """Features in the space of commitments [B, N, X], or None where there are none."""

@@ -81,6 +81,7 @@ class TeamNetwork(nn.Module):
             ffn_dim=net.ffn_dim,
             dropout=net.dropout,
             attention=net.encoder,
+            cluster_size=net.cluster_size,
         )
         start, stop = spec.part("commitment") or (0, 0)
         self.mixer = Mixer(
@@ -90,6 +91,7 @@ class TeamNetwork(nn.Module):
             heads=net.heads,
             commitment_dim=stop - start,
             learned=net.mixer,
+            cluster_size=net.cluster_size,
         )
 
     def controls(self, belief_BNH: Tensor) -> Tensor:

@@ -199,7 +199,8 @@ class Round:
     @property
     def usage(self) -> Usage:
         """Replies and commitments together; the strategy is paid once per problem and counted apart."""
-        return sum((said.usage for said in (*self.commitments, *self.replies)), Usage())
+        used = [reply.usage for reply in self.replies] + [commitment.usage for commitment in self.commitments]
+        return sum(used, Usage())
 
     @property
     def failed(self) -> bool:
