@@ -37,6 +37,7 @@ from pettingzoo import ParallelEnv
 
 from econ_env import background, observations
 from econ_env.backends import make_llm
+from econ_env.backends.address import without_login
 from econ_env.config import EnvConfig, Weights, check_weights
 from econ_env.embedding import Embedder, TextEncoder, shared_encoder
 from econ_env.episode import Decision, Episode
@@ -110,7 +111,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self.possible_agents = [f"executor_{number}" for number in range(config.n_agents)]
         self.agents: list[str] = []
         self.episode: Episode | None = None
-        self._llm, self._coordinator, self._executors = llm, coordinator, tuple(executors)
+        self._llm = without_login(llm) if isinstance(llm, str) else llm
+        self._coordinator, self._executors = coordinator, tuple(executors)
         self._embedder = embedder
         self._trace = trace
         self._weights = config.reward.initial_weights

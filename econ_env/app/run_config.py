@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from econ_agents.config import AgentConfig
+from econ_env.backends.address import without_login
 from econ_env.config import EnvConfig, EpisodeConfig, LLMConfig, RewardConfig, SamplingConfig, parse_settings
 from econ_env.errors import ConfigError
 
@@ -42,6 +43,11 @@ class ModelConfig(LLMConfig):
 
     backend: str = "auto"
     """`auto`, `local`, `local:FILE.gguf`, `together`, `simulated`, or the URL of an OpenAI-compatible server."""
+
+    @field_validator("backend")
+    @classmethod
+    def _without_login(cls, value: str) -> str:
+        return without_login(value)
 
 
 class RunConfig(AgentConfig):

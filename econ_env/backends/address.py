@@ -47,6 +47,17 @@ def clean_url(url: str) -> str:
     return clean
 
 
+def without_login(spec: str) -> str:
+    """What `make_llm` understands, safe to store: a URL as `clean_url` leaves it, anything else as it is.
+
+    The login is remembered in this process and those forked from it; others need it in their environment.
+
+    Raises:
+        ConfigError: It looks like a URL but is none.
+    """
+    return clean_url(spec) if "://" in spec else spec
+
+
 def login_header(url: str) -> str | None:
     """What `Authorization` a cleaned URL's own credentials ask for; `None` if it had none in this process."""
     return _login_headers.get(url)

@@ -1,14 +1,16 @@
-"""The environment on the real client and a server that fails: nothing is lost, made up, asked twice or left uncounted."""
+"""The environment on the real client and a server that fails: nothing is lost, made up, paid twice or uncounted."""
 
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from econ_env import parallel_env
+from econ_env.backends.address import login_header
 from econ_env.backends.openai_client import OpenAIClient
 from econ_env.errors import BudgetError, LLMRequestError
 from econ_env.problems import load_problems
@@ -126,6 +128,16 @@ def test_a_key_that_is_refused_ends_the_run(play, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with simulated(key="secret") as server, pytest.raises(LLMRequestError, match="put a key into OPENAI_API_KEY"):
         play(server)
+
+
+def test_a_login_in_the_url_is_used_but_neither_pickled_nor_shown(tmp_path):
+    with simulated() as server:
+        url = server.url.replace("://", "://robert:pw-geheim@")
+        env = parallel_env(PROBLEMS, llm=url, embedder="hash", config={"llm": {"cache_dir": str(tmp_path)}})
+        env.reset(seed=0)
+    assert login_header(server.url) == "Basic cm9iZXJ0OnB3LWdlaGVpbQ=="
+    assert b"geheim" not in pickle.dumps(env)
+    assert "geheim" not in repr(vars(env))
 
 
 def test_a_budget_that_is_spent_ends_the_run_and_keeps_what_was_done(play, caplog):

@@ -65,3 +65,13 @@ def test_files_that_are_no_settings_are_refused(tmp_path):
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("config_*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configs_load(path):
     assert load_run_config(path).n_agents >= 1
+
+
+def test_a_login_in_the_url_of_a_server_is_not_kept_in_the_settings():
+    url = "http://robert:pw-geheim@host/v1"
+    config = load_run_config(None, [f"llm.backend={url}"], {})
+    assert config.llm.backend == "http://host/v1"
+    assert "geheim" not in config.model_dump_json()
+    with pytest.raises(ConfigError) as caught:
+        load_run_config(None, [], {"llm.backend": f"{url}?x=1"})
+    assert "geheim" not in str(caught.value)

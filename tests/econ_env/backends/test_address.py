@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.backends.address import clean_url, login_header, remember_secret, scrub, well_formed
+from econ_env.backends.address import clean_url, login_header, remember_secret, scrub, well_formed, without_login
 from econ_env.errors import ConfigError
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789%!$&'()*+,;=-._~", min_size=4, max_size=12)
@@ -42,6 +42,14 @@ def test_a_refused_url_does_not_show_its_password():
     with pytest.raises(ConfigError) as caught:
         clean_url("http://user:geheim@host/v1?x=1")
     assert "geheim" not in str(caught.value)
+
+
+def test_what_is_no_url_is_stored_as_it_is():
+    assert [without_login(spec) for spec in ("auto", "local:m.gguf", "http://u:geheim@h/v1")] == [
+        "auto",
+        "local:m.gguf",
+        "http://h/v1",
+    ]
 
 
 def test_credentials_become_a_login_with_percent_codes_undone():
