@@ -81,7 +81,7 @@ def train(
     """Train a policy for a team.
 
     The result depends on the arguments and the environment's answers alone, not on timing; a run that is stopped and
-    resumed gives the same one (with prioritised replay up to rounding).
+    resumed gives the same one.
 
     Args:
         make_env: Makes a parallel environment (or a joint one); called `config.num_envs` times, or `episodes` if fewer.
@@ -215,7 +215,7 @@ class _Run:
                 commitment_move=seen.commitment_move,
             )
             if on_update is not None:
-                on_update(TrainUpdate(self.done, seen.reward, stats, self.result))
+                on_update(TrainUpdate(self.done, seen.reward, stats, self.result.eval()))
             if model_dir is None:
                 continue
             every = self.config.checkpoint_interval
@@ -265,3 +265,9 @@ def _private_generators() -> Iterator[None]:
             yield
         finally:
             np.random.set_state(numpy_state)
+
+
+if __name__ == "__main__":
+    from econ_agents.commands import run_command
+
+    run_command("train")

@@ -24,6 +24,7 @@ from econ_env.app.options import CommonOptions
 from econ_env.app.provenance import provenance
 from econ_env.app.results import by_method, result_row, summarise, summarise_training
 from econ_env.app.run_config import RunConfig
+from econ_env.app.team_facts import print_facts, reach_team
 from econ_env.app.trained_on import fingerprint, note_trained_on, read_trained_on
 from econ_env.app.training import train_policy
 from econ_env.env import EconParallelEnv
@@ -159,24 +160,10 @@ class _Run:
 
     def announce(self) -> None:
         """Reach the models and say which they are."""
-        env = self.make_env(self.problems.test or self.problems.train)
-        with display.console.status("loading models"):
-            team = env.team
-            infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}
-            dim = env.layout.dim
-        self._models = {role: asdict(info) for role, info in infos.items()}
-        self._models["names"] = list(team.models)
-        self._models |= {"embedder": env.encoder.embedder.name, "reply_format": team.form(team.executors[0])}
-        names = " / ".join(team.models)
+        self._models = reach_team(self.make_env(self.problems.test or self.problems.train))
         parts = {"to train on": len(self.problems.train), "to test on": len(self.problems.test)}
-        problems = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
-        for label, text in (
-            ("models", f"{infos['executor'].backend}: {names}"),
-            ("embedder", f"{env.encoder.embedder.name} ({dim} numbers)"),
-            ("problems", f"{self.problems.source}: {problems}"),
-            ("team", f"1 coordinator, {self.config.n_agents} executors, {self._models['reply_format']} replies"),
-        ):
-            display.console.print(f"{label:<9}{text}", highlight=False)
+        counts = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
+        print_facts({"problems": f"{self.problems.source}: {counts}"})
 
     def train(self, episodes: int) -> EconPolicy:
         """Train on the training problems; from a checkpoint if the run is resumed."""

@@ -109,12 +109,15 @@ def common_options(
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(config: RunConfig, log_dir: Path, model_dir: Path, resume: bool, wandb: str | None, **own: Any) -> None:
-            command(common=CommonOptions(config, log_dir, model_dir, resume, wandb), **own)
+            try:
+                command(common=CommonOptions(config, log_dir, model_dir, resume, wandb), **own)
+            except (click.Abort, KeyboardInterrupt):
+                raise KeyboardInterrupt("stopped; what was done is kept, --resume goes on from there") from None
 
-        run = settings_options(default_config)(run)
+        decorated = settings_options(default_config)(run)
         for option in reversed(options):
-            run = option(run)
-        return run
+            decorated = option(decorated)
+        return decorated
 
     return decorate
 
@@ -138,8 +141,8 @@ def main(command: click.Command) -> None:
         sys.exit(done.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), EXIT_BAD_INPUT)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("stopped; what was done is kept, --resume goes on from there", EXIT_INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as stop:
+        _fail(str(stop) or "stopped", EXIT_INTERRUPTED)
     except (EconError, AgentsError) as error:
         _fail(str(error), EXIT_BAD_INPUT)
     except OSError as error:

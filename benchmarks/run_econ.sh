@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Train a team: ./run_econ.sh --api-key KEY --config config_paper.yaml --agents 3 --experiment-name my-test
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+Usage: run_econ.sh [OPTIONS] [-- MORE OPTIONS OF python -m econ_agents.train]
+
+  --api-key KEY           key of the models' server; better set TOGETHER_API_KEY
+                          or OPENAI_API_KEY, or give --api-key-file: others can
+                          see a command line while this script starts
+  --api-key-file FILE     file that holds the key
+  --config FILE           settings [config_p0.yaml beside this script]
+  --agents N              number of executors
+  --experiment-name NAME  logs go to logs_NAME, checkpoints to models_NAME
+                          [econ]
+  --train-eps N           problems to train on
+  --seed N                decides everything that is drawn at random
+  --llm WHERE             auto, local, together, simulated or a URL
+  --dataset NAME          bundled, gsm8k, math, svamp, a hub id or a file
+  --wandb [PROJECT]       log to Weights & Biases too [project NAME]
+  --resume                go on with the run of this name
+  --help                  show this text
+TEXT
+}
+
+fail() {
+  echo "error: $1" >&2
+  exit 2
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+config=$here/config_p0.yaml
+name=econ
+key=
+llm=
+wandb=
+arguments=()
+
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --help | -h) usage; exit 0 ;;
+    --resume) arguments+=("$1"); shift; continue ;;
+    --wandb)
+      wandb=yes
+      if [[ $# -gt 1 && $2 != --* ]]; then wandb_project=$2; shift; fi
+      shift; continue ;;
+    --) shift; arguments+=("$@"); break ;;
+    --api-key | --api-key-file | --config | --agents | --experiment-name | --train-eps | --seed | --llm | --dataset) ;;
+    *) fail "unknown option $1; --help lists them, others of the training command go after --" ;;
+  esac
+  [[ $# -gt 1 ]] || fail "$1 needs a value"
+  case $1 in
+    --api-key) key=$2 ;;
+    --api-key-file)
+      [[ -r $2 ]] || fail "key file $2 can't be read"
+      key=$(<"$2")
+      [[ -n $key ]] || fail "key file $2 is empty" ;;
+    --config) config=$2 ;;
+    --agents) arguments+=(--n-agents "$2") ;;
+    --experiment-name)
+      [[ $2 =~ ^[A-Za-z0-9._-]+$ ]] || fail "--experiment-name takes letters, digits, dots, dashes, underscores"
+      name=$2 ;;
+    --llm) llm=$2; arguments+=("$1" "$2") ;;
+    *) arguments+=("$1" "$2") ;;
+  esac
+  shift 2
+done
+
+# The key goes on in the environment alone: never among arguments, and nothing that is logged holds it.
+if [[ -n $key ]]; then
+  if [[ $llm == http://* || $llm == https://* ]]; then
+    export OPENAI_API_KEY=$key
+  else
+    export TOGETHER_API_KEY=$key
+  fi
+fi
+[[ -z $wandb ]] || arguments+=(--wandb "${wandb_project:-$name}")
+
+# exec puts the new process in this one's place, so that a key among this script's arguments is gone from the process
+# list as soon as Python runs.
+exec "${PYTHON:-python}" -m econ_agents.train --config "$config" \
+  --log-dir "logs_$name" --model-dir "models_$name" "${arguments[@]}"

@@ -1,0 +1,84 @@
+"""The console command `econ`: train, test, compare, report, solve, serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from econ_env.app.compare_command import compare_command
+from econ_env.app.options import main, settings_options
+from econ_env.app.run_config import RunConfig
+from econ_env.app.scripts import checkpoint_command, train_command
+from econ_env.report.__main__ import report
+
+_CHECKPOINT = click.option(
+    "--model-dir",
+    type=click.Path(path_type=Path),
+    help="Checkpoint of the policy, such as models_exp1/final; without one controls are neutral.",
+)
+
+
+@click.group()
+@click.version_option(package_name="econ-bne", message="%(version)s")
+def econ() -> None:
+    """Teams of language models that learn how to be sampled."""
+
+
+@click.command()
+@click.argument("question")
+@click.option("--gold", help="The right answer; with it the team's answer is judged.")
+@_CHECKPOINT
+@settings_options(None)
+def solve(config: RunConfig, question: str, gold: str | None, model_dir: Path | None) -> None:
+    """Let the team answer QUESTION; prints strategy, replies, commitment and cost."""
+    from econ_env.app.solve import solve as answer  # torch and the learner, which --help does not need
+
+    answer(config, model_dir, question, gold)
+
+
+@click.command()
+@_CHECKPOINT
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others can ask then.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--model-name", default="econ", show_default=True, help="What clients call the team.")
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    help="File with the key that clients must send; without one the environment variable ECON_API_KEY.",
+)
+@settings_options(None)
+def serve(
+    config: RunConfig, model_dir: Path | None, host: str, port: int, model_name: str, key_file: Path | None
+) -> None:
+    """Serve the team behind an OpenAI-compatible endpoint: /v1/chat/completions and /v1/models."""
+    from econ_env.app.serve import read_key
+    from econ_env.app.serve import serve as run
+
+    run(config, model_dir, host=host, port=port, model_name=model_name, key=read_key(key_file))
+
+
+econ.add_command(train_command(None, "Train a team.", train_episodes=100), "train")
+econ.add_command(
+    checkpoint_command(
+        None, "Test a checkpoint without and with BNE rounds.", name="p0", model_dir="models_exp1/final"
+    ),
+    "test",
+)
+econ.add_command(
+    compare_command(None, "Compare one call, votes, debate and teams on the same problems, at matched budgets."),
+    "compare",
+)
+econ.add_command(report, "report")
+econ.add_command(solve)
+econ.add_command(serve)
+
+
+def run() -> None:
+    """The entry point of `econ`."""
+    main(econ)
+
+
+def run_train() -> None:
+    """The entry point of `python -m econ_agents.train`."""
+    main(train_command(None, "Train a team.", train_episodes=100))
