@@ -9,6 +9,7 @@ async function startBrowser() {
     status.textContent = "This browser can't open the episodes: it has no DecompressionStream.";
     return;
   }
+  status.textContent = "Opening the episodes …";
   const index = await inflate("index");
   const chunkCount = document.querySelectorAll("script[id^='chunk-']").length;
   const filters = { method: find("method"), verdict: find("verdict"), stop: find("stop"), kind: find("kind"), against: find("against") };
@@ -123,11 +124,12 @@ async function startBrowser() {
     if (asked !== open) return;
     find("episode-title").replaceChildren(index.methods[entry.method], h("small", null, ` ${entry.problem} · seed ${entry.seed}`));
     find("episode-body").replaceChildren(...showEpisode(entry, episode, index).filter(Boolean));
-    if (!dialog.open) dialog.showModal();
-    dialog.scrollTop = 0;
     const place = shown.indexOf(open);
     find("earlier").disabled = place <= 0;
     find("later").disabled = place < 0 || place === shown.length - 1;
+    if (!dialog.open) dialog.showModal();
+    if (!dialog.contains(document.activeElement)) find("close").focus(); // its button may just have been disabled
+    dialog.scrollTop = 0;
   }
 
   function move(step) {
@@ -145,8 +147,8 @@ async function startBrowser() {
     list.querySelector(`a[href="#episode-${last}"]`)?.focus();
   });
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
+  addEventListener("keydown", (event) => {
+    if (!dialog.open || event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key === "ArrowLeft" || event.key === "k") move(-1);
     if (event.key === "ArrowRight" || event.key === "j") move(1);
   });
