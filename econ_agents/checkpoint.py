@@ -75,7 +75,7 @@ def load_checkpoint(folder: Path, *, config_name: str = CONFIG_FILE) -> Checkpoi
         raise CheckpointError(f"{folder} holds no checkpoint ({config_name} is missing)") from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} can't be read: {error}") from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
+    if not isinstance(values, dict) or values.get("format") != FORMAT or not {"weights", "sha256"} <= values.keys():
         raise CheckpointError(f"{path} is no checkpoint of this program, or one of another version")
     weights = folder / Path(str(values.pop("weights"))).name
     try:

@@ -5,6 +5,7 @@ Axes: B batch, N agents, D observation, A controls, M candidates.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
@@ -100,7 +101,7 @@ class EconPolicy(Policy, ModelHubMixin):
         revision: str | None = None,
         token: str | None = None,
     ) -> Self:
-        """Load what `save_pretrained` or `push_to_hub` wrote; runs no code from the files.
+        """Load what `save_pretrained` or `push_to_hub` wrote, in eval mode; runs no code from the files.
 
         Args:
             path_or_id: A folder, or a repository of the Hugging Face hub.
@@ -112,8 +113,12 @@ class EconPolicy(Policy, ModelHubMixin):
             CheckpointError: There is none, it is damaged, or can't serve so many agents.
         """
         kept = load_checkpoint(locate(path_or_id, revision=revision, token=token))
-        config = parse_config(kept.values["agent_config"])
-        spec = TeamSpec.from_json(kept.values["team"])
+        try:
+            config = parse_config(kept.values["agent_config"])
+            spec = TeamSpec.from_json(kept.values["team"])
+        except (LookupError, TypeError, ValueError) as error:
+            text = textwrap.shorten(str(error), 200)
+            raise CheckpointError(f"{path_or_id} holds no policy, or one of another version: {text}") from error
         if n_agents is not None and n_agents != spec.n_agents:
             if not config.network.shared:
                 raise CheckpointError(
@@ -121,12 +126,13 @@ class EconPolicy(Policy, ModelHubMixin):
                     f"{n_agents}; train with network.shared: true, or with {n_agents} agents"
                 )
             spec = replace(spec, n_agents=n_agents)
-        policy = cls(spec, config)
+        policy = cls(spec, config, (0.0, 1.0, 0.0))  # fits every floor; the weights themselves are among the tensors
         try:
             policy.load_state_dict(kept.tensors)
         except RuntimeError as error:
-            raise CheckpointError(f"{path_or_id} does not hold the networks its config describes: {error}") from error
-        return policy
+            text = textwrap.shorten(str(error), 200)
+            raise CheckpointError(f"{path_or_id} does not hold the networks its config describes: {text}") from error
+        return policy.eval()
 
     def _save_pretrained(self, save_directory: Path) -> None:
         values = {"agent_config": self.config.model_dump(mode="json"), "team": self.spec.to_json()}

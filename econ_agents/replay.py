@@ -19,7 +19,7 @@ Arrays = dict[str, np.ndarray]
 TeamBuffer = VectorReplayBuffer | PrioritizedVectorReplayBuffer
 
 _ROWS = ("obs", "act", "rew", "terminated", "truncated", "done", "obs_next", "info", "policy")
-_PLACE, _LAST, _PRIORITY = "place", "last_index", "priority"
+_PLACE, _LAST, _PRIORITY, _EXTREMES = "place", "last_index", "priority", "priority_extremes"
 
 
 class UniformReplayBuffer(VectorReplayBuffer):
@@ -72,17 +72,15 @@ def to_arrays(buffer: TeamBuffer) -> Arrays:
     rows[_LAST] = np.asarray(buffer.last_index)
     if isinstance(buffer, PrioritizedVectorReplayBuffer):
         rows[_PRIORITY] = np.asarray(buffer.weight[place_X])
+        rows[_EXTREMES] = np.array([buffer._max_prio, buffer._min_prio])  # of all times, so not to be told from rows
     return rows
 
 
-def fill(buffer: TeamBuffer, arrays: Mapping[str, np.ndarray], config: ReplayConfig) -> None:
-    """Put the content of `to_arrays` into an empty buffer of the same size; every row gets its old place.
-
-    Priorities come back up to rounding.
-    """
+def fill(buffer: TeamBuffer, arrays: Mapping[str, np.ndarray]) -> None:
+    """Put the content of `to_arrays` into an empty buffer of the same size; every row gets its old place."""
     if not arrays:
         return
-    columns = {name: rows for name, rows in arrays.items() if name not in (_PLACE, _LAST, _PRIORITY)}
+    columns = {name: rows for name, rows in arrays.items() if name in _ROWS or "/" in name}
     owner_X = np.searchsorted(np.asarray(buffer.subbuffer_edges), arrays[_PLACE], side="right") - 1
     for number, ring in enumerate(buffer.buffers):
         mine = np.flatnonzero(owner_X == number)
@@ -92,7 +90,8 @@ def fill(buffer: TeamBuffer, arrays: Mapping[str, np.ndarray], config: ReplayCon
         for row in (*mine, *again):
             buffer.add(_nested({name: rows[row : row + 1] for name, rows in columns.items()}), buffer_ids=[number])
     if isinstance(buffer, PrioritizedVectorReplayBuffer):
-        buffer.update_weight(arrays[_PLACE], arrays[_PRIORITY] ** (1.0 / config.priority_alpha))
+        buffer.weight[arrays[_PLACE]] = arrays[_PRIORITY]
+        buffer._max_prio, buffer._min_prio = arrays[_EXTREMES].tolist()
 
 
 def _flat(name: str, value: Any) -> Arrays:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,6 +92,16 @@ def restore_state(folder: Path, learner: Learner) -> TrainingState | None:
     if not (folder / CONFIG_FILE).exists():
         return None
     tensors, values = load_checkpoint(folder)
+    try:
+        return _put_back(folder, learner, tensors, values)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        text = textwrap.shorten(str(error), 200)
+        raise CheckpointError(f"{folder} holds no state that this run can go on from: {text}") from error
+
+
+def _put_back(
+    folder: Path, learner: Learner, tensors: dict[str, torch.Tensor], values: dict[str, Any]
+) -> TrainingState:
     algorithm, average, buffer, config, seed = learner
     now = config.model_dump(mode="json")
     other = sorted(key for key in now if values["agent_config"].get(key) != now[key])
@@ -107,7 +118,7 @@ def restore_state(folder: Path, learner: Learner) -> TrainingState | None:
     algorithm.load_state_dict(nets)
     if average is not None:
         average.restore(take(tensors, _AVERAGE))
-    fill(buffer, {name: rows.numpy() for name, rows in take(tensors, _REPLAY).items()}, config.replay)
+    fill(buffer, {name: rows.numpy() for name, rows in take(tensors, _REPLAY).items()})
     algorithm.policy.decisions = int(values["decisions"])
     algorithm.gradient_steps = int(values["gradient_steps"])
     return TrainingState(int(values["episodes"]), [int(n) for n in values["numbers"]], values["stopping"])
