@@ -198,7 +198,10 @@ class EarlyStoppingConfig(Settings):
 
 
 class AgentConfig(Settings):
-    """Everything that shapes the learner. The defaults are those that learn best; `paper_config` has the paper's."""
+    """Everything that shapes the learner.
+
+    The defaults are those that learn best; `benchmarks/config_paper.yaml` has the paper's.
+    """
 
     belief_dim: int = Field(64, ge=1)
     """Width of a belief."""
