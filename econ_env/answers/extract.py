@@ -11,7 +11,7 @@ from econ_env.answers.clean import has_content
 from econ_env.answers.json_field import read_json_field
 from econ_env.answers.last_number import read_last_number
 from econ_env.answers.marks import read_boxed, read_hash
-from econ_env.answers.phrase import read_bare, read_phrase
+from econ_env.answers.phrase import read_bare, read_chosen, read_phrase
 from econ_env.answers.prose import settle
 
 Origin = Literal["json", "boxed", "hash", "phrase", "bare", "number"]
@@ -21,6 +21,7 @@ _READERS: tuple[tuple[Origin, Callable[[str], str | None]], ...] = (
     ("boxed", read_boxed),
     ("hash", read_hash),
     ("phrase", read_phrase),
+    ("phrase", read_chosen),
     ("bare", read_bare),
     ("number", read_last_number),
 )
@@ -47,8 +48,8 @@ def extract_answer(reply: str) -> Extracted:
     r"""Read the final answer of a reply.
 
     Tried in this order, the last of each kind counts: the `answer` field of JSON, `\boxed{}`, `####`, "the answer is"
-    or "answer:", the reply itself if it is nothing but an answer, the last number. Candidates offered together
-    ("5 or 6") are one answer. What a reasoning model wrote up to `</think>` is not read.
+    or "answer:", "C is correct" or "I choose C", the reply itself if it is nothing but an answer, the last number.
+    Candidates offered together ("5 or 6") are one answer. What a reasoning model wrote up to `</think>` is not read.
 
     Args:
         reply: Any text.

@@ -16,9 +16,19 @@ MAX_BARE = 400
 """A longer reply is not a bare answer, in characters."""
 
 _PHRASE = re.compile(
-    r"(?i)\b(?:answer|correct\s+(?:option|choice)|final\s+(?:result|value))\b(?:\s*=(?=\s*(?:[$\\]|-?\d))|[^\n.:=?!]{0,80}?"
-    r"(?:[*_\s]*:|\s+(?:is|are|was|equals|would be|should be|will be|must be)\b))(?:\s+(?:that|therefore|thus|then|clearly|indeed)\b)?[\s:*_=]*"
+    r"(?i)\b(?:answer|correct\s+(?:option|choice)|final\s+(?:result|value))\b"
+    r"(?:\s*=(?=\s*(?:[$\\]|-?\d))"
+    r"|[^\n.:=?!]{0,80}?(?:[*_\s]*:|\s+(?:is|are|was|equals|would be|should be|will be|must be)\b))"
+    r"(?:\s+(?:that|therefore|thus|then|clearly|indeed)\b)?[\s:*_=]*"
 )
+_CHOSEN = re.compile(
+    r"(?:^|(?<=[\s*,;(\"']))(?:[Oo]ption |[Cc]hoice |[Aa]nswer )?(\(?[A-H]\)?)[*_]*"
+    r" is (?:therefore |thus |clearly |indeed )?(?:the )?(?:correct|right)\b"
+    r"|\b[Ii](?:'d| would| will|'ll)? (?:choose|pick|select) "
+    r"(?:option |choice |answer )?[*_]*(\(?[A-H]\)?)(?=[\s*_]*(?:[.,;!\n]|$))"
+)
+_EMPHASIS = re.compile(r"(?<!\d)\*\*|\*\*(?!\s*\d)|(?<=[\w%])\*(?=\s+[a-z])")
+_PLAIN_MATH = re.compile(r"(?<!\\)\$(-?\d[\d,]*(?:\.\d+)?)\$(?=\s+[a-z])")
 _TAG = re.compile(r"(?i)<answer>\s*")
 _HEADING = re.compile(r"(?im)^[#*_\s]*(?:the\s+)?(?:final\s+)?answer[*_\s:]*$\s*")
 _REFUSAL = re.compile(
@@ -50,6 +60,19 @@ def read_phrase(reply: str) -> str | None:
     return None
 
 
+def read_chosen(reply: str) -> str | None:
+    """The letter that is said to be right, or chosen, as in `Option (C) is correct` or `I choose C`.
+
+    Args:
+        reply: A whole reply.
+
+    Returns:
+        The last such letter, with its brackets; `None` if there is none.
+    """
+    found = [match[1] or match[2] for match in _CHOSEN.finditer(reply)]
+    return found[-1] if found else None
+
+
 def read_bare(reply: str) -> str | None:
     """The reply itself, if it is nothing but an answer.
 
@@ -71,7 +94,7 @@ def read_bare(reply: str) -> str | None:
 
 
 def _stretch(reply: str, start: int) -> str:
-    """From here to the end of the sentence, or of the formula that begins here and its unit."""
+    """From here to the end of the sentence, or of the formula that begins here and its unit, without emphasis."""
     rest = reply[start : start + 600]
     offset = 0
     if math := MATH.match(rest):
@@ -80,4 +103,5 @@ def _stretch(reply: str, start: int) -> str:
         offset = closing(rest, rest.index("{")) + 1
     rest = rest.partition("</")[0]
     end = SENTENCE_END.search(rest, offset)
-    return rest[: end.start() if end else len(rest)].strip().rstrip("*_ ")
+    rest = rest[: end.start() if end else len(rest)].strip().rstrip("*_ ")
+    return _PLAIN_MATH.sub(r"\1", _EMPHASIS.sub("", rest))

@@ -21,7 +21,7 @@ NUMBER = re.compile(
        (?:[ ]\d+/\d+|\s?/\s?{_DIGITS})?
       |\.\d+)
     (?:\s?\\?%|[ ](?:percent|hundred|thousand|million|billion|trillion)\b|(?:_|[ ]in[ ]base[ ])\{{?\d+\}}?)?
-    |\\[dt]?frac\{{-?\d+\}}\{{\d+\}}|[½⅓⅔¼¾⅛⅜⅝⅞]
+    |\\[dt]?frac(?:\{{-?\d+\}}|\d)(?:\{{\d+\}}|\d)|[½⅓⅔¼¾⅛⅜⅝⅞]
     """,
     re.VERBOSE,
 )
