@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from econ_agents.concurrency import all_or_none
 from econ_agents.policy import EconPolicy
@@ -82,8 +83,9 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
         display.console.print(f"the earlier run in {common.log_dir} was moved to {folder.moved_to}")
     run = _Comparison(common, options, folder, problems, [name.key for name in parse_names(options.methods)])
     try:
-        policy = run.policy() if any(name.base in LEARNED for name in names) else None
-        run.prepare(policy)
+        run.prepare()
+        if any(name.base in LEARNED for name in names):
+            run.learn()
         for name in names:
             run.play(name)
         run.complete = True
@@ -157,24 +159,28 @@ class _Comparison:
         assert self._maker is not None
         return self._maker
 
-    def policy(self) -> EconPolicy:
-        """The learner's policy: from its checkpoint, or trained now."""
-        if self.options.policy is not None:
-            return EconPolicy.from_pretrained(self.options.policy, n_agents=self.config.n_agents)
-        episodes, problems = self.options.train_episodes or 0, self.problems.train
-        model_dir = self.common.model_dir if episodes else None  # an untrained policy must not replace a trained one
-        make = partial(make_env, self.config, problems, self.folder.rounds_file)
-        return train_policy(self.common, self.folder, problems, make, episodes, model_dir).policy
-
-    def prepare(self, policy: EconPolicy | None) -> None:
-        """Reach the models and say which they are.
+    def learn(self) -> None:
+        """Get the learner's policy: from its checkpoint, or trained now.
 
         Raises:
-            TeamError: The policy was made for another team.
+            AgentsError: The checkpoint can't be read, or was made for another team.
         """
-        self._maker = MethodMaker(self.config, self.problems.test, policy, self.options.temperature)
-        if policy is not None:
-            policy.fits(self.maker.spec)
+        episodes, problems = self.options.train_episodes, self.problems.train
+        if self.options.policy is not None:
+            policy = EconPolicy.from_pretrained(self.options.policy, n_agents=self.config.n_agents)
+        elif episodes:
+            make = partial(make_env, self.config, problems, self.folder.rounds_file)
+            policy = train_policy(self.common, self.folder, problems, make, episodes, self.common.model_dir).policy
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.config.seed)
+                policy = EconPolicy(self.maker.spec, self.config.agent_config())
+        policy.fits(self.maker.spec)
+        self.maker.policy = policy
+
+    def prepare(self) -> None:
+        """Reach the models and say which they are."""
+        self._maker = MethodMaker(self.config, self.problems.test, None, self.options.temperature)
         with display.console.status("loading models"):
             team = self.maker.team
             infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}
@@ -200,7 +206,7 @@ class _Comparison:
         ]
         start = time.perf_counter()
         with display.progress() as bars:
-            tally = display.Tally(bars, name.key, len(self.seeds) * len(self.problems.test))
+            tally = display.Tally(bars, name.key.rpartition(":")[2], len(self.seeds) * len(self.problems.test))
             for row in by_method(self.folder.rows).get(name.key, []):
                 tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
             if todo:

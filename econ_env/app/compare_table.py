@@ -27,7 +27,8 @@ def print_overview(console: Console, seen: Mapping[str, Any], matching: Mapping[
 def _show(console: Console, headings: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+        # a long name of one's own method is folded; numbers never are
+        table.add_column(heading, justify="right" if place else "left", no_wrap=place > 0, overflow="fold")
     for line in lines:
         table.add_row(*line)
     console.print()

@@ -170,7 +170,7 @@ def test_the_tables_fit_80_columns_and_tell_what_was_found(tmp_path, monkeypatch
     monkeypatch.setattr(compare_module.display, "console", console)
     with console.capture() as capture:
         run(tmp_path, "--train-eps", "0", "--seeds", "2", "--set", "llm.price_prompt=1", "--set",
-            "llm.price_completion=1", methods=f"{ALL},best_of_n@12")  # fmt: skip
+            "llm.price_completion=1", methods=f"{ALL},best_of_n@12,{__name__}:Twice")  # fmt: skip
     text = capture.get()
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
