@@ -44,8 +44,8 @@ _FORMULA = re.compile(
     rf"|\\\((?P<inline>.{{1,{MAX_LENGTH}}}?)\\\)"
     rf"|\$\$(?P<dollars>[^$]{{1,{MAX_LENGTH}}})\$\$"
     # A single dollar is mostly money: it opens a formula only if the text up to the next one, on the same line, has
-    # something that only formulas have, and neither dollar has a blank on its inner side.
-    rf"|(?<![\\$\w])\$(?P<dollar>(?=[^$\n]*[\\^_=])[^\s$](?:[^$\n]{{0,{MAX_LENGTH}}}[^\s$\\])?)\$(?![\w$])"
+    # something that only formulas have, or no words, and neither dollar has a blank on its inner side.
+    rf"|(?<![\\$\w])\$(?P<dollar>(?=[^$\n]*[\\^_=]|(?![^$\n]*[A-Za-z]{{2}}))[^\s$](?:[^$\n]{{0,{MAX_LENGTH}}}[^\s$\\])?)\$(?![\w$])"
     r"|(?P<boxed>\\boxed\{(?:[^{}\n]|\{[^{}\n]*\}){0,200}\})",
     re.DOTALL,
 )

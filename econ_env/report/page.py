@@ -17,7 +17,7 @@ from econ_env.report.episodes import Packed
 from econ_env.report.plots import Plot
 from econ_env.report.runs import Runs
 from econ_env.report.style import DARK, LIGHT, NARROW, WIDE, render_svg
-from econ_env.report.tables import REASONS, Table, p_value, second_control
+from econ_env.report.tables import REASONS, Table, minus, p_value, second_control
 
 SCRIPTS = ("data.js", "build.js", "episode.js", "browser.js")
 """In the order in which they stand in the page, in one scope."""
@@ -94,9 +94,10 @@ def findings(runs: Runs) -> list[str]:
         told = f"{abs(points):.1f} points {'more' if points >= 0 else 'less'} often than {seen['baseline']}"
         clear = gain["p_holm"] < 0.05
         verdict = "" if clear else f" This is no clear difference on {gain['problems']:,} problems."
+        interval = minus(f"{low:+.1f} to {high:+.1f}")
         sentences.append(
-            f"{target} was right {told} (95% interval {low:+.1f} to {high:+.1f}, p {_equals(gain['p_holm'])} after "
-            f"Holm's adjustment).{verdict}"
+            f"{target} was right {told} (95% interval {interval}, p {_equals(gain['p_holm'])} after Holm's "
+            f"adjustment).{verdict}"
         )
     elif not sentences:
         sentences.append(

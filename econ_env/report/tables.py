@@ -327,7 +327,13 @@ def _estimate(
     value, low, high = found["value"], found["low"], found["high"]
     assert value is not None
     detail = "" if low is None or high is None else f"{bound.format(scale * low)} to {bound.format(scale * high)}"
-    return Cell(middle.format(scale * value), detail, (value, low, high) if bar else None)
+    text = middle.format(scale * value)
+    return Cell(minus(text), minus(detail), (value, low, high) if bar else None)
+
+
+def minus(text: str) -> str:
+    """The text with true minus signs."""
+    return text.replace("-", "−")
 
 
 def _spread(values: list[float]) -> Cell:
