@@ -16,7 +16,7 @@ from itertools import chain, islice
 from os import PathLike
 from typing import Any, Literal, overload
 
-from econ_env.errors import ConfigError, ProblemError, ProblemGoldError, ProblemSourceError
+from econ_env.errors import ConfigError, ProblemError, ProblemFieldError, ProblemGoldError, ProblemSourceError
 from econ_env.problem_rows import choose_columns, to_problem
 from econ_env.problem_tables import Table, open_table, quiet
 from econ_env.records import Judgement, Problem
@@ -116,6 +116,9 @@ class ProblemStream(Iterable[Problem]):
             split = f"the split {self.split!r} of " if self.split else ""
             raise ProblemSourceError(f"{split}{self.source} is empty")
         columns = None
+        if isinstance(first, Problem) and (self.question_field or self.answer_field):
+            field = self.question_field or self.answer_field
+            raise ProblemFieldError(f"{self.source} has problems, not columns, so none is {field!r}; name none")
         for number, row in enumerate(chain([first], rows)):
             if isinstance(row, Problem):
                 yield row

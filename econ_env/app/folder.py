@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,11 @@ class RunFolder:
         latest = {row["episode"]: row for row in read_lines(self.path / TRAINING_FILE)}
         return [latest[number] for number in sorted(latest)]
 
+    def last_error(self) -> str | None:
+        """Why the latest call that failed did so."""
+        said = (part for row in read_lines(self.rounds_file) for part in _said(row["round"]) if part["error"])
+        return next((part["error"] for part in deque(said, maxlen=1)), None)
+
     def write_traces(self, method: str, name: str) -> Path:
         """Gather a method's episodes into one JSON file."""
         done = self.done(method)
@@ -99,6 +105,11 @@ class RunFolder:
         self._results.close()
         self._episodes.close()
         self._training.close()
+
+
+def _said(round_: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Commitment and replies: where both failed, it was the replies that did."""
+    return [round_["commitment"], *round_["replies"]]
 
 
 def _move_aside(path: Path) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,7 @@ def common_options(
             try:
                 command(common=CommonOptions(config, log_dir, model_dir, resume, wandb), **own)
             except (click.Abort, KeyboardInterrupt):
-                raise KeyboardInterrupt("stopped; what was done is kept, --resume goes on from there") from None
+                raise _Interrupted("stopped; what was done is kept, --resume goes on from there") from None
 
         decorated = settings_options(default_config)(run)
         for option in reversed(options):
@@ -131,18 +132,26 @@ _SETTINGS_IN_GENERAL = (
 )
 
 
+class _Interrupted(click.ClickException):
+    """Ctrl-C in a run that can go on; click would forget the text of a `KeyboardInterrupt`."""
+
+
 def main(command: click.Command) -> None:
     """Run a command; bad input and failed runs print one line and exit with 2, Ctrl-C with 130."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("econ_env").setLevel(logging.INFO)
+    logging.getLogger("tianshou").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="tianshou", message=".*env_num")  # a last update may have fewer episodes
     try:
         command.main(standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
+    except _Interrupted as stop:
+        _fail(stop.message, EXIT_INTERRUPTED)
     except click.ClickException as error:
         _fail(error.format_message(), EXIT_BAD_INPUT)
-    except (click.Abort, KeyboardInterrupt) as stop:
-        _fail(str(stop) or "stopped", EXIT_INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("stopped", EXIT_INTERRUPTED)
     except (EconError, AgentsError) as error:
         _fail(str(error), EXIT_BAD_INPUT)
     except OSError as error:

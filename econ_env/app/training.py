@@ -44,7 +44,8 @@ def train_policy(
         row = training_row(outcome.episode, problems[outcome.episode % len(problems)].id, outcome)
         folder.add_training(row)
         tally.count(row["verdict"], row["tokens"], row["calls"])
-        failures.count(row["verdict"] == "failed", "see rounds.jsonl")
+        failed = row["verdict"] == "failed"
+        failures.count(failed, folder.last_error() if failed else None)
 
     with display.progress() as bars, curves.logger(common.log_dir / "tensorboard", common.wandb) as logger:
         tally = display.Tally(bars, "train", episodes)

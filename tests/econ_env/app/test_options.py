@@ -1,0 +1,234 @@
+"""Every shared option reaches its setting, and everything that can be wrong is one clear line and exit code 2."""
+
+import click
+import pytest
+
+from econ_env.app.options import CommonOptions, common_options, main, settings_options
+from econ_env.app.run_config import RunConfig
+from econ_env.errors import EconError
+
+SCRIPTS = [f"{kind}_{name}.py" for kind in ("test",) for name in ("p0", "math", "svamp")]
+SCRIPTS += [f"run_{name}_test.py" for name in ("p0", "math", "svamp")]
+
+
+@pytest.fixture
+def parse(run, tmp_path):
+    """What options come to."""
+    seen: list[CommonOptions] = []
+
+    @click.command()
+    @common_options(None)
+    def command(common: CommonOptions) -> None:
+        seen.append(common)
+
+    def parse(*arguments: object) -> CommonOptions:
+        ran = run(command, *arguments)
+        assert ran.code == 0, ran.err
+        return seen.pop()
+
+    return parse
+
+
+def value_at(config: RunConfig, key: str) -> object:
+    value: object = config
+    for part in key.split("."):
+        value = value.__getattribute__(part)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "value"),
+    [
+        (["--dataset", "svamp"], "env_args.hf_dataset_path", "svamp"),
+        (["--split", "dev"], "env_args.dataset_split", "dev"),
+        (["--test-split", "dev"], "env_args.test_split", "dev"),
+        (["--question-field", "task"], "env_args.question_field_name", "task"),
+        (["--answer-field", "result"], "env_args.answer_field_name", "result"),
+        (["--llm", "http://127.0.0.1:8000/v1"], "llm.backend", "http://127.0.0.1:8000/v1"),
+        (["--coordinator-model", "big"], "coordinator_model", "big"),
+        (["--executor-model", "small"], "executor_model", "small"),
+        (["--executor-model", "a", "--executor-model", "b", "--executor-model", "c"], "executor_model", list("abc")),
+        (["--embedder", "hash"], "embedder", "hash"),
+        (["--n-agents", "5"], "n_agents", 5),
+        (["--bne-rounds", "7"], "bne.max_iterations_infer", 7),
+        (["--max-rounds", "2"], "env_args.max_rounds", 2),
+        (["--seed", "9"], "seed", 9),
+        (["--concurrency", "3"], "llm.concurrency", 3),
+        (["--no-cache"], "llm.cache", False),
+        (["--budget-tokens", "1000"], "llm.budget_tokens", 1000),
+        (
+            ["--budget-usd", "2", "--set", "llm.price_prompt=1", "--set", "llm.price_completion=1"],
+            "llm.budget_usd",
+            2.0,
+        ),
+        (["--train-envs", "4"], "num_envs", 4),
+        (["--set", "sampling.temperature_max=1.5"], "sampling.temperature_max", 1.5),
+    ],
+)
+def test_each_option_reaches_its_setting(parse, arguments, key, value):
+    assert value_at(RunConfig(), key) != value
+    assert value_at(parse(*arguments).config, key) == value
+
+
+def test_options_that_are_no_settings(parse, tmp_path):
+    common = parse("--log-dir", tmp_path / "l", "--model-dir", tmp_path / "m", "--resume", "--wandb", "project")
+    assert (common.log_dir, common.model_dir) == (tmp_path / "l", tmp_path / "m")
+    assert (common.resume, common.wandb) == (True, "project")
+    assert not parse().resume
+
+
+def test_options_win_over_assignments_and_these_over_the_file(parse, tmp_path):
+    (tmp_path / "c.yaml").write_text("n_agents: 2\nseed: 2\nbelief_dim: 2\n")
+    config = parse("--config", tmp_path / "c.yaml", "--set", "n_agents=4", "--set", "seed=4", "--seed", 6).config
+    assert (config.belief_dim, config.n_agents, config.seed) == (2, 4, 6)
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, "compare.py"])
+def test_every_script_has_all_options(run, script):
+    ran = run(script, "--help")
+    assert ran.code == 0
+    for flag in ("--config", "--set", "--dataset", "--split", "--question-field", "--answer-field", "--llm",
+                 "--coordinator-model", "--executor-model", "--embedder", "--n-agents", "--bne-rounds", "--max-rounds",
+                 "--seed", "--concurrency", "--no-cache", "--budget-tokens", "--budget-usd", "--resume", "--wandb",
+                 "--train-envs", "--log-dir"):  # fmt: skip
+        assert f"  {flag} " in ran.out, flag
+    assert max(map(len, ran.out.splitlines())) <= 80
+
+
+# What is wrong -----------------------------------------------------------------------------------------------------
+
+
+def assert_refused(ran, message):
+    assert ran.code == 2
+    assert message in ran.err
+    assert "Traceback" not in ran.out + ran.err
+    (line,) = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+    assert message in line
+
+
+@pytest.mark.parametrize("script", ["test_p0.py", "run_svamp_test.py"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "n_agent=3"], "did you mean 'n_agents'?"),
+        (["--set", "bne.max_iteration_infer=3"], "did you mean 'bne.max_iterations_infer'?"),
+        (["--set", "llm.rpm=["], "no valid YAML"),
+        (["--set", "gamma"], "needs key=value"),
+        (["--set", "gamma=2"], "gamma: Input should be less than or equal to 1"),
+        (["--config", "none.yaml"], "none.yaml can't be read: No such file"),
+        (["--n-agents", "0"], "n_agents: Input should be greater than or equal to 1"),
+        (["--n-agents", "many"], "'many' is not a valid integer"),
+        (["--test-eps", "0"], "0 is not in the range x>=1"),
+        (["--seed", "-1"], "seed: Input should be greater than or equal to 0"),
+        (["--bne-rounds", "0"], "bne.max_iterations_infer"),
+        (["--budget-usd", "1"], "budget_usd needs price_prompt and price_completion"),
+        (["--executor-model", "a", "--executor-model", "b"], "2 executor models for 3 executors"),
+        (["--dataset", "none.jsonl"], "none.jsonl"),
+        (["--dataset", "bundled:9"], "no level9; it has: level1"),
+        (["--dataset", "bundled:1", "--question-field", "task"], "so none is 'task'"),
+        (["--dataset", "rows.jsonl", "--question-field", "task"], "no field 'task'; it has: question, answer"),
+        (["--dataset", "rows.jsonl", "--answer-field", "result"], "no field 'result'; it has: question, answer"),
+        (["--dataset", "bundled:1", "--test-split", "dev"], "dev"),
+        (["--dataset", "bundled:1", "--test-eps", "9999"], "not 9999"),
+        (["--llm", "lokal"], "lokal"),
+        (["--llm", "local:none.gguf"], "none.gguf"),
+        (["--llm", "simulated", "--embedder", "/no/such/folder"], "/no/such/folder"),
+        (["--log-dir", "a-file/logs"], "a-file/logs can't be used as log folder: Not a directory"),
+        (["--wandb", "project"], "pip install wandb"),
+        (["--frobnicate"], "No such option"),
+        (["surplus"], "unexpected extra argument"),
+    ],
+)
+def test_bad_input_is_one_clear_line(run, small, checkpoint, tmp_path, script, arguments, message):
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "rows.jsonl").write_text('{"question": "What is 1 + 1?", "answer": "2"}\n' * 20)
+    model_dir = checkpoint if script == "test_p0.py" else tmp_path / "models"
+    given = [*small, "--model-dir", model_dir, *arguments]
+    assert_refused(run(script, *given), message)
+
+
+def test_a_broken_config_file_is_one_clear_line(run, tmp_path):
+    (tmp_path / "broken.yaml").write_text("a: [1\nb: 2\n")
+    assert_refused(run("run_p0_test.py", "--config", "broken.yaml"), "broken.yaml is no valid YAML")
+    (tmp_path / "latin.yaml").write_bytes("model: caf\xe9\n".encode("latin-1"))
+    assert_refused(run("run_p0_test.py", "--config", "latin.yaml"), "latin.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    assert_refused(run("run_p0_test.py", "--config", "list.yaml"), "at its top level")
+
+
+@pytest.mark.parametrize("script", ["test_p0.py", "run_p0_test.py"])
+def test_a_dead_server_ends_the_run_with_its_address(run, small, checkpoint, tmp_path, script):
+    model_dir = checkpoint if script == "test_p0.py" else tmp_path / "models"
+    train = [] if script == "test_p0.py" else ["--train-eps", "6"]
+    ran = run(script, *small, "--model-dir", model_dir, "--test-eps", 6, *train, "--llm", "http://127.0.0.1:9/v1",
+              "--set", "llm.max_retries=0")  # fmt: skip
+    assert_refused(ran, "problems failed one after another")
+    assert "127.0.0.1:9" in ran.err
+
+
+def test_a_missing_or_damaged_checkpoint_is_one_clear_line(run, small, checkpoint, tmp_path):
+    assert_refused(run("test_p0.py", *small), "no folder 'models_exp1/final', and nothing of that name on the hub")
+    (tmp_path / "empty").mkdir()
+    assert_refused(run("test_p0.py", *small, "--model-dir", "./empty"), "holds no checkpoint")
+    (tmp_path / "torn").mkdir()
+    for file in checkpoint.iterdir():
+        (tmp_path / "torn" / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "torn" / "model.safetensors").write_bytes(b"torn")
+    assert_refused(run("test_p0.py", *small, "--model-dir", "./torn"), "incomplete or damaged")
+
+
+def test_a_checkpoint_for_another_team_is_one_clear_line(run, small, checkpoint):
+    given = [*small, "--model-dir", checkpoint, "--test-eps", 2]
+    assert_refused(run("test_p0.py", *given, "--set", "env_args.memory_length=7"), "trained on observations of width")
+    assert_refused(run("test_p0.py", *given, "--set", "sampling.temperature_max=1"), "controls in")
+
+
+def test_an_embedder_of_another_width_is_one_clear_line(run, small, checkpoint, monkeypatch):
+    from econ_env import embedding
+
+    monkeypatch.setitem(embedding._encoders, "hash", embedding.TextEncoder(embedding.HashEmbedder(32)))
+    ran = run("test_p0.py", *small, "--model-dir", checkpoint, "--test-eps", 2)
+    assert_refused(ran, "use the embedder, memory and bounds that it was trained with")
+
+
+# Errors --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (EconError("two\nlines"), 2, "error: two lines\n"),
+        (OSError(28, "No space left on device", "/logs/x"), 2, "error: /logs/x: No space left on device; what was"),
+        (KeyboardInterrupt(), 130, "error: stopped\n"),
+        (click.Abort(), 130, "error: stopped\n"),
+    ],
+)
+def test_errors_become_lines_and_exit_codes(run, error, code, message):
+    @click.command()
+    def command() -> None:
+        raise error
+
+    ran = run(command)
+    assert ran.code == code
+    assert ran.err.strip("\n").startswith(message.strip("\n"))
+
+
+def test_an_interrupted_run_is_told_how_to_go_on(run):
+    @click.command()
+    @common_options(None)
+    def command(common: CommonOptions) -> None:
+        raise KeyboardInterrupt
+
+    ran = run(command)
+    assert (ran.code, ran.err) == (130, "error: stopped; what was done is kept, --resume goes on from there\n")
+
+
+def test_a_mistake_of_the_program_is_not_hidden(monkeypatch):
+    @click.command()
+    @settings_options(None)
+    def command(config: RunConfig) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("sys.argv", ["x"])
+    with pytest.raises(ZeroDivisionError):
+        main(command)
