@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from econ_env.llm import Message
 
@@ -68,12 +68,44 @@ _DEBATE_ALONE = {
 }
 
 
+class _Example(NamedTuple):
+    """A worked problem, shown to models that are asked for text: the smallest ones follow examples, not rules."""
+
+    question: str
+    plan: str
+    solutions: tuple[str, str, str]
+    reply: str
+    commitment: str
+
+
+_EXAMPLES = (
+    _Example(
+        "Tom has 5 apples and buys 3 more. How many apples does he have?",
+        "Add the apples he buys to those he has.",
+        ("5 + 3 = 8. The answer is 8.", "5 - 3 = 2. The answer is 2.", "3 more than 5 is 8. The answer is 8."),
+        "5 + 3 = 8. The answer is 8.",
+        "Buying more means adding, and 5 + 3 = 8. The answer is 8.",
+    ),
+    _Example(
+        "A shelf holds 9 books. Mia takes 4 of them and brings back 1. How many books are on the shelf?",
+        "Subtract the books she takes, then add the one she brings back.",
+        (
+            "9 + 4 + 1 = 14. The answer is 14.",
+            "9 - 4 = 5, and 5 + 1 = 6. The answer is 6.",
+            "9 - 4 = 5. The answer is 5.",
+        ),
+        "9 - 4 = 5, and 5 + 1 = 6. The answer is 6.",
+        "Taking means subtracting and bringing back adding: 9 - 4 + 1 = 6. The answer is 6.",
+    ),
+)
+
+
 def strategy_messages(question: str, tokens: int) -> tuple[Message, ...]:
     """What asks the coordinator for a plan of at most `tokens` tokens."""
-    return (
-        Message("system", _STRATEGY.format(tokens=tokens)),
-        Message("user", f"{QUESTION_HEADING}{question}\n\nWrite the plan."),
-    )
+    messages = [Message("system", _STRATEGY.format(tokens=tokens))]
+    for example in _EXAMPLES:
+        messages += [Message("user", _asks_plan(example.question)), Message("assistant", example.plan)]
+    return (*messages, Message("user", _asks_plan(question)))
 
 
 def executor_messages(
@@ -92,14 +124,16 @@ def executor_messages(
         parts.append(f"{PLAN_HEADING}{strategy}")
     if last_answer is not None:
         parts.append(f"{LAST_ANSWER_HEADING}{last_answer}\nIt may be wrong. Solve the problem again yourself.")
-    return (Message("system", _EXECUTOR[form]), Message("user", "\n\n".join(parts)))
+    asked = Message("user", "\n\n".join(parts))
+    shown = [(f"{QUESTION_HEADING}{example.question}", example.reply) for example in _EXAMPLES]
+    return (Message("system", _EXECUTOR[form]), *(_turns(shown) if form == "text" else ()), asked)
 
 
 def commitment_messages(question: str, replies: Sequence[str], form: ReplyFormat) -> tuple[Message, ...]:
     """What asks the coordinator to condense the executors' replies into the team's answer."""
-    parts = [f"{QUESTION_HEADING}{question}"]
-    parts += [f"{REPLIES_HEADING}{number}: {reply.strip()}" for number, reply in enumerate(replies, start=1)]
-    return (Message("system", _COMMITMENT[form]), Message("user", "\n\n".join(parts)))
+    asked = Message("user", _with_solutions(question, replies))
+    shown = [(_with_solutions(example.question, example.solutions), example.commitment) for example in _EXAMPLES]
+    return (Message("system", _COMMITMENT[form]), *(_turns(shown) if form == "text" else ()), asked)
 
 
 def debate_messages(
@@ -129,6 +163,23 @@ def debate_messages(
     return tuple(messages)
 
 
+def _asks_plan(question: str) -> str:
+    return f"{QUESTION_HEADING}{question}\n\nWrite the plan."
+
+
+def _with_solutions(question: str, replies: Sequence[str]) -> str:
+    parts = [f"{QUESTION_HEADING}{question}"]
+    parts += [f"{REPLIES_HEADING}{number}: {reply.strip()}" for number, reply in enumerate(replies, start=1)]
+    return "\n\n".join(parts)
+
+
+def _turns(shown: Sequence[tuple[str, str]]) -> list[Message]:
+    turns: list[Message] = []
+    for asked, answered in shown:
+        turns += [Message("user", asked), Message("assistant", answered)]
+    return turns
+
+
 _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
@@ -140,36 +191,40 @@ _NUMBER_WORDS = {word: value for value, word in enumerate(_SMALL.split())} | {
 _ANNOUNCED = re.compile(r"(?:####|\\boxed|[^.!?\n]*(?:\banswer\s*(?:is|=|:)|\btherefore\b|\bresult\s+is))[^\n]*", re.I)
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w])|\b(?:" + "|".join(_NUMBER_WORDS) + r")\b", re.I)
 _LIST_MARK = re.compile(r"^\s*(?:step\s+)?\d+\s*[.):]", re.I | re.M)
-_BLANK = "[...]"
+_CLAUSE = re.compile(r"(?<=[.!?;])\s+")
 
 
 def redact_answer(strategy: str, question: str, gold: str) -> tuple[str, bool]:
     """A strategy without the answer, and whether anything was taken out.
 
-    Three rules: what follows an announcement ("the answer is", `####`, a box) is cut; numbers that do not occur in
-    the question, digits or words, are blanked, since they can only be results; so is the gold answer itself, unless
-    the question contains it. List numbers ("1." at the start of a line) and "one" stay.
+    What follows an announcement ("the answer is", `####`, a box) is cut. Then every sentence goes that holds a number
+    which does not occur in the question, in digits or words, since it can only be a result; and every one that holds
+    the gold answer itself, unless the question does. List numbers ("1." at the start of a line) and "one" may stay.
 
     Args:
         strategy: The coordinator's text.
         question: The problem's question.
         gold: The gold answer.
     """
-    text = _ANNOUNCED.sub("", strategy)
     known = {_value(match.group()) for match in _NUMBER.finditer(question)}
-    marks = {(match.start(), match.end()) for match in _LIST_MARK.finditer(text)}
-
-    def blank(match: re.Match[str]) -> str:
-        in_mark = any(start <= match.start() and match.end() <= end for start, end in marks)
-        keep = in_mark or match.group().lower() == "one" or _value(match.group()) in known
-        return match.group() if keep else _BLANK
-
-    text = _NUMBER.sub(blank, text)
     bare = gold.strip()
-    if len(bare) > 1 and not bare.isdigit() and bare not in question:
-        text = text.replace(bare, _BLANK)
-    text = re.sub(r"\n{3,}", "\n\n", text).strip()
-    return text, text != strategy.strip()
+    secret = bare if len(bare) > 1 and not bare.isdigit() and bare not in question else None
+
+    def tells(sentence: str) -> bool:
+        if secret is not None and secret in sentence:
+            return True
+        numbers = (match.group() for match in _NUMBER.finditer(sentence))
+        return any(number.lower() != "one" and _value(number) not in known for number in numbers)
+
+    lines = []
+    for line in _ANNOUNCED.sub("", strategy).splitlines():
+        mark = _LIST_MARK.match(line)
+        start = mark.end() if mark else 0
+        kept = " ".join(sentence for sentence in _CLAUSE.split(line[start:].strip()) if not tells(sentence))
+        if kept:
+            lines.append(f"{line[:start]} {kept.rstrip(' ;,')}".strip())
+    text = "\n".join(lines)
+    return text, text.split() != strategy.split()
 
 
 def _value(number: str) -> float:
