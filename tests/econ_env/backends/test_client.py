@@ -108,7 +108,7 @@ def test_auto_goes_by_the_environment_and_says_so(monkeypatch, caplog, environme
 @pytest.mark.parametrize(
     ("spec", "hint"),
     [
-        ("togehter", "did you mean 'together'"),
+        ("together2", "did you mean 'together'"),
         ("gpt", "give auto"),
         ("together", "set TOGETHER_API_KEY"),
         ("simulated", "must know its problems"),

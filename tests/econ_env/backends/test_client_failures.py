@@ -32,7 +32,7 @@ def ask(llm, request):
 @pytest.mark.parametrize(("fault", "reason"), HEALED.items())
 def test_a_failure_that_can_heal_is_tried_again(serve, client, request_, fault, reason):
     server = serve(script=[fault, fault])
-    llm = client(server, timeout=0.15 if reason == "timeout" else 5.0)
+    llm = client(server, timeout=0.4 if reason == "timeout" else 5.0)
     done = ask(llm, request_())
     assert done.text == "I add what is given. The answer is 4."
     assert (done.usage.calls, done.usage.retries) == (1, 2)
@@ -242,8 +242,8 @@ def test_a_call_that_hangs_again_and_again_ends_at_its_deadline(serve, client, r
 
 
 def test_the_deadline_does_not_count_the_wait_for_a_turn(serve, client, request_):
-    server = serve(latency=0.05)
-    llm = client(server, concurrency=1, round_timeout=0.3)
+    server = serve(latency=0.08)
+    llm = client(server, concurrency=1, round_timeout=0.6)
 
     async def many():
         return await asyncio.gather(*(llm.complete(request_(sample_index=index)) for index in range(12)))
