@@ -100,7 +100,7 @@ def test_later_rounds_are_asked_with_the_last_answer():
     env.reset(seed=0)
     env.deliberate(at(env, 0.5))
     env.deliberate(at(env, 0.6))
-    prompts = [request.messages[1].content for request in llm.requests if request.role == "executor"]
+    prompts = [request.messages[-1].content for request in llm.requests if request.role == "executor"]
     assert ["last answer: 4" in prompt for prompt in prompts] == [False] * 3 + [True] * 3
 
 
