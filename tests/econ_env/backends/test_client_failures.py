@@ -32,7 +32,7 @@ def ask(llm, request):
 @pytest.mark.parametrize(("fault", "reason"), HEALED.items())
 def test_a_failure_that_can_heal_is_tried_again(serve, client, request_, fault, reason):
     server = serve(script=[fault, fault])
-    llm = client(server, timeout=0.4 if reason == "timeout" else 5.0)
+    llm = client(server, "test-model", timeout=0.4 if reason == "timeout" else 5.0)
     done = ask(llm, request_())
     assert done.text == "I add what is given. The answer is 4."
     assert (done.usage.calls, done.usage.retries) == (1, 2)
@@ -48,7 +48,7 @@ def test_a_failure_that_can_heal_is_tried_again(serve, client, request_, fault, 
 @pytest.mark.parametrize(("fault", "reason"), HEALED.items())
 def test_a_failure_that_does_not_heal_is_an_error_after_the_retries(serve, client, request_, fault, reason):
     server = serve(faults={fault: 1.0})
-    llm = client(server, max_retries=2, timeout=0.1 if reason == "timeout" else 5.0)
+    llm = client(server, "test-model", max_retries=2, timeout=0.3 if reason == "timeout" else 5.0)
     with pytest.raises(LLMUnavailableError, match=r"\(after 3 attempts\)") as caught:
         ask(llm, request_())
     assert server.seen.calls == 3
@@ -233,7 +233,7 @@ def test_an_absurd_retry_after_does_not_matter(serve, client, request_, absurd):
 
 def test_a_call_that_hangs_again_and_again_ends_at_its_deadline(serve, client, request_):
     server = serve(faults={"hang": 1.0})
-    llm = client(server, timeout=0.1, max_retries=50, round_timeout=0.35)
+    llm = client(server, "test-model", timeout=0.1, max_retries=50, round_timeout=0.35)
     with pytest.raises(LLMUnavailableError, match=r"no usable answer within 0\.35 s") as caught:
         ask(llm, request_())
     assert 1 <= server.seen.calls <= 4
@@ -254,7 +254,7 @@ def test_the_deadline_does_not_count_the_wait_for_a_turn(serve, client, request_
 
 def test_a_hung_call_is_hung_up_on(serve, client, request_):
     server = serve(faults={"hang": 1.0})
-    llm = client(server, timeout=0.1, max_retries=0)
+    llm = client(server, "test-model", timeout=0.1, max_retries=0)
     with pytest.raises(LLMUnavailableError, match=r"no answer from .* within 0\.1 s"):
         ask(llm, request_())
     for _ in range(200):
