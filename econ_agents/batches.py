@@ -97,12 +97,14 @@ class TeamSpec:
         for name, start, stop in self.layout:
             if name in EMBEDDINGS and name != "question":
                 weight_D[start:stop] = reply_scale
-        return weight_D[self.static_index]
+        weight_S: np.ndarray = weight_D[self.static_index]
+        return weight_S
 
     @property
     def joint_action_space(self) -> spaces.Box:
         """All agents' controls in one flat Box of N * A values, in the environment's units."""
-        low, high = (np.tile(np.float32(bound), self.n_agents) for bound in (self.action_low, self.action_high))
+        bounds = (self.action_low, self.action_high)
+        low, high = (np.tile(np.asarray(bound, np.float32), self.n_agents) for bound in bounds)
         return spaces.Box(low=low, high=high, dtype=np.float32)
 
     @property

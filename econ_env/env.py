@@ -70,7 +70,7 @@ class Outcome(NamedTuple):
     """Whether nothing valid came back."""
 
 
-class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]):
+class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]):  # type: ignore[misc] # untyped
     """See the module's data sheet.
 
     Args:

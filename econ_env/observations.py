@@ -65,7 +65,7 @@ class Layout:
     @cached_property
     def size(self) -> int:
         """Length D of an observation."""
-        return self.slices["counters"].stop
+        return int(self.slices["counters"].stop)
 
     def state_size(self, n_agents: int) -> int:
         """Length of the state: question, strategy, commitment, counters once; reply, controls, memory per executor."""
@@ -164,7 +164,8 @@ def scaled(embedding: PromptEmbedding, sampling: SamplingConfig) -> Vector:
     low, high = sampling.p_bounds
     span = sampling.temperature_max - sampling.temperature_min
     unit = [(embedding.temperature - sampling.temperature_min) / span, (embedding.p - low) / (high - low)]
-    return np.clip(2.0 * np.asarray(unit, np.float32) - 1.0, -1.0, 1.0)
+    controls: Vector = np.clip(2.0 * np.asarray(unit, np.float32) - 1.0, -1.0, 1.0)
+    return controls
 
 
 def _counters(layout: Layout, shared: Shared) -> Vector:
