@@ -75,9 +75,8 @@ async def listening(team: Team, host: str, port: int) -> AsyncIterator[str]:
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise ConfigError(
-                f"can't listen on {host} port {port}: {error.strerror or error}; choose another --port or --host"
-            ) from error
+            why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror  # asyncio tells it twice
+            raise ConfigError(f"can't listen on {host} port {port}: {why}; choose another --port or --host") from error
         own_host, own_port = runner.addresses[0][:2]
         yield f"http://{f'[{own_host}]' if ':' in own_host else own_host}:{own_port}/v1"
     finally:
@@ -209,7 +208,8 @@ class _Api:
         if self._team.key is None:
             return
         kind, _, sent = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not hmac.compare_digest(sent.strip().encode(), self._team.key.encode()):
+        raw = sent.strip().encode(errors="surrogateescape")  # headers are bytes, whatever they spell
+        if kind.lower() != "bearer" or not hmac.compare_digest(raw, self._team.key.encode()):
             raise ApiError(401, "wrong or missing key: send it as Authorization: Bearer KEY", "invalid_api_key")
 
     def _check_name(self, name: str) -> None:

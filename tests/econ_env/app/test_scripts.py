@@ -1,5 +1,6 @@
 """The scripts of `benchmarks/` from the command line to the files, and the keys of their configs."""
 
+import inspect
 import json
 import os
 import stat
@@ -17,17 +18,33 @@ from econ_env.app.run_config import RunConfig, load_run_config
 ROOT = Path(__file__).parents[3]
 BENCHMARKS = ROOT / "benchmarks"
 
-SPEC_KEYS = """
-n_agents coordinator_model executor_model update_interval bne_max_iterations belief_dim
-target_update_tau target_update_interval
-sampling.temperature_min sampling.temperature_max sampling.p_min sampling.p_max sampling.top_p_default
-reward.initial_weights
-bne.max_iterations_train bne.max_iterations_infer bne.convergence_threshold
-early_stopping.enabled early_stopping.commitment_threshold early_stopping.reward_threshold
-early_stopping.loss_threshold early_stopping.patience early_stopping.warmup
-env_args.hf_dataset_path env_args.dataset_split env_args.question_field_name env_args.answer_field_name
-env_args.max_question_length env_args.max_answer_length env_args.max_rounds
-""".split()
+SPEC: dict[str, list[str]] = {
+    "": [
+        "n_agents",
+        "coordinator_model",
+        "executor_model",
+        "update_interval",
+        "bne_max_iterations",
+        "belief_dim",
+        "target_update_tau",
+        "target_update_interval",
+    ],
+    "sampling": ["temperature_min", "temperature_max", "p_min", "p_max", "top_p_default"],
+    "reward": ["initial_weights"],
+    "bne": ["max_iterations_train", "max_iterations_infer", "convergence_threshold"],
+    "early_stopping": ["enabled", "commitment_threshold", "reward_threshold", "loss_threshold", "patience", "warmup"],
+    "env_args": [
+        "hf_dataset_path",
+        "dataset_split",
+        "question_field_name",
+        "answer_field_name",
+        "max_question_length",
+        "max_answer_length",
+        "max_rounds",
+    ],
+}
+"""The keys that the documented configuration names, by group."""
+SPEC_KEYS = [f"{group}.{key}".lstrip(".") for group, keys in SPEC.items() for key in keys]
 
 
 @pytest.mark.parametrize("name", ["p0", "math", "svamp"])
@@ -100,7 +117,7 @@ def reads(monkeypatch):
     for key in SPEC_KEYS:
         group, _, leaf = key.rpartition(".")
         owner = type(RunConfig().__getattribute__(group)) if group else RunConfig
-        first = next(base for base in reversed(owner.__mro__) if leaf in base.__dict__.get("__annotations__", {}))
+        first = next(base for base in reversed(owner.__mro__) if leaf in inspect.get_annotations(base))
         names.setdefault(leaf, []).append((first, key))
     original = BaseModel.__getattribute__
 
