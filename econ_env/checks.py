@@ -10,8 +10,12 @@ compare one step of a seeded episode; trainers fail on much more. Run both and t
 from __future__ import annotations
 
 import copy
+import multiprocessing
+import os
 import pickle
+import warnings
 from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +26,16 @@ from econ_env.errors import EconError
 
 Env: TypeAlias = "ParallelEnv[str, Any, Any]"
 Trajectory = list[Any]
+
+RESERVED_NAMES = ("device", "num_envs", "state_size", "state_spaces")
+"""Attributes by which skrl and EPyMARL take an environment for something else."""
+RESERVED_KEYS = (
+    "action_mask", "env_defined_actions", "episode", "episode_limit", "final_info", "final_obs",
+    "terminal_observation", "TimeLimit.truncated",
+)  # fmt: skip
+"""Info keys to which AgileRL, Stable-Baselines3, EPyMARL and gymnasium's vector environments give a meaning."""
+CHILD_SECONDS = 60.0
+"""How long an episode in a forked process may take."""
 
 
 class CheckError(EconError, AssertionError):
@@ -49,6 +63,7 @@ def check_env(make_env: Callable[[], Env], *, episodes: int = 3) -> None:
         _check_reset(env, *env.reset(seed=0 if number == 0 else None))
         while env.agents:
             keys |= _check_step(env, _sample(env, number))
+            _require(env.render_mode is not None or env.render() is None, "render() must do nothing without a mode")
         _require(env.state_space.contains(env.state()), "state() must lie in state_space, also after the end")
         for copied in _copies(env):
             copied.reset(seed=1)
@@ -56,6 +71,8 @@ def check_env(make_env: Callable[[], Env], *, episodes: int = 3) -> None:
     _check_action_kinds(env)
     _check_seeds(make_env, episodes)
     _check_moves_on(make_env, episodes)
+    _check_unseeded_copies(make_env, episodes)
+    _check_forked_child(env)
     env.close()
     env.close()
 
@@ -84,10 +101,21 @@ def _check_object(env: Env) -> None:
     for key in ("render_modes", "name", "is_parallelizable"):
         _require(key in env.metadata, f"metadata needs {key!r}")
     _require(hasattr(env, "render_mode"), "set a render_mode attribute, None by default: SuperSuit reads it")
+    _require(hasattr(env.unwrapped, "render_mode"), "env.unwrapped must have a render_mode: SuperSuit reads it there")
+    for name in RESERVED_NAMES:
+        _require(not hasattr(env, name), f"call the attribute {name} something else: trainers give it a meaning")
     _require(isinstance(env.state_space, Space), "state_space must be a Space attribute, not a method")
-    for name, method in (("observation_spaces", env.observation_space), ("action_spaces", env.action_space)):
+    _require(env.state_space.dtype == np.float32, "state_space must be of float32")
+    for name, method, inner in (
+        ("observation_spaces", env.observation_space, env.unwrapped.observation_space),
+        ("action_spaces", env.action_space, env.unwrapped.action_space),
+    ):
         spaces = {"observation_spaces": env.observation_spaces, "action_spaces": env.action_spaces}[name]
         _require(isinstance(spaces, Mapping), f"{name} must be a dict attribute")
+        _require(
+            all(inner(agent) == spaces[agent] for agent in env.possible_agents),
+            f"a wrapper that changes {name} must be its own unwrapped: skrl reads them there",
+        )
         for agent in env.possible_agents:
             _require(
                 method(agent) is spaces[agent], f"{name}[agent] and the method must give the same object each time"
@@ -125,7 +153,12 @@ def _check_step(env: Env, actions: Mapping[str, Any]) -> set[frozenset[str]]:
         floats = [value for value in info.values() if type(value) is float]
         _require(bool(np.isfinite(floats).all()), "info values must be finite: NaN is unequal to itself")
         _require(pickle.loads(pickle.dumps(info)) == info, "infos must survive pickling")
-    return {frozenset(info) for info in infos.values()}
+        bad = [key for key in info if key in RESERVED_KEYS or key.startswith("_")]
+        _require(not bad, f"call the infos {bad} something else: trainers give these keys a meaning")
+    keys = {frozenset(info) for info in infos.values()}
+    for result in (observations, rewards, terminations, truncations, infos):
+        result["__all__"] = None  # RLlib writes into what it is given; the next step must not hold it
+    return keys
 
 
 def _check_observations(env: Env, observations: Mapping[str, Any]) -> None:
@@ -190,6 +223,47 @@ def _check_moves_on(make_env: Callable[[], Env], episodes: int) -> None:
         any(not np.array_equal(starts[0], start) for start in starts[1:]),
         "a reset without seed must move on: every episode started with the same observation",
     )
+
+
+def _check_unseeded_copies(make_env: Callable[[], Env], episodes: int) -> None:
+    """SuperSuit makes many environments of one by pickling it before its first reset."""
+    packed = pickle.dumps(make_env())
+    starts = []
+    for _ in range(2):
+        env = pickle.loads(packed)
+        starts.append([env.reset()[0] for _ in range(max(episodes, 4))])
+    _require(
+        not _equal(*starts), "unseeded copies must go different ways: make the random generator at the first reset"
+    )
+
+
+def _check_forked_child(env: Env) -> None:
+    """Trainers that start processes hand them environments that have been used."""
+    if not hasattr(os, "fork"):
+        return
+    expected = _play(env, 1, 7)
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_play_into, args=(env, theirs), daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that forking with threads around is a risk is the point
+        child.start()
+    theirs.close()
+    try:
+        played = ours.recv() if ours.poll(CHILD_SECONDS) else None
+    except EOFError:
+        played = None
+    finally:
+        child.kill()
+        child.join()
+        ours.close()
+    _require(
+        played is not None and _equal(played, expected),
+        "it must go on in a forked process: threads, loops and connections do not exist there, so open them anew",
+    )
+
+
+def _play_into(env: Env, connection: Connection) -> None:
+    connection.send(_play(env, 1, 7))
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -134,7 +134,7 @@ class _Ahead(gymnasium.Wrapper[Array, Any, Array, Any]):
 
 
 class ParallelVectorTeam:
-    """R teams in PettingZoo's style, every value of every dict with R rows; the interface of AgileRL's vector envs.
+    """R teams in PettingZoo's style: dicts by agent whose values have R rows, for training loops of your own.
 
     A finished team gets its next problem in the same step: rewards, ends and infos are the finished episode's,
     observations and state the next one's. Episodes end by termination, so no value has to be taken of what came last.

@@ -1,12 +1,14 @@
 """`check_env` lets a sound environment pass, and names what a trainer would trip over in each unsound one."""
 
+import os
 import threading
 from functools import partial
 
 import numpy as np
 import pytest
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete
 from pettingzoo import ParallelEnv
+from pettingzoo.utils import BaseParallelWrapper
 
 from econ_env.testing import CheckError, check_env
 
@@ -24,7 +26,7 @@ class Sound(ParallelEnv):
         self.observation_spaces = dict.fromkeys(self.possible_agents, Box(-1.0, 1.0, (3,), np.float32))
         self.action_spaces = dict.fromkeys(self.possible_agents, Box(0.0, 1.0, (2,), np.float32))
         self.state_space = Box(-1.0, 1.0, (3,), np.float32)
-        self.random = np.random.default_rng()
+        self.random = None
         self.time = 0
 
     def observation_space(self, agent):
@@ -38,7 +40,7 @@ class Sound(ParallelEnv):
         return {agent: row.copy() for agent, row in zip(self.possible_agents, rows, strict=True)}
 
     def reset(self, seed=None, options=None):
-        if seed is not None:
+        if seed is not None or self.random is None:
             self.random = np.random.default_rng(seed)
         self.agents = list(self.possible_agents)
         self.time = 0
@@ -56,6 +58,9 @@ class Sound(ParallelEnv):
     def state(self):
         return np.zeros(3, np.float32)
 
+    def render(self):
+        pass
+
     def close(self):
         pass
 
@@ -72,6 +77,8 @@ RESULTS = {
     "an info of numpy": (4, lambda info: {"asked": np.float32(1.0)}),
     "an info of None": (4, lambda info: {"asked": None}),
     "an info of NaN": (4, lambda info: {"asked": float("nan")}),
+    "an info named episode": (4, lambda info: {"episode": 1.0}),
+    "an info with an underscore": (4, lambda info: {"_asked": 1.0}),
 }
 """Which result of `step` is changed, and how."""
 
@@ -176,6 +183,56 @@ class Unpicklable(Sound):
         self.lock = threading.Lock()
 
 
+class KeepsDicts(Sound):
+    def __init__(self):
+        super().__init__()
+        self.ends = {}
+
+    def step(self, actions):
+        obs, rewards, ends, cuts, infos = super().step(actions)
+        self.ends.update(ends)
+        return obs, rewards, self.ends, cuts, infos
+
+
+class Loud(Sound):
+    def render(self):
+        return "a picture"
+
+
+class SeededAtBirth(Sound):
+    def __init__(self):
+        super().__init__()
+        self.random = np.random.default_rng()
+
+
+class OneProcess(Sound):
+    """Has something that only the process has in which it was used first."""
+
+    def __init__(self):
+        super().__init__()
+        self.process = None
+
+    def reset(self, seed=None, options=None):
+        self.process = self.process or os.getpid()
+        return super().reset(seed)
+
+    def step(self, actions):
+        if os.getpid() != self.process:
+            os._exit(1)
+        return super().step(actions)
+
+
+class HiddenSpaces(BaseParallelWrapper):
+    """Has other actions, but its `unwrapped` is the environment within."""
+
+    def __init__(self):
+        super().__init__(Sound())
+        self.action_spaces = dict.fromkeys(self.possible_agents, Discrete(2))
+
+    def action_space(self, agent):
+        return self.action_spaces[agent]
+
+
 class OnlyArrays(Sound):
     def step(self, actions):
         for action in actions.values():
@@ -210,6 +267,15 @@ def test_a_sound_environment_passes():
         (partial(Gives, "an info of numpy"), "plain floats, ints, bools or strings"),
         (partial(Gives, "an info of None"), "plain floats, ints, bools or strings"),
         (partial(Gives, "an info of NaN"), "info values must be finite"),
+        (partial(Gives, "an info named episode"), "trainers give these keys a meaning"),
+        (partial(Gives, "an info with an underscore"), "trainers give these keys a meaning"),
+        (with_attribute("num_envs", 4), "call the attribute num_envs something else"),
+        (with_attribute("state_space", Box(-1.0, 1.0, (3,), np.float64)), "state_space must be of float32"),
+        (HiddenSpaces, "must be its own unwrapped"),
+        (KeepsDicts, "must hold every agent"),
+        (Loud, "render() must do nothing"),
+        (SeededAtBirth, "unseeded copies must go different ways"),
+        (OneProcess, "it must go on in a forked process"),
         (LosesAgents, "must hold every agent"),
         (KeepsAgents, "agents must be empty after the joint end"),
         (OneInfo, "an info dict of its own"),
