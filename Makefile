@@ -1,6 +1,7 @@
 # make demo    a team of real language models solves, is trained and is tested, from nothing
 # make test    style, types and the quick tests, from nothing
 # make slow    the tests that run a real model, kill processes or train for minutes
+# make thirdparty    other projects' trainers learn on the environment (their packages go to the user's cache folder)
 # make lint    style and types alone
 
 VENV ?= .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 DEMO_LOGS ?= logs_demo
 DEMO_MODELS ?= models_demo
 
-.PHONY: demo test slow lint clean
+.PHONY: demo test slow thirdparty lint clean
 
 demo: $(VENV)/.installed-local
 	$(BIN)/python benchmarks/run_math_test.py --config benchmarks/config_demo.yaml \
@@ -20,6 +21,10 @@ test: lint
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -m "slow or llm or faults"
+
+# One worker for each group: scripts of a group share a Python environment, which the first of them makes.
+thirdparty: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -rP -m thirdparty tests/thirdparty
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@
 >>> env = econ_env.parallel_env(problems="bundled", llm="simulated", embedder="hash")
 >>> observations, infos = env.reset(seed=0)
 
-Gymnasium knows it as `econ_env:econ_env/Joint-v0` (see `econ_env.wrappers`).
+Gymnasium and PettingZoo know it by the ids in `econ_env.registration`.
 
 Everything heavy loads when it is first used.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import gymnasium
+from econ_env import registration
 
 __version__ = "0.1.0"
 
@@ -71,14 +71,4 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_WHERE])
 
 
-# `gymnasium.make("econ_env:econ_env/Joint-v0")` imports this module and expects the ids to be known then.
-gymnasium.register(
-    id="econ_env/Joint-v0",
-    entry_point="econ_env.econ_v0:joint_env",
-    vector_entry_point="econ_env.econ_v0:joint_vector_env",
-)
-gymnasium.register(
-    id="econ_env/Tuple-v0",
-    entry_point="econ_env.econ_v0:tuple_env",
-    disable_env_checker=True,  # gymnasium's checker wants one reward, EPyMARL one for each agent
-)
+registration.register()

@@ -6,6 +6,7 @@ import pickle
 
 import gymnasium
 import numpy as np
+import pettingzoo
 import pytest
 from gymnasium.spaces import Discrete, MultiDiscrete, Tuple
 from gymnasium.utils.env_checker import check_env as check_gymnasium
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, seed_test, state_test
 from pettingzoo.utils import parallel_to_aec
 
-from econ_env import econ_v0, parallel_env
+from econ_env import EconParallelEnv, econ_v0, parallel_env
 from econ_env.checks import check_env
 from econ_env.errors import ConfigError, EpisodeError, LLMRequestError
 from econ_env.infos import INFO_KEYS, ROUND_KEYS
@@ -281,6 +282,14 @@ def test_gymnasium_knows_the_views_by_id():
     assert isinstance(vector, VectorTeam)
     assert vector.reset(seed=0)[0].shape == (3, *vector.single_observation_space.shape)
     assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+
+
+def test_pettingzoo_knows_it_by_id():
+    arguments = {"problems": PROBLEMS, "llm": "simulated", "embedder": "hash"}
+    if not hasattr(pettingzoo, "make"):
+        pytest.skip("PettingZoo has ids since 1.27")
+    assert isinstance(pettingzoo.make("parallel", "econ_env/Econ-v0", **arguments), EconParallelEnv)
+    api_test(pettingzoo.make("aec", "econ_env/Econ-v0", **arguments), num_cycles=10)
 
 
 # Many problems at once --------------------------------------------------------------------------------------------
