@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +106,19 @@ def write_json(path: str | Path, value: Any) -> None:
     Raises:
         TraceError: It could not be written; the old file is untouched.
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-    target = Path(path)
+    _write_whole(Path(path), json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+
+
+def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a file of JSON lines anew, so that it is either the old one or the whole new one.
+
+    Raises:
+        TraceError: It could not be written; the old file is untouched.
+    """
+    _write_whole(Path(path), "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+
+
+def _write_whole(target: Path, text: str) -> None:
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

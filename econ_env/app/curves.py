@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tianshou.utils import BaseLogger, TensorboardLogger, WandbLogger
@@ -31,6 +33,8 @@ def logger(folder: Path, wandb: str | None) -> Iterator[BaseLogger]:
         raise ConfigError("--wandb needs the package wandb: pip install wandb")
     outer = None if wandb is None else WandbLogger(project=wandb, training_interval=1, update_interval=1)
     writer = SummaryWriter(str(folder))
+    printed = threading.excepthook
+    threading.excepthook = partial(_leave_out_writer, printed)
     try:
         if outer is None:
             yield TensorboardLogger(writer, training_interval=1, update_interval=1, write_flush=False)
@@ -38,4 +42,13 @@ def logger(folder: Path, wandb: str | None) -> Iterator[BaseLogger]:
             outer.load(writer)
             yield outer
     finally:
-        writer.close()
+        try:
+            writer.close()
+        finally:
+            threading.excepthook = printed
+
+
+def _leave_out_writer(printed: Callable[[threading.ExceptHookArgs], object], args: threading.ExceptHookArgs) -> None:
+    """Print no error of the writer's thread, such as a full disk: the next call of the writer raises it."""
+    if not type(args.thread).__module__.startswith("tensorboard."):
+        printed(args)

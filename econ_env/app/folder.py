@@ -10,7 +10,7 @@ from typing import Any
 
 from econ_env.app.results import Row
 from econ_env.errors import ConfigError, TraceError
-from econ_env.traces import JsonLines, read_lines, write_json
+from econ_env.traces import JsonLines, read_lines, write_json, write_lines
 
 RUN_FILE = "run.json"
 RESULTS_FILE = "results.jsonl"
@@ -18,6 +18,8 @@ EPISODES_FILE = "episodes.jsonl"
 ROUNDS_FILE = "rounds.jsonl"
 TRAINING_FILE = "training.jsonl"
 SUMMARY_FILE = "summary.json"
+FAILED_FILE = "failed.jsonl"
+"""Rows of problems that failed and were asked again by a run that went on."""
 VOLATILE = ("llm",)
 """Settings that may differ between a run and its continuation: how models are called does not change what is asked."""
 
@@ -31,7 +33,7 @@ class RunFolder:
         path: The folder.
         about: What the run is (settings, versions); kept in `run.json`. `config` and, if there, `compare` must
             not change when a run goes on, nor, once there are results, `tested`.
-        resume: Whether to go on with the run that is there.
+        resume: Whether to go on with the run that is there; problems that failed are then asked again.
 
     Raises:
         ConfigError: The run to go on with had other settings.
@@ -54,11 +56,23 @@ class RunFolder:
         self.rows: list[Row] = list(read_lines(path / RESULTS_FILE))
         if before is not None and self.rows:
             _same_settings(before.get("tested", {}), about.get("tested", {}), path)
+        self._ask_failed_again()
         write_json(path / RUN_FILE, about)
         self.earlier: Mapping[str, Any] = _read_json(path / SUMMARY_FILE) or {}
         self._results = JsonLines(path / RESULTS_FILE)
         self._episodes = JsonLines(path / EPISODES_FILE)
         self._training = JsonLines(path / TRAINING_FILE)
+
+    def _ask_failed_again(self) -> None:
+        """Count no problem as done that failed, for example since the server was gone; its row goes to another file."""
+        failed = [row for row in self.rows if row["verdict"] == "failed"]
+        if not failed:
+            return
+        with JsonLines(self.path / FAILED_FILE) as file:
+            for row in failed:
+                file.append(row)
+        self.rows = [row for row in self.rows if row["verdict"] != "failed"]
+        write_lines(self.path / RESULTS_FILE, self.rows)
 
     @property
     def rounds_file(self) -> Path:
@@ -113,7 +127,7 @@ def _said(round_: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _move_aside(path: Path) -> Path | None:
-    names = [RUN_FILE, RESULTS_FILE, EPISODES_FILE, ROUNDS_FILE, TRAINING_FILE, SUMMARY_FILE]
+    names = [RUN_FILE, RESULTS_FILE, EPISODES_FILE, ROUNDS_FILE, TRAINING_FILE, SUMMARY_FILE, FAILED_FILE]
     old = [path / name for name in names if (path / name).exists()]
     old += sorted([*path.glob("llm_traces_*.json"), *path.glob("logs_*_test_*.json")])
     old += [path / "tensorboard"] if (path / "tensorboard").exists() else []

@@ -155,7 +155,8 @@ def main(command: click.Command) -> None:
     except (EconError, AgentsError) as error:
         _fail(str(error), EXIT_BAD_INPUT)
     except OSError as error:
-        _fail(f"{error.filename or 'file'}: {error.strerror}; what was done is kept", EXIT_BAD_INPUT)
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}; what was done is kept", EXIT_BAD_INPUT)
 
 
 def _fail(text: str, code: int) -> None:

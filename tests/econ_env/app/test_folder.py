@@ -9,7 +9,7 @@ ABOUT = {"config": {"n_agents": 3, "seed": 0, "llm": {"timeout": 5}}}
 
 
 def row(problem, method="bne"):
-    return {"problem": problem, "method": method}
+    return {"problem": problem, "method": method, "verdict": "correct"}
 
 
 def test_a_run_goes_on_where_it_was(tmp_path):
@@ -61,3 +61,44 @@ def test_a_folder_that_can_not_be_is_one_clear_error(tmp_path):
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(TraceError, match=r"run\.json can't be read"):
         RunFolder(tmp_path, ABOUT, resume=True)
+
+
+def test_failed_problems_are_asked_again_and_what_they_cost_is_not_lost(tmp_path):
+    folder = RunFolder(tmp_path, ABOUT, resume=False)
+    folder.add(row("a"), {})
+    folder.add({**row("b"), "verdict": "failed", "tokens": 7}, {})
+    folder.close()
+    again = RunFolder(tmp_path, ABOUT, resume=True)
+    assert again.done("bne") == {"a"}
+    again.add(row("b"), {})
+    again.close()
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert [(line["problem"], line["verdict"]) for line in lines] == [("a", "correct"), ("b", "correct")]
+    assert [json.loads(line)["tokens"] for line in (tmp_path / "failed.jsonl").read_text().splitlines()] == [7]
+
+
+def test_results_of_another_policy_can_not_be_mixed_with_new_ones(tmp_path):
+    def opened(weights):
+        return RunFolder(tmp_path, {**ABOUT, "tested": {"weights": weights}}, resume=True)
+
+    opened("one").close()
+    folder = opened("other")  # nothing was tested yet
+    folder.add(row("a"), {})
+    folder.close()
+    opened("other").close()
+    with pytest.raises(ConfigError, match="weights was 'other', is 'one'"):
+        opened("one")
+    opened("other").close()  # a refused one changed nothing
+
+
+def test_the_latest_error_is_told(tmp_path):
+    folder = RunFolder(tmp_path, ABOUT, resume=False)
+    assert folder.last_error() is None
+    part = {"error": None}
+    rounds = [
+        {"replies": [{"error": "early"}], "commitment": part},
+        {"replies": [{"error": "no such host"}], "commitment": {"error": "no valid reply"}},
+        {"replies": [part], "commitment": part},
+    ]
+    folder.rounds_file.write_text("".join(json.dumps({"round": round_}) + "\n" for round_ in rounds))
+    assert folder.last_error() == "no such host"
