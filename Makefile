@@ -14,7 +14,7 @@ DEMO_MODELS ?= models_demo
 
 demo: $(VENV)/.installed-local
 	$(BIN)/python benchmarks/run_math_test.py --config benchmarks/config_demo.yaml \
-	  --log-dir $(DEMO_LOGS) --model-dir $(DEMO_MODELS)
+	  --train-eps 8 --test-eps 8 --log-dir $(DEMO_LOGS) --model-dir $(DEMO_MODELS)
 
 test: lint
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not llm and not faults and not thirdparty and not browser"

@@ -167,6 +167,11 @@ class EpisodeConfig(Settings):
     text_infos: bool = False
     """Whether the infos of a step also carry texts."""
 
+    @field_validator("strategy", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML reads a bare off as false
+
     @model_validator(mode="after")
     def _lengths(self) -> Self:
         if self.strategy_max_tokens < self.strategy_tokens:

@@ -51,6 +51,10 @@ def test_what_is_wrong_is_one_clear_line(assignment, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_bare_off_in_yaml_is_the_strategy_off():
+    assert load_run_config(None, ["env_args.strategy=off"]).env_args.strategy == "off"
+
+
 def test_files_that_are_no_settings_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="can't be read"):
         load_run_config(tmp_path / "none.yaml")
