@@ -76,6 +76,8 @@ class KnownOptimum:
     error below 1e-8, beyond three about 1e-3 (and the coupled oracle of nine takes a minute or two instead of one
     second); `random_control` is then good to about 1e-3.
 
+    The numbers are a flat team's: with more than four executors, make the environment with `cluster_size=0`.
+
     Example:
         >>> task = known_optimum(n_problems=100)
         >>> 0.98 < task.oracle.accuracy < 0.99
