@@ -236,6 +236,8 @@ class _Run:
                 residuals=[residual for decision in result.decisions for residual in decision.residuals],
                 gap=None if gap is None else sum(gap),
                 seconds=result.seconds,
+                seed=self.config.seed,
+                prices=(self.config.llm.price_prompt, self.config.llm.price_completion),
             )
             self.folder.add(row, {"episode": episode.to_dict(), "decisions": [asdict(d) for d in result.decisions]})
             tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
