@@ -9,7 +9,6 @@ import pytest
 from econ_env.app.cli import econ
 from econ_env.app.cli import run as entry
 
-
 HEAVY = {"torch", "tianshou", "datasets", "openai", "sentence_transformers", "aiohttp", "matplotlib", "scipy"}
 
 
