@@ -7,26 +7,25 @@ agent's action, S state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
 from numpy.typing import ArrayLike, NDArray
 
 from econ_env import background
-from econ_env.config import Weights
-from econ_env.env import Outcome, Transition
+from econ_env.env import Transition
 from econ_env.errors import ConfigError, EpisodeError
 from econ_env.wrappers.actions import TeamEnv
+from econ_env.wrappers.view import View
 
 Array = NDArray[np.float32]
 Info = dict[str, Any]
 JointTransition = tuple[Array, float, bool, bool, Info]
 
 
-class JointView(gymnasium.Env[Array, Any]):
+class JointView(View):
     """One gymnasium environment out of a team.
 
     | Data sheet  |                                                                                           |
@@ -44,9 +43,7 @@ class JointView(gymnasium.Env[Array, Any]):
     """
 
     def __init__(self, env: TeamEnv) -> None:
-        self.parallel_env = env
-        self.metadata = {"render_modes": list(env.metadata["render_modes"])}
-        self.render_mode = env.render_mode
+        super().__init__(env)
         self.observation_space: Space[Any] = env.state_space
         spaces = [env.action_space(agent) for agent in env.possible_agents]
         first = spaces[0]
@@ -103,28 +100,6 @@ class JointView(gymnasium.Env[Array, Any]):
         """`step` for coroutines."""
         return self._join(await self.parallel_env.astep(self._split(action)))
 
-    def render(self) -> Any:
-        """What the environment renders."""
-        return self.parallel_env.render()
-
-    def close(self) -> None:
-        """Close the environment."""
-        self.parallel_env.close()
-
-    @property
-    def reward_weights(self) -> Weights:
-        """The environment's weights alpha = (AL, TS, CC); can be set at any time."""
-        return self.parallel_env.reward_weights
-
-    @reward_weights.setter
-    def reward_weights(self, weights: Sequence[float]) -> None:
-        self.parallel_env.reward_weights = weights
-
-    @property
-    def last_outcome(self) -> Outcome | None:
-        """What the last round of the running decision came to; `None` before its first."""
-        return self.parallel_env.last_outcome
-
     def _split(self, action: ArrayLike) -> dict[str, Any]:
         numbers, wanted = np.asarray(action), self.action_space.shape
         assert wanted is not None
@@ -136,13 +111,5 @@ class JointView(gymnasium.Env[Array, Any]):
     def _join(self, transition: Transition) -> JointTransition:
         _, rewards, terminations, truncations, infos = transition
         info = {**infos, "rewards": dict(rewards)}
-        return self.parallel_env.state(), mean(rewards), _all(terminations), _all(truncations), info
-
-
-def mean(rewards: Mapping[str, float]) -> float:
-    """The agents' mean reward."""
-    return sum(rewards.values()) / len(rewards)
-
-
-def _all(ends: Mapping[str, bool]) -> bool:
-    return all(ends.values())
+        reward = sum(rewards.values()) / len(rewards)
+        return self.parallel_env.state(), reward, all(terminations.values()), all(truncations.values()), info

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.spaces import Space, Tuple
 from numpy.typing import NDArray
 
-from econ_env.config import Weights
 from econ_env.errors import EpisodeError
 from econ_env.infos import Infos
 from econ_env.wrappers.actions import TeamEnv
+from econ_env.wrappers.view import View
 
 PerAgent = tuple[NDArray[np.float32], ...]
 
 
-class TupleView(gymnasium.Env[PerAgent, Sequence[Any]]):
+class TupleView(View):
     """What EPyMARL's `gymma` asks for; it needs Discrete actions, so wrap the environment in `DiscreteActions` first.
 
     | Data sheet  |                                                                                         |
@@ -40,9 +39,7 @@ class TupleView(gymnasium.Env[PerAgent, Sequence[Any]]):
     """
 
     def __init__(self, env: TeamEnv) -> None:
-        self.parallel_env = env
-        self.metadata = {"render_modes": list(env.metadata["render_modes"])}
-        self.render_mode = env.render_mode
+        super().__init__(env)
         self.n_agents = len(env.possible_agents)
         seen: list[Space[Any]] = [env.observation_space(agent) for agent in env.possible_agents]
         done: list[Space[Any]] = [env.action_space(agent) for agent in env.possible_agents]
@@ -83,23 +80,6 @@ class TupleView(gymnasium.Env[PerAgent, Sequence[Any]]):
         observations, rewards, terminations, truncations, infos = self.parallel_env.step(self._by_name(actions))
         ends = all(terminations.values()), all(truncations.values())
         return tuple(observations.values()), list(rewards.values()), *ends, _flat(infos)
-
-    def render(self) -> Any:
-        """What the environment renders."""
-        return self.parallel_env.render()
-
-    def close(self) -> None:
-        """Close the environment."""
-        self.parallel_env.close()
-
-    @property
-    def reward_weights(self) -> Weights:
-        """The environment's weights alpha = (AL, TS, CC); can be set at any time."""
-        return self.parallel_env.reward_weights
-
-    @reward_weights.setter
-    def reward_weights(self, weights: Sequence[float]) -> None:
-        self.parallel_env.reward_weights = weights
 
     def _by_name(self, actions: Sequence[Any]) -> dict[str, Any]:
         if len(actions) != self.n_agents:

@@ -1,0 +1,50 @@
+"""What the gymnasium views have in common: the environment they show, and what they pass on to it unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+
+from econ_env.config import Weights
+from econ_env.env import Outcome
+from econ_env.wrappers.actions import TeamEnv
+
+
+class View(gymnasium.Env[Any, Any]):
+    """Base of the gymnasium views; says nothing about spaces and steps.
+
+    Args:
+        env: The environment, or one with other actions.
+
+    Attributes:
+        parallel_env: The same.
+    """
+
+    def __init__(self, env: TeamEnv) -> None:
+        self.parallel_env = env
+        self.metadata = {"render_modes": list(env.metadata["render_modes"])}
+        self.render_mode = env.render_mode
+
+    def render(self) -> Any:
+        """What the environment renders."""
+        return self.parallel_env.render()
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.parallel_env.close()
+
+    @property
+    def reward_weights(self) -> Weights:
+        """The environment's weights alpha = (AL, TS, CC); can be set at any time."""
+        return self.parallel_env.reward_weights
+
+    @reward_weights.setter
+    def reward_weights(self, weights: Sequence[float]) -> None:
+        self.parallel_env.reward_weights = weights
+
+    @property
+    def last_outcome(self) -> Outcome | None:
+        """What the last round of the running decision came to; `None` before its first."""
+        return self.parallel_env.last_outcome
