@@ -242,8 +242,10 @@ class AgentConfig(Settings):
     """Episodes between checkpoints that are kept."""
 
     @model_validator(mode="after")
-    def _commitments_move(self) -> Self:
+    def _three_criteria_can_be_met(self) -> Self:
         stop = self.early_stopping
+        if stop.enabled and stop.three_criteria and not self.losses.td_total:
+            raise ValueError("early_stopping.loss_threshold watches losses.td_total, which is switched off")
         if stop.enabled and stop.three_criteria and self.bne.max_iterations_train < 2:
             raise ValueError(
                 "early_stopping.commitment_threshold compares the commitments of two rounds: set "

@@ -37,6 +37,8 @@ FINAL = "final"
 STATE = "state"
 """Folder of what training needs to go on."""
 SECONDS_BETWEEN_STATES = 30.0
+WATCHED_LOSS = "td_total"
+"""The loss that early stopping watches, smoothed over gradient steps."""
 
 
 class TrainUpdate(NamedTuple):
@@ -132,6 +134,21 @@ class _Trainer(OffPolicyTrainer):
             self._policy_update_time += stats.train_time
         return stats
 
+    def go_on(self, state: TrainingState, decisions: int) -> None:
+        """Count on from where an earlier run stopped: for curves, and for the moving average of the team's loss."""
+        self._current_update_step, self._env_step = state.updates, decisions
+        self._stat[WATCHED_LOSS].add(state.losses)
+
+    @property
+    def updates(self) -> int:
+        """Updates so far, those of earlier runs included."""
+        return self._current_update_step
+
+    @property
+    def recent_losses(self) -> list[float]:
+        """What the moving average of the team's loss is made of."""
+        return [float(loss) for loss in self._stat[WATCHED_LOSS].cache]
+
 
 class _Run:
     """A training run: environments, policy, buffer, and how far it has come."""
@@ -168,6 +185,7 @@ class _Run:
         self.watch = Watch(self.policy.spec, self.envs.numbers, on_episode)
         self.collector.set_on_step_hook(self.watch)
         self.done = 0
+        self.earlier: TrainingState | None = None
 
     def resume(self, folder: Path) -> None:
         """Take up the state in a folder, if there is one."""
@@ -176,6 +194,7 @@ class _Run:
             self.done = state.episodes
             self.stopping.restore(state.stopping)
             self.envs.go_on(state.numbers)
+            self.earlier = state
 
     def loop(self, model_dir: Path | None, logger: BaseLogger, on_update: Callable[[TrainUpdate], None] | None) -> str:
         """Collect and learn until the end; returns why it ended."""
@@ -197,6 +216,8 @@ class _Run:
         trainer = _Trainer(self.algorithm, params)
         self.envs.set_reward_weights(self.policy.alpha.values())
         trainer.reset()
+        if self.earlier is not None:
+            trainer.go_on(self.earlier, self.policy.decisions)
         saved, reason = time.monotonic(), None
         while self.done < self.episodes and reason is None:
             self._reseed()
@@ -211,7 +232,7 @@ class _Run:
             reason = self.stopping.observe(
                 episodes=self.done,
                 reward=seen.reward,
-                loss=stats.smoothed_loss.get("td_total"),
+                loss=stats.smoothed_loss.get(WATCHED_LOSS),
                 commitment_move=seen.commitment_move,
             )
             if on_update is not None:
@@ -224,7 +245,7 @@ class _Run:
             if due and not over:
                 self.result.save_pretrained(model_dir / f"episode-{self.done:06d}")
             if due or over or time.monotonic() - saved > SECONDS_BETWEEN_STATES:
-                self._save(model_dir / STATE)
+                self._save(model_dir / STATE, trainer)
                 saved = time.monotonic()
         return reason or "episodes"
 
@@ -242,8 +263,9 @@ class _Run:
         if isinstance(self.buffer, UniformReplayBuffer):
             self.buffer.reseed(seed)
 
-    def _save(self, folder: Path) -> None:
-        state = TrainingState(self.done, list(self.envs.numbers), self.stopping.state())
+    def _save(self, folder: Path, trainer: _Trainer) -> None:
+        numbers = list(self.envs.numbers)
+        state = TrainingState(self.done, numbers, self.stopping.state(), trainer.updates, trainer.recent_losses)
         save_state(folder, state, self._kept())
 
     def _kept(self) -> Learner:

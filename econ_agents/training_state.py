@@ -36,6 +36,10 @@ class TrainingState(NamedTuple):
     """The episode that each environment is to play next."""
     stopping: dict[str, Any]
     """What early stopping remembers."""
+    updates: int
+    """Updates done."""
+    losses: list[float]
+    """The team's loss at the last gradient steps, of which a moving average is made."""
 
 
 class Learner(NamedTuple):
@@ -121,4 +125,4 @@ def _put_back(
     fill(buffer, {name: rows.numpy() for name, rows in take(tensors, _REPLAY).items()})
     algorithm.policy.decisions = int(values["decisions"])
     algorithm.gradient_steps = int(values["gradient_steps"])
-    return TrainingState(int(values["episodes"]), [int(n) for n in values["numbers"]], values["stopping"])
+    return TrainingState(**{name: values[name] for name in TrainingState._fields})
