@@ -7,7 +7,6 @@ agent's action, S state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
