@@ -75,7 +75,8 @@ async def listening(team: Team, host: str, port: int) -> AsyncIterator[str]:
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror  # asyncio tells it twice
+            number = error.errno or 0  # negative where a name could not be resolved
+            why = os.strerror(number) if number > 0 else error.strerror  # asyncio puts the address in front of it
             raise ConfigError(f"can't listen on {host} port {port}: {why}; choose another --port or --host") from error
         own_host, own_port = runner.addresses[0][:2]
         yield f"http://{f'[{own_host}]' if ':' in own_host else own_host}:{own_port}/v1"

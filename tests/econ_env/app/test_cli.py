@@ -48,9 +48,9 @@ def test_help_loads_nothing_heavy(name):
 
 
 def test_a_subcommand_that_does_not_exist(run):
-    ran = run(econ, "trian")
+    ran = run(econ, "teach")
     assert ran.code == 2
-    assert ran.err.startswith("error: No such command 'trian'")
+    assert ran.err.startswith("error: No such command 'teach'")
 
 
 def test_train_then_test_from_the_command(run, small):

@@ -130,7 +130,7 @@ def assert_refused(ran, message):
         (["--dataset", "rows.jsonl", "--answer-field", "result"], "no field 'result'; it has: question, answer"),
         (["--dataset", "bundled:1", "--test-split", "dev"], "dev"),
         (["--dataset", "bundled:1", "--test-eps", "9999"], "not 9999"),
-        (["--llm", "lokal"], "lokal"),
+        (["--llm", "nowhere"], "nowhere"),
         (["--llm", "local:none.gguf"], "none.gguf"),
         (["--llm", "simulated", "--embedder", "/no/such/folder"], "/no/such/folder"),
         (["--log-dir", "a-file/logs"], "a-file/logs can't be used as log folder: Not a directory"),
@@ -150,7 +150,7 @@ def test_bad_input_is_one_clear_line(run, small, checkpoint, tmp_path, script, a
 def test_a_broken_config_file_is_one_clear_line(run, tmp_path):
     (tmp_path / "broken.yaml").write_text("a: [1\nb: 2\n")
     assert_refused(run("run_p0_test.py", "--config", "broken.yaml"), "broken.yaml is no valid YAML")
-    (tmp_path / "latin.yaml").write_bytes("model: caf\xe9\n".encode("latin-1"))
+    (tmp_path / "latin.yaml").write_bytes(b"model: \xff\n")
     assert_refused(run("run_p0_test.py", "--config", "latin.yaml"), "latin.yaml")
     (tmp_path / "list.yaml").write_text("- 1\n")
     assert_refused(run("run_p0_test.py", "--config", "list.yaml"), "at its top level")
