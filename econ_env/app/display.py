@@ -24,7 +24,7 @@ def progress() -> Progress:
     """A progress display whose tasks have a field `note`; one line each, fits 80 columns."""
     return Progress(
         TextColumn("{task.description:<9}"),
-        BarColumn(bar_width=12),
+        BarColumn(bar_width=6),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
@@ -59,8 +59,15 @@ class Tally:
         self._tokens += tokens
         self._calls += calls
         share = f"{self._correct / self._judged:.0%}" if self._judged else "-"
-        note = f"right {share} · {self._tokens:,} tokens · {self._calls} calls"
+        note = f"right {share} · {short(self._tokens)} tok · {short(self._calls)} calls"
         self._bars.update(self._task, advance=1, note=note)
+
+
+def short(count: int) -> str:
+    """A count in at most six signs: 9,999, 12.3k, 4.56M."""
+    if count < 10_000:
+        return f"{count:,}"
+    return f"{count / 1e3:.1f}k" if count < 999_950 else f"{count / 1e6:.2f}M"
 
 
 def print_summary(lines: Mapping[str, dict[str, Any]], json_rate: float | None, text_replies: bool) -> None:
