@@ -218,6 +218,8 @@ class AgentConfig(Settings):
     averaging: float | None = Field(3.0, ge=0.0)
     """eta of the average over training that the resulting policy is: about the last 1 / (eta + 1) of the updates; null
     takes the last networks as they are."""
+    threads: int = Field(1, ge=1)
+    """Threads that compute; small networks are fastest on one, and far slower on several where cores are busy."""
     target_update_tau: float = Field(0.01, gt=0.0, le=1.0)
     """Share of the networks that enters their targets at a soft update."""
     target_update_interval: int = Field(1, ge=1)

@@ -15,7 +15,7 @@ import torch
 from pettingzoo import ParallelEnv
 from torch import Tensor
 
-from econ_agents.concurrency import LoopThread, all_or_none
+from econ_agents.concurrency import LoopThread, all_or_none, torch_threads
 from econ_agents.equilibrium import Acts, EquilibriumConfig, Game, Outcome, Refiner, Refines, StopReason
 from econ_agents.errors import ConfigError
 from econ_agents.joint_env import Array, JointEnv, as_joint
@@ -146,7 +146,7 @@ def evaluate(
     if isinstance(policy, torch.nn.Module):
         policy.eval()
     try:
-        with LoopThread() as loop:
+        with torch_threads(1), LoopThread() as loop:
             return loop.run(_play_all(run, make_env, problems, concurrency, seed, on_episode))
     finally:
         if isinstance(policy, torch.nn.Module):

@@ -21,6 +21,7 @@ from econ_agents.algorithm import EconAlgorithm, EconTrainingStats
 from econ_agents.alpha import DEFAULT_WEIGHTS
 from econ_agents.averaging import AveragedNetwork
 from econ_agents.collector import RefiningCollector
+from econ_agents.concurrency import torch_threads
 from econ_agents.config import AgentConfig
 from econ_agents.early_stopping import EarlyStopping
 from econ_agents.equilibrium import EquilibriumConfig
@@ -108,7 +109,7 @@ def train(
     """
     if resume and model_dir is None:
         raise ConfigError("resume needs the model_dir of the run that is to go on")
-    with _private_generators():
+    with _private_generators(), torch_threads(config.threads):
         run = _Run(make_env, config, episodes, seed, problem_of, equilibrium, on_episode)
         try:
             if resume and model_dir is not None:

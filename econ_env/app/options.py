@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -138,6 +139,7 @@ class _Interrupted(click.ClickException):
 
 def main(command: click.Command) -> None:
     """Run a command; bad input and failed runs print one line and exit with 2, Ctrl-C with 130."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: busy waiting slows down all others
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("econ_env").setLevel(logging.INFO)
     logging.getLogger("tianshou").setLevel(logging.ERROR)
