@@ -1,6 +1,7 @@
 # make demo    a team of real language models solves, is trained and is tested, from nothing
 # make test    style, types and the quick tests, from nothing
 # make slow    the tests that run a real model, kill processes or train for minutes
+# make browser the report in headless Chromium (Debian: apt-get install chromium)
 # make thirdparty    other projects' trainers learn on the environment (their packages go to the user's cache folder)
 # make lint    style and types alone
 
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 DEMO_LOGS ?= logs_demo
 DEMO_MODELS ?= models_demo
 
-.PHONY: demo test slow thirdparty lint clean
+.PHONY: demo test slow browser thirdparty lint clean
 
 demo: $(VENV)/.installed-local
 	$(BIN)/python benchmarks/run_math_test.py --config benchmarks/config_demo.yaml \
@@ -21,6 +22,9 @@ test: lint
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -m "slow or llm or faults"
+
+browser: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -m browser tests/browser
 
 # One worker for each group: scripts of a group share a Python environment, which the first of them makes.
 thirdparty: $(VENV)/.installed-dev
