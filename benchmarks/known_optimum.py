@@ -1,0 +1,108 @@
+"""Measures how well and how fast ECON learns where the best is known: shares of the oracle, ablations, peers, gaps.
+
+    python benchmarks/known_optimum.py --seeds 5
+
+trains the defaults, the same with one switch turned, and other learners, all on one simulated task with the same
+episodes. It writes results.jsonl (one line per run; a stopped benchmark goes on from there), results.json, results.md
+and curve.png.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import click
+from known_optimum_http import run_http
+from known_optimum_report import draw, markdown, print_sheets, sheets
+from known_optimum_runs import run, warm_up
+from known_optimum_variants import BY_NAME, VARIANTS, Variant
+from rich.console import Console
+from rich.progress import Progress
+
+from econ_env.traces import read_lines, write_json
+
+Job = tuple[Variant, int, int]
+"""Learner, seed, episodes."""
+
+
+def plan(variants: Sequence[Variant], seeds: int, episodes: int, short: int, gap_seeds: int) -> list[Job]:
+    """All runs: the defaults first, then seed by seed, so that a benchmark that is stopped has all learners alike."""
+    first = [(v, seed, episodes) for v in variants if v.kind == "main" for seed in range(seeds)]
+    rest = [v for v in variants if v.kind != "main"]
+    return first + [
+        (v, seed, short if v.kind == "ablation" else episodes)
+        for seed in range(seeds)
+        for v in sorted(rest, key=lambda v: ("gap", "peer", "ablation").index(v.kind))
+        if v.kind != "gap" or seed < gap_seeds
+    ]
+
+
+def collect(jobs: Sequence[Job], kept: Path, workers: int) -> list[dict[str, Any]]:
+    """Results of all jobs: those that are kept, and the rest by running them."""
+    known = {row["key"]: row for row in read_lines(kept)} if kept.exists() else {}
+    keys = [variant.key(seed, episodes) for variant, seed, episodes in jobs]
+    todo = [job for job, key in zip(jobs, keys, strict=True) if key not in known]
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(workers, mp_context=context, initializer=warm_up) as pool,
+        kept.open("a", encoding="utf-8") as file,
+        Progress(console=Console(stderr=True)) as progress,
+    ):
+        bar = progress.add_task("runs", total=len(jobs), completed=len(jobs) - len(todo))
+        for future in as_completed([pool.submit(run, *job) for job in todo]):
+            row = future.result()
+            known[row["key"]] = row
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            progress.advance(bar)
+    return [known[key] for key in keys]
+
+
+@click.command()
+@click.option("--seeds", default=5, show_default=True, type=click.IntRange(1), help="Runs of each learner.")
+@click.option("--episodes", default=500, show_default=True, type=click.IntRange(64), help="Of defaults and peers.")
+@click.option(
+    "--ablation-episodes", "short", default=320, show_default=True, type=click.IntRange(64), help="Of ablations."
+)
+@click.option("--gap-seeds", default=3, show_default=True, type=click.IntRange(0), help="Runs that measure true gaps.")
+@click.option("--jobs", "workers", default=2, show_default=True, type=click.IntRange(1), help="Processes at once.")
+@click.option("--only", multiple=True, type=click.Choice(sorted(BY_NAME)), help="Only these learners; repeatable.")
+@click.option("--http", is_flag=True, help="Also train over real HTTP, and take the time there.")
+@click.option(
+    "--out",
+    default="known_optimum_results",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of results; what is there already is not run again.",
+)
+def main(
+    seeds: int, episodes: int, short: int, gap_seeds: int, workers: int, only: tuple[str, ...], http: bool, out: Path
+) -> None:
+    """Train on a task whose optimum is known, and say what was reached."""
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = [variant for variant in VARIANTS if not only or variant.name in only]
+    if http and BY_NAME["default"] not in chosen:
+        raise click.UsageError("--http compares with the defaults in process: add --only default")
+    rows = collect(plan(chosen, seeds, episodes, short, gap_seeds), out / "results.jsonl", workers)
+    results: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        results[row["name"]].append(row)
+    report = None
+    if http:
+        warm_up()
+        report = run_http(0, episodes, results["default"][0])
+    made = sheets(results, report)
+    print_sheets(made)
+    write_json(out / "results.json", {"runs": rows, "http": report})
+    (out / "results.md").write_text(markdown(made), encoding="utf-8")
+    draw(results, out / "curve.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The known-optimum task over real HTTP: the curve of the run in process, and wall time by calls in flight."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+from known_optimum_runs import Result, learn, tasks
+from known_optimum_variants import BY_NAME
+
+from econ_agents.train import train
+from econ_env import EconParallelEnv, parallel_env
+from econ_env.known_optimum import KnownOptimum
+from econ_env.testing import FaultyServer
+
+LATENCY = 0.01
+"""Seconds that each call takes where the curve is compared."""
+TIMED_LATENCY = 0.2
+"""Seconds where time is measured."""
+TIMED_EPISODES = 64
+CALLS_IN_A_ROW = 3
+"""Of an episode: strategy, executors (at once), commitment."""
+
+
+def over_http(task: KnownOptimum, url: str) -> EconParallelEnv:
+    """A team that asks a server, with the real client and nothing cached."""
+    settings = {"llm": {"cache": False, "concurrency": 128}}
+    return parallel_env(task.problems, llm=url, embedder="hash", config=settings)
+
+
+def run_http(seed: int, episodes: int, in_process: dict[str, Any]) -> dict[str, Any]:
+    """Train over HTTP, compare with the run in process of the same seed, and take the time by environments at once."""
+    task = tasks(0.0)[0]
+    variant = BY_NAME["default"]
+    start = time.perf_counter()
+    with FaultyServer(task.llm.serve_reply, latency=LATENCY) as server:
+        result = Result(variant.name, seed, variant.key(seed, episodes))
+        learn(partial(over_http, task, server.url), variant, seed, episodes, result)
+        calls = server.seen.calls
+    seconds = time.perf_counter() - start
+    envs = {}
+    for n in (1, 8, 32):
+        config = variant.config().model_copy(update={"num_envs": n})
+        with FaultyServer(task.llm.serve_reply, latency=TIMED_LATENCY) as server:
+            start = time.perf_counter()
+            train(partial(over_http, task, server.url), config, episodes=TIMED_EPISODES, seed=seed)
+            took = time.perf_counter() - start
+            most = server.seen.most_in_flight
+        waiting = TIMED_EPISODES * CALLS_IN_A_ROW * TIMED_LATENCY
+        envs[str(n)] = {"seconds": took, "most_in_flight": most, "waiting": waiting}
+    return {
+        "seed": seed,
+        "episodes": episodes,
+        "same": result.share == in_process["share"],
+        "share": result.share,
+        "calls": calls,
+        "seconds": seconds,
+        "latency": TIMED_LATENCY,
+        "timed": TIMED_EPISODES,
+        "envs": envs,
+    }

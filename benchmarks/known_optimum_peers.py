@@ -1,0 +1,230 @@
+"""What ECON is held against on the known-optimum task: Tianshou's DDPG and TD3 on the joint view, and random search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from tianshou.algorithm import DDPG, TD3
+from tianshou.algorithm.modelfree.ddpg import ContinuousDeterministicPolicy
+from tianshou.algorithm.optim import AdamOptimizerFactory
+from tianshou.data import Collector, VectorReplayBuffer
+from tianshou.exploration import BaseNoise
+from tianshou.trainer import OffPolicyTrainerParams
+from tianshou.utils.net.common import Net
+from tianshou.utils.net.continuous import ContinuousActorDeterministic, ContinuousCritic
+from torch import Tensor, nn
+
+from econ_agents.baselines import FixedControls
+from econ_agents.batches import TeamSpec
+from econ_agents.config import AgentConfig, ExplorationConfig
+from econ_agents.evaluate import evaluate
+from econ_agents.joint_env import Array, JointEnv
+from econ_agents.training_envs import TrainingEnvs
+from econ_env import EconParallelEnv
+
+HIDDEN = (128, 128)
+LEARNING_RATE = 1e-3
+TAU = 0.01
+SEEN = 40
+"""Problems whose first observations tell how inputs are scaled."""
+ARMS = 32
+"""Controls that random search starts from."""
+
+
+class Scaled(nn.Module):
+    """A network on centred inputs of about unit variance: raw embeddings differ too little to learn from quickly.
+
+    Args:
+        net: The network.
+        obs_RX: Observations to take centre and spread from, one flat row each.
+        n_actions: Inputs beyond the observation, which are left as they are.
+    """
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, net: Net, obs_RX: Tensor, n_actions: int = 0) -> None:
+        super().__init__()
+        self.net = net
+        varying = obs_RX.std(0)[obs_RX.std(0) > 1e-6]
+        self.register_buffer("center", torch.cat([obs_RX.mean(0), torch.zeros(n_actions)]))
+        spread = torch.full((obs_RX.shape[1],), float(varying.pow(2).mean().sqrt()))
+        self.register_buffer("spread", torch.cat([spread, torch.ones(n_actions)]))
+
+    def get_output_dim(self) -> int:
+        """Width of the output."""
+        return self.net.get_output_dim()
+
+    def forward(self, obs: Any, state: Any = None, info: Any = None) -> tuple[Tensor, Any]:
+        """Features of inputs [B, ...]."""
+        flat_BX = torch.as_tensor(obs, dtype=torch.float32).flatten(1)
+        features: tuple[Tensor, Any] = self.net((flat_BX - self.center) / self.spread, state)
+        return features
+
+
+class FadingNoise(BaseNoise):
+    """Gaussian noise on ECON's own schedule, so that peers explore as much as it does.
+
+    Args:
+        plan: The schedule.
+        seed: Of the draws.
+    """
+
+    def __init__(self, plan: ExplorationConfig, seed: int) -> None:
+        super().__init__()
+        self.plan = plan
+        self.generator = np.random.default_rng(seed)
+        self.decisions = 0
+
+    def __call__(self, size: Any) -> np.ndarray:
+        """Noise [rows, N * A]; each row counts as a decision."""
+        progress = min(1.0, self.decisions / self.plan.noise_episodes)
+        self.decisions += size[0]
+        sigma = self.plan.noise_start + (self.plan.noise_end - self.plan.noise_start) * progress
+        return sigma * self.generator.standard_normal(size)
+
+    def reset(self) -> None:
+        """Nothing to forget: the schedule runs over the whole training."""
+
+
+class JointActor:
+    """A joint actor as a team's policy.
+
+    Args:
+        actor: Observations [B, N, D] to actions [B, N * A] in [-1, 1].
+        spec: The team's shape.
+    """
+
+    def __init__(self, actor: nn.Module, spec: TeamSpec) -> None:
+        self.actor = actor
+        self.spec = spec
+
+    def propose(self, obs_BND: Tensor) -> Tensor:
+        """The profile [B, N, A] in [-1, 1]."""
+        act: Tensor = self.actor(obs_BND)[0]
+        return act.view(len(obs_BND), self.spec.n_agents, self.spec.action_dim)
+
+
+def train_actor_critic(
+    algorithm: Literal["ddpg", "td3"],
+    make_env: Callable[[], EconParallelEnv],
+    config: AgentConfig,
+    episodes: int,
+    seed: int,
+    note: Callable[[int, JointActor], None],
+    every: int,
+) -> None:
+    """Train Tianshou's algorithm on the joint view: the same episodes, batches and gradient steps as ECON.
+
+    Args:
+        algorithm: Which.
+        make_env: Makes the team.
+        config: ECON's settings, of which the common ones are used.
+        episodes: Budget.
+        seed: Of the run.
+        note: Called with the episodes done and the policy.
+        every: Episodes between calls of `note`.
+    """
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # Tianshou's buffer draws from numpy's global generator
+    envs = TrainingEnvs([make_env] * config.num_envs, seed=seed, episodes=episodes)
+    try:
+        first = envs.envs[0]
+        learner = _learner(algorithm, first, config, seed)
+        for number, env in enumerate(envs.envs):
+            env.action_space.seed(seed * config.num_envs + number)
+        buffer = VectorReplayBuffer(config.replay.capacity, config.num_envs)
+        collector = Collector(learner.policy, envs, buffer, exploration_noise=True)
+        collector.reset()
+        start = config.exploration.random_episodes
+        collector.collect(n_episode=start, random=True)
+        trainer = learner.create_trainer(
+            OffPolicyTrainerParams(
+                training_collector=collector,
+                max_epochs=episodes,
+                epoch_num_steps=1,
+                collection_step_num_env_steps=None,
+                collection_step_num_episodes=config.num_envs,
+                update_step_num_gradient_steps_per_sample=config.gradient_steps * episodes / (episodes - start),
+                batch_size=config.batch_size,
+                verbose=False,
+                show_progress=False,
+            )
+        )
+        trainer.reset(reset_collectors=False)
+        policy = JointActor(learner.policy.actor, first.team)
+        for done in range(start + config.num_envs, episodes + 1, config.num_envs):
+            trainer.execute_epoch()
+            if done % every == 0 or done + config.num_envs > episodes:
+                note(done, policy)
+    finally:
+        envs.close()
+
+
+def _learner(algorithm: Literal["ddpg", "td3"], env: JointEnv, config: AgentConfig, seed: int) -> DDPG | TD3:
+    obs = [env.reset(seed=0, options={"problem": index})[0].ravel() for index in range(SEEN)]
+    obs_RX = torch.as_tensor(np.stack(obs))
+    width, n_actions = obs_RX.shape[1], int(np.prod(env.action_space.shape))
+    actor = ContinuousActorDeterministic(
+        preprocess_net=Scaled(Net(state_shape=width, hidden_sizes=HIDDEN), obs_RX), action_shape=n_actions
+    )
+    nn.init.uniform_(actor.last.model[-1].weight, -3e-3, 3e-3)  # start in the middle, away from the flat ends of tanh
+    net = Net(state_shape=width, action_shape=n_actions, hidden_sizes=HIDDEN, concat=True)
+    critic = ContinuousCritic(preprocess_net=Scaled(net, obs_RX, n_actions))
+    policy = ContinuousDeterministicPolicy(
+        actor=actor,
+        exploration_noise=FadingNoise(config.exploration, seed),
+        action_space=env.action_space,
+        observation_space=env.observation_space,
+    )
+    optim = AdamOptimizerFactory(lr=LEARNING_RATE)
+    if algorithm == "ddpg":
+        return DDPG(policy=policy, policy_optim=optim, critic=critic, critic_optim=optim, tau=TAU, gamma=config.gamma)
+    # Every update moves the actor: 500 episodes are too few for TD3 to move it at every other one only.
+    return TD3(
+        policy=policy,
+        policy_optim=optim,
+        critic=critic,
+        critic_optim=optim,
+        tau=TAU,
+        gamma=config.gamma,
+        update_actor_freq=1,
+    )
+
+
+def random_search(make_env: Callable[[], EconParallelEnv], episodes: int, seed: int) -> Iterator[tuple[int, Array]]:
+    """Successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943) over fixed controls, one for all executors.
+
+    Args:
+        make_env: Makes the team.
+        episodes: Budget.
+        seed: Of the run.
+
+    Yields:
+        Episodes spent, and the controls [N, A] with the highest share of solved problems so far, after each halving.
+    """
+    env = make_env()
+    spec, n_problems = TeamSpec.of(env), len(env.problems)
+    env.close()
+    low_A, high_A = np.asarray(spec.action_low), np.asarray(spec.action_high)
+    arms = list(np.random.default_rng(seed).uniform(low_A, high_A, (ARMS, spec.action_dim)))
+    played = [[0, 0] for _ in arms]  # episodes, and how many of them were solved
+    alive = list(range(len(arms)))
+    levels = int(np.log2(ARMS))
+    spent = 0
+    for level in range(levels):
+        each = max(1, (episodes - spent) // (levels - level) // len(alive))
+        for arm in alive:
+            policy = FixedControls(spec, arms[arm].tolist())
+            numbers = [(spent + number) % n_problems for number in range(each)]
+            own_seed = int(np.random.SeedSequence([seed, level, arm]).generate_state(1)[0])
+            results = evaluate(policy, make_env, numbers, rounds=1, concurrency=1, seed=own_seed, gaps=False)
+            played[arm][0] += len(results)
+            played[arm][1] += sum(int(result.decisions[-1].numbers["team_correct"]) for result in results)
+            spent += each
+        alive.sort(key=lambda arm: played[arm][1] / played[arm][0], reverse=True)
+        alive = alive[: max(1, len(alive) // 2)]
+        yield spent, np.tile(arms[alive[0]].astype(np.float32), (spec.n_agents, 1))

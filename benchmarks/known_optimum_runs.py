@@ -1,0 +1,211 @@
+"""One run of a learner on the known-optimum task, and what it was worth along the way by the simulator's arithmetic.
+
+A run trains on `TRAIN_PROBLEMS` problems and is measured on others of the same kinds. The measure is exact: the chance
+that the team is right at the profile which the policy chooses, not the share of episodes that happened to be right.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from known_optimum_peers import random_search, train_actor_critic
+from known_optimum_variants import Variant
+
+from econ_agents.equilibrium import Acts, EquilibriumConfig
+from econ_agents.evaluate import evaluate
+from econ_agents.joint_env import Array, JointEnv, as_joint
+from econ_agents.policy import EconPolicy
+from econ_agents.replay import UniformReplayBuffer
+from econ_agents.train import TrainUpdate, train
+from econ_env import EconParallelEnv, parallel_env
+from econ_env.known_optimum import KnownOptimum, known_optimum
+from econ_env.llm import LLM
+
+TRAIN_PROBLEMS = 200
+TEST_PROBLEMS = 60
+CHECKPOINT = 16
+"""Episodes between measurements."""
+GAP_CHECKPOINT = 80
+"""Episodes between measurements of the true gap, which takes half a second for each problem."""
+GAP_PROBLEMS = 6
+"""Problems for which it is measured along the way."""
+GAP_PROBLEMS_END = 16
+"""And at the end."""
+NEAR = (0.95, 0.98)
+"""Shares of the oracle's accuracy whose first checkpoint is told."""
+
+REFINEMENTS = {
+    "K=1": (1, EquilibriumConfig()),
+    "K=3": (3, EquilibriumConfig()),
+    "K=3, plays on when an answer repeats": (3, EquilibriumConfig(stop_when_repeated=False)),
+    "K=3, so and damped by half": (3, EquilibriumConfig(stop_when_repeated=False, damping=0.5)),
+}
+"""How the final policy is refined where true gaps are measured: rounds K and how the responses are made."""
+
+
+@dataclass
+class Result:
+    """What a run came to, in plain values."""
+
+    name: str
+    seed: int
+    key: str
+    episodes: list[int] = field(default_factory=list)
+    """Checkpoints."""
+    share: list[float] = field(default_factory=list)
+    """Team accuracy as a share of the oracle's at each of them."""
+    gap_episodes: list[int] = field(default_factory=list)
+    """Checkpoints of the true gap."""
+    gap: list[float] = field(default_factory=list)
+    """Mean over problems of the best single deviation's gain in team accuracy."""
+    refined: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By kind of refinement: true gap, share of the oracle's accuracy and mean number of rounds at the end."""
+    seconds: float = 0.0
+    """Wall time of training, measurements included."""
+    cpu_seconds: float = 0.0
+    """Processor time of this process likewise."""
+
+
+@cache
+def tasks(coupling: float) -> tuple[KnownOptimum, KnownOptimum]:
+    """The task to train on and the one to measure on: the same kinds, other problems."""
+    return (
+        known_optimum(n_problems=TRAIN_PROBLEMS, coupling=coupling),
+        known_optimum(n_problems=TEST_PROBLEMS, coupling=coupling, seed=1),
+    )
+
+
+def environment(
+    task: KnownOptimum, weights: tuple[float, float, float] | None, llm: LLM | None = None
+) -> EconParallelEnv:
+    """A team that works on the task's problems, in this process unless another model is given."""
+    return parallel_env(task.problems, llm=task.llm if llm is None else llm, embedder="hash", reward_weights=weights)
+
+
+class Measure:
+    """What a policy is worth on problems that it was not trained on.
+
+    Args:
+        task: Whose problems these are.
+    """
+
+    def __init__(self, task: KnownOptimum) -> None:
+        self.task = task
+        self.env = as_joint(environment(task, None))
+        first = [self.env.reset(seed=0, options={"problem": index})[0] for index in range(len(task.problems))]
+        self.obs_BND = torch.as_tensor(np.stack(first))
+
+    @torch.no_grad()
+    def profiles(self, policy: Acts) -> Array:
+        """Controls [B, N, A] in the environment's units that the policy proposes."""
+        shape = (self.env.team.n_agents, self.env.team.action_dim)
+        return np.stack([self.env.to_env(row).reshape(shape) for row in policy.propose(self.obs_BND).numpy()])
+
+    def share(self, profiles_BNA: Array) -> float:
+        """Team accuracy at these profiles as a share of the oracle's."""
+        pairs = zip(self.task.problems, profiles_BNA, strict=False)
+        accuracy = np.mean([self.task.team_accuracy(problem.kind, profile) for problem, profile in pairs])
+        return float(accuracy) / self.task.oracle.accuracy
+
+    def gap(self, profiles_BNA: Array) -> float:
+        """Mean over problems of the best single deviation's gain in team accuracy."""
+        pairs = zip(self.task.problems, profiles_BNA, strict=False)
+        return float(np.mean([self.task.true_gap(problem.kind, profile).team_gap for problem, profile in pairs]))
+
+
+@cache
+def measure(coupling: float) -> Measure:
+    """The measure for tasks of this coupling."""
+    return Measure(tasks(coupling)[1])
+
+
+def warm_up() -> None:
+    """Keep to one thread, and compile what Tianshou compiles at first use, so that no run pays for it."""
+    torch.set_num_threads(1)
+    buffer = UniformReplayBuffer(8, 2)
+    with suppress(ValueError):
+        buffer.sample_indices(1)
+
+
+def run(variant: Variant, seed: int, episodes: int) -> dict[str, Any]:
+    """Train, measure along the way, and give the `Result` in plain values."""
+    result = Result(variant.name, seed, variant.key(seed, episodes))
+    wall, cpu = time.perf_counter(), time.process_time()
+    if variant.learner == "random_search":
+        _search(variant, seed, episodes, result)
+    elif variant.learner == "econ":
+        _learn(variant, seed, episodes, result)
+    else:
+        task, judge = tasks(variant.coupling)[0], measure(variant.coupling)
+        note = partial(_note, result, judge)
+        make = partial(environment, task, variant.weights())
+        train_actor_critic(variant.learner, make, variant.config(), episodes, seed, note, CHECKPOINT)
+    result.seconds, result.cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
+    return asdict(result)
+
+
+def learn(
+    make: Callable[[], EconParallelEnv], variant: Variant, seed: int, episodes: int, result: Result
+) -> EconPolicy:
+    """Train ECON on environments that the caller makes; what is measured along the way goes into `result`."""
+    judge = measure(variant.coupling)
+
+    def on_update(update: TrainUpdate) -> None:
+        last = update.episodes >= episodes
+        if update.episodes % CHECKPOINT == 0 or last:
+            _note(result, judge, update.episodes, update.policy)
+        if variant.kind == "gap" and (update.episodes == CHECKPOINT or update.episodes % GAP_CHECKPOINT == 0 or last):
+            result.gap_episodes.append(update.episodes)
+            result.gap.append(judge.gap(judge.profiles(update.policy)[:GAP_PROBLEMS]))
+
+    trained = train(make, variant.config(), episodes=episodes, seed=seed, on_update=on_update)
+    missing = range((trained.episodes // CHECKPOINT + 1) * CHECKPOINT, episodes + 1, CHECKPOINT)
+    for number in dict.fromkeys([*missing, *([episodes] if trained.episodes < episodes else [])]):
+        _note(result, judge, number, trained.policy)  # stopped early: this is what there is from then on
+    return trained.policy
+
+
+def first_reaching(episodes: list[int], share: list[float], level: float) -> int | None:
+    """The first checkpoint at which a curve is at this level or above."""
+    return next((number for number, value in zip(episodes, share, strict=True) if value >= level), None)
+
+
+def _note(result: Result, judge: Measure, episodes: int, policy: Acts) -> None:
+    result.episodes.append(episodes)
+    result.share.append(judge.share(judge.profiles(policy)))
+
+
+def _learn(variant: Variant, seed: int, episodes: int, result: Result) -> None:
+    make = partial(environment, tasks(variant.coupling)[0], variant.weights())
+    policy = learn(make, variant, seed, episodes, result)
+    if variant.kind == "gap":
+        judge = measure(variant.coupling)
+        result.refined = {name: refined(policy, judge, *how) for name, how in REFINEMENTS.items()}
+
+
+def refined(policy: EconPolicy, judge: Measure, rounds: int, config: EquilibriumConfig) -> dict[str, float]:
+    """True gap and share of the oracle's accuracy of the profiles that are submitted after K rounds."""
+    make: Callable[[], JointEnv | EconParallelEnv] = partial(environment, judge.task, None)
+    played = evaluate(policy, make, range(len(judge.task.problems)), rounds=rounds, config=config, gaps=False)
+    profiles_BNA = np.array([episode.decisions[-1].profiles[-1] for episode in played])
+    return {
+        "gap": judge.gap(profiles_BNA[:GAP_PROBLEMS_END]),
+        "share": judge.share(profiles_BNA),
+        "rounds": float(np.mean([episode.decisions[-1].rounds for episode in played])),
+    }
+
+
+def _search(variant: Variant, seed: int, episodes: int, result: Result) -> None:
+    train_task, test_task = tasks(variant.coupling)
+    for spent, profile_NA in random_search(partial(environment, train_task, None), episodes, seed):
+        result.episodes.append(spent)
+        result.share.append(
+            test_task.accuracy(dict.fromkeys(test_task.kind_shares, profile_NA)) / test_task.oracle.accuracy
+        )

@@ -1,0 +1,101 @@
+"""The learners that `known_optimum.py` compares: the defaults, the same with one switch turned, and peers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from econ_agents.config import AgentConfig, parse_config
+from econ_env.app.run_config import load_run_config
+
+Kind = Literal["main", "ablation", "peer", "gap"]
+PAPER = Path(__file__).parent / "config_paper.yaml"
+COUPLING = 0.6
+"""Of the task on which true gaps are measured."""
+VERSION = 1
+"""Part of the key of a kept result; raised when what is measured changes."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A learner and what it is compared for."""
+
+    name: str
+    kind: Kind
+    label: str
+    """For tables."""
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Settings by dotted key that differ from the defaults."""
+    learner: Literal["econ", "ddpg", "td3", "random_search"] = "econ"
+    reward_weights: tuple[float, float, float] | None = None
+    """(AL, TS, CC) in place of the environment's default."""
+    coupling: float = 0.0
+    """Of the task."""
+    paper: bool = False
+    """Whether the settings of `config_paper.yaml` take the place of the defaults."""
+
+    def config(self) -> AgentConfig:
+        """The learner's settings."""
+        if self.paper:
+            return paper_settings()[0]
+        values: dict[str, Any] = {}
+        for key, value in self.changes.items():
+            *groups, last = key.split(".")
+            inner = values
+            for group in groups:
+                inner = inner.setdefault(group, {})
+            inner[last] = value
+        return parse_config(values)
+
+    def weights(self) -> tuple[float, float, float] | None:
+        """Reward weights, or None for the environment's own."""
+        return paper_settings()[1] if self.paper else self.reward_weights
+
+    def key(self, seed: int, episodes: int) -> str:
+        """Tells results apart that are not repetitions of each other."""
+        what = {**asdict(self), "label": "", "settings": self.config().model_dump(mode="json"), "seed": seed}
+        text = json.dumps({**what, "weights": self.weights(), "episodes": episodes, "version": VERSION}, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@cache
+def paper_settings() -> tuple[AgentConfig, tuple[float, float, float]]:
+    """The learner's settings and reward weights of `config_paper.yaml`; its bounds of the controls are left out."""
+    run = load_run_config(PAPER)
+    return run.agent_config(), run.reward.initial_weights
+
+
+def _ablation(name: str, label: str, **changes: Any) -> Variant:
+    return Variant(name, "ablation", label, {key.replace("__", "."): value for key, value in changes.items()})
+
+
+VARIANTS = (
+    Variant("default", "main", "defaults"),
+    _ablation("no_controls", "no e in Q_i", network__critic_sees_controls=False),
+    _ablation("no_mixer", "no mixer", network__mixer=False),
+    _ablation("no_encoder", "no encoder", network__encoder=False),
+    _ablation("three_rounds", "K = 3 in training", bne__max_iterations_train=3),
+    _ablation("no_equilibrium", "no equilibrium loss", losses__equilibrium=0.0),
+    _ablation("no_response", "no response loss", losses__response=0.0),
+    _ablation("learned_alpha", "alpha learned", alpha__learn=True),
+    _ablation("no_memory", "no memory", network__memory=False),
+    _ablation("no_averaging", "no averaging", averaging=None),
+    _ablation("no_input_noise", "no input noise", network__input_noise=0.0),
+    Variant("paper_weights", "ablation", "rewards (0.4, 0.4, 0.2)", reward_weights=(0.4, 0.4, 0.2)),
+    Variant("paper", "ablation", "config_paper.yaml", paper=True),
+    Variant(
+        "independent",
+        "peer",
+        "independent learners",
+        {"network.mixer": False, "network.encoder": False, "network.shared": False},
+    ),
+    Variant("ddpg", "peer", "Tianshou DDPG", learner="ddpg"),
+    Variant("td3", "peer", "Tianshou TD3", learner="td3"),
+    Variant("random_search", "peer", "random search", learner="random_search"),
+    Variant("coupled", "gap", "defaults, coupled task", coupling=COUPLING),
+)
+BY_NAME = {variant.name: variant for variant in VARIANTS}
