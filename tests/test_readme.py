@@ -27,7 +27,8 @@ def test_the_ten_lines_print_the_episode_and_what_it_paid():
 
 
 def test_files_named_exist():
-    named = set(re.findall(r"(?:benchmarks|econ_env|econ_agents|tests|assets)/[\w/]+\.(?:py|sh|yaml|jsonl|png)", README))
+    pattern = r"(?:benchmarks|econ_env|econ_agents|tests|assets)/[\w/]+\.(?:py|sh|yaml|jsonl|png)"
+    named = set(re.findall(pattern, README))
     assert len(named) > 10
     assert not {name for name in named if not (ROOT / name).exists()}
 
