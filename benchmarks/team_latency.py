@@ -1,6 +1,6 @@
 """Measures how long one problem takes: three executors, K rounds, against a server that answers in 0.2 s.
 
-The critical path is the strategy and, in each round, one reply and one commitment: executors never wait for one another.
+The critical path is the strategy, and in each round one reply and one commitment: executors do not wait for others.
 """
 
 from __future__ import annotations
