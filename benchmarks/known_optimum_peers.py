@@ -11,7 +11,6 @@ from tianshou.algorithm import DDPG, TD3
 from tianshou.algorithm.modelfree.ddpg import ContinuousDeterministicPolicy
 from tianshou.algorithm.optim import AdamOptimizerFactory
 from tianshou.data import Collector, VectorReplayBuffer
-from tianshou.exploration import BaseNoise
 from tianshou.trainer import OffPolicyTrainerParams
 from tianshou.utils.net.common import Net
 from tianshou.utils.net.continuous import ContinuousActorDeterministic, ContinuousCritic
@@ -19,9 +18,10 @@ from torch import Tensor, nn
 
 from econ_agents.baselines import FixedControls
 from econ_agents.batches import TeamSpec
-from econ_agents.config import AgentConfig, ExplorationConfig
+from econ_agents.config import AgentConfig
 from econ_agents.evaluate import evaluate
 from econ_agents.joint_env import Array, JointEnv
+from econ_agents.policy import EconPolicy
 from econ_agents.training_envs import TrainingEnvs
 from econ_env import EconParallelEnv
 
@@ -65,29 +65,17 @@ class Scaled(nn.Module):
         return features
 
 
-class FadingNoise(BaseNoise):
-    """Gaussian noise on ECON's own schedule, so that peers explore as much as it does.
+class ExploringPolicy(ContinuousDeterministicPolicy):
+    """Tianshou's deterministic policy, which explores exactly as ECON does: same random start, schedule and share.
 
     Args:
-        plan: The schedule.
-        seed: Of the draws.
+        actor: Observations [B, N, D] to actions [B, N * A] in [-1, 1].
+        explorer: Whose exploration is used; its networks are not.
     """
 
-    def __init__(self, plan: ExplorationConfig, seed: int) -> None:
-        super().__init__()
-        self.plan = plan
-        self.generator = np.random.default_rng(seed)
-        self.decisions = 0
-
-    def __call__(self, size: Any) -> np.ndarray:
-        """Noise [rows, N * A]; each row counts as a decision."""
-        progress = min(1.0, self.decisions / self.plan.noise_episodes)
-        self.decisions += size[0]
-        sigma = self.plan.noise_start + (self.plan.noise_end - self.plan.noise_start) * progress
-        return sigma * self.generator.standard_normal(size)
-
-    def reset(self) -> None:
-        """Nothing to forget: the schedule runs over the whole training."""
+    def __init__(self, actor: ContinuousActorDeterministic, explorer: EconPolicy) -> None:
+        super().__init__(actor=actor, action_space=explorer.action_space, observation_space=explorer.observation_space)
+        self.add_exploration_noise = explorer.add_exploration_noise  # type: ignore[method-assign]
 
 
 class JointActor:
@@ -134,13 +122,8 @@ def train_actor_critic(
     try:
         first = envs.envs[0]
         learner = _learner(algorithm, first, config, seed)
-        for number, env in enumerate(envs.envs):
-            env.action_space.seed(seed * config.num_envs + number)
         buffer = VectorReplayBuffer(config.replay.capacity, config.num_envs)
         collector = Collector(learner.policy, envs, buffer, exploration_noise=True)
-        collector.reset()
-        start = config.exploration.random_episodes
-        collector.collect(n_episode=start, random=True)
         trainer = learner.create_trainer(
             OffPolicyTrainerParams(
                 training_collector=collector,
@@ -148,15 +131,15 @@ def train_actor_critic(
                 epoch_num_steps=1,
                 collection_step_num_env_steps=None,
                 collection_step_num_episodes=config.num_envs,
-                update_step_num_gradient_steps_per_sample=config.gradient_steps * episodes / (episodes - start),
+                update_step_num_gradient_steps_per_sample=config.gradient_steps,
                 batch_size=config.batch_size,
                 verbose=False,
                 show_progress=False,
             )
         )
-        trainer.reset(reset_collectors=False)
+        trainer.reset()
         policy = JointActor(learner.policy.actor, first.team)
-        for done in range(start + config.num_envs, episodes + 1, config.num_envs):
+        for done in range(config.num_envs, episodes + 1, config.num_envs):
             trainer.execute_epoch()
             if done % every == 0 or done + config.num_envs > episodes:
                 note(done, policy)
@@ -174,12 +157,7 @@ def _learner(algorithm: Literal["ddpg", "td3"], env: JointEnv, config: AgentConf
     nn.init.uniform_(actor.last.model[-1].weight, -3e-3, 3e-3)  # start in the middle, away from the flat ends of tanh
     net = Net(state_shape=width, action_shape=n_actions, hidden_sizes=HIDDEN, concat=True)
     critic = ContinuousCritic(preprocess_net=Scaled(net, obs_RX, n_actions))
-    policy = ContinuousDeterministicPolicy(
-        actor=actor,
-        exploration_noise=FadingNoise(config.exploration, seed),
-        action_space=env.action_space,
-        observation_space=env.observation_space,
-    )
+    policy = ExploringPolicy(actor, EconPolicy(env.team, config, seed=seed))
     optim = AdamOptimizerFactory(lr=LEARNING_RATE)
     if algorithm == "ddpg":
         return DDPG(policy=policy, policy_optim=optim, critic=critic, critic_optim=optim, tau=TAU, gamma=config.gamma)

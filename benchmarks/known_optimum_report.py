@@ -64,13 +64,8 @@ def _references() -> Sheet:
     rows = []
     for coupling in (0.0, COUPLING):
         task = tasks(coupling)[1]
-        numbers = (
-            task.oracle.accuracy,
-            task.best_fixed.accuracy,
-            task.best_fixed_profile.accuracy,
-            task.random_control,
-        )
-        rows.append([f"{coupling:g}", *(f"{value:.3f}" for value in numbers)])
+        best = (task.oracle, task.best_fixed, task.best_fixed_profile)
+        rows.append([f"{coupling:g}", *(f"{optimum.accuracy:.3f}" for optimum in best), f"{task.random_control:.3f}"])
     columns = ["coupling", "oracle", "best fixed", "best fixed profile", "random control"]
     return Sheet("Team accuracy, exact", columns, rows, "Shares below are of the oracle's accuracy.")
 
@@ -116,7 +111,7 @@ def _peers(results: Results) -> Sheet:
     peers = _with_results(results, "peer")
     for variant in (*(v for v in VARIANTS if v.kind == "main"), *peers):
         runs = results[variant.name]
-        ends, areas = paired(runs, results["default"])
+        _, areas = paired(runs, results["default"])
         reached = [first_reaching(run["episodes"], run["share"], NEAR[0]) for run in runs]
         times = [number for number in reached if number is not None]
         text = f"{len(times)}/{len(runs)}" + (f", {np.mean(times):.0f}" if times else "")

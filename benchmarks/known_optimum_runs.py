@@ -20,13 +20,12 @@ from known_optimum_variants import Variant
 
 from econ_agents.equilibrium import Acts, EquilibriumConfig
 from econ_agents.evaluate import evaluate
-from econ_agents.joint_env import Array, JointEnv, as_joint
+from econ_agents.joint_env import Array, as_joint
 from econ_agents.policy import EconPolicy
 from econ_agents.replay import UniformReplayBuffer
 from econ_agents.train import TrainUpdate, train
 from econ_env import EconParallelEnv, parallel_env
 from econ_env.known_optimum import KnownOptimum, known_optimum
-from econ_env.llm import LLM
 
 TRAIN_PROBLEMS = 200
 TEST_PROBLEMS = 60
@@ -76,17 +75,14 @@ class Result:
 @cache
 def tasks(coupling: float) -> tuple[KnownOptimum, KnownOptimum]:
     """The task to train on and the one to measure on: the same kinds, other problems."""
-    return (
-        known_optimum(n_problems=TRAIN_PROBLEMS, coupling=coupling),
-        known_optimum(n_problems=TEST_PROBLEMS, coupling=coupling, seed=1),
-    )
+    both = known_optimum(n_problems=TRAIN_PROBLEMS + TEST_PROBLEMS, coupling=coupling)
+    parts = both.problems[:TRAIN_PROBLEMS], both.problems[TRAIN_PROBLEMS:]
+    return KnownOptimum(parts[0], both.landscape), KnownOptimum(parts[1], both.landscape)
 
 
-def environment(
-    task: KnownOptimum, weights: tuple[float, float, float] | None, llm: LLM | None = None
-) -> EconParallelEnv:
-    """A team that works on the task's problems, in this process unless another model is given."""
-    return parallel_env(task.problems, llm=task.llm if llm is None else llm, embedder="hash", reward_weights=weights)
+def environment(task: KnownOptimum, weights: tuple[float, float, float] | None) -> EconParallelEnv:
+    """A team that works on the task's problems, in this process."""
+    return parallel_env(task.problems, llm=task.llm, embedder="hash", reward_weights=weights)
 
 
 class Measure:
@@ -192,7 +188,7 @@ def _learn(variant: Variant, seed: int, episodes: int, result: Result) -> None:
 
 def refined(policy: EconPolicy, judge: Measure, rounds: int, config: EquilibriumConfig) -> dict[str, float]:
     """True gap and share of the oracle's accuracy of the profiles that are submitted after K rounds."""
-    make: Callable[[], JointEnv | EconParallelEnv] = partial(environment, judge.task, None)
+    make = partial(environment, judge.task, None)
     played = evaluate(policy, make, range(len(judge.task.problems)), rounds=rounds, config=config, gaps=False)
     profiles_BNA = np.array([episode.decisions[-1].profiles[-1] for episode in played])
     return {
@@ -206,6 +202,5 @@ def _search(variant: Variant, seed: int, episodes: int, result: Result) -> None:
     train_task, test_task = tasks(variant.coupling)
     for spent, profile_NA in random_search(partial(environment, train_task, None), episodes, seed):
         result.episodes.append(spent)
-        result.share.append(
-            test_task.accuracy(dict.fromkeys(test_task.kind_shares, profile_NA)) / test_task.oracle.accuracy
-        )
+        accuracy = test_task.accuracy(dict.fromkeys(test_task.kind_shares, profile_NA))
+        result.share.append(accuracy / test_task.oracle.accuracy)
