@@ -250,7 +250,7 @@ def test_models_that_answer_nothing_end_the_run_with_the_reason(tmp_path):
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        ("singl", "did you mean 'single'"),
+        ("singles", "did you mean 'single'"),
         ("single,single", "named twice"),
         ("", "no method named"),
         ("single@3", "take a number"),
