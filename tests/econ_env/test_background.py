@@ -110,11 +110,11 @@ def test_ctrl_c_ends_a_waiting_call():
         """
 import signal
 async def work():
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()  # once the call waits
     try:
         await asyncio.sleep(60)
     finally:
         os.write(1, b"cancelled\\n")
-threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
     background.run(work())
 except KeyboardInterrupt:
