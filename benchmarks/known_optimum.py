@@ -38,7 +38,7 @@ def plan(variants: Sequence[Variant], seeds: int, episodes: int, short: int, gap
     return first + [
         (v, seed, short if v.kind == "ablation" else episodes)
         for seed in range(seeds)
-        for v in sorted(rest, key=lambda v: ("gap", "peer", "ablation").index(v.kind))
+        for v in sorted(rest, key=lambda v: ("peer", "gap", "ablation").index(v.kind))
         if v.kind != "gap" or seed < gap_seeds
     ]
 
@@ -68,12 +68,13 @@ def collect(jobs: Sequence[Job], kept: Path, workers: int) -> list[dict[str, Any
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(1), help="Runs of each learner.")
 @click.option("--episodes", default=500, show_default=True, type=click.IntRange(64), help="Of defaults and peers.")
 @click.option(
-    "--ablation-episodes", "short", default=320, show_default=True, type=click.IntRange(64), help="Of ablations."
+    "--ablation-episodes", "short", default=240, show_default=True, type=click.IntRange(64), help="Of ablations."
 )
 @click.option("--gap-seeds", default=3, show_default=True, type=click.IntRange(0), help="Runs that measure true gaps.")
 @click.option("--jobs", "workers", default=2, show_default=True, type=click.IntRange(1), help="Processes at once.")
 @click.option("--only", multiple=True, type=click.Choice(sorted(BY_NAME)), help="Only these learners; repeatable.")
 @click.option("--http", is_flag=True, help="Also train over real HTTP, and take the time there.")
+@click.option("--http-episodes", default=160, show_default=True, type=click.IntRange(64), help="Of the curve there.")
 @click.option(
     "--out",
     default="known_optimum_results",
@@ -82,7 +83,15 @@ def collect(jobs: Sequence[Job], kept: Path, workers: int) -> list[dict[str, Any
     help="Folder of results; what is there already is not run again.",
 )
 def main(
-    seeds: int, episodes: int, short: int, gap_seeds: int, workers: int, only: tuple[str, ...], http: bool, out: Path
+    seeds: int,
+    episodes: int,
+    short: int,
+    gap_seeds: int,
+    workers: int,
+    only: tuple[str, ...],
+    http: bool,
+    http_episodes: int,
+    out: Path,
 ) -> None:
     """Train on a task whose optimum is known, and say what was reached."""
     out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +105,7 @@ def main(
     report = None
     if http:
         warm_up()
-        report = run_http(0, episodes, results["default"][0])
+        report = run_http(0, min(http_episodes, episodes), results["default"][0])
     made = sheets(results, report)
     print_sheets(made)
     write_json(out / "results.json", {"runs": rows, "http": report})

@@ -39,6 +39,8 @@ def run_http(seed: int, episodes: int, in_process: dict[str, Any]) -> dict[str, 
         learn(partial(over_http, task, server.url), variant, seed, episodes, result)
         calls = server.seen.calls
     seconds = time.perf_counter() - start
+    known = dict(zip(in_process["episodes"], in_process["share"], strict=True))
+    same = result.share == [known[number] for number in result.episodes]
     envs = {}
     for n in (1, 8, 32):
         config = variant.config().model_copy(update={"num_envs": n})
@@ -52,7 +54,7 @@ def run_http(seed: int, episodes: int, in_process: dict[str, Any]) -> dict[str, 
     return {
         "seed": seed,
         "episodes": episodes,
-        "same": result.share == in_process["share"],
+        "same": same,
         "share": result.share,
         "calls": calls,
         "seconds": seconds,

@@ -25,8 +25,13 @@ from econ_agents.policy import EconPolicy
 from econ_agents.training_envs import TrainingEnvs
 from econ_env import EconParallelEnv
 
+FEATURES = (64,)
+"""Layers that read the observation."""
 HIDDEN = (128, 128)
-LEARNING_RATE = 1e-3
+"""Layers of actor and critic after these."""
+CRITIC_RATE = 1e-3
+ACTOR_RATE = 1e-4
+"""Step sizes of Lillicrap et al. 2016 (arXiv:1509.02971); a faster actor runs into the corners of the box and stays."""
 TAU = 0.01
 SEEN = 40
 """Problems whose first observations tell how inputs are scaled."""
@@ -40,23 +45,22 @@ class Scaled(nn.Module):
     Args:
         net: The network.
         obs_RX: Observations to take centre and spread from, one flat row each.
-        n_actions: Inputs beyond the observation, which are left as they are.
+        appended: Values that the next network is given beside these features.
     """
 
     center: Tensor
-    spread: Tensor
 
-    def __init__(self, net: Net, obs_RX: Tensor, n_actions: int = 0) -> None:
+    def __init__(self, net: Net, obs_RX: Tensor, appended: int = 0) -> None:
         super().__init__()
         self.net = net
+        self.appended = appended
         varying = obs_RX.std(0)[obs_RX.std(0) > 1e-6]
-        self.register_buffer("center", torch.cat([obs_RX.mean(0), torch.zeros(n_actions)]))
-        spread = torch.full((obs_RX.shape[1],), float(varying.pow(2).mean().sqrt()))
-        self.register_buffer("spread", torch.cat([spread, torch.ones(n_actions)]))
+        self.register_buffer("center", obs_RX.mean(0))
+        self.spread = float(varying.pow(2).mean().sqrt())
 
     def get_output_dim(self) -> int:
-        """Width of the output."""
-        return self.net.get_output_dim()
+        """Width of the next network's input."""
+        return self.net.get_output_dim() + self.appended
 
     def forward(self, obs: Any, state: Any = None, info: Any = None) -> tuple[Tensor, Any]:
         """Features of inputs [B, ...]."""
@@ -151,26 +155,19 @@ def _learner(algorithm: Literal["ddpg", "td3"], env: JointEnv, config: AgentConf
     obs = [env.reset(seed=0, options={"problem": index})[0].ravel() for index in range(SEEN)]
     obs_RX = torch.as_tensor(np.stack(obs))
     width, n_actions = obs_RX.shape[1], int(np.prod(env.action_space.shape))
-    actor = ContinuousActorDeterministic(
-        preprocess_net=Scaled(Net(state_shape=width, hidden_sizes=HIDDEN), obs_RX), action_shape=n_actions
-    )
+    features = [Scaled(Net(state_shape=width, hidden_sizes=FEATURES), obs_RX, n) for n in (0, n_actions)]
+    actor = ContinuousActorDeterministic(preprocess_net=features[0], action_shape=n_actions, hidden_sizes=HIDDEN)
     nn.init.uniform_(actor.last.model[-1].weight, -3e-3, 3e-3)  # start in the middle, away from the flat ends of tanh
-    net = Net(state_shape=width, action_shape=n_actions, hidden_sizes=HIDDEN, concat=True)
-    critic = ContinuousCritic(preprocess_net=Scaled(net, obs_RX, n_actions))
-    policy = ExploringPolicy(actor, EconPolicy(env.team, config, seed=seed))
-    optim = AdamOptimizerFactory(lr=LEARNING_RATE)
-    if algorithm == "ddpg":
-        return DDPG(policy=policy, policy_optim=optim, critic=critic, critic_optim=optim, tau=TAU, gamma=config.gamma)
-    # Every update moves the actor: 500 episodes are too few for TD3 to move it at every other one only.
-    return TD3(
-        policy=policy,
-        policy_optim=optim,
-        critic=critic,
-        critic_optim=optim,
-        tau=TAU,
-        gamma=config.gamma,
-        update_actor_freq=1,
+    critic = ContinuousCritic(
+        preprocess_net=features[1],
+        hidden_sizes=HIDDEN,
+        apply_preprocess_net_to_obs_only=True,  # thousands of inputs would drown six controls
     )
+    policy = ExploringPolicy(actor, EconPolicy(env.team, config, seed=seed))
+    slow, fast = AdamOptimizerFactory(lr=ACTOR_RATE), AdamOptimizerFactory(lr=CRITIC_RATE)
+    if algorithm == "ddpg":
+        return DDPG(policy=policy, policy_optim=slow, critic=critic, critic_optim=fast, tau=TAU, gamma=config.gamma)
+    return TD3(policy=policy, policy_optim=slow, critic=critic, critic_optim=fast, tau=TAU, gamma=config.gamma)
 
 
 def random_search(make_env: Callable[[], EconParallelEnv], episodes: int, seed: int) -> Iterator[tuple[int, Array]]:
