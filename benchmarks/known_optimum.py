@@ -44,10 +44,12 @@ def plan(variants: Sequence[Variant], seeds: int, episodes: int, short: int, gap
 
 
 def collect(jobs: Sequence[Job], kept: Path, workers: int) -> list[dict[str, Any]]:
-    """Results of all jobs: those that are kept, and the rest by running them."""
+    """Results of all jobs: those that are kept, and the rest by running them; without workers, only what is kept."""
     known = {row["key"]: row for row in read_lines(kept)} if kept.exists() else {}
     keys = [variant.key(seed, episodes) for variant, seed, episodes in jobs]
     todo = [job for job, key in zip(jobs, keys, strict=True) if key not in known]
+    if workers == 0:
+        return [known[key] for key in keys if key in known]
     context = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(workers, mp_context=context, initializer=warm_up) as pool,
@@ -71,7 +73,9 @@ def collect(jobs: Sequence[Job], kept: Path, workers: int) -> list[dict[str, Any
     "--ablation-episodes", "short", default=240, show_default=True, type=click.IntRange(64), help="Of ablations."
 )
 @click.option("--gap-seeds", default=3, show_default=True, type=click.IntRange(0), help="Runs that measure true gaps.")
-@click.option("--jobs", "workers", default=2, show_default=True, type=click.IntRange(1), help="Processes at once.")
+@click.option(
+    "--jobs", "workers", default=2, show_default=True, type=click.IntRange(0), help="Processes; 0 reports what is kept."
+)
 @click.option("--only", multiple=True, type=click.Choice(sorted(BY_NAME)), help="Only these learners; repeatable.")
 @click.option("--http", is_flag=True, help="Also train over real HTTP, and take the time there.")
 @click.option("--http-episodes", default=160, show_default=True, type=click.IntRange(64), help="Of the curve there.")
@@ -102,6 +106,8 @@ def main(
     results: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         results[row["name"]].append(row)
+    if "default" not in results and workers == 0:
+        raise click.UsageError(f"{out} has no results of the defaults yet: run without --jobs 0")
     report = None
     if http:
         warm_up()

@@ -17,6 +17,8 @@ from scipy import stats
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 """By name of the variant, one result for each seed."""
+FEWEST = 3
+"""Seeds below which no verdict is given."""
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#5f6770")
 """Okabe and Ito's, told apart by colour-blind readers too."""
 
@@ -44,6 +46,14 @@ def show(values: Sequence[float], signed: bool = False, digits: int = 3) -> str:
     mean, low, high = interval(values)
     form = f"{'+' if signed else ''}.{digits}f"
     return f"{mean:{form}}" if np.isnan(low) else f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def verdict(differences: Sequence[float]) -> str:
+    """What paired differences to the defaults say; fewer than `FEWEST` say nothing."""
+    if len(differences) < FEWEST:
+        return "too few seeds"
+    _, low, high = interval(differences)
+    return "worse" if high < 0.0 else "better" if low > 0.0 else "no difference seen"
 
 
 def sheets(results: Results, http: Mapping[str, Any] | None) -> list[Sheet]:
@@ -94,16 +104,13 @@ def _ablations(results: Results) -> Sheet:
     for variant in _with_results(results, "ablation"):
         run_at = results[variant.name][0]["episodes"][-1]
         ends, areas = paired(results[variant.name], results["default"])
-        low, high = interval(areas)[1:]
-        verdict = "no difference" if low <= 0.0 <= high else "worse" if high < 0.0 else "better" if low > 0 else "?"
         mean = float(np.mean([run["share"][-1] for run in results[variant.name]]))
-        rows.append([variant.label, f"{mean:.3f}", show(ends, True), show(areas, True), verdict])
+        rows.append([variant.label, str(len(ends)), f"{mean:.3f}", show(ends, True), show(areas, True), verdict(areas)])
     if not rows:
         return Sheet("", [], [])
-    columns = ["switch", f"share at {run_at}", "less defaults' [95%]", "mean over curve [95%]", "curve"]
-    count = len(results[_with_results(results, "ablation")[0].name])
+    columns = ["switch", "seeds", f"at {run_at}", "less defaults' [95%]", "mean over curve [95%]", "curve"]
     note = "Differences are paired over seeds; the verdict is that of the mean over the curve (sample efficiency)."
-    return Sheet(f"One switch each, {count} seeds", columns, rows, note)
+    return Sheet("One switch each", columns, rows, note)
 
 
 def _peers(results: Results) -> Sheet:
@@ -202,7 +209,8 @@ def draw(results: Results, file: Path) -> None:
         axes = figure.subplots()
         for number, variant in enumerate(drawn):
             runs, color = results[variant.name], COLORS[number % len(COLORS)]
-            episodes, label = runs[0]["episodes"], "ECON" if variant.kind == "main" else variant.label
+            episodes, name = runs[0]["episodes"], "ECON" if variant.kind == "main" else variant.label
+            label = f"{name}, {len(runs)} seed{'s' if len(runs) > 1 else ''}"
             bounds = np.array([interval(list(values)) for values in zip(*(run["share"] for run in runs), strict=True)])
             wide = 2.2 if variant.kind == "main" else 1.2
             axes.plot(episodes, bounds[:, 0], color=color, label=label, linewidth=wide)
@@ -215,7 +223,7 @@ def draw(results: Results, file: Path) -> None:
             axes.annotate(name, (1.0, share), xycoords=("axes fraction", "data"), xytext=(3, 0),
                           textcoords="offset points", va="center", color="#5f6770")  # fmt: skip
         axes.set(xlabel="training episodes", ylabel="share of the oracle's accuracy", ylim=(0.0, 1.03), xlim=(0, None))
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="center right", bbox_to_anchor=(1.0, 0.7))
         file.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(file, dpi=160)
 

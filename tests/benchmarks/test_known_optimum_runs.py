@@ -13,7 +13,7 @@ import torch
 from known_optimum import collect, plan
 from known_optimum_http import over_http
 from known_optimum_peers import ARMS, random_search
-from known_optimum_report import interval, markdown, paired, sheets
+from known_optimum_report import interval, markdown, paired, sheets, verdict
 from known_optimum_runs import Result, environment, first_reaching, learn, measure, run, tasks
 from known_optimum_variants import BY_NAME, VARIANTS, Variant
 
@@ -90,6 +90,7 @@ def test_what_is_kept_is_not_run_again(tmp_path):
     kept.write_text(text)
     assert collect(jobs, kept, workers=1) == rows
     assert kept.read_text() == text
+    assert collect([*jobs, (BY_NAME["td3"], 0, 64)], kept, workers=0) == rows
 
 
 # What is measured
@@ -170,6 +171,19 @@ def test_differences_are_paired_by_seed_and_held_between_checkpoints():
     assert ends == pytest.approx([0.2, -0.2])
     assert areas == pytest.approx([0.1, -0.1])
     assert paired([curve(0, [16, 48], [0.3, 0.5])], defaults) == (pytest.approx([-0.4]), pytest.approx([-0.4 / 3]))
+
+
+@pytest.mark.parametrize(
+    ("differences", "said"),
+    [
+        ([0.1, 0.11, 0.12], "better"),
+        ([-0.1, -0.11, -0.12], "worse"),
+        ([-0.1, 0.0, 0.2], "no difference seen"),
+        ([0.5, 0.5], "too few seeds"),
+    ],
+)
+def test_a_verdict_needs_three_seeds_and_an_interval_without_zero(differences, said):
+    assert verdict(differences) == said
 
 
 def test_tables_name_what_was_run():
