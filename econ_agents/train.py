@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from econ_agents.config import AgentConfig
 from econ_agents.early_stopping import EarlyStopping
 from econ_agents.equilibrium import EquilibriumConfig
 from econ_agents.errors import ConfigError
+from econ_agents.isolation import last_episodes, private_generators
 from econ_agents.joint_env import JointEnv
 from econ_agents.policy import EconPolicy
 from econ_agents.replay import UniformReplayBuffer, make_buffer
@@ -109,7 +110,7 @@ def train(
     """
     if resume and model_dir is None:
         raise ConfigError("resume needs the model_dir of the run that is to go on")
-    with _private_generators(), torch_threads(config.threads):
+    with private_generators(), torch_threads(config.threads):
         run = _Run(make_env, config, episodes, seed, problem_of, equilibrium, on_episode)
         try:
             if resume and model_dir is not None:
@@ -223,7 +224,8 @@ class _Run:
         while self.done < self.episodes and reason is None:
             self._reseed()
             count = params.collection_step_num_episodes = self._next_count(per_update)
-            stats = trainer.execute_epoch().training_stat
+            with last_episodes() if count < self.num_envs else nullcontext():
+                stats = trainer.execute_epoch().training_stat
             assert isinstance(stats, EconTrainingStats)
             before, self.done = self.done, self.done + count
             if self.average is not None:
@@ -277,17 +279,6 @@ class _Run:
         policy = copy.copy(self.policy)
         policy._modules = {**self.policy._modules, "network": average.network}
         return policy
-
-
-@contextmanager
-def _private_generators() -> Iterator[None]:
-    """Give the caller back the global generators as they were."""
-    numpy_state = np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)
 
 
 if __name__ == "__main__":

@@ -245,7 +245,8 @@ def test_a_policy_that_is_looked_at_on_the_way_acts_without_noise(averaging: flo
     assert_same(plain, train(make_env, config, episodes=12, on_update=look))
 
 
-def test_every_episode_is_played_once_and_told() -> None:
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_every_episode_is_played_once_and_told(caplog: pytest.LogCaptureFixture) -> None:
     told: list[EpisodeOutcome] = []
     asked: list[int] = []
 
@@ -265,6 +266,7 @@ def test_every_episode_is_played_once_and_told() -> None:
     train(Prepared, config, episodes=22, problem_of=problem_of, on_episode=told.append)
     assert sorted(outcome.episode for outcome in told) == list(range(22))
     assert Prepared.prepared == 22
+    assert [record for record in caplog.records if record.name.startswith("tianshou")] == []
     assert all(outcome.reward == pytest.approx(outcome.numbers["team_reward"]) for outcome in told)
 
 
