@@ -23,7 +23,6 @@ Version history: v0, first release.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -36,6 +35,7 @@ from numpy.typing import ArrayLike, NDArray
 from pettingzoo import ParallelEnv
 
 from econ_env import background, observations
+from econ_env.answers import judging
 from econ_env.backends import make_llm
 from econ_env.backends.address import without_login
 from econ_env.config import EnvConfig, Weights, check_weights
@@ -394,7 +394,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         episode = self._running_episode()
         round_ = decision.rounds[-1]
         rows = [own.reply if r.valid else None for own, r in zip(self._private, round_.replies, strict=True)]
-        paid = await asyncio.to_thread(
+        paid = await judging(
             score, episode.problem, round_, rows, self._shared.commitment, self.config.reward, self._weights
         )
         decision.judgement, decision.replies_judged = paid.judgement, paid.replies

@@ -8,7 +8,7 @@
 """
 
 from econ_env.answers.extract import Extracted, Origin, extract_answer
-from econ_env.answers.rule import DEFAULT_RULE, AnswerRule, EconAnswerRule, judge
+from econ_env.answers.rule import DEFAULT_RULE, AnswerRule, EconAnswerRule, judge, judging
 from econ_env.answers.same import Majority, majority, same_answer
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Origin",
     "extract_answer",
     "judge",
+    "judging",
     "majority",
     "same_answer",
 ]

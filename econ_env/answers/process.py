@@ -9,6 +9,9 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,23 @@ MAX_PROCESSES = min(4, os.cpu_count() or 1)
 
 _SCRIPT = Path(__file__).with_name("worker.py")
 _log = logging.getLogger(__name__)
+
+
+_may_wait: ContextVar[bool] = ContextVar("may_wait", default=True)
+
+
+class NeedsToWaitError(Exception):
+    """A formula came up where nobody may wait for its process; never seen outside of `without_waiting`'s users."""
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """In this context `ask` raises `NeedsToWaitError` instead of waiting for another process."""
+    token = _may_wait.set(False)
+    try:
+        yield
+    finally:
+        _may_wait.reset(token)
 
 
 class _Worker:
@@ -148,7 +168,10 @@ def ask(request: dict[str, str]) -> dict[str, Any]:
 
     Raises:
         JudgeError: No such process can be started.
+        NeedsToWaitError: Inside `without_waiting`.
     """
+    if not _may_wait.get():
+        raise NeedsToWaitError
     reply = _pool.ask(request)
     if reply is None:
         _log.info("no result within %g s; taken as different: %.200r", TIME_LIMIT, request)

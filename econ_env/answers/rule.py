@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar, TypeVarTuple
 
 from econ_env.answers.extract import Extracted, extract_answer
+from econ_env.answers.process import NeedsToWaitError, without_waiting
 from econ_env.answers.same import same_answer
 from econ_env.errors import ProblemGoldError
 from econ_env.records import Judgement
+
+Ts = TypeVarTuple("Ts")
+T = TypeVar("T")
 
 
 class AnswerRule(Protocol):
@@ -68,3 +74,19 @@ def judge(reply: str, gold: str, rule: AnswerRule = DEFAULT_RULE) -> Judgement:
     if answer is None:
         return Judgement("no_answer", None, rule.name)
     return Judgement("correct" if rule.same(answer, gold) else "wrong", answer, rule.name)
+
+
+async def judging(work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Do something that judges answers from an event loop: at once, or in a thread if a formula has to be evaluated.
+
+    Plain numbers take less time than the way to a thread and back.
+
+    Args:
+        work: May be begun twice, so it must not change anything before it has judged.
+        args: Its arguments.
+    """
+    try:
+        with without_waiting():
+            return work(*args)
+    except NeedsToWaitError:
+        return await asyncio.to_thread(work, *args)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from econ_env.answers import judge
+from econ_env.answers import judge, judging
 from econ_env.episode import Decision, Episode
 from econ_env.records import CallRole, Problem, Reply, Round, Strategy, Usage
 
@@ -104,12 +103,12 @@ async def judged(answer: Answer) -> Answer:
     gold = answer.episode.problem.answer
     for decision in answer.episode.decisions:
         if not decision.replies_judged:
-            await asyncio.to_thread(_judge, decision, gold)
+            await judging(_judge, decision, gold)
     return answer
 
 
 def _judge(decision: Decision, gold: str) -> None:
     last = decision.rounds[-1]
     verdicts = [judge(reply.text, gold) if reply.text is not None else None for reply in last.replies]
-    decision.replies_judged = tuple(verdicts)
-    decision.judgement = None if last.failed else judge(last.commitment.text or "", gold)
+    verdict = None if last.failed else judge(last.commitment.text or "", gold)
+    decision.replies_judged, decision.judgement = tuple(verdicts), verdict

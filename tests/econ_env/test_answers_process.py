@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from econ_env.answers import judge, process, same_answer
+from econ_env.answers import judge, judging, process, same_answer
+from econ_env.answers.formula import _same as formula_cache
 
 PAIRS = [(rf"{n}\sqrt{{8}}", rf"{2 * n}\sqrt{{2}}") for n in range(3, 15)]
 
@@ -99,3 +101,27 @@ def test_importing_the_judge_loads_no_algebra():
     code = "import sys, econ_env.answers; print([m for m in ('sympy', 'math_verify', 'torch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_judging_waits_in_a_thread_only_for_formulas():
+    def told(reply, gold):
+        return judge(reply, gold).correct, threading.current_thread().name
+
+    async def main():
+        own = threading.current_thread().name
+        plain, where = await judging(told, r"\boxed{18}", "18")
+        formula, thread = await judging(told, *PAIRS[-1])
+        return plain, where == own, formula, thread == own
+
+    process.shutdown()
+    formula_cache.cache_clear()
+    assert asyncio.run(main()) == (True, True, True, False)
+
+
+def test_without_waiting_a_formula_is_refused_and_nothing_is_remembered_of_it():
+    formula_cache.cache_clear()
+    with process.without_waiting():
+        assert same_answer("0.5", "1/2")
+        with pytest.raises(process.NeedsToWaitError):
+            same_answer(*PAIRS[0])
+    assert same_answer(*PAIRS[0])
