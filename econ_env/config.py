@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from econ_env import plugins
 from econ_env.errors import ConfigError
 from econ_env.llm import SecondControl
 
-Weights = tuple[
-    Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]
-]
+Weights = tuple[Annotated[float, Field(ge=0, le=1)], ...]
+"""alpha, in the order AL, TS, CC, then of the further reward terms."""
+
+TERMS = ("al", "ts", "cc")
+"""The reward terms that are always there, in the order of their weights."""
+
+RuleName = Annotated[str, AfterValidator(partial(plugins.check_name, plugins.ANSWER_RULES))]
+PromptsName = Annotated[str, AfterValidator(partial(plugins.check_name, plugins.PROMPT_SETS))]
+TermName = Annotated[str, AfterValidator(partial(plugins.check_name, plugins.REWARD_TERMS))]
+PartName = Annotated[str, AfterValidator(partial(plugins.check_name, plugins.OBSERVATION_PARTS))]
 
 
-def check_weights(weights: tuple[float, ...]) -> Weights:
-    """Weights (AL, TS, CC) as floats.
+def check_weights(weights: Sequence[float], terms: Sequence[str] = TERMS) -> Weights:
+    """Weights of these reward terms as floats.
 
     Raises:
-        ConfigError: They are not three numbers in [0, 1] that sum to 1 (within 1e-3).
+        ConfigError: They are not one number in [0, 1] for each term that sum to 1 (within 1e-3).
     """
     values = tuple(float(w) for w in weights)
-    if len(values) != 3 or any(not 0.0 <= w <= 1.0 for w in values) or not math.isclose(sum(values), 1.0, abs_tol=1e-3):
-        raise ConfigError(f"reward weights must be three numbers in [0, 1] (AL, TS, CC) that sum to 1, got {values}")
-    return (values[0], values[1], values[2])
+    on_simplex = all(0.0 <= w <= 1.0 for w in values) and math.isclose(sum(values), 1.0, abs_tol=1e-3)
+    if len(values) != len(terms) or not on_simplex:
+        names = ", ".join([term.upper() for term in TERMS] + list(terms[len(TERMS) :]))
+        raise ConfigError(
+            f"reward weights must be {len(terms)} numbers in [0, 1] ({names}) that sum to 1, got {values}"
+        )
+    return values
 
 
 class Settings(BaseModel):
@@ -128,16 +141,27 @@ class RewardConfig(Settings):
     """What the reward is made of."""
 
     initial_weights: Weights = (0.1, 0.8, 0.1)
-    """alpha = (AL, TS, CC), each in [0, 1], summing to 1."""
+    """alpha = (AL, TS, CC), then one for each of `terms`; each in [0, 1], summing to 1."""
+    terms: tuple[TermName, ...] = ()
+    """Further terms, each by the name under which a package registers it or as `module:attribute`."""
     fidelity_weight: float = Field(0.5, ge=0, le=1)
     """w_f: share of fidelity in CC; the rest is novelty."""
     team_ts: Literal["commitment", "mean"] = "commitment"
     """TS of the team reward: the commitment's correctness, or the mean of the executors'."""
 
-    @field_validator("initial_weights")
-    @classmethod
-    def _simplex(cls, value: Weights) -> Weights:
-        return check_weights(value)
+    @model_validator(mode="after")
+    def _simplex(self) -> Self:
+        # Terms that are given as objects are not among these names; the environment counts them.
+        others = self.terms or ("further",) * (len(self.initial_weights) - len(TERMS))
+        check_weights(self.initial_weights, (*TERMS, *others))
+        return self
+
+
+class ObservationConfig(Settings):
+    """What executors see besides the usual."""
+
+    parts: tuple[PartName, ...] = ()
+    """Further parts, each by the name under which a package registers it or as `module:attribute`."""
 
 
 class EpisodeConfig(Settings):
@@ -195,6 +219,12 @@ class EnvConfig(EpisodeConfig):
     """Bounds of the controls."""
     reward: RewardConfig = RewardConfig()
     """Reward terms and weights."""
+    observation: ObservationConfig = ObservationConfig()
+    """Further parts of an observation."""
+    answer_rule: RuleName = "econ"
+    """How answers are read and judged: `econ`, the name of a registered rule, or `module:attribute`."""
+    prompts: PromptsName = "econ"
+    """What models are asked: `econ`, the name of a registered prompt set, or `module:attribute`."""
     llm: LLMConfig = LLMConfig()
     """How models are called."""
 

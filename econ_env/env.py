@@ -6,7 +6,7 @@
 | Action               | Box float32 [2]: temperature T in [0.1, 2.0], p in [1.0, 1.5] (repetition penalty) |
 | Observation          | Box(-1, 1) float32 [D]; parts and order in `observation_layout`                    |
 | State                | Box(-1, 1) float32; shared parts once, replies, controls and memory of everybody   |
-| Reward               | a_AL AL_i + a_TS TS_i + a_CC CC_i, in [0, 1]; 0 for an invalid reply               |
+| Reward               | a_AL AL_i + a_TS TS_i + a_CC CC_i, in [0, 1]; 0 for an invalid reply; terms can be added |
 | Clusters             | more than `cluster_size` (4) executors: one local commitment per cluster, merged   |
 | Episode              | `max_rounds` decisions (default 1), then all agents terminate together             |
 | Infos                | `{}` per agent at reset; floats with fixed keys (`INFO_KEYS`) at each step         |
@@ -35,18 +35,21 @@ from numpy.typing import ArrayLike, NDArray
 from pettingzoo import ParallelEnv
 
 from econ_env import background, observations
-from econ_env.answers import judging
+from econ_env.answers import AnswerRule, EconAnswerRule, judging, make_rule
 from econ_env.backends import make_llm
 from econ_env.backends.address import without_login
-from econ_env.config import EnvConfig, Weights, check_weights
+from econ_env.config import TERMS, EnvConfig, Weights, check_weights
 from econ_env.embedding import Embedder, TextEncoder, shared_encoder
 from econ_env.episode import Decision, Episode
 from econ_env.errors import ConfigError, EpisodeError
-from econ_env.infos import Infos, add_texts, round_infos, step_infos
+from econ_env.infos import Infos, add_texts, info_keys, round_infos, step_infos
 from econ_env.llm import LLM
+from econ_env.observation_parts import Known, ObservationPart, make_parts, part_values
 from econ_env.problem_order import ProblemOrder
 from econ_env.problems import ProblemSet, ProblemStream
+from econ_env.prompts import PromptSet, make_prompts
 from econ_env.records import PromptEmbedding, Round, Strategy
+from econ_env.reward_terms import RewardTerm, make_terms
 from econ_env.rounds import Team, reused
 from econ_env.scoring import agrees, score
 from econ_env.seeding import derive_seed
@@ -80,8 +83,17 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         coordinator: Model of the coordinators, a name or an LLM; by default the LLM's own.
         executors: Model of all executors, or one model each, as names or LLMs.
         embedder: What `make_embedder` understands, or an embedder.
+        answer_rule: Reads and judges answers; by default the one that `config` names. So are the three that follow.
+        prompts: What the models are asked.
+        reward_terms: Terms besides AL, TS and CC, as names or objects.
+        observation_parts: Parts of an observation besides the usual, as names or objects.
         render_mode: `None`, `human` (prints) or `ansi` (returns text).
         trace: A file to which every round is appended as it ends, as a line of JSON.
+
+    Attributes:
+        answer_rule: Reads and judges answers.
+        prompts: What the models are asked.
+        reward_terms: Names of all reward terms, in the order of `reward_weights`.
 
     Raises:
         ConfigError: A setting is refused.
@@ -102,6 +114,10 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         coordinator: str | LLM | None = None,
         executors: Sequence[str | LLM | None] = (None,),
         embedder: str | Embedder = "auto",
+        answer_rule: str | AnswerRule | None = None,
+        prompts: str | PromptSet | None = None,
+        reward_terms: Sequence[str | RewardTerm] | None = None,
+        observation_parts: Sequence[str | ObservationPart] | None = None,
         render_mode: str | None = None,
         trace: str | Path | None = None,
     ) -> None:
@@ -115,7 +131,12 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self._coordinator, self._executors = coordinator, tuple(executors)
         self._embedder = embedder
         self._trace = trace
-        self._weights = config.reward.initial_weights
+        self.answer_rule = make_rule(config.answer_rule if answer_rule is None else answer_rule)
+        self.prompts = make_prompts(config.prompts if prompts is None else prompts)
+        self._terms = make_terms(config.reward.terms if reward_terms is None else reward_terms)
+        self._parts = make_parts(config.observation.parts if observation_parts is None else observation_parts)
+        self.reward_terms = (*TERMS, *(term.name for term in self._terms))
+        self._weights = check_weights(config.reward.initial_weights, self.reward_terms)
         self._order: ProblemOrder | None = None
         self._strategies: dict[str, Strategy] = {}
         self._team: Team | None = None
@@ -126,7 +147,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     @cached_property
     def layout(self) -> observations.Layout:
         """Sizes of the observation's parts; the first use may load the embedder."""
-        return observations.Layout(self.encoder.embedder.dim, self.config.memory_length, self.config.max_rounds)
+        config, further = self.config, tuple((part.name, part.dim) for part in self._parts)
+        return observations.Layout(self.encoder.embedder.dim, config.memory_length, config.max_rounds, further)
 
     @property
     def observation_layout(self) -> Mapping[str, slice]:
@@ -174,12 +196,17 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
 
     @property
     def reward_weights(self) -> Weights:
-        """The weights alpha = (AL, TS, CC) that the next `step` pays with; can be set at any time."""
+        """The weights alpha of `reward_terms` that the next `step` pays with; can be set at any time."""
         return self._weights
 
     @reward_weights.setter
     def reward_weights(self, weights: Sequence[float]) -> None:
-        self._weights = check_weights(tuple(weights))
+        self._weights = check_weights(weights, self.reward_terms)
+
+    @property
+    def info_keys(self) -> tuple[str, ...]:
+        """Keys of each agent's info at a `step`: `INFO_KEYS`, and two for each further reward term."""
+        return info_keys(self.reward_terms[len(TERMS) :])
 
     @property
     def last_outcome(self) -> Outcome | None:
@@ -239,7 +266,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
             actions: (T, p) per agent, clipped to the action space.
 
         Returns:
-            Observations, rewards in [0, 1], terminations, truncations (never), infos with `INFO_KEYS`.
+            Observations, rewards in [0, 1], terminations, truncations (never), infos with `info_keys`.
 
         Raises:
             EpisodeError: No episode is running, or an action is missing or not finite.
@@ -278,7 +305,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
                 else make_llm(model)
                 for model in (self._coordinator, *names)
             ]
-            self._team = Team(models[0], tuple(models[1:]), self.config)
+            self._team = Team(models[0], tuple(models[1:]), self.config, self.prompts, self.answer_rule)
         return self._team
 
     def _simulated(self) -> LLM:
@@ -288,7 +315,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
 
         if isinstance(self.problems, ProblemStream):
             raise ConfigError("the simulated model needs all answers at once; load the problems without streaming")
-        return SimulatedLLM(self.problems, Landscape(sampling=self.config.sampling))
+        return SimulatedLLM(self.problems, Landscape(sampling=self.config.sampling), prompts=self.prompts)
 
     @property
     def encoder(self) -> TextEncoder:
@@ -331,7 +358,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
 
     async def _deliberate(self, actions: Actions) -> tuple[Observations, Infos]:
         await self._round(self._read(actions))
-        return self._observe(), self._tell(round_infos(self._running_episode()))
+        return self._observe(), self._tell(round_infos(self._running_episode(), self.answer_rule))
 
     async def _step(self, actions: Actions) -> Transition:
         profile = self._read(actions)
@@ -340,7 +367,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         if not decision.rounds or tuple(reply.embedding for reply in decision.rounds[-1].replies) != profile:
             await self._round(profile)
         await self._pay(decision)
-        infos = self._tell(step_infos(episode))
+        infos = self._tell(step_infos(episode, self.answer_rule))
         self._shared.decision += 1
         self._shared.rounds = 0
         done = self._shared.decision >= self.config.max_rounds
@@ -384,7 +411,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         zero = np.zeros(self.layout.dim, np.float32)
         self._shared.commitment = rows[round_.commitment.text] if round_.commitment.text is not None else zero
         self._shared.rounds += 1
-        for own, reply, agrees_ in zip(self._private, round_.replies, agrees(round_), strict=True):
+        for own, reply, agrees_ in zip(self._private, round_.replies, agrees(round_, self.answer_rule), strict=True):
             own.reply = rows[reply.text] if reply.text is not None else zero
             own.controls = observations.scaled(reply.embedding, self.config.sampling)
             similarity = float(own.reply @ self._shared.commitment)
@@ -395,7 +422,16 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         round_ = decision.rounds[-1]
         rows = [own.reply if r.valid else None for own, r in zip(self._private, round_.replies, strict=True)]
         paid = await judging(
-            score, episode.problem, round_, rows, self._shared.commitment, self.config.reward, self._weights
+            score,
+            episode.problem,
+            round_,
+            rows,
+            self._shared.commitment,
+            self.config.reward,
+            self._weights,
+            self.answer_rule,
+            self._terms,
+            at_once=isinstance(self.answer_rule, EconAnswerRule) and not self._terms,
         )
         decision.judgement, decision.replies_judged = paid.judgement, paid.replies
         decision.rewards, decision.team_reward, decision.weights = paid.rewards, paid.team, self._weights
@@ -416,8 +452,27 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         return tuple(profile)
 
     def _observe(self) -> Observations:
+        if self._parts:
+            for agent, own in enumerate(self._private):
+                known = self._known(agent)
+                own.further = np.concatenate([part_values(part, known) for part in self._parts])
         everyone = zip(self.possible_agents, self._private, strict=True)
         return {agent: observations.observation(self.layout, self._shared, own) for agent, own in everyone}
+
+    def _known(self, agent: int) -> Known:
+        """What parts of an observation by others may be computed from."""
+        episode = self._running_episode()
+        rounds = [round_ for decision in episode.decisions for round_ in decision.rounds]
+        return Known(
+            agent=agent,
+            n_agents=self.config.n_agents,
+            question=episode.problem.question,
+            strategy=None if episode.strategy is None else episode.strategy.text,
+            replies=tuple(round_.replies[agent] for round_ in rounds),
+            commitments=tuple(round_.commitment for round_ in rounds),
+            decision=self._shared.decision,
+            max_rounds=self.config.max_rounds,
+        )
 
     def _tell(self, infos: Infos) -> Infos:
         return add_texts(infos, self._running_episode()) if self.config.text_infos else infos

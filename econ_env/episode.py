@@ -22,8 +22,8 @@ class Decision:
     """One per executor."""
     team_reward: RewardParts | None = None
     """r_tot by its parts."""
-    weights: tuple[float, float, float] | None = None
-    """alpha = (AL, TS, CC) that was paid with."""
+    weights: tuple[float, ...] | None = None
+    """alpha = (AL, TS, CC), then of further terms, that was paid with."""
 
     @property
     def submitted(self) -> bool:

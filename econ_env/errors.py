@@ -17,6 +17,10 @@ class ConfigError(EconError, ValueError):
     """A setting is unknown, out of range, or contradicts another one."""
 
 
+class ExtensionError(EconError):
+    """Something that somebody else added, such as a reward term, gave what it must not give."""
+
+
 class EpisodeError(EconError, RuntimeError):
     """The environment was used out of order, for example `step` before `reset`, or with an action that is no number."""
 

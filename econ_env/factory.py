@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from econ_env.config import EnvConfig, check_weights, parse_settings
+from econ_env.answers import AnswerRule
+from econ_env.config import EnvConfig, parse_settings
 from econ_env.embedding import Embedder
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.llm import LLM
+from econ_env.observation_parts import ObservationPart
 from econ_env.problems import ProblemSet, ProblemStream, Source, load_problems
+from econ_env.prompts import PromptSet
+from econ_env.reward_terms import RewardTerm
 
 
 def parallel_env(
@@ -29,6 +33,10 @@ def parallel_env(
     max_rounds: int | None = None,
     cluster_size: int | None = None,
     reward_weights: Sequence[float] | None = None,
+    answer_rule: str | AnswerRule | None = None,
+    prompts: str | PromptSet | None = None,
+    reward_terms: Sequence[str | RewardTerm] | None = None,
+    observation_parts: Sequence[str | ObservationPart] | None = None,
     text_infos: bool | None = None,
     render_mode: str | None = None,
     trace: str | Path | None = None,
@@ -53,7 +61,13 @@ def parallel_env(
         max_rounds: Decisions of an episode; 1 by default.
         cluster_size: Most executors that one coordinator condenses, 4 by default; larger teams are split into clusters
             with a local coordinator each, and a global one merges the local commitments. 0 keeps every team flat.
-        reward_weights: alpha = (AL, TS, CC), in [0, 1], summing to 1; (0.1, 0.8, 0.1) by default.
+        reward_weights: alpha = (AL, TS, CC), in [0, 1], summing to 1; (0.1, 0.8, 0.1) by default. Further terms need
+            theirs, after these.
+        answer_rule: Reads and judges answers: `econ` (default), or an `AnswerRule`. Here and below what other packages
+            register, and `module:attribute`, can be given by name.
+        prompts: What models are asked: `econ` (default), or a `PromptSet`.
+        reward_terms: A list of `RewardTerm`, paid besides AL, TS and CC.
+        observation_parts: A list of `ObservationPart`, seen besides the usual.
         text_infos: Put texts into the infos of `step` too.
         render_mode: `None`, `human` or `ansi`.
         trace: A file to which every round is appended as it ends, as a line of JSON.
@@ -88,6 +102,10 @@ def parallel_env(
         coordinator=coordinator,
         executors=names,
         embedder=embedder,
+        answer_rule=answer_rule,
+        prompts=prompts,
+        reward_terms=reward_terms,
+        observation_parts=observation_parts,
         render_mode=render_mode,
         trace=trace,
     )
@@ -99,5 +117,5 @@ def _settings(
     base = config.model_dump(exclude_unset=True) if isinstance(config, EnvConfig) else dict(config or {})
     base |= {key: value for key, value in given.items() if value is not None}
     if weights is not None:
-        base["reward"] = {**base.get("reward", {}), "initial_weights": check_weights(tuple(weights))}
+        base["reward"] = {**base.get("reward", {}), "initial_weights": tuple(float(weight) for weight in weights)}
     return parse_settings(EnvConfig, base)

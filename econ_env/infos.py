@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from econ_env.answers import DEFAULT_RULE, AnswerRule
 from econ_env.episode import Episode
 from econ_env.records import Round
 from econ_env.scoring import agreement, agrees
@@ -23,6 +25,7 @@ REWARD_KEYS = (
 """What `step` tells besides: the agent's reward terms, whether its own answer was right, and the team's."""
 
 INFO_KEYS = ROUND_KEYS + REWARD_KEYS
+"""What `step` tells in all; with further reward terms see `info_keys`."""
 
 TEXT_KEYS = (
     "question", "strategy", "reply", "reply_error", "local_commitment", "commitment", "commitment_source",
@@ -30,13 +33,24 @@ TEXT_KEYS = (
 """Added with `text_infos`; empty where there is none. `local_commitment` is that of the agent's cluster."""
 
 
-def round_infos(episode: Episode) -> Infos:
-    """Infos of the last round, with `ROUND_KEYS`."""
+def info_keys(further: Sequence[str]) -> tuple[str, ...]:
+    """What `step` tells where there are further reward terms of these names."""
+    own = tuple(f"reward_{name}" for name in further)
+    return INFO_KEYS + own + tuple(f"team_{name}" for name in further)
+
+
+def round_infos(episode: Episode, rule: AnswerRule = DEFAULT_RULE) -> Infos:
+    """Infos of the last round, with `ROUND_KEYS`.
+
+    Args:
+        episode: The running one.
+        rule: Tells which answers are the same.
+    """
     round_ = _last(episode)
     usage = episode.usage
     running = next(d for d in reversed(episode.decisions) if d.rounds)
     team = {
-        "agreement": agreement(round_),
+        "agreement": agreement(round_, rule),
         "team_answered": float(round_.commitment.answer is not None),
         "failed": float(round_.failed),
         "rounds": float(len(running.rounds)),
@@ -53,12 +67,17 @@ def round_infos(episode: Episode) -> Infos:
             "agrees": float(same),
             **team,
         }
-        for reply, same in zip(round_.replies, agrees(round_), strict=True)
+        for reply, same in zip(round_.replies, agrees(round_, rule), strict=True)
     }
 
 
-def step_infos(episode: Episode) -> Infos:
-    """Infos of the decision just submitted, with `INFO_KEYS`."""
+def step_infos(episode: Episode, rule: AnswerRule = DEFAULT_RULE) -> Infos:
+    """Infos of the decision just submitted, with `info_keys` of its further reward terms.
+
+    Args:
+        episode: The running one.
+        rule: Tells which answers are the same.
+    """
     decision = next(d for d in reversed(episode.decisions) if d.submitted)
     team = decision.team_reward
     assert team is not None
@@ -69,11 +88,13 @@ def step_infos(episode: Episode) -> Infos:
         "team_ts": team.ts,
         "team_cc": team.cc,
     }
-    infos = round_infos(episode)
+    infos = round_infos(episode, rule)
+    further = {f"team_{name}": value for name, value in team.further.items()}
     for info, part, said in zip(infos.values(), decision.rewards, decision.replies_judged, strict=True):
         info.update(reward_al=part.al, reward_ts=part.ts, reward_cc=part.cc)
         info["correct"] = float(said is not None and said.correct)
         info.update(shared)
+        info.update({f"reward_{name}": value for name, value in part.further.items()}, **further)
     return infos
 
 

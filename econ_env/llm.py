@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from econ_env.records import CallRole, Usage
+
+if TYPE_CHECKING:
+    from econ_env.config import LLMConfig
 
 SecondControl = Literal["repetition_penalty", "top_p"]
 """Which sampling parameter the action's second coordinate p drives."""
@@ -125,4 +128,20 @@ class LLM(Protocol):
 
     async def aclose(self) -> None:
         """Release connections and servers; may be called twice."""
+        ...
+
+
+class MakesLLM(Protocol):
+    """What a package registers as a backend: `llm: NAME` calls it. A class with such arguments is one."""
+
+    def __call__(self, config: LLMConfig, model: str | None) -> LLM:
+        """A language model, with nothing contacted yet.
+
+        Args:
+            config: Deadlines, retries, limits, cache and budget; heed what applies.
+            model: The model's name as it was asked for; `None` for the default.
+
+        Raises:
+            ConfigError: There is no such model, or a key or file is missing.
+        """
         ...

@@ -24,6 +24,9 @@ MEMORY_FEATURES = ("filled", "temperature", "p", "similarity", "valid", "agrees"
 """A row of `agent_memory`: 1 if the row is used; T and p scaled to [-1, 1]; cosine of the own reply to the commitment;
 1 if the reply was valid; 1 if its answer was the commitment's."""
 
+PARTS = ("question", "strategy", "commitment", "reply", "controls", "agent_memory", "counters")
+"""The parts that are always there, in order."""
+
 COUNTERS = 2
 ROUNDS_SCALE = 8
 
@@ -36,11 +39,13 @@ class Layout:
         dim: Length d of a text embedding.
         memory_length: Rows M of `agent_memory`.
         max_rounds: Decisions of an episode.
+        further: Name and length of parts that others add, which come last.
     """
 
     dim: int
     memory_length: int
     max_rounds: int
+    further: tuple[tuple[str, int], ...] = ()
 
     @cached_property
     def slices(self) -> Mapping[str, slice]:
@@ -53,6 +58,7 @@ class Layout:
             "controls": 2,
             "agent_memory": self.memory_length * len(MEMORY_FEATURES),
             "counters": COUNTERS,
+            **dict(self.further),
         }
         ends = np.cumsum(list(sizes.values())).tolist()
         return {name: slice(end - sizes[name], end) for name, end in zip(sizes, ends, strict=True)}
@@ -65,11 +71,11 @@ class Layout:
     @cached_property
     def size(self) -> int:
         """Length D of an observation."""
-        return int(self.slices["counters"].stop)
+        return int(max(part.stop for part in self.slices.values()))
 
     def state_size(self, n_agents: int) -> int:
-        """Length of the state: question, strategy, commitment, counters once; reply, controls, memory per executor."""
-        own = self.dim + 2 + self.memory_length * len(MEMORY_FEATURES)
+        """Length of the state: question, strategy, commitment, counters once; all others per executor."""
+        own = self.dim + 2 + self.memory_length * len(MEMORY_FEATURES) + sum(length for _, length in self.further)
         return 3 * self.dim + COUNTERS + n_agents * own
 
     def space(self) -> Box:
@@ -108,11 +114,13 @@ class Private:
         reply: Embedding [d] of its last reply, zero if there is none.
         controls: Its last (T, p) in [-1, 1]; shape [2].
         memory: Its past rounds; shape [M, F].
+        further: Parts that others add, one after another.
     """
 
     reply: Vector
     controls: Vector
     memory: Vector
+    further: Vector
 
     def remember(self, row: Sequence[float]) -> None:
         """Append a memory row [F]; the oldest leaves."""
@@ -129,6 +137,7 @@ def observation(layout: Layout, shared: Shared, own: Private) -> Vector:
         own.controls,
         own.memory.ravel(),
         _counters(layout, shared),
+        own.further,
     ]
     return np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32)
 
@@ -137,7 +146,7 @@ def state(layout: Layout, shared: Shared, everyone: Sequence[Private]) -> Vector
     """The team's state with all replies, a fresh array of shape [`layout.state_size(n)`]."""
     parts = [shared.question, shared.strategy, shared.commitment, _counters(layout, shared)]
     for own in everyone:
-        parts += [own.reply, own.controls, own.memory.ravel()]
+        parts += [own.reply, own.controls, own.memory.ravel(), own.further]
     return np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32)
 
 
@@ -145,7 +154,12 @@ def blank(layout: Layout, question: Vector, n_agents: int) -> tuple[Shared, list
     """What is seen before the first round of an episode."""
     zero = np.zeros(layout.dim, np.float32)
     private = [
-        Private(reply=zero, controls=np.zeros(2, np.float32), memory=np.zeros(layout.memory_shape, np.float32))
+        Private(
+            reply=zero,
+            controls=np.zeros(2, np.float32),
+            memory=np.zeros(layout.memory_shape, np.float32),
+            further=np.zeros(sum(length for _, length in layout.further), np.float32),
+        )
         for _ in range(n_agents)
     ]
     return Shared(question=question, strategy=zero, commitment=zero), private

@@ -12,12 +12,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from econ_env import plugins
 from econ_env.errors import ProblemSourceError, ProblemSplitError, ProblemUnreachableError
 from econ_env.problem_rows import suggestion
 from econ_env.records import Problem
@@ -99,16 +100,19 @@ def open_table(source: object, split: str | None, revision: str | None, *, strea
             return _hub_set(source, split, revision, streaming)
         if Path(source).suffix in FORMATS or Path(source).expanduser().exists():
             return _path(source, split)
+        if plugins.find(plugins.DATASETS, source) is not None:
+            table = open_table(plugins.make(plugins.DATASETS, source), split, revision, streaming=streaming)
+            return replace(table, name=source)
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
             tables = _open_hub(name, part or None, revision, streaming)
             chosen = choose_split(list(tables), split, name)
             return Table(source, chosen, tables[chosen])
         if "/" in source:
             return _path(source, split)
-        known = ["bundled", *HUB_SETS]
+        known = plugins.names(plugins.DATASETS)
         raise ProblemSourceError(
             f"no problem set is called {source!r}.{suggestion(name, known)} Known: {', '.join(known)}; "
-            "else give a hub id (owner/name) or a path"
+            "else give a hub id (owner/name), a path, or module:attribute"
         )
     if isinstance(source, PathLike):
         return _path(str(source), split)

@@ -183,8 +183,8 @@ def load_problems(
     Args:
         source: `bundled` (`bundled:level1` or `bundled:1,2` for some of its levels), `gsm8k`, `math` (MATH-500),
             `svamp`; a hub id `owner/name` or `owner/name:configuration`; a path to a .jsonl, .json, .csv or .parquet
-            file or to a directory of them, one per split; or a `Dataset`, a `DatasetDict`, a list of `Problem` or
-            of dicts.
+            file or to a directory of them, one per split; a `Dataset`, a `DatasetDict`, a list of `Problem` or of
+            dicts; or the name under which a package registers any of these, or a function that makes it.
         split: Which split; by default `train`, or the only one there is. A file or a list is a single table and
             has none; MATH-500 has only `test`.
         question_field: The question's column; by default `question`, or what the named set has.

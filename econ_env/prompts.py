@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
+from econ_env import plugins
 from econ_env.llm import Message
 
 PROMPT_VERSION = "econ-prompts-v1"
@@ -62,6 +64,37 @@ _DEBATE_ALONE = {
     "text": "Check your solution, and solve the problem again in a few short steps.",
     "json": "Check your solution, and solve the problem again. Reply with one JSON object as before.",
 }
+
+
+class PromptSet(Protocol):
+    """All that models are asked; an object of this shape can be given as `prompts=`.
+
+    Whatever form it asks for, replies and commitments must be such that the answer rule finds an answer in them, and in
+    `json` they must follow `REPLY_SCHEMA`. The simulated model reads prompts that keep the headings of this module and
+    begin their system messages for strategy, executor and commitment with different sentences.
+
+    It must be picklable and made of pure functions; `econ_env.testing.check_prompt_set` asks for all of it.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name and version, written into every result. A change of any text needs a new one."""
+
+    def strategy(self, question: str, tokens: int) -> tuple[Message, ...]:
+        """What asks the coordinator for a plan of at most so many tokens."""
+
+    def executor(
+        self, question: str, strategy: str | None, last_answer: str | None, form: ReplyFormat
+    ) -> tuple[Message, ...]:
+        """What asks an executor for its reply; see `executor_messages`."""
+
+    def commitment(self, question: str, replies: Sequence[str], form: ReplyFormat) -> tuple[Message, ...]:
+        """What asks a coordinator to condense replies, or the local commitments of clusters, into one answer."""
+
+    def debate(
+        self, question: str, said: Sequence[str | None], heard: Sequence[Sequence[str]], form: ReplyFormat
+    ) -> tuple[Message, ...]:
+        """What asks an agent of a debate for its next reply; see `debate_messages`."""
 
 
 class _Example(NamedTuple):
@@ -158,6 +191,52 @@ def debate_messages(
             parts.insert(0, messages.pop().content.removesuffix(asked))
         messages.append(Message("user", "\n\n".join(part.strip() for part in parts if part.strip())))
     return tuple(messages)
+
+
+@dataclass(frozen=True, slots=True)
+class EconPrompts:
+    """The prompts of this module."""
+
+    name: str = PROMPT_VERSION
+
+    def strategy(self, question: str, tokens: int) -> tuple[Message, ...]:
+        """As `strategy_messages`."""
+        return strategy_messages(question, tokens)
+
+    def executor(
+        self, question: str, strategy: str | None, last_answer: str | None, form: ReplyFormat
+    ) -> tuple[Message, ...]:
+        """As `executor_messages`."""
+        return executor_messages(question, strategy, last_answer, form)
+
+    def commitment(self, question: str, replies: Sequence[str], form: ReplyFormat) -> tuple[Message, ...]:
+        """As `commitment_messages`."""
+        return commitment_messages(question, replies, form)
+
+    def debate(
+        self, question: str, said: Sequence[str | None], heard: Sequence[Sequence[str]], form: ReplyFormat
+    ) -> tuple[Message, ...]:
+        """As `debate_messages`."""
+        return debate_messages(question, said, heard, form)
+
+
+DEFAULT_PROMPTS = EconPrompts()
+"""The prompts that are used if none are given."""
+
+
+def make_prompts(spec: str | PromptSet) -> PromptSet:
+    """The prompts that a setting asks for.
+
+    Args:
+        spec: `econ`, the name of a set that a package registers, `module:attribute`, or a prompt set.
+
+    Raises:
+        ConfigError: There is no such set, or it lacks a member of `PromptSet`.
+    """
+    if spec == "econ":
+        return DEFAULT_PROMPTS
+    prompts: PromptSet = plugins.make(plugins.PROMPT_SETS, spec)
+    return prompts
 
 
 def _asks_plan(question: str) -> str:

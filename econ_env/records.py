@@ -6,6 +6,7 @@ not be had is `None` or marked by a status, never replaced by a plausible value.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -210,7 +211,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class RewardParts:
-    """The three terms of one executor's reward and their weighted sum, each in [0, 1]."""
+    """The terms of one executor's reward and their weighted sum, each in [0, 1]."""
 
     al: float
     """Action likelihood: closeness of the reply to the team's commitment, not to that of its cluster."""
@@ -219,7 +220,9 @@ class RewardParts:
     cc: float
     """Collaborative contribution: fidelity and novelty."""
     total: float
-    """The sum, weighted by alpha = (AL, TS, CC)."""
+    """The sum, weighted by alpha."""
+    further: Mapping[str, float] = field(default_factory=dict)
+    """Terms that were added to these, by name."""
 
 
 def to_dict(record: Any) -> dict[str, Any]:

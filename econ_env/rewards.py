@@ -7,16 +7,17 @@ All take unit rows or plain numbers and give values in [0, 1]. AL, TS and CC fol
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from econ_env.config import Weights
 from econ_env.records import RewardParts
 
 REWARD_VERSION = "econ-reward-v1"
 
 Rows = NDArray[np.float32]
-ZERO = RewardParts(al=0.0, ts=0.0, cc=0.0, total=0.0)
-"""What an invalid reply is paid: nothing in any term."""
 
 
 def task_specific(correct: bool) -> float:
@@ -52,9 +53,25 @@ def collaborative_contribution(fidelity: float, novelty_: float, fidelity_weight
     return _unit(fidelity_weight * fidelity + (1.0 - fidelity_weight) * novelty_)
 
 
-def weigh(al: float, ts: float, cc: float, weights: tuple[float, float, float]) -> RewardParts:
-    """R = a_AL AL + a_TS TS + a_CC CC, for weights in the order (AL, TS, CC) that sum to 1."""
-    return RewardParts(al=al, ts=ts, cc=cc, total=_unit(weights[0] * al + weights[1] * ts + weights[2] * cc))
+def weigh(al: float, ts: float, cc: float, weights: Weights, further: Mapping[str, float] | None = None) -> RewardParts:
+    """R = a_AL AL + a_TS TS + a_CC CC + sum_k a_k R_k, for weights that sum to 1.
+
+    Args:
+        al: AL.
+        ts: TS.
+        cc: CC.
+        weights: alpha, in the order (AL, TS, CC), then of the further terms.
+        further: Values of the further terms by name.
+    """
+    further = further or {}
+    total = weights[0] * al + weights[1] * ts + weights[2] * cc
+    total += sum(weight * value for weight, value in zip(weights[3:], further.values(), strict=True))
+    return RewardParts(al=al, ts=ts, cc=cc, total=_unit(total), further=further)
+
+
+def nothing(further: Sequence[str] = ()) -> RewardParts:
+    """What an invalid reply is paid: 0 in every term, the further ones of these names included."""
+    return RewardParts(al=0.0, ts=0.0, cc=0.0, total=0.0, further=dict.fromkeys(further, 0.0))
 
 
 def _unit(value: float) -> float:

@@ -12,19 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from econ_env.answers import extract_answer, majority
+from econ_env.answers import DEFAULT_RULE, AnswerRule, majority_of
 from econ_env.clusters import split_team
 from econ_env.config import EnvConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError, LLMUnavailableError
 from econ_env.llm import LLM, ChatRequest, Completion, Message
-from econ_env.prompts import (
-    REPLY_SCHEMA,
-    ReplyFormat,
-    commitment_messages,
-    executor_messages,
-    redact_answer,
-    strategy_messages,
-)
+from econ_env.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA, PromptSet, ReplyFormat, redact_answer
 from econ_env.records import Cluster, Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.seeding import derive_seed
 
@@ -41,11 +34,15 @@ class Team:
         coordinator: Plans and condenses; also plays every local coordinator of a large team.
         executors: One model per executor; the same object may occur several times.
         config: Token limits, format, bounds and deadlines.
+        prompts: What the models are asked.
+        rule: Reads and compares answers.
     """
 
     coordinator: LLM
     executors: tuple[LLM, ...]
     config: EnvConfig
+    prompts: PromptSet = DEFAULT_PROMPTS
+    rule: AnswerRule = DEFAULT_RULE
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -68,7 +65,7 @@ class Team:
             BudgetError: The budget is spent.
         """
         request = ChatRequest(
-            messages=strategy_messages(problem.question, self.config.strategy_tokens),
+            messages=self.prompts.strategy(problem.question, self.config.strategy_tokens),
             model=self.coordinator.info.model,
             temperature=self.config.coordinator_temperature,
             repetition_penalty=NEUTRAL_PENALTY,
@@ -112,7 +109,8 @@ class Team:
         """
         start = time.perf_counter()
         prompts = [
-            executor_messages(problem.question, strategy.text, last_answer, self.form(llm)) for llm in self.executors
+            self.prompts.executor(problem.question, strategy.text, last_answer, self.form(llm))
+            for llm in self.executors
         ]
         parts = split_team(len(prompts), self.config.cluster_size)
         if len(parts) == 1:
@@ -140,7 +138,7 @@ class Team:
         """The team's commitment from the local ones; if its call fails, the majority of all executors' answers."""
         merged = await self.commit(problem, [cluster.commitment for cluster in clusters], index=index, seed=seed)
         if merged.source == "majority":
-            counted = majority_commitment(replies, error=merged.error)
+            counted = majority_commitment(replies, error=merged.error, rule=self.rule)
             return replace(counted, usage=merged.usage) if counted.answer is not None else merged
         return merged
 
@@ -209,7 +207,7 @@ class Team:
         done = await self._ask(llm, request)
         if isinstance(done, LLMError):
             return Reply(agent, embedding, None, None, "invalid", usage=done.usage, error=str(done))
-        read = extract_answer(done.text)
+        read = self.rule.extract(done.text)
         return Reply(agent, embedding, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage)
 
     async def commit(
@@ -239,7 +237,7 @@ class Team:
             return Commitment(None, None, "none", error="no valid reply to condense")
         form = self.form(self.coordinator)
         request = ChatRequest(
-            messages=commitment_messages(problem.question, texts, form),
+            messages=self.prompts.commitment(problem.question, texts, form),
             model=self.coordinator.info.model,
             temperature=self.config.coordinator_temperature,
             repetition_penalty=NEUTRAL_PENALTY,
@@ -255,8 +253,8 @@ class Team:
         )
         done = await self._ask(self.coordinator, request)
         if isinstance(done, LLMError):
-            return replace(majority_commitment(said, error=str(done)), usage=done.usage)
-        read = extract_answer(done.text)
+            return replace(majority_commitment(said, error=str(done), rule=self.rule), usage=done.usage)
+        read = self.rule.extract(done.text)
         return Commitment(done.text, read.answer, "coordinator", parsed_json=read.parsed_json, usage=done.usage)
 
     async def _ask(self, llm: LLM, request: ChatRequest) -> Completion | LLMError:
@@ -275,14 +273,17 @@ class Team:
             return error
 
 
-def majority_commitment(said: Sequence[Reply] | Sequence[Commitment], error: str | None) -> Commitment:
+def majority_commitment(
+    said: Sequence[Reply] | Sequence[Commitment], error: str | None, rule: AnswerRule = DEFAULT_RULE
+) -> Commitment:
     """What stands in for a commitment whose call failed: the most frequent answer, marked as such.
 
     Args:
         said: The replies or local commitments to condense.
         error: Why the coordinator's call failed.
+        rule: Tells which answers are the same.
     """
-    winner = majority(part.answer for part in said)
+    winner = majority_of((part.answer for part in said), rule)
     if winner is None:
         return Commitment(None, None, "none", error=error)
     return Commitment(f"The answer is {winner.answer}.", winner.answer, "majority", error=error)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from econ_env.answers import judge, same_answer
+from econ_env.answers import DEFAULT_RULE, AnswerRule, judge
 from econ_env.config import RewardConfig, Weights
 from econ_env.records import Judgement, Problem, RewardParts, Round
-from econ_env.rewards import ZERO, action_likelihood, collaborative_contribution, novelty, task_specific, weigh
+from econ_env.reward_terms import RewardTerm, Submission, term_value
+from econ_env.rewards import action_likelihood, collaborative_contribution, nothing, novelty, task_specific, weigh
 
 Rows = NDArray[np.float32]
 
@@ -36,8 +37,10 @@ def score(
     commitment: Rows,
     config: RewardConfig,
     weights: Weights,
+    rule: AnswerRule = DEFAULT_RULE,
+    terms: Sequence[RewardTerm] = (),
 ) -> Score:
-    """Judge a round and pay it with the weights (AL, TS, CC).
+    """Judge a round and pay it with the weights alpha.
 
     Args:
         problem: Gives the gold answer.
@@ -45,40 +48,50 @@ def score(
         replies: Unit embedding [d] of each reply, `None` where there is no valid one.
         commitment: Unit embedding [d] of the commitment; zeros if the round failed.
         config: Weights inside the terms.
-        weights: alpha.
+        weights: alpha = (AL, TS, CC), then of the further terms.
+        rule: Judges.
+        terms: Further terms.
+
+    Raises:
+        ExtensionError: A further term is no number in [0, 1].
     """
-    judged = tuple(judge(r.text, problem.answer) if r.text is not None else None for r in round_.replies)
+    judged = tuple(judge(r.text, problem.answer, rule) if r.text is not None else None for r in round_.replies)
+    none = nothing([term.name for term in terms])
     if round_.failed:
-        return Score(None, judged, (ZERO,) * len(judged), ZERO)
+        return Score(None, judged, (none,) * len(judged), none)
     commitment_text = round_.commitment.text or ""
-    verdict = judge(commitment_text, problem.answer)
+    verdict = judge(commitment_text, problem.answer, rule)
+    submission = Submission(problem, round_, verdict, judged, tuple(replies), commitment)
     valid = [row for row in replies if row is not None]
     stacked = np.stack(valid) if valid else np.zeros((0, len(commitment)), np.float32)
     rewards, place = [], 0
-    for row, said in zip(replies, judged, strict=True):
+    for agent, (row, said) in enumerate(zip(replies, judged, strict=True)):
         if row is None or said is None:
-            rewards.append(ZERO)
+            rewards.append(none)
             continue
         al = action_likelihood(row, commitment)
         cc = collaborative_contribution(al, novelty(stacked, place), config.fidelity_weight)
-        rewards.append(weigh(al, task_specific(said.correct), cc, weights))
+        further = {term.name: term_value(term, submission, agent) for term in terms}
+        rewards.append(weigh(al, task_specific(said.correct), cc, weights, further))
         place += 1
     return Score(verdict, judged, tuple(rewards), _team(rewards, verdict, config, weights))
 
 
-def agreement(round_: Round) -> float:
+def agreement(round_: Round, rule: AnswerRule = DEFAULT_RULE) -> float:
     """Share of the executors whose answer is the commitment's, in [0, 1]."""
-    return float(np.mean(agrees(round_)))
+    return float(np.mean(agrees(round_, rule)))
 
 
-def agrees(round_: Round) -> list[bool]:
+def agrees(round_: Round, rule: AnswerRule = DEFAULT_RULE) -> list[bool]:
     """For each executor whether its answer is the commitment's."""
     team = round_.commitment.answer
-    return [team is not None and r.answer is not None and same_answer(r.answer, team) for r in round_.replies]
+    return [team is not None and r.answer is not None and rule.same(r.answer, team) for r in round_.replies]
 
 
 def _team(rewards: Sequence[RewardParts], verdict: Judgement, config: RewardConfig, weights: Weights) -> RewardParts:
     al = float(np.mean([part.al for part in rewards]))
     cc = float(np.mean([part.cc for part in rewards]))
     mean_ts = float(np.mean([part.ts for part in rewards]))
-    return weigh(al, task_specific(verdict.correct) if config.team_ts == "commitment" else mean_ts, cc, weights)
+    further = {name: float(np.mean([part.further[name] for part in rewards])) for name in rewards[0].further}
+    ts = task_specific(verdict.correct) if config.team_ts == "commitment" else mean_ts
+    return weigh(al, ts, cc, weights, further)

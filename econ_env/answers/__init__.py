@@ -8,7 +8,15 @@
 """
 
 from econ_env.answers.extract import Extracted, Origin, extract_answer
-from econ_env.answers.rule import DEFAULT_RULE, AnswerRule, EconAnswerRule, judge, judging
+from econ_env.answers.rule import (
+    DEFAULT_RULE,
+    AnswerRule,
+    EconAnswerRule,
+    judge,
+    judging,
+    majority_of,
+    make_rule,
+)
 from econ_env.answers.same import Majority, majority, same_answer
 
 __all__ = [
@@ -22,5 +30,7 @@ __all__ = [
     "judge",
     "judging",
     "majority",
+    "majority_of",
+    "make_rule",
     "same_answer",
 ]

@@ -1,15 +1,16 @@
-"""Judges a reply against a gold answer by a named rule."""
+"""Judges a reply against a gold answer by a named rule, of this package or of another."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, TypeVarTuple
 
+from econ_env import plugins
 from econ_env.answers.extract import Extracted, extract_answer
 from econ_env.answers.process import NeedsToWaitError, without_waiting
-from econ_env.answers.same import same_answer
+from econ_env.answers.same import Majority, majority, same_answer
 from econ_env.errors import ProblemGoldError
 from econ_env.records import Judgement
 
@@ -18,7 +19,19 @@ T = TypeVar("T")
 
 
 class AnswerRule(Protocol):
-    """How answers are read and compared. Anything of this shape can be given to `judge`."""
+    r"""How answers are read and compared. Anything of this shape can be given to `judge` and to the environment.
+
+    It must be picklable and safe in threads; `econ_env.testing.check_answer_rule` asks for all of it.
+
+    Example:
+        >>> class WholeNumbers:
+        ...     name = "whole-numbers-v1"
+        ...     def extract(self, reply: str) -> Extracted:
+        ...         found = re.findall(r"-?\d+", reply)
+        ...         return Extracted(found[-1] if found else None, None, parsed_json=False)
+        ...     def same(self, answer: str, gold: str) -> bool:
+        ...         return int(answer) == int(gold)
+    """
 
     @property
     def name(self) -> str:
@@ -50,6 +63,26 @@ DEFAULT_RULE = EconAnswerRule()
 """The rule that is used if none is given."""
 
 
+def make_rule(spec: str | AnswerRule) -> AnswerRule:
+    """The rule that a setting asks for.
+
+    Args:
+        spec: `econ`, the name of one that a package registers, `module:attribute`, or a rule.
+
+    Raises:
+        ConfigError: There is no such rule, or it lacks a member of `AnswerRule`.
+    """
+    if spec == "econ":
+        return DEFAULT_RULE
+    rule: AnswerRule = plugins.make(plugins.ANSWER_RULES, spec)
+    return rule
+
+
+def majority_of(answers: Iterable[str | None], rule: AnswerRule = DEFAULT_RULE) -> Majority | None:
+    """The answer that most gave, by a rule; see `majority`."""
+    return majority(answers, None if isinstance(rule, EconAnswerRule) else rule.same)
+
+
 def judge(reply: str, gold: str, rule: AnswerRule = DEFAULT_RULE) -> Judgement:
     r"""Judge a reply.
 
@@ -76,7 +109,7 @@ def judge(reply: str, gold: str, rule: AnswerRule = DEFAULT_RULE) -> Judgement:
     return Judgement("correct" if rule.same(answer, gold) else "wrong", answer, rule.name)
 
 
-async def judging(work: Callable[[*Ts], T], *args: *Ts) -> T:
+async def judging(work: Callable[[*Ts], T], *args: *Ts, at_once: bool = True) -> T:
     """Do something that judges answers from an event loop: at once, or in a thread if a formula has to be evaluated.
 
     Plain numbers take less time than the way to a thread and back.
@@ -84,7 +117,10 @@ async def judging(work: Callable[[*Ts], T], *args: *Ts) -> T:
     Args:
         work: May be begun twice, so it must not change anything before it has judged.
         args: Its arguments.
+        at_once: Whether to try so; for work by others, of which nobody knows how long it takes, take a thread.
     """
+    if not at_once:
+        return await asyncio.to_thread(work, *args)
     try:
         with without_waiting():
             return work(*args)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from econ_env.answers.exact import Number, same_number
@@ -54,7 +54,7 @@ def same_answer(a: str, b: str) -> bool:
     return False
 
 
-def majority(answers: Iterable[str | None]) -> Majority | None:
+def majority(answers: Iterable[str | None], same: Callable[[str, str], bool] | None = None) -> Majority | None:
     """The answer that most gave.
 
     Answers vote together if they are the same as the first answer of their group. In a tie the group whose first answer
@@ -62,6 +62,7 @@ def majority(answers: Iterable[str | None]) -> Majority | None:
 
     Args:
         answers: Bare answers in the order of the team; `None` for a reply without one, which does not vote.
+        same: Whether two answers are the same, by another rule than `same_answer`.
 
     Returns:
         The largest group; `None` if nobody answered.
@@ -75,10 +76,11 @@ def majority(answers: Iterable[str | None]) -> Majority | None:
     for answer in answers:
         if answer is None:
             continue
-        key = _key(answer)
+        key = _key(answer) if same is None else answer
         group = seen.get(key)
         if group is None:
-            group = next((place for place, leader in enumerate(leaders) if same_answer(leader, answer)), len(leaders))
+            alike = (place for place, leader in enumerate(leaders) if (same or same_answer)(leader, answer))
+            group = next(alike, len(leaders))
             seen[key] = group
         if group == len(leaders):
             leaders.append(answer)

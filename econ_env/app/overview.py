@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from econ_env.answers import DEFAULT_RULE, AnswerRule
 from econ_env.app import statistics
 from econ_env.app.results import Row, by_method
 
@@ -15,7 +16,11 @@ DEBATE_ROUNDS = 3
 
 
 def overview(
-    rows: Sequence[Row], baseline: str | None = None, reference: str = REFERENCE, order: Sequence[str] = ()
+    rows: Sequence[Row],
+    baseline: str | None = None,
+    reference: str = REFERENCE,
+    order: Sequence[str] = (),
+    rule: AnswerRule = DEFAULT_RULE,
 ) -> dict[str, Any]:
     """Accuracy, paired differences, cost and behaviour of every method.
 
@@ -24,6 +29,7 @@ def overview(
         baseline: The method that differences are taken to; by default the first.
         reference: The method that token ratios are taken to.
         order: Which methods come first; the others follow as they appear.
+        rule: Which judged them.
 
     Returns:
         `baseline`, `reference`, `seeds`, `methods` by name, and `debate`: the tokens of ECON with BNE by those of a
@@ -34,7 +40,7 @@ def overview(
     groups = {name: found[name] for name in dict.fromkeys([*order, *found]) if name in found}
     if baseline is None or baseline not in groups:
         baseline = next(iter(groups), None)
-    methods = {name: _method(own) for name, own in groups.items()}
+    methods = {name: _method(own, rule) for name, own in groups.items()}
     for name, part in methods.items():
         gain = statistics.difference(groups[name], groups[baseline]) if baseline and name != baseline else None
         part["difference"] = None if gain is None else {**gain._asdict(), "estimate": gain.estimate._asdict()}
@@ -54,7 +60,7 @@ def overview(
     }
 
 
-def _method(rows: list[Row]) -> dict[str, Any]:
+def _method(rows: list[Row], rule: AnswerRule) -> dict[str, Any]:
     found = statistics.accuracy(rows)
     return {
         "units": rows[-1]["units"],
@@ -63,9 +69,9 @@ def _method(rows: list[Row]) -> dict[str, Any]:
         "accuracy": None if found is None else {**found._asdict(), "estimate": found.estimate._asdict()},
         "cost": statistics.cost(rows),
         "unparsed": statistics.unparsed(rows),
-        "agreement": statistics.agreement(rows),
+        "agreement": statistics.agreement(rows, rule),
         "transitions": statistics.transitions(rows),
-        "executors": statistics.executors(rows),
+        "executors": statistics.executors(rows, rule),
     }
 
 

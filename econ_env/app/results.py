@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from econ_agents.watch import EpisodeOutcome
-from econ_env.answers import judge
+from econ_env.answers import DEFAULT_RULE, AnswerRule, judge
 from econ_env.episode import Decision, Episode
 from econ_env.records import Reply, Round, Usage
 
@@ -26,6 +26,7 @@ def result_row(
     seed: int = 0,
     units: int | None = None,
     prices: tuple[float | None, float | None] = (None, None),
+    rule: AnswerRule = DEFAULT_RULE,
 ) -> Row:
     """One problem's result as a flat row of plain values.
 
@@ -43,6 +44,7 @@ def result_row(
         seed: Of the run.
         units: Samples or rounds of a method that can have more or fewer of them.
         prices: US dollars per million prompt and generated tokens; without both, `usd` is `None`.
+        rule: Judges the rounds before the last; the last was judged by it already.
     """
     decision = episode.decisions[-1]
     last = decision.rounds[-1]
@@ -69,7 +71,7 @@ def result_row(
         "gap": gap,
         "replies": [_reply(reply, judged) for reply, judged in zip(last.replies, decision.replies_judged, strict=True)],
         "round_answers": [round_.commitment.answer for round_ in rounds],
-        "round_verdicts": [_verdict(round_, episode.problem.answer) for round_ in rounds],
+        "round_verdicts": [_verdict(round_, episode.problem.answer, rule) for round_ in rounds],
         "round_tokens": [round_.usage.tokens for round_ in rounds],
         "reward": decision.team_reward.total if decision.team_reward is not None else None,
         "json": sum(reply.parsed_json for reply in texts) + sum(text.parsed_json for text in written),
@@ -180,9 +182,9 @@ def _role_usage(episode: Episode, role: str) -> Usage:
     return sum(parts, Usage())
 
 
-def _verdict(round_: Round, gold: str) -> str:
+def _verdict(round_: Round, gold: str, rule: AnswerRule) -> str:
     text = round_.commitment.text
-    return "failed" if round_.failed or text is None else judge(text, gold).verdict
+    return "failed" if round_.failed or text is None else judge(text, gold, rule).verdict
 
 
 def _usd(usage: Usage, prices: tuple[float | None, float | None]) -> float | None:

@@ -20,7 +20,7 @@ from statsmodels.stats.contingency_tables import mcnemar  # type: ignore[import-
 from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]  # same
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # same
 
-from econ_env.answers import majority, same_answer
+from econ_env.answers import DEFAULT_RULE, AnswerRule, majority_of
 from econ_env.app.results import ROLES, Row
 
 Rows = Sequence[Row]
@@ -216,15 +216,15 @@ def unparsed(rows: Rows) -> dict[str, float | None]:
     return {"answers": _mean(judged), "replies": _mean(replies)}
 
 
-def agreement(rows: Rows) -> float | None:
-    """Share of pairs of executors whose last replies have the same answer, mean over answers; `None` without pairs.
+def agreement(rows: Rows, rule: AnswerRule = DEFAULT_RULE) -> float | None:
+    """Share of pairs of executors whose last replies have the same answer by a rule, mean over answers.
 
-    A reply without an answer agrees with nobody; an invalid one is left out.
+    A reply without an answer agrees with nobody; an invalid one is left out. `None` without pairs.
     """
     shares = []
     for row in rows:
         answers = [reply["answer"] for reply in row["replies"] if reply["verdict"] != "invalid"]
-        same = [a is not None and b is not None and same_answer(a, b) for a, b in combinations(answers, 2)]
+        same = [a is not None and b is not None and rule.same(a, b) for a, b in combinations(answers, 2)]
         if same:
             shares.append(float(np.mean(same)))
     return _mean(shares)
@@ -248,22 +248,23 @@ def transitions(rows: Rows) -> list[dict[str, int]]:
     return [{name: step[name] for name in names} for step in steps]
 
 
-def executors(rows: Rows) -> dict[str, float | None]:
+def executors(rows: Rows, rule: AnswerRule = DEFAULT_RULE) -> dict[str, float | None]:
     """How good the last round's replies are by themselves, over judged answers.
 
     `each`: share of right replies; `any` (pass@n): share of answers for which at least one of the n replies is right;
-    `majority` (majority@n): for which the most frequent answer is right, ties going to the first.
+    `majority` (majority@n): for which the most frequent answer is right, ties going to the first, where a rule says
+    which answers are the same.
     """
     judged = [row["replies"] for row in rows if row["verdict"] != "failed"]
     return {
         "each": _mean([_mean([reply["verdict"] == "correct" for reply in replies]) for replies in judged]),
         "any": _mean([any(reply["verdict"] == "correct" for reply in replies) for replies in judged]),
-        "majority": _mean([_majority_right(replies) for replies in judged]),
+        "majority": _mean([_majority_right(replies, rule) for replies in judged]),
     }
 
 
-def _majority_right(replies: Sequence[Mapping[str, Any]]) -> bool:
-    winner = majority([reply["answer"] for reply in replies])
+def _majority_right(replies: Sequence[Mapping[str, Any]], rule: AnswerRule) -> bool:
+    winner = majority_of([reply["answer"] for reply in replies], rule)
     if winner is None:
         return False
     return any(reply["answer"] == winner.answer and reply["verdict"] == "correct" for reply in replies)

@@ -20,7 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
@@ -29,12 +29,13 @@ from econ_env.errors import ConfigError, LLMReplyError, LLMRequestError
 from econ_env.landscape import Landscape, unit_draw
 from econ_env.llm import ChatRequest, Completion, LLMInfo, Message
 from econ_env.prompts import (
+    DEFAULT_PROMPTS,
     LAST_ANSWER_HEADING,
     PLAN_HEADING,
     QUESTION_HEADING,
     REPLIES_HEADING,
-    commitment_messages,
-    strategy_messages,
+    PromptSet,
+    ReplyFormat,
 )
 from econ_env.records import Problem, Usage
 
@@ -51,6 +52,10 @@ _THOUGHTS = (
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _NUMBERED = re.compile(r"(?:^|\n\n)" + re.escape(REPLIES_HEADING) + r"\d+: ")
+_NEXT_HEADING = rf"\n\n(?:{re.escape(PLAN_HEADING)}|{re.escape(LAST_ANSWER_HEADING)}|{re.escape(REPLIES_HEADING)}\d+: )"
+_MARK = "\0"
+"""Stands for a question where the texts around it are looked at."""
+_FORMS: tuple[ReplyFormat, ...] = ("text", "json")
 
 
 class _Ask(NamedTuple):
@@ -79,6 +84,54 @@ class _Body(BaseModel):
     response_format: dict[str, Any] = Field(default_factory=dict)
 
 
+class _Reader(NamedTuple):
+    """Tells what a request asks for: by the first sentence of its system message, and where the question ends."""
+
+    plans: frozenset[str]
+    condenses: frozenset[str]
+    question_end: re.Pattern[str]
+
+    @classmethod
+    def of(cls, prompts: PromptSet) -> Self:
+        """Know the texts of a prompt set.
+
+        Raises:
+            ConfigError: Prompts for different roles begin alike.
+        """
+        plans = [prompts.strategy(_MARK, 1)]
+        replies = [prompts.executor(_MARK, None, None, form) for form in _FORMS]
+        condenses = [prompts.commitment(_MARK, (), form) for form in _FORMS]
+        openings = [frozenset(map(_opening, asked)) for asked in (plans, replies, condenses)]
+        if len(frozenset.union(*openings)) < sum(map(len, openings)):
+            raise ConfigError(
+                f"the simulated model can't read the prompts {prompts.name}: it tells strategy, executor and "
+                "commitment by the first sentence of their system messages, and some begin alike"
+            )
+        tails = {asked[-1].content.partition(_MARK)[2] for asked in (*plans, *replies, *condenses)} - {""}
+        ends = [_NEXT_HEADING, *map(re.escape, sorted(tails))]
+        return cls(openings[0], openings[2], re.compile("|".join(ends)))
+
+    def read(self, messages: Sequence[Message | _BodyMessage], schema: bool) -> _Ask:
+        """What the messages of a request ask for.
+
+        Raises:
+            LLMReplyError: No message holds a question.
+        """
+        asked = [said.content for said in messages if said.role == "user" and QUESTION_HEADING in said.content]
+        if not asked:
+            raise LLMReplyError(f"the simulated model found no {QUESTION_HEADING.strip()!r} in the messages")
+        body = asked[-1].partition(QUESTION_HEADING)[2]
+        end = self.question_end.search(body)
+        question, rest = (body, "") if end is None else (body[: end.start()], body[end.start() :])
+        as_json = schema or any("JSON" in message.content for message in messages if message.role == "system")
+        opening = _opening(messages)
+        if opening in self.plans:
+            return _Ask("strategy", question, (), False)
+        if opening in self.condenses:
+            return _Ask("commitment", question, tuple(_NUMBERED.split(rest)[1:]), as_json)
+        return _Ask("executor", question, (), as_json)
+
+
 class SimulatedLLM:
     """A language model whose chance of being right is known; speaks the `LLM` protocol.
 
@@ -89,18 +142,26 @@ class SimulatedLLM:
         problems: What it can be asked; their answers are its answer key.
         landscape: How likely an executor is right; by default each kind's peak lies where its name says.
         latency: Seconds that each call takes, >= 0.
+        prompts: What it will be asked by.
 
     Raises:
-        ConfigError: Two problems have the same question but not the same answer and kind, or latency is negative.
+        ConfigError: Two problems have the same question but not the same answer and kind, latency is negative, or
+            prompts for different roles begin alike.
     """
 
     def __init__(
-        self, problems: Iterable[Problem], landscape: Landscape | None = None, *, latency: float = 0.0
+        self,
+        problems: Iterable[Problem],
+        landscape: Landscape | None = None,
+        *,
+        latency: float = 0.0,
+        prompts: PromptSet = DEFAULT_PROMPTS,
     ) -> None:
         if latency < 0.0:
             raise ConfigError(f"latency must not be negative, got {latency}")
         self.landscape = Landscape() if landscape is None else landscape
         self.latency = latency
+        self._reader = _Reader.of(prompts)
         self._key: dict[str, tuple[str, str]] = {}
         for problem in problems:
             known = self._key.setdefault(problem.question.strip(), (problem.answer, problem.kind))
@@ -122,7 +183,7 @@ class SimulatedLLM:
             await asyncio.sleep(self.latency)
         by_top_p = self.landscape.sampling.second_action == "top_p"
         text = self._text(
-            _read(request.messages, request.json_schema is not None),
+            self._reader.read(request.messages, request.json_schema is not None),
             (request.temperature, request.top_p if by_top_p else request.repetition_penalty),
             (request.seed + request.sample_index) % 2**31,
         )
@@ -155,7 +216,7 @@ class SimulatedLLM:
             where = ".".join(str(part) for part in first["loc"])
             raise LLMRequestError(f"not a chat-completions request: {where}: {first['msg']}") from None
         by_top_p = self.landscape.sampling.second_action == "top_p"
-        ask = _read(read.messages, read.response_format.get("type", "text") != "text")
+        ask = self._reader.read(read.messages, read.response_format.get("type", "text") != "text")
         controls = (read.temperature, read.top_p if by_top_p else read.repetition_penalty)
         return _cut(self._text(ask, controls, read.seed % 2**31), read.max_tokens)
 
@@ -257,33 +318,3 @@ def _opening(messages: Sequence[Message | _BodyMessage]) -> str:
     """The first sentence of the system message."""
     system = next((message.content for message in messages if message.role == "system"), "")
     return system.split(". ")[0]
-
-
-_PLANS = _opening(strategy_messages("", 1))
-_CONDENSES = _opening(commitment_messages("", (), "text"))
-_ASKS_PLAN = strategy_messages("", 1)[-1].content.removeprefix(QUESTION_HEADING)
-_QUESTION_END = re.compile(
-    rf"\n\n(?:{re.escape(PLAN_HEADING)}|{re.escape(LAST_ANSWER_HEADING)}|{re.escape(REPLIES_HEADING)}\d+: )"
-    rf"|{re.escape(_ASKS_PLAN)}"
-)
-
-
-def _read(messages: Sequence[Message | _BodyMessage], schema: bool) -> _Ask:
-    """What the messages of a request ask for.
-
-    Raises:
-        LLMReplyError: No message holds a question.
-    """
-    asked = [message.content for message in messages if message.role == "user" and QUESTION_HEADING in message.content]
-    if not asked:
-        raise LLMReplyError(f"the simulated model found no {QUESTION_HEADING.strip()!r} in the messages")
-    body = asked[-1].partition(QUESTION_HEADING)[2]
-    end = _QUESTION_END.search(body)
-    question, rest = (body, "") if end is None else (body[: end.start()], body[end.start() :])
-    as_json = schema or any("JSON" in message.content for message in messages if message.role == "system")
-    opening = _opening(messages)
-    if opening == _PLANS:
-        return _Ask("strategy", question, (), False)
-    if opening == _CONDENSES:
-        return _Ask("commitment", question, tuple(_NUMBERED.split(rest)[1:]), as_json)
-    return _Ask("executor", question, (), as_json)

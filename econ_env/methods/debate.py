@@ -14,7 +14,6 @@ from econ_env.errors import ConfigError
 from econ_env.methods.method import Answer
 from econ_env.methods.sampling import TEMPERATURE, neutral_controls
 from econ_env.methods.voting import vote
-from econ_env.prompts import debate_messages
 from econ_env.records import Problem, Reply, Round, Strategy
 from econ_env.rounds import Team
 from econ_env.seeding import derive_seed
@@ -54,7 +53,7 @@ class Debate:
         start = time.perf_counter()
         past = [round_.replies for round_ in before]
         prompts = [
-            debate_messages(
+            self.team.prompts.debate(
                 problem.question,
                 [replies[number].text for replies in past],
                 [_others(replies, number) for replies in past],
@@ -67,7 +66,7 @@ class Debate:
         # the first round's seed is the episode's, so that it asks what self-consistency asks
         own_seed = derive_seed(seed, "debate", index) if index else seed
         replies = await self.team.replies(problem, prompts, controls, index=index, seed=own_seed)
-        return Round(index, Strategy(None), replies, vote(replies), time.perf_counter() - start)
+        return Round(index, Strategy(None), replies, vote(replies, self.team.rule), time.perf_counter() - start)
 
 
 def _others(replies: tuple[Reply, ...], number: int) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from econ_env.answers import judge, judging
+from econ_env.answers import DEFAULT_RULE, AnswerRule, EconAnswerRule, judge, judging
 from econ_env.episode import Decision, Episode
 from econ_env.records import CallRole, Problem, Reply, Round, Strategy, Usage
 
@@ -65,13 +65,15 @@ class Answer:
 class Method(Protocol):
     """Whatever answers problems. `answer` runs for many problems at once on one event loop.
 
+    What makes one from a `Team` can be named to `compare.py`; `econ_env.testing.check_method` asks for all of it.
+
     Example:
         >>> class AskTwice:
         ...     name = "ask_twice"
         ...     def __init__(self, team: Team) -> None:
         ...         self.team = team
         ...     async def answer(self, problem: Problem, seed: int) -> Answer:
-        ...         prompts = [executor_messages(problem.question, None, None, "text")] * 2
+        ...         prompts = [self.team.prompts.executor(problem.question, None, None, "text")] * 2
         ...         controls = [PromptEmbedding(0.7, 1.0)] * 2
         ...         replies = await self.team.replies(problem, prompts, controls, index=0, seed=seed)
         ...         return Answer.of(problem, seed, [Round(0, Strategy(None), replies, vote(replies))])
@@ -92,10 +94,14 @@ class Method(Protocol):
         """
 
 
-async def judged(answer: Answer) -> Answer:
+async def judged(answer: Answer, rule: AnswerRule = DEFAULT_RULE) -> Answer:
     """The same answer with the judge's verdicts on every decision that has none yet, in place.
 
     A round in which nothing valid came back is not judged: the problem counts as failed, not as wrong.
+
+    Args:
+        answer: What a method made of a problem.
+        rule: Judges.
 
     Raises:
         JudgeError: Formulas had to be compared and the process for it can't be started.
@@ -103,12 +109,12 @@ async def judged(answer: Answer) -> Answer:
     gold = answer.episode.problem.answer
     for decision in answer.episode.decisions:
         if not decision.replies_judged:
-            await judging(_judge, decision, gold)
+            await judging(_judge, decision, gold, rule, at_once=isinstance(rule, EconAnswerRule))
     return answer
 
 
-def _judge(decision: Decision, gold: str) -> None:
+def _judge(decision: Decision, gold: str, rule: AnswerRule) -> None:
     last = decision.rounds[-1]
-    verdicts = [judge(reply.text, gold) if reply.text is not None else None for reply in last.replies]
-    verdict = None if last.failed else judge(last.commitment.text or "", gold)
+    verdicts = [judge(reply.text, gold, rule) if reply.text is not None else None for reply in last.replies]
+    verdict = None if last.failed else judge(last.commitment.text or "", gold, rule)
     decision.replies_judged, decision.judgement = tuple(verdicts), verdict

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from econ_env.errors import ConfigError
 from econ_env.methods.method import Answer
 from econ_env.methods.voting import vote
-from econ_env.prompts import executor_messages
 from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.rounds import NEUTRAL_PENALTY, Team
 
@@ -39,7 +38,7 @@ class SingleCall:
     async def answer(self, problem: Problem, seed: int) -> Answer:
         """Ask once."""
         replies, seconds = await _sample(self.team, problem, 1, 0.0, seed)
-        return _one_round(problem, seed, replies, vote(replies), seconds)
+        return _one_round(problem, seed, replies, vote(replies, self.team.rule), seconds)
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class SelfConsistency:
     async def answer(self, problem: Problem, seed: int) -> Answer:
         """Sample k replies at once and let them vote."""
         replies, seconds = await _sample(self.team, problem, self.samples, self.temperature, seed)
-        return _one_round(problem, seed, replies, vote(replies), seconds)
+        return _one_round(problem, seed, replies, vote(replies, self.team.rule), seconds)
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ async def _sample(
     """Replies to the plain question, and the seconds they took."""
     start = time.perf_counter()
     models = [team.executors[number % len(team.executors)] for number in range(count)]
-    prompts = [executor_messages(problem.question, None, None, team.form(llm)) for llm in models]
+    prompts = [team.prompts.executor(problem.question, None, None, team.form(llm)) for llm in models]
     controls = [neutral_controls(team, temperature)] * count
     replies = await team.replies(problem, prompts, controls, index=0, seed=seed)
     return replies, time.perf_counter() - start

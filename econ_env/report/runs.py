@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from econ_env.answers import AnswerRule, make_rule
 from econ_env.app.folder import RESULTS_FILE, RUN_FILE, SUMMARY_FILE, TRAINING_FILE, VOLATILE
 from econ_env.app.overview import REFERENCE, overview
 from econ_env.app.results import Row, by_method
@@ -85,7 +86,7 @@ def load_runs(folders: Sequence[str | Path], baseline: str | None = None) -> Run
 
     Raises:
         TraceError: A folder has no results, or they can't be read.
-        ConfigError: No folder is given, or there is no such baseline.
+        ConfigError: No folder is given, there is no such baseline, or answers were judged by different rules.
     """
     if not folders:
         raise ConfigError("no log folder given")
@@ -106,7 +107,15 @@ def load_runs(folders: Sequence[str | Path], baseline: str | None = None) -> Run
     if chosen is None and len(runs) == 1:
         chosen = runs[0].summary.get("overview", {}).get("baseline")
     reference = next((label for label in order if _bare(label) == REFERENCE), REFERENCE)
-    return Runs(runs, rows, overview(rows, chosen, reference, order))
+    return Runs(runs, rows, overview(rows, chosen, reference, order, _rule(runs)))
+
+
+def _rule(runs: Sequence[Run]) -> AnswerRule:
+    """The rule by which answers were judged."""
+    names = sorted({str(run.about.get("config", {}).get("answer_rule", "econ")) for run in runs})
+    if len(names) > 1:
+        raise ConfigError(f"the runs judged answers by different rules ({', '.join(names)}); report them apart")
+    return make_rule(names[0])
 
 
 def _load(folder: Path) -> Run:

@@ -1,0 +1,104 @@
+"""Further parts of an observation, which others add: what they may be computed from, and what they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from econ_env import plugins
+from econ_env.errors import ConfigError, ExtensionError
+from econ_env.observations import PARTS
+from econ_env.records import Commitment, Reply
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that one executor may know: no gold answer, and nothing that other executors said."""
+
+    agent: int
+    """Its number, from 0."""
+    n_agents: int
+    """Number of executors."""
+    question: str
+    """What is asked."""
+    strategy: str | None
+    """The coordinator's plan, if there is one."""
+    replies: tuple[Reply, ...]
+    """Its own reply of each round of the episode so far, oldest first."""
+    commitments: tuple[Commitment, ...]
+    """The team's commitment of each of these rounds."""
+    decision: int
+    """Decisions that were submitted."""
+    max_rounds: int
+    """Decisions of an episode."""
+
+
+class ObservationPart(Protocol):
+    """Numbers about what an executor knows; an object of this shape can be given as one of `observation_parts=`.
+
+    It must be picklable and a pure function; `econ_env.testing.check_observation_part` asks for all of it.
+
+    Example:
+        >>> class QuestionLength:
+        ...     name = "question_length"
+        ...     dim = 1
+        ...     def values(self, known: Known) -> list[float]:
+        ...         return [min(1.0, len(known.question) / 1000.0)]
+    """
+
+    @property
+    def name(self) -> str:
+        """An identifier; `observation_layout` has its slice."""
+
+    @property
+    def dim(self) -> int:
+        """How many numbers, at least 1."""
+
+    def values(self, known: Known) -> Sequence[float]:
+        """The numbers, `dim` of them in [-1, 1]; asked for at every observation."""
+
+
+def make_parts(specs: Iterable[str | ObservationPart]) -> tuple[ObservationPart, ...]:
+    """The parts that a setting asks for.
+
+    Args:
+        specs: Each the name of one that a package registers, `module:attribute`, or a part.
+
+    Raises:
+        ConfigError: There is no such part, it lacks a member of `ObservationPart`, or its name or length can't be used.
+    """
+    parts: tuple[ObservationPart, ...] = tuple(plugins.make(plugins.OBSERVATION_PARTS, spec) for spec in specs)
+    names = list(PARTS)
+    for part in parts:
+        if not isinstance(part.name, str) or not part.name.isidentifier():
+            raise ConfigError(f"an observation part's name must be an identifier, got {part.name!r}")
+        if part.name in names:
+            raise ConfigError(f"the name {part.name!r} of an observation part is taken; give it another one")
+        if not isinstance(part.dim, int) or part.dim < 1:
+            raise ConfigError(f"the observation part {part.name!r} must have a dim of at least 1, got {part.dim!r}")
+        names.append(part.name)
+    return parts
+
+
+def part_values(part: ObservationPart, known: Known) -> Vector:
+    """A part's numbers, checked; shape [dim].
+
+    Raises:
+        ExtensionError: They are not as many as they should be, or not all in [-1, 1].
+    """
+    given: ArrayLike = part.values(known)
+    try:
+        values = np.asarray(given, np.float32)
+    except (TypeError, ValueError):
+        values = np.empty(0, np.float32)
+    if values.shape != (part.dim,) or not (np.abs(values) <= 1.0).all():
+        raise ExtensionError(
+            f"the observation part {part.name!r} must give {part.dim} numbers in [-1, 1], got {given!r}"
+        )
+    return values

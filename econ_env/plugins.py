@@ -1,0 +1,133 @@
+"""Finds what other packages add, by name: what they register as an entry point, or `module:attribute`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from econ_env.errors import ConfigError
+
+_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of thing that others can add."""
+
+    noun: str
+    """What it is called in messages."""
+    group: str
+    """The group of entry points in which packages register theirs."""
+    members: tuple[str, ...] = ()
+    """Attributes that a thing of this kind has."""
+    built_in: tuple[str, ...] = ()
+    """Names that this package gives a meaning itself; what stands before a colon counts."""
+
+
+LLMS = Kind("llm", "econ_env.llms", ("info", "complete", "aclose"), ("auto", "local", "hub", "together", "simulated"))
+DATASETS = Kind("data set", "econ_env.datasets", (), ("bundled", "gsm8k", "math", "svamp"))
+ANSWER_RULES = Kind("answer rule", "econ_env.answer_rules", ("name", "extract", "same"), ("econ",))
+EMBEDDERS = Kind("embedder", "econ_env.embedders", ("name", "dim", "encode"), ("auto", "minilm", "hash"))
+REWARD_TERMS = Kind("reward term", "econ_env.reward_terms", ("name", "value"))
+OBSERVATION_PARTS = Kind("observation part", "econ_env.observation_parts", ("name", "dim", "values"))
+PROMPT_SETS = Kind(
+    "prompt set", "econ_env.prompt_sets", ("name", "strategy", "executor", "commitment", "debate"), ("econ",)
+)
+METHODS = Kind("method", "econ_env.methods", ("answer",))
+
+
+def find(kind: Kind, name: str) -> EntryPoint | None:
+    """What a name stands for; `None` if it is built in, or nothing is called that.
+
+    Raises:
+        ConfigError: Two packages register different things under this name.
+    """
+    if name.partition(":")[0] in kind.built_in:
+        return None
+    found = {entry.value: entry for entry in entry_points(group=kind.group, name=name)}
+    if len(found) > 1:
+        raise ConfigError(f"several packages register the {kind.noun} {name!r}: say which one of {', '.join(found)}")
+    if found:
+        return next(iter(found.values()))
+    return EntryPoint(name, name, kind.group) if _PATH.fullmatch(name) else None
+
+
+def names(kind: Kind) -> list[str]:
+    """All names of a kind: those built in first, then those registered."""
+    return list(dict.fromkeys([*kind.built_in, *sorted(entry_points(group=kind.group).names)]))
+
+
+def check_name(kind: Kind, name: str) -> str:
+    """The same name, if it is built in, registered, or of the form `module:attribute`; nothing is imported.
+
+    Raises:
+        ConfigError: It is not; the text names the nearest known one.
+    """
+    if name in kind.built_in or find(kind, name) is not None:
+        return name
+    known = names(kind)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join([*known, 'module:attribute'])}"
+    raise ConfigError(f"unknown {kind.noun} {name!r}; {hint}")
+
+
+def load(kind: Kind, name: str) -> Any:
+    """What a package registered under a name, or what `module:attribute` is.
+
+    Raises:
+        ConfigError: Nothing is called that, or it can't be imported.
+    """
+    entry = find(kind, check_name(kind, name))
+    if entry is None:
+        raise ConfigError(f"the {kind.noun} {name!r} is built in, and can't be had in another way")
+    try:
+        return entry.load()
+    except Exception as error:  # whatever somebody else's module raises at this border is named after it
+        raise ConfigError(f"{kind.noun} {name}: {_one_line(error)}") from error
+
+
+def make(kind: Kind, spec: Any) -> Any:
+    """The thing that is asked for, once it has all the members that its kind has.
+
+    Args:
+        kind: What kind of thing.
+        spec: A name, the thing itself, or what makes it when called without arguments, such as its class.
+
+    Raises:
+        ConfigError: Nothing is called that, it can't be imported or made, or a member is missing.
+    """
+    thing, label = (load(kind, spec), spec) if isinstance(spec, str) else (spec, "that was given")
+    if callable(thing):
+        try:
+            thing = thing()
+        except Exception as error:  # as above
+            raise ConfigError(f"{kind.noun} {label}: it can't be made: {_one_line(error)}") from error
+    require_members(kind, label, thing)
+    return thing
+
+
+def require_members(kind: Kind, label: str, thing: Any) -> None:
+    """Refuse a thing that lacks what its kind has.
+
+    Raises:
+        ConfigError: A member is missing.
+    """
+    lacking = [member for member in kind.members if member not in dir(thing)]  # asking for a property might load it
+    if lacking:
+        raise ConfigError(
+            f"{kind.noun} {label}: {type(thing).__name__} has no {', '.join(lacking)}; "
+            f"{kind.noun}s need {', '.join(kind.members)}"
+        )
+
+
+def origin(kind: Kind, name: str) -> str | None:
+    """Distribution and version that a name comes from; `None` if it is built in or not of an installed package."""
+    entry = find(kind, name)
+    return None if entry is None or entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
