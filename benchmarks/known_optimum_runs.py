@@ -18,6 +18,7 @@ import torch
 from known_optimum_peers import random_search, train_actor_critic
 from known_optimum_variants import Variant
 
+from econ_agents.config import BneConfig
 from econ_agents.equilibrium import Acts, EquilibriumConfig
 from econ_agents.evaluate import evaluate
 from econ_agents.joint_env import Array, as_joint
@@ -41,10 +42,10 @@ NEAR = (0.95, 0.98)
 """Shares of the oracle's accuracy whose first checkpoint is told."""
 
 REFINEMENTS = {
-    "K=1": (1, EquilibriumConfig()),
-    "K=3": (3, EquilibriumConfig()),
-    "K=3, plays on when an answer repeats": (3, EquilibriumConfig(stop_when_repeated=False)),
-    "K=3, so and damped by half": (3, EquilibriumConfig(stop_when_repeated=False, damping=0.5)),
+    "K=1": (1, BneConfig().equilibrium()),
+    "K=3": (3, BneConfig().equilibrium()),
+    "K=3, plays on when an answer repeats": (3, BneConfig(stop_when_repeated=False).equilibrium()),
+    "K=3, not damped": (3, BneConfig(damping=0.0).equilibrium()),
 }
 """How the final policy is refined where true gaps are measured: rounds K and how the responses are made."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -18,13 +19,24 @@ from econ_env.records import Problem
 from econ_env.testing import FaultyServer
 
 
-@click.command()
-@click.option("--latency", default=0.2, show_default=True, help="Seconds that the server takes for each call.")
-@click.option("--executors", default=3, show_default=True, help="Executors of the team.")
-@click.option("--rounds", default=3, show_default=True, help="K.")
-@click.option("--repeats", default=5, show_default=True, help="Problems, one after another.")
-def main(latency: float, executors: int, rounds: int, repeats: int) -> None:
-    """Print the wall time of a problem, the critical path, and their ratio."""
+class Latency(NamedTuple):
+    """What a problem took."""
+
+    wall: float
+    """Seconds, median."""
+    calls: float
+    """Calls of a problem."""
+
+
+def problem_latency(latency: float, executors: int, rounds: int, repeats: int) -> Latency:
+    """Play problems one after another against a server in this process.
+
+    Args:
+        latency: Seconds that it takes for each call.
+        executors: Of the team.
+        rounds: K.
+        repeats: Problems, after a first one which also opens the connections and does not count.
+    """
     problems = [Problem(f"What is {number} + {number}?", str(2 * number), str(number)) for number in range(repeats + 1)]
     walls = []
     with FaultyServer(latency=latency) as server:
@@ -42,8 +54,18 @@ def main(latency: float, executors: int, rounds: int, repeats: int) -> None:
             walls.append(time.perf_counter() - start)
         calls = server.seen.calls / (repeats + 1)
         env.close()
+    return Latency(statistics.median(walls[1:]), calls)
+
+
+@click.command()
+@click.option("--latency", default=0.2, show_default=True, help="Seconds that the server takes for each call.")
+@click.option("--executors", default=3, show_default=True, help="Executors of the team.")
+@click.option("--rounds", default=3, show_default=True, help="K.")
+@click.option("--repeats", default=5, show_default=True, help="Problems, one after another.")
+def main(latency: float, executors: int, rounds: int, repeats: int) -> None:
+    """Print the wall time of a problem, the critical path, and their ratio."""
+    wall, calls = problem_latency(latency, executors, rounds, repeats)
     path = (1 + 2 * rounds) * latency
-    wall = statistics.median(walls[1:])  # the first one also opens the connections
     table = Table("", "seconds")
     table.add_row(f"wall, median of {repeats}", f"{wall:.3f}")
     table.add_row(f"critical path of {1 + 2 * rounds} calls", f"{path:.3f}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from econ_agents.errors import ConfigError
+from econ_agents.plugins import MIXERS, SOLVERS, check_name, path_of
+from econ_agents.responses import EquilibriumConfig
 
 
 class Settings(BaseModel):
@@ -18,6 +21,8 @@ class Settings(BaseModel):
 
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+MixerName = Annotated[str, AfterValidator(partial(check_name, MIXERS))]
+SolverName = Annotated[str, AfterValidator(partial(check_name, SOLVERS))]
 
 
 class NetworkConfig(Settings):
@@ -31,8 +36,9 @@ class NetworkConfig(Settings):
     """Whether beliefs read the agent's memory."""
     encoder: bool = True
     """Whether the encoder attends; otherwise beliefs are only averaged."""
-    mixer: bool = True
-    """Whether Q_tot is mixed by the attention mixer; otherwise it is the mean of the Q_i: agents learn alone."""
+    mixer: MixerName = "attention"
+    """How Q_tot is mixed: `attention`, `mean` of the Q_i (agents then learn alone), the name of a registered mixer,
+    `module:attribute`, or, in Python, a class or function that makes one. True and false stand for the first two."""
     critic_sees_controls: bool = True
     """Whether e_i is an input of Q_i."""
     hidden_dim: int = Field(128, ge=1)
@@ -61,6 +67,13 @@ class NetworkConfig(Settings):
     """Standard deviation of Gaussian noise on the normalised inputs of belief networks in training."""
     reply_scale: float = Field(0.3, gt=0.0)
     """Factor on the embeddings of what models wrote (strategy, reply, commitment), against that of the question."""
+
+    @field_validator("mixer", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return "attention" if value else "mean"
+        return path_of(value) if callable(value) else value
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
@@ -98,8 +111,8 @@ class LossConfig(Settings):
     """Whether TD_tot also trains beliefs and local critics; otherwise they learn from their own rewards alone."""
     similarity: float = Field(0.1, ge=0)
     """lambda_sd: features should resemble the commitment; needs an environment that shows one."""
-    q_consistency: float = Field(0.1, ge=0)
-    """lambda_m: Q_tot should stay near the Q_i."""
+    q_consistency: float = Field(1.0, ge=0)
+    """lambda_m: Q_tot should stay near the Q_i, which are learned sooner."""
     encoder: float = Field(0.1, ge=0)
     """lambda_e: the group representation should tell each agent's value."""
     policy: float = Field(1.0, ge=0)
@@ -164,6 +177,26 @@ class BneConfig(Settings):
     """Rounds K per decision in tests."""
     convergence_threshold: float = Field(0.01, ge=0)
     """Refinement stops when no control moved more than this, on [-1, 1]."""
+    solver: SolverName = "simultaneous"
+    """How responses are chosen: `simultaneous` best ones, the name of a registered solver, or `module:attribute`."""
+    damping: float = Field(0.7, ge=0, lt=1)
+    """Share of the old controls that is kept in each response; 0 jumps to the response, where all move at once and the
+    critics are little tried."""
+    temperature: float = Field(0.0, ge=0)
+    """Entropy regularisation of the responses, in units of payoff; 0 is a plain best response."""
+    stop_when_repeated: bool = True
+    """Whether refinement ends once two rounds in a row give the same answer, which saves the rest of the rounds."""
+
+    def equilibrium(self) -> EquilibriumConfig:
+        """How profiles are refined; its `max_rounds` is that of tests."""
+        return EquilibriumConfig(
+            max_rounds=self.max_iterations_infer,
+            convergence_threshold=self.convergence_threshold,
+            solver=self.solver,
+            damping=self.damping,
+            temperature=self.temperature,
+            stop_when_repeated=self.stop_when_repeated,
+        )
 
 
 class EarlyStoppingConfig(Settings):

@@ -16,6 +16,7 @@ from pettingzoo import ParallelEnv
 from torch import Tensor
 
 from econ_agents.concurrency import LoopThread, all_or_none, torch_threads
+from econ_agents.config import BneConfig
 from econ_agents.equilibrium import Acts, EquilibriumConfig, Game, Outcome, Refiner, Refines, StopReason
 from econ_agents.errors import ConfigError
 from econ_agents.joint_env import Array, JointEnv, as_joint
@@ -222,7 +223,7 @@ def _run(
         raise ConfigError(f"rounds must be at least 1, got {rounds}")
     if rounds > 1 and not hasattr(policy, "game"):
         raise ConfigError(f"{type(policy).__name__} has no game() to refine its controls by: use rounds=1")
-    config = (config or EquilibriumConfig()).model_copy(update={"max_rounds": rounds})
+    config = (config or BneConfig().equilibrium()).model_copy(update={"max_rounds": rounds})
     return _Run(policy, config, gaps and hasattr(policy, "game"), recoverable)
 
 

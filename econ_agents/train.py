@@ -93,8 +93,8 @@ def train(
         episodes: Episodes to play; 0 gives an untrained policy.
         seed: Decides weights, exploration, replay, and the episodes' seeds.
         problem_of: Episode number to problem; see `TrainingEnvs`.
-        equilibrium: Responses and stop rules where `bne.max_iterations_train` is above 1; its `max_rounds` and
-            `convergence_threshold` are those of `config.bne`.
+        equilibrium: Responses and stop rules where `bne.max_iterations_train` is above 1, which stays the number of
+            rounds; by default those of `config.bne`.
         model_dir: Where checkpoints go: `episode-N/` every `checkpoint_interval` episodes, `final/` at the end, and
             `state/`, from which training can go on. None keeps nothing.
         logger: Tianshou's, for curves.
@@ -178,9 +178,7 @@ class _Run:
         self.buffer = make_buffer(config.replay, config.num_envs)  # one shape, however many episodes are played
         self.stopping = EarlyStopping(config.early_stopping)
         rounds = config.bne.max_iterations_train
-        refinement = (equilibrium or EquilibriumConfig()).model_copy(
-            update={"max_rounds": rounds, "convergence_threshold": config.bne.convergence_threshold}
-        )
+        refinement = (equilibrium or config.bne.equilibrium()).model_copy(update={"max_rounds": rounds})
         self.collector = RefiningCollector(
             self.policy, self.envs, self.buffer, config=refinement, exploration_noise=True
         )

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import os
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
 
 from econ_agents.baselines import FixedControls, RandomControls
 from econ_agents.batches import TeamSpec
-from econ_agents.equilibrium import Acts, EquilibriumConfig
+from econ_agents.equilibrium import Acts
+from econ_env import plugins
 from econ_env.app.environments import make_env
 from econ_env.app.run_config import RunConfig
 from econ_env.app.team_method import TeamMethod
@@ -36,6 +32,8 @@ BUILT_IN: Mapping[str, str] = {
 }
 """Names and what they stand for."""
 
+KIND = replace(plugins.METHODS, built_in=tuple(BUILT_IN))
+
 SCALABLE = ("sc", "best_of_n", "debate")
 """Methods with a number of samples or rounds, which can be matched to a budget."""
 
@@ -50,7 +48,7 @@ class MethodName:
     key: str
     """Its name in files and tables, as given."""
     base: str
-    """One of `BUILT_IN`, or `module:attribute`."""
+    """One of `BUILT_IN`, the name of a registered method, or `module:attribute`."""
     units: int | None
     """Samples or rounds, where the name fixes them."""
 
@@ -64,11 +62,11 @@ def parse_names(text: str) -> tuple[MethodName, ...]:
     """Methods from their names, separated by commas.
 
     Args:
-        text: Names of `BUILT_IN`; those of `SCALABLE` may have their number, as in `sc@10`; or `module:attribute` for
-            something that makes a `Method` from a `Team`.
+        text: Names of `BUILT_IN`; those of `SCALABLE` may have their number, as in `sc@10`; or what makes a `Method`
+            from a `Team`, by the name under which a package registers it or as `module:attribute`.
 
     Raises:
-        ConfigError: A name is unknown or comes twice, or a number does not belong there.
+        ConfigError: A name is unknown, can't be imported or comes twice, or a number does not belong there.
     """
     names = tuple(_parse(part.strip()) for part in text.split(",") if part.strip())
     keys = [name.key for name in names]
@@ -82,10 +80,8 @@ def parse_names(text: str) -> tuple[MethodName, ...]:
 
 def _parse(text: str) -> MethodName:
     base, at, number = text.partition("@")
-    if base not in BUILT_IN and ":" not in base:
-        close = difflib.get_close_matches(base, BUILT_IN, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(BUILT_IN)}, and module:attribute"
-        raise ConfigError(f"unknown method {base!r}; {hint}")
+    if base not in BUILT_IN:
+        plugins.load(KIND, base)  # what can't be imported is to be told now
     if not at:
         return MethodName(text, base, None)
     if base not in SCALABLE or not number.isdecimal() or int(number) < 1:
@@ -158,22 +154,11 @@ class MethodMaker:
                 f"{name.key} needs a policy: give --policy DIR, or --train-eps N (0 for an untrained one)"
             )
         rounds = config.test_rounds if name.base == "bne" else 1
-        equilibrium = EquilibriumConfig(convergence_threshold=config.bne.convergence_threshold)
         env = partial(make_env, config, self.problems)
-        return TeamMethod(name.key, policy, env, self.problems, rounds=rounds, config=equilibrium)
+        return TeamMethod(name.key, policy, env, self.problems, rounds=rounds, config=config.bne.equilibrium())
 
 
 def _plugged_in(name: MethodName, team: Team) -> Method:
-    module, _, attribute = name.base.partition(":")
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a script's or console command's own folder comes first, not where it is called
-    try:
-        make: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            make = getattr(make, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"method {name.key}: {error}") from error
-    method: Method = make(team)
-    if not hasattr(method, "answer"):
-        raise ConfigError(f"method {name.key}: {attribute}(team) gave {type(method).__name__}, which has no answer()")
+    method: Method = plugins.load(KIND, name.base)(team)
+    plugins.require_members(KIND, name.key, method)
     return method

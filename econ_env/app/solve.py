@@ -14,7 +14,7 @@ from rich.text import Text
 
 from econ_agents.baselines import FixedControls
 from econ_agents.batches import TeamSpec
-from econ_agents.equilibrium import Acts, EquilibriumConfig
+from econ_agents.equilibrium import Acts
 from econ_agents.evaluate import consult
 from econ_agents.joint_env import JointEnv, as_joint
 from econ_agents.policy import EconPolicy
@@ -31,6 +31,7 @@ from econ_env.llm import LLM
 from econ_env.methods import Answer, judged
 from econ_env.methods.sampling import TEMPERATURE, neutral_controls
 from econ_env.problems import ProblemSet, load_problems
+from econ_env.prompts import make_prompts
 from econ_env.records import Commitment, Problem, Reply, Round
 
 
@@ -67,12 +68,13 @@ class Solver:
         n_agents = config.n_agents if "n_agents" in config.model_fields_set else None
         self._policy: Acts | None = None
         if checkpoint is not None:
-            self._policy = EconPolicy.from_pretrained(str(checkpoint), n_agents=n_agents).eval()
+            self._policy = EconPolicy.from_pretrained(str(checkpoint), n_agents=n_agents, trust=config.trusted).eval()
             config = config.model_copy(update={"n_agents": self._policy.spec.n_agents})
         self.config, self.checkpoint = config, checkpoint
         self._llm: str | LLM = config.llm.backend
         if self._llm == "simulated":
-            self._llm = SimulatedLLM(known, Landscape(sampling=config.sampling))
+            landscape, prompts = Landscape(sampling=config.sampling), make_prompts(config.prompts)
+            self._llm = SimulatedLLM(known, landscape, prompts=prompts)
         self._idle: list[JointEnv] = []
 
     def prepare(self) -> None:
@@ -121,14 +123,14 @@ class Solver:
             0,
             seed=seed,
             rounds=self.rounds,
-            config=EquilibriumConfig(convergence_threshold=self.config.bne.convergence_threshold),
+            config=self.config.bne.equilibrium(),
         )
         episode = env.parallel_env.unwrapped.episode
         self._idle.append(env)  # one whose question was given up may still be busy with it
         gap = None if done.gap_after is None else sum(done.gap_after)
         answer = Answer(episode, (done.stop_reason,), tuple(done.residuals), gap)
         if gold is not None:
-            await judged(answer)
+            await judged(answer, env.parallel_env.unwrapped.answer_rule)
         return Solution(answer, time.perf_counter() - start)
 
     def _env(self) -> EconParallelEnv:

@@ -193,7 +193,7 @@ def test_environments_without_deliberation_are_refined_within_the_policy() -> No
             return QuadraticPolicy(coupling=0.0).game(obs_BND * 0.6 + torch.tensor([-0.3, 0.0, 0.3])[None, :, None])
 
     plain = evaluate(Meeting(), CoordinationEnv, range(3), rounds=1)
-    refined = evaluate(Meeting(), CoordinationEnv, range(3), rounds=3)
+    refined = evaluate(Meeting(), CoordinationEnv, range(3), rounds=3, config=EquilibriumConfig())
     assert max(result.reward for result in plain) < 0.99
     assert [result.reward for result in refined] == pytest.approx([1.0] * 3, abs=1e-4)
     assert refined[0].decisions[0].answers == []

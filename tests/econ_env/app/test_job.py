@@ -104,13 +104,15 @@ def test_the_test_pays_with_the_policy_s_weights_and_stops_by_the_threshold(run,
 
     monkeypatch.setattr(job, "evaluate", noting)
     ran = run("test_p0.py", *small, "--model-dir", checkpoint, "--test-eps", 2, "--bne-rounds", 5,
-              "--set", "bne.convergence_threshold=0.25", "--set", "reward.initial_weights=[1, 0, 0]")  # fmt: skip
+              "--set", "bne.convergence_threshold=0.25", "--set", "bne.damping=0.4", "--set", "bne.temperature=0.1",
+              "--set", "bne.stop_when_repeated=false", "--set", "reward.initial_weights=[1, 0, 0]")  # fmt: skip
     assert ran.code == 0, ran.err
     assert [(rounds, count) for *_, rounds, _, count in seen] == [(1, 2), (5, 2)]
     for paid, learned, _, config, _ in seen:
         assert paid == pytest.approx(learned)
         assert paid != (1.0, 0.0, 0.0)
-        assert config.convergence_threshold == 0.25
+        assert (config.convergence_threshold, config.damping, config.temperature) == (0.25, 0.4, 0.1)
+        assert not config.stop_when_repeated
 
 
 def test_loggers_get_the_test(run, small, checkpoint, tmp_path):

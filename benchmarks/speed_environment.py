@@ -1,0 +1,102 @@
+"""Parts of `speed.py`: what the environment itself costs where models and embedders cost nothing, and embedding."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+from speed_lines import Line, in_turns
+
+from econ_env import EconParallelEnv, background, parallel_env
+from econ_env.embedding import BATCH_TEXTS, SentenceEmbedder, TextEncoder, make_embedder
+from econ_env.scripted import ScriptedLLM
+
+DECISIONS = 1_000
+TEAMS = 64
+AIM_PER_SECOND = 1_500.0
+TEXTS = 768
+"""Texts to embed, a quarter of which are said twice."""
+CALLERS = 64
+"""Coroutines that want embeddings at the same time, as problems in flight do."""
+
+
+def overhead() -> list[Line]:
+    """Decisions per second, n = 3: reset and step, one environment and many on one loop."""
+    part, aim = "environment", "1,500 decisions/s"
+    single, many = in_turns([_one_after_another, _at_once], repeats=3)
+    return [
+        Line(part, "decisions, one environment", single, "1/s", aim, AIM_PER_SECOND, "higher", 1.0),
+        Line(part, f"decisions, {TEAMS} environments at once", many, "1/s", aim, AIM_PER_SECOND, "higher", 1.0),
+    ]
+
+
+def _team() -> EconParallelEnv:
+    instant = ScriptedLLM(lambda request: "I add what is given. The answer is 4.")
+    return parallel_env("bundled:1", llm=instant, embedder="hash", n_agents=3)
+
+
+def _one_after_another() -> float:
+    env = _team()
+    actions = dict.fromkeys(env.possible_agents, np.array([0.7, 1.1], np.float32))
+    start = time.perf_counter()
+    for seed in range(DECISIONS):
+        env.reset(seed=seed)
+        env.step(actions)
+    return DECISIONS / (time.perf_counter() - start)
+
+
+def _at_once() -> float:
+    envs = [_team() for _ in range(TEAMS)]
+    each = DECISIONS // TEAMS
+
+    async def play(env: EconParallelEnv) -> None:
+        actions = dict.fromkeys(env.possible_agents, np.array([0.7, 1.1], np.float32))
+        for seed in range(each):
+            await env.areset(seed=seed)
+            await env.astep(actions)
+
+    async def everything() -> None:
+        await asyncio.gather(*(play(env) for env in envs))
+
+    start = time.perf_counter()
+    background.run(everything())
+    return TEAMS * each / (time.perf_counter() - start)
+
+
+def embedding() -> list[Line]:
+    """Texts per second through the encoder that problems share, against one call of the model over the same texts."""
+    embedder = make_embedder("minilm")
+    assert isinstance(embedder, SentenceEmbedder)
+    embedder.encode(["loaded"])
+    raw = SentenceTransformer(embedder.source, device="cpu")
+    distinct = [
+        f"{number} apples and {number + 3} pears lie in basket {number % 7}. " * (1 + number % 4)
+        for number in range(TEXTS * 3 // 4)
+    ]
+    texts = [distinct[number % len(distinct)] for number in range(TEXTS)]
+
+    def through_encoder() -> float:
+        encoder = TextEncoder(embedder)
+
+        async def caller(number: int) -> None:
+            for place in range(number, TEXTS, CALLERS):
+                await encoder.aencode([texts[place]])
+
+        async def everything() -> None:
+            await asyncio.gather(*(caller(number) for number in range(CALLERS)))
+
+        start = time.perf_counter()
+        background.run(everything())
+        return TEXTS / (time.perf_counter() - start)
+
+    def plain() -> float:
+        start = time.perf_counter()
+        raw.encode(texts, batch_size=BATCH_TEXTS, normalize_embeddings=True, show_progress_bar=False)
+        return TEXTS / (time.perf_counter() - start)
+
+    ours, theirs = in_turns([through_encoder, plain], repeats=3)
+    what = f"{TEXTS} texts of {CALLERS} callers, a quarter said twice"
+    reference = "one SentenceTransformer.encode over all"
+    return [Line("embedding", what, ours, "texts/s", reference, theirs, "higher", 0.9)]

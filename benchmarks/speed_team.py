@@ -1,0 +1,115 @@
+"""Parts of `speed.py`: what a team takes beyond its model calls, for one problem and for hundreds at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import openai
+from client_load import server
+from speed_lines import Line
+from team_latency import problem_latency
+
+from econ_env import parallel_env
+from econ_env.records import Problem
+
+AGENTS, ROUNDS = 3, 3
+CALLS = 1 + ROUNDS * (AGENTS + 1)
+"""Calls of a problem: the plan, and in each round the replies and a commitment."""
+DEPTH = 1 + 2 * ROUNDS
+"""Calls of a problem that must follow one another."""
+LATENCY = 0.2
+IN_FLIGHT = 64
+"""Calls allowed at once."""
+ONE_BY_ONE = 4
+"""Problems of the slowest way, which takes 2.6 s for each."""
+
+
+def latency() -> list[Line]:
+    """One problem, K = 3, against its critical path and against calls made one after another."""
+    taken = problem_latency(LATENCY, AGENTS, ROUNDS, repeats=5)
+    path = DEPTH * LATENCY
+    part = "team latency"
+    return [
+        Line(part, "one problem, 3 executors, K=3", taken.wall, "s", "its 7 calls in a row", path, "lower", 1.05),
+        Line(part, "the same", taken.wall, "s", f"all {taken.calls:g} calls in a row", taken.calls * LATENCY, "lower"),
+    ]
+
+
+def throughput(sizes: tuple[int, ...] = (64, 512)) -> list[Line]:
+    """Many problems in flight, K = 3, against the ideal for the allowed concurrency, and against plainer programs."""
+    lines = []
+    with server(LATENCY) as url:
+        _ours(url, 8)  # imports, connections, judge
+        for problems in sizes:
+            ideal = max(problems * CALLS * LATENCY / IN_FLIGHT, DEPTH * LATENCY)
+            wall = _ours(url, problems)
+            what = f"{problems} problems, K=3, {IN_FLIGHT} calls in flight"
+            lines.append(Line("throughput", what, wall, "s", "ideal", ideal, "lower", 1.15))
+            threads = _timed(partial(_threads, url, problems))
+            lines.append(Line("throughput", "the same", wall, "s", "a thread for each call", threads, "lower"))
+        one_by_one = _timed(partial(_one_by_one, url, ONE_BY_ONE)) / ONE_BY_ONE
+        what = f"a problem, of {problems} in flight"
+        lines.append(Line("throughput", what, wall / problems, "s", "its calls one by one", one_by_one, "lower"))
+    return lines
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _ours(url: str, problems: int) -> float:
+    """Seconds for the environments, all on one event loop."""
+    settings = {"concurrency": IN_FLIGHT, "cache": False}
+
+    async def one(number: int) -> None:
+        problem = Problem(f"What is {number} + {number}?", str(2 * number), str(number))
+        env = parallel_env([problem], llm=url, n_agents=AGENTS, embedder="hash", config={"llm": settings})
+        await env.areset(seed=0)
+        for round_ in range(ROUNDS):
+            actions = {agent: np.array([0.5 + 0.1 * round_, 1.1], np.float32) for agent in env.agents}
+            await env.adeliberate(actions)
+        await env.astep(actions)
+
+    async def everything() -> None:
+        await asyncio.gather(*(one(number) for number in range(problems)))
+
+    return _timed(partial(asyncio.run, everything()))
+
+
+def _ask(client: openai.OpenAI, text: str, temperature: float) -> str:
+    reply = client.chat.completions.create(
+        model="test", messages=[{"role": "user", "content": text}], temperature=temperature, max_tokens=64
+    )
+    return reply.choices[0].message.content or ""
+
+
+def _one_by_one(url: str, problems: int) -> None:
+    """A plain loop over problems, rounds and executors, as a first version of such a program is written."""
+    client = openai.OpenAI(base_url=url, api_key="none")
+    for number in range(problems):
+        plan = _ask(client, f"Plan for: what is {number} + {number}?", 0.3)
+        for round_ in range(ROUNDS):
+            replies = [_ask(client, plan, 0.5 + 0.1 * round_) for _ in range(AGENTS)]
+            _ask(client, "\n".join(replies), 0.3)
+
+
+def _threads(url: str, problems: int) -> None:
+    """The same calls, each in a thread of a pool; a problem waits in a thread of its own."""
+    client = openai.OpenAI(base_url=url, api_key="none")
+    with ThreadPoolExecutor(IN_FLIGHT) as calls, ThreadPoolExecutor(problems) as waiting:
+
+        def one(number: int) -> None:
+            plan = calls.submit(_ask, client, f"Plan for: what is {number} + {number}?", 0.3).result()
+            for round_ in range(ROUNDS):
+                asked = [calls.submit(_ask, client, plan, 0.5 + 0.1 * round_) for _ in range(AGENTS)]
+                calls.submit(_ask, client, "\n".join(call.result() for call in asked), 0.3).result()
+
+        for done in [waiting.submit(one, number) for number in range(problems)]:
+            done.result()
