@@ -120,7 +120,8 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.add("td_local", weights.td_local, losses.td_local(values.local_CBN, target_BN, w_B))
         if weights.td_total:
             total.add("td_total", weights.td_total, losses.td_total(values.total_B, target_B, w_B))
-        aligned_BNX = net.mixer.align(values.features_BNW) if weights.similarity else None
+        features_BNW = values.features_BNW if weights.similarity else None
+        aligned_BNX = None if features_BNW is None else net.mixer.align(features_BNW)
         if aligned_BNX is not None:
             shown = slice(*(self.policy.spec.part("commitment") or (0, 0)))
             commitment_BX = rows.obs_next_BND[:, 0, shown]  # after the step all agents see the same commitment

@@ -1,4 +1,7 @@
-"""The live weights alpha of the reward terms (AL, TS, CC), on the simplex, with a floor under TS."""
+"""The live weights alpha of the reward terms AL, TS, CC and any further ones, on the simplex, with a floor under TS.
+
+Axis: R reward terms.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ DEFAULT_WEIGHTS = (0.1, 0.8, 0.1)
 """Weights (AL, TS, CC) where the environment tells none."""
 
 
+TS = REWARD_TERMS.index("ts")
+
+
 class RewardWeights(nn.Module):
-    """alpha = floor * (0, 1, 0) + (1 - floor) * softmax(logits).
+    """alpha = floor * (0, 1, 0, ...) + (1 - floor) * softmax(logits).
 
     Without the floor, learning would prefer whichever term is easiest to predict and could drop correctness.
 
     Args:
-        initial: Weights (AL, TS, CC) to start from; they sum to 1.
+        initial: Weights (AL, TS, CC, then of further terms) to start from; they sum to 1.
         ts_floor: Least weight of TS, in [0, 1).
 
     Raises:
@@ -29,20 +35,20 @@ class RewardWeights(nn.Module):
 
     def __init__(self, initial: tuple[float, ...], ts_floor: float) -> None:
         super().__init__()
-        if len(initial) != len(REWARD_TERMS) or min(initial) < 0 or abs(sum(initial) - 1) > 1e-3:
-            raise ConfigError(f"reward weights must be three numbers in [0, 1] that sum to 1, got {initial}")
-        if initial[1] < ts_floor:
-            raise ConfigError(f"the weight of TS starts at {initial[1]}, below alpha.ts_floor {ts_floor}")
-        floor_R = torch.tensor([0.0, ts_floor, 0.0])
+        if len(initial) < len(REWARD_TERMS) or min(initial) < 0 or abs(sum(initial) - 1) > 1e-3:
+            raise ConfigError(f"reward weights must be three numbers or more in [0, 1] that sum to 1, got {initial}")
+        if initial[TS] < ts_floor:
+            raise ConfigError(f"the weight of TS starts at {initial[TS]}, below alpha.ts_floor {ts_floor}")
+        floor_R = torch.zeros(len(initial))
+        floor_R[TS] = ts_floor
         free_R = (torch.tensor(initial) - floor_R) / (1 - ts_floor)
         self.register_buffer("floor_R", floor_R)
         self.logits = nn.Parameter(free_R.clamp(min=1e-6).log())
 
     def forward(self) -> Tensor:
-        """Weights alpha [3], which sums to 1 with alpha_TS >= floor."""
+        """Weights alpha [R], which sum to 1 with alpha_TS >= floor."""
         return self.floor_R + (1 - self.floor_R.sum()) * torch.softmax(self.logits, dim=0)
 
-    def values(self) -> tuple[float, float, float]:
-        """Weights alpha as plain numbers (AL, TS, CC)."""
-        al, ts, cc = self.forward().tolist()
-        return (al, ts, cc)
+    def values(self) -> tuple[float, ...]:
+        """Weights alpha as plain numbers (AL, TS, CC, then of further terms)."""
+        return tuple(self.forward().tolist())

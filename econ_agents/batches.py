@@ -1,7 +1,7 @@
 """What flows through the learner: the shape of a team, and replayed steps as tensors with named axes.
 
 Axes: B batch, N agents, D observation, S its static part, M memory rows, F features of a row, A controls, R reward
-terms (3).
+terms (3 or more).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from econ_agents.errors import TeamError
 
-REWARD_TERMS = ("AL", "TS", "CC")
-"""Order of the reward terms in every array that holds them."""
+REWARD_TERMS = ("al", "ts", "cc")
+"""Reward terms and their order in every array that holds them, where the environment names no others after them."""
 
 EMBEDDINGS = ("question", "strategy", "commitment", "reply")
 """Parts of an observation that are embeddings of texts."""
@@ -53,12 +53,16 @@ class TeamSpec:
     """Named parts of an observation as (name, start, stop); empty if the environment names none."""
     memory_shape: tuple[int, int] = (0, 0)
     """(M, F) of the part named `agent_memory`; (0, 0) without memory."""
+    reward_terms: tuple[str, ...] = REWARD_TERMS
+    """Names of the reward terms, in the order of their weights; AL, TS and CC come first."""
 
     def __post_init__(self) -> None:
         if self.n_agents < 1 or self.obs_dim < 1 or not self.action_low:
             raise TeamError(f"a team needs agents, observations and actions, got {self}")
         if len(self.action_low) != len(self.action_high):
             raise TeamError("action_low and action_high differ in length")
+        if self.reward_terms[: len(REWARD_TERMS)] != REWARD_TERMS or len({*self.reward_terms}) < len(self.reward_terms):
+            raise TeamError(f"reward terms must be {REWARD_TERMS} and then others, each once, got {self.reward_terms}")
         rows, features = self.memory_shape
         if rows and self.part("agent_memory") is None:
             raise TeamError("memory_shape is set, but the layout names no part agent_memory")
@@ -136,6 +140,7 @@ class TeamSpec:
             action_high=tuple(float(v) for v in act.high),
             layout=layout,
             memory_shape=memory_shape,
+            reward_terms=tuple(env.reward_terms) if hasattr(env, "reward_terms") else REWARD_TERMS,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -152,6 +157,7 @@ class TeamSpec:
             action_high=tuple(float(v) for v in values["action_high"]),
             layout=tuple((str(name), int(start), int(stop)) for name, start, stop in values["layout"]),
             memory_shape=(int(values["memory_shape"][0]), int(values["memory_shape"][1])),
+            reward_terms=tuple(str(name) for name in values.get("reward_terms", REWARD_TERMS)),
         )
 
 
@@ -198,7 +204,7 @@ def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) 
     Args:
         batch: Rows of a replay buffer that was filled from the joint view.
         spec: The team's shape.
-        alpha_R: Live weights of the reward terms [3]; used where the rows carry the terms.
+        alpha_R: Live weights of the reward terms [R]; used where the rows carry the terms.
     """
     held = cast("Mapping[str, Any]", batch)  # a Batch answers `in`, its protocol does not say so
     info = cast("Mapping[str, Any]", batch.info)

@@ -17,8 +17,9 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from econ_agents.errors import TeamError
-from econ_agents.responses import BestResponse, EquilibriumConfig, Game, best_response, respond
+from econ_agents.errors import ConfigError, TeamError
+from econ_agents.plugins import SOLVERS, load_plugin
+from econ_agents.responses import BestResponse, EquilibriumConfig, Game, Solver, best_response, respond
 
 __all__ = [
     "Acts",
@@ -31,8 +32,11 @@ __all__ = [
     "RefinementResult",
     "Refiner",
     "Refines",
+    "SimultaneousResponses",
+    "Solver",
     "StopReason",
     "best_response",
+    "make_solver",
     "refine",
 ]
 
@@ -105,6 +109,32 @@ class RefinementResult:
         return torch.tensor([reason == "small_change" for reason in self.stop_reasons])
 
 
+class SimultaneousResponses:
+    """The solver of this package: all agents move at once to their damped best, or quantal, responses."""
+
+    def respond(self, game: Game, trajectory: Sequence[Tensor], config: EquilibriumConfig) -> Tensor:
+        """As `responses.respond` to the last profile."""
+        return respond(game, trajectory[-1], config)
+
+
+def make_solver(spec: str | Solver) -> Solver:
+    """The solver that a setting asks for.
+
+    Args:
+        spec: `simultaneous`, the name of one that a package registers, `module:attribute`, a solver, or its class.
+
+    Raises:
+        ConfigError: Nothing is called that, it can't be imported, or it has no `respond`.
+    """
+    if spec == "simultaneous":
+        return SimultaneousResponses()
+    found = load_plugin(SOLVERS, spec) if isinstance(spec, str) else spec
+    solver = found() if isinstance(found, type) else found
+    if not isinstance(solver, Solver):
+        raise ConfigError(f"solver {spec}: {type(solver).__name__} has no respond(game, trajectory, config)")
+    return solver
+
+
 class Refiner:
     """Refines a batch of profiles, each row on its own, without asking anybody itself.
 
@@ -114,12 +144,17 @@ class Refiner:
     Args:
         profile_BNA: The first profiles; clipped to [-1, 1].
         config: Rounds, responses, stop rules.
+
+    Raises:
+        TeamError: The profiles have another shape.
+        ConfigError: The solver can't be had.
     """
 
     def __init__(self, profile_BNA: Tensor, config: EquilibriumConfig) -> None:
         if profile_BNA.ndim != 3:
             raise TeamError(f"a profile must have the shape (batch, agents, controls), got {tuple(profile_BNA.shape)}")
         self.config = config
+        self._solver = make_solver(config.solver)
         self.trajectory = [profile_BNA.detach().clamp(-1.0, 1.0)]
         rows = len(profile_BNA)
         self.rounds = [0] * rows
@@ -166,8 +201,13 @@ class Refiner:
 
         Args:
             game: The game after the last round, for all rows.
+
+        Raises:
+            TeamError: The solver's profile has another shape or is not finite.
         """
-        proposal_BNA = respond(game, self.profile_BNA, self.config)
+        proposal_BNA = self._solver.respond(game, tuple(self.trajectory), self.config).detach().clamp(-1.0, 1.0)
+        if proposal_BNA.shape != self.profile_BNA.shape or not bool(torch.isfinite(proposal_BNA).all()):
+            raise TeamError(f"a solver must give finite profiles of the shape {tuple(self.profile_BNA.shape)}")
         residual_B = (proposal_BNA - self.profile_BNA).abs().amax(dim=(1, 2))
         cycling_B = self._returns(proposal_BNA, residual_B).tolist()
         moves_B = torch.zeros_like(residual_B, dtype=torch.bool)

@@ -15,7 +15,7 @@ from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 from pettingzoo import ParallelEnv
 
-from econ_agents.batches import REWARD_TERMS, TeamSpec
+from econ_agents.batches import TeamSpec
 from econ_agents.equilibrium import Outcome
 from econ_agents.errors import TeamError
 
@@ -79,7 +79,8 @@ class JointEnv(gymnasium.Env[Array, Array]):
     Observation: Box [N, D], the agents' observations as rows. Action: flat Box [N * A], agent after agent, in the
     environment's units. Reward: the team's (`team_reward` of the infos where there is one, else the agents' mean).
     Infos are empty at reset; at a step they hold `agent_rewards` [N], and of `AGENT_NUMBERS`, `TEAM_NUMBERS`,
-    `reward_parts` [N, 3] and `team_parts` [3] (AL, TS, CC) what the environment has, with the same keys at every step.
+    `reward_parts` [N, R] and `team_parts` [R] (AL, TS, CC, and what `reward_terms` of the environment names after them)
+    what the environment has, with the same keys at every step.
 
     Agents must have equal spaces and all stay to the end; where some leave early, wrap the environment first so that
     they do not (for example with `supersuit.black_death_v3`).
@@ -276,7 +277,7 @@ class JointEnv(gymnasium.Env[Array, Array]):
         for name in TEAM_NUMBERS:
             if name in shared:
                 flat[name] = float(rows[0][name])
-        terms = [term.lower() for term in REWARD_TERMS]
+        terms = self.team.reward_terms
         if shared.issuperset(f"reward_{term}" for term in terms):
             flat["reward_parts"] = np.array([[row[f"reward_{term}"] for term in terms] for row in rows], np.float32)
         if shared.issuperset(f"team_{term}" for term in terms):

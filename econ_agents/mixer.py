@@ -6,14 +6,17 @@ C members of a cluster.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from econ_agents import plugins
 from econ_agents.belief import mlp
 from econ_agents.clusters import attend_within, equal_clusters
+from econ_agents.errors import ConfigError, TeamError
 
 
 class Mixed(NamedTuple):
@@ -21,8 +24,48 @@ class Mixed(NamedTuple):
 
     total_B: Tensor
     """Q_tot."""
-    features_BNW: Tensor
-    """F_i."""
+    features_BNW: Tensor | None = None
+    """F_i; None where the mixer has none."""
+
+
+class MixerShape(NamedTuple):
+    """Sizes that a mixer is made for."""
+
+    n_agents: int
+    """N. A mixer whose parameters do not depend on it serves other teams too, if agents share theirs."""
+    action_dim: int
+    """A."""
+    group_dim: int
+    """E."""
+    dim: int
+    """W, the width that `network.mixer_dim` asks for."""
+
+
+class TeamMixer(Protocol):
+    """What mixes local values into the team's; a torch module, trained with the step size of the coordinator.
+
+    `econ_agents.testing.check_mixer` asks for all of it.
+
+    Example:
+        >>> class Sum(nn.Module):
+        ...     def __init__(self, shape: MixerShape) -> None:
+        ...         super().__init__()
+        ...     def forward(self, q_BN: Tensor, act_BNA: Tensor, group_BE: Tensor) -> Tensor:
+        ...         return q_BN.sum(dim=1)
+    """
+
+    def forward(self, q_BN: Tensor, act_BNA: Tensor, group_BE: Tensor) -> Tensor:
+        """Q_tot [B], which must not fall when any Q_i rises, whatever the parameters are.
+
+        Args:
+            q_BN: Local values.
+            act_BNA: Controls in [-1, 1].
+            group_BE: The group representation.
+        """
+
+
+MakesMixer = Callable[[MixerShape], nn.Module]
+"""What is registered under a mixer's name: its class, or a function that makes a `TeamMixer`."""
 
 
 class Mixer(nn.Module):
@@ -146,3 +189,61 @@ class Mixer(nn.Module):
             return None
         aligned: Tensor = self.alignment(features_BNW)
         return aligned
+
+
+class PluggedMixer(nn.Module):
+    """Somebody else's mixer in the place of `Mixer`: it has no features, and so none that could resemble a commitment.
+
+    Args:
+        inner: A `TeamMixer`.
+    """
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, q_BN: Tensor, act_BNA: Tensor, group_BE: Tensor) -> Mixed:
+        """Q_tot for local values [B, N], controls in [-1, 1] and a group representation.
+
+        Raises:
+            TeamError: What the mixer gives has another shape.
+        """
+        total_B: Tensor = self.inner(q_BN, act_BNA, group_BE)
+        if total_B.shape != q_BN.shape[:1]:
+            raise TeamError(f"a mixer must give a value per row, {tuple(q_BN.shape[:1])}, got {tuple(total_B.shape)}")
+        return Mixed(total_B)
+
+    def align(self, features_BNW: Tensor) -> None:
+        """Nothing: it has no features."""
+
+
+def make_mixer(
+    name: str, shape: MixerShape, *, heads: int, commitment_dim: int, cluster_size: int
+) -> Mixer | PluggedMixer:
+    """The mixer of a name.
+
+    Args:
+        name: `attention`, `mean`, the name of one that a package registers, or `module:attribute`.
+        shape: Sizes.
+        heads: As for `Mixer`, which alone uses it and what follows.
+        commitment_dim: As for `Mixer`.
+        cluster_size: As for `Mixer`.
+
+    Raises:
+        ConfigError: Nothing is called that, it can't be imported, or it makes no torch module.
+    """
+    if name in plugins.BUILT_IN[plugins.MIXERS]:
+        return Mixer(
+            shape.action_dim,
+            shape.group_dim,
+            dim=shape.dim,
+            heads=heads,
+            commitment_dim=commitment_dim,
+            learned=name == "attention",
+            cluster_size=cluster_size,
+        )
+    make: MakesMixer = plugins.load_plugin(plugins.MIXERS, name)
+    made = make(shape)
+    if not isinstance(made, nn.Module):
+        raise ConfigError(f"mixer {name}: it must make a torch.nn.Module, not {type(made).__name__}")
+    return PluggedMixer(made)

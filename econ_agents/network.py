@@ -13,7 +13,7 @@ from econ_agents.batches import TeamSpec
 from econ_agents.belief import BeliefNetwork, ControlHeads, LocalCritic, squash
 from econ_agents.config import AgentConfig
 from econ_agents.encoder import BeliefEncoder, Group
-from econ_agents.mixer import Mixer
+from econ_agents.mixer import MixerShape, make_mixer
 
 
 class TeamValues(NamedTuple):
@@ -23,8 +23,8 @@ class TeamValues(NamedTuple):
     """Q_i by each critic."""
     total_B: Tensor
     """Q_tot."""
-    features_BNW: Tensor
-    """F_i."""
+    features_BNW: Tensor | None
+    """F_i; None where the mixer has none."""
     group: Group
     """The encoder's tokens and E."""
 
@@ -84,13 +84,11 @@ class TeamNetwork(nn.Module):
             cluster_size=net.cluster_size,
         )
         start, stop = spec.part("commitment") or (0, 0)
-        self.mixer = Mixer(
-            spec.action_dim,
-            net.encoder_dim,
-            dim=net.mixer_dim,
+        self.mixer = make_mixer(
+            net.mixer,
+            MixerShape(spec.n_agents, spec.action_dim, net.encoder_dim, net.mixer_dim),
             heads=net.heads,
             commitment_dim=stop - start,
-            learned=net.mixer,
             cluster_size=net.cluster_size,
         )
 

@@ -6,6 +6,7 @@ Axes: B batch, N agents, D observation, A controls, M candidates.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
@@ -19,12 +20,14 @@ from tianshou.data.batch import BatchProtocol
 from tianshou.data.types import ActStateBatchProtocol, ObsBatchProtocol
 from torch import Tensor
 
-from econ_agents.alpha import DEFAULT_WEIGHTS, RewardWeights
+from econ_agents.alpha import DEFAULT_WEIGHTS, TS, RewardWeights
 from econ_agents.batches import TeamSpec
 from econ_agents.checkpoint import Checkpoint, load_checkpoint, locate, save_checkpoint
 from econ_agents.config import AgentConfig, parse_config
-from econ_agents.errors import CheckpointError, TeamError
+from econ_agents.errors import CheckpointError, ConfigError, TeamError
+from econ_agents.mixer import Mixer
 from econ_agents.network import TeamNetwork
+from econ_agents.plugins import is_path
 
 
 class EconPolicy(Policy, ModelHubMixin):
@@ -33,8 +36,11 @@ class EconPolicy(Policy, ModelHubMixin):
     Args:
         spec: The team's shape.
         config: The learner's settings.
-        reward_weights: alpha (AL, TS, CC) to start from.
+        reward_weights: alpha (AL, TS, CC, then of the team's further terms) to start from.
         seed: Seed of the exploration noise. Networks are initialised from torch's global generator.
+
+    Raises:
+        ConfigError: There are not as many weights as terms, or the mixer can't be had.
     """
 
     def __init__(
@@ -50,6 +56,8 @@ class EconPolicy(Policy, ModelHubMixin):
             action_scaling=True,
             action_bound_method="clip",
         )
+        if len(reward_weights) != len(spec.reward_terms):
+            raise ConfigError(f"reward weights must be one for each of {spec.reward_terms}, got {reward_weights}")
         self.spec = spec
         self.config = config
         self.network = TeamNetwork(spec, config)
@@ -85,6 +93,16 @@ class EconPolicy(Policy, ModelHubMixin):
                 f"the policy acts for {mine.n_agents} agents, the environment has {theirs.n_agents}; "
                 f"load it with from_pretrained(..., n_agents={theirs.n_agents})"
             )
+        if mine.reward_terms != theirs.reward_terms:
+            raise TeamError(
+                f"the policy was trained with the reward terms {', '.join(mine.reward_terms)}, the environment has "
+                f"{', '.join(theirs.reward_terms)}; use those that it was trained with"
+            )
+        if [name for name, *_ in mine.layout] != [name for name, *_ in theirs.layout]:
+            raise TeamError(
+                f"the policy was trained on the observation parts {', '.join(name for name, *_ in mine.layout)}, the "
+                f"environment has {', '.join(name for name, *_ in theirs.layout)}; use those that it was trained with"
+            )
         if mine != theirs:
             raise TeamError(
                 f"the policy was trained on observations of width {mine.obs_dim} and controls in {mine.action_low} to "
@@ -100,17 +118,23 @@ class EconPolicy(Policy, ModelHubMixin):
         n_agents: int | None = None,
         revision: str | None = None,
         token: str | None = None,
+        trust: Collection[str] = (),
     ) -> Self:
         """Load what `save_pretrained` or `push_to_hub` wrote, in eval mode; runs no code from the files.
+
+        A mixer or solver by others is known by its name and must be installed here. Where that name is no registered
+        one but `module:attribute`, it could stand for anything, so that you have to say that it is to be trusted.
 
         Args:
             path_or_id: A folder, or a repository of the Hugging Face hub.
             n_agents: Act for so many agents instead; only with shared parameters.
             revision: Branch, tag or commit on the hub.
             token: For a private repository.
+            trust: Names of the form `module:attribute` that may be imported.
 
         Raises:
-            CheckpointError: There is none, it is damaged, or can't serve so many agents.
+            CheckpointError: There is none, it is damaged, can't serve so many agents, or names what you do not trust.
+            ConfigError: Its mixer can't be had.
         """
         kept = load_checkpoint(locate(path_or_id, revision=revision, token=token))
         try:
@@ -119,6 +143,12 @@ class EconPolicy(Policy, ModelHubMixin):
         except (LookupError, TypeError, ValueError) as error:
             text = textwrap.shorten(str(error), 200)
             raise CheckpointError(f"{path_or_id} holds no policy, or one of another version: {text}") from error
+        for name in (config.network.mixer, config.bne.solver):
+            if is_path(name) and name not in trust:
+                raise CheckpointError(
+                    f"{path_or_id} was trained with {name}, and a file may not choose what is imported: if you trust "
+                    f"it, load it with from_pretrained(..., trust=[{name!r}]), or set network.mixer or bne.solver to it"
+                )
         if n_agents is not None and n_agents != spec.n_agents:
             if not config.network.shared:
                 raise CheckpointError(
@@ -126,7 +156,8 @@ class EconPolicy(Policy, ModelHubMixin):
                     f"{n_agents}; train with network.shared: true, or with {n_agents} agents"
                 )
             spec = replace(spec, n_agents=n_agents)
-        policy = cls(spec, config, (0.0, 1.0, 0.0))  # fits every floor; the weights themselves are among the tensors
+        # These weights fit every floor; the trained ones are among the tensors.
+        policy = cls(spec, config, tuple(float(number == TS) for number in range(len(spec.reward_terms))))
         try:
             policy.load_state_dict(kept.tensors)
         except RuntimeError as error:
@@ -170,7 +201,7 @@ class TeamGame:
         tried_BNM = self._local(belief, candidates.flatten(0, 1)).view(B, M, N).transpose(1, 2)
         kept_BN = self._local(self.belief_BNH, profile_BNA)
         mixer = self.network.mixer
-        if 0 < mixer.cluster_size < N:
+        if isinstance(mixer, Mixer) and 0 < mixer.cluster_size < N:
             return mixer.deviations(kept_BN, profile_BNA, tried_BNM, candidates_BNMA, self.group_BE)
         own = torch.eye(N, dtype=torch.bool, device=profile_BNA.device)[None, :, None]  # [1, N, 1, N]
         local_BNMN = torch.where(own, tried_BNM[..., None], kept_BN[:, None, None])

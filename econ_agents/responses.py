@@ -5,8 +5,9 @@ Axes: B batch, N agents, M candidate actions, A controls of one agent, P points 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,15 +33,40 @@ class Game(Protocol):
         """
 
 
+@runtime_checkable
+class Solver(Protocol):
+    """What moves a profile towards an equilibrium from round to round; can be given as `EquilibriumConfig.solver`.
+
+    It must be picklable and a pure function; `econ_agents.testing.check_solver` asks for all of it.
+
+    Example:
+        >>> class FictitiousPlay:
+        ...     def respond(self, game, trajectory, config):
+        ...         return respond(game, torch.stack(list(trajectory)).mean(dim=0), config)
+    """
+
+    def respond(self, game: Game, trajectory: Sequence[Tensor], config: EquilibriumConfig) -> Tensor:
+        """The profile [B, N, A] to play next; clipped to [-1, 1]. The rounds and when they end are not its business.
+
+        Args:
+            game: The game after the last round. Its payoffs can be differentiated under `torch.enable_grad()`.
+            trajectory: The profiles [B, N, A] of all rounds so far, the last one last; each row is a game of its own.
+            config: Damping, temperature, candidates.
+        """
+
+
 class EquilibriumConfig(BaseModel):
     """How a profile is refined towards an equilibrium."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
 
     max_rounds: int = Field(3, ge=1)
     """K, the rounds a team may be asked; K rounds have K - 1 responses between them, so 1 means no refinement."""
     convergence_threshold: float = Field(0.01, ge=0)
     """Refinement ends when no control would move by this much (in [-1, 1] units)."""
+    solver: str | Solver = "simultaneous"
+    """How responses are chosen: `simultaneous` damped best responses, the name of a registered solver,
+    `module:attribute`, or a `Solver`."""
     damping: float = Field(0.0, ge=0, lt=1)
     """Share of the old action that is kept in each response; 0 jumps to the response."""
     temperature: float = Field(0.0, ge=0)

@@ -1,6 +1,7 @@
-"""What tests of environments and policies can use: games and small environments with known answers, and a check.
+"""What tests of environments and policies can use: games and small environments with known answers, and checks.
 
-`check_deliberates` tells whether an environment keeps the protocol by which its profiles can be refined.
+`check_deliberates` tells whether an environment keeps the protocol by which its profiles can be refined; `check_mixer`
+and `check_solver` whether a mixer and a solver keep theirs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from econ_agents.games import (
     rock_paper_scissors,
 )
 from econ_agents.joint_env import Array, Observations
+from econ_agents.plugin_checks import check_mixer, check_solver
 from econ_agents.tiny_envs import AsyncQuadraticEnv, CoordinationEnv, QuadraticEnv, QuadraticPolicy
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "TwoEquilibriaGame",
     "biased_rock_paper_scissors",
     "check_deliberates",
+    "check_mixer",
+    "check_solver",
     "mean_of_others",
     "rock_paper_scissors",
 ]

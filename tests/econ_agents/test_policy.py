@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -130,8 +131,12 @@ def test_a_policy_says_what_does_not_fit() -> None:
     policy.fits(make_spec(3))
     with pytest.raises(TeamError, match=r"acts for 3 agents, the environment has 4; .*n_agents=4"):
         policy.fits(make_spec(4))
-    with pytest.raises(TeamError, match="observations of width"):
+    with pytest.raises(TeamError, match="observation parts question, commitment, agent_memory, counters, the environ"):
         policy.fits(make_spec(3, memory=False))
+    with pytest.raises(TeamError, match="reward terms al, ts, cc, the environment has al, ts, cc, brevity; use those"):
+        policy.fits(replace(make_spec(3), reward_terms=("al", "ts", "cc", "brevity")))
+    with pytest.raises(TeamError, match=r"observations of width 16 and controls .*has width 16 .* \(3.0, 1.5\)"):
+        policy.fits(replace(make_spec(3), action_high=(3.0, 1.5)))
 
 
 def test_the_shape_of_a_team_survives_json() -> None:
