@@ -16,6 +16,7 @@ import torch
 from econ_agents.concurrency import all_or_none
 from econ_agents.policy import EconPolicy
 from econ_env import background
+from econ_env.answers import make_rule
 from econ_env.app import display
 from econ_env.app.compare_table import print_overview
 from econ_env.app.datasets import RunProblems, choose_problems
@@ -25,7 +26,7 @@ from econ_env.app.folder import RunFolder
 from econ_env.app.method_names import BUILT_IN, LEARNED, MethodMaker, MethodName, parse_names
 from econ_env.app.options import CommonOptions
 from econ_env.app.overview import REFERENCE, overview
-from econ_env.app.provenance import provenance
+from econ_env.app.provenance import added, provenance
 from econ_env.app.results import Row, by_method, result_row, summarise
 from econ_env.app.training import train_policy
 from econ_env.errors import ConfigError
@@ -77,7 +78,9 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     names = _in_order(parse_names(options.methods), options)
     config = common.config
     problems = choose_problems(config.env_args, options.problems, config.seed)
+    others = [name.base for name in names if name.base not in BUILT_IN]
     about = provenance(config) | {"dataset": problems.source, "compare": _fixed_settings(options)}
+    about["added"] = added(config, others)
     folder = RunFolder(common.log_dir, about, resume=common.resume)
     if folder.moved_to is not None:
         display.console.print(f"the earlier run in {common.log_dir} was moved to {folder.moved_to}")
@@ -167,7 +170,9 @@ class _Comparison:
         """
         episodes, problems = self.options.train_episodes, self.problems.train
         if self.options.policy is not None:
-            policy = EconPolicy.from_pretrained(self.options.policy, n_agents=self.config.n_agents)
+            policy = EconPolicy.from_pretrained(
+                self.options.policy, n_agents=self.config.n_agents, trust=self.config.trusted
+            )
         elif episodes:
             make = partial(make_env, self.config, problems, self.folder.rounds_file)
             policy = train_policy(self.common, self.folder, problems, make, episodes, self.common.model_dir).policy
@@ -240,7 +245,7 @@ class _Comparison:
         last = answer.rounds[-1]
         reason = next((reply.error for reply in last.replies if reply.error), last.commitment.error)
         self._failures.count(last.failed, reason)
-        return await judged(answer), seconds
+        return await judged(answer, self.maker.env.answer_rule), seconds
 
     async def _write(self, name: MethodName, units: int | None, answer: Answer, seconds: float, seed: int) -> Row:
         llm = self.config.llm
@@ -255,6 +260,7 @@ class _Comparison:
             seed=seed,
             units=units,
             prices=(llm.price_prompt, llm.price_completion),
+            rule=self.maker.env.answer_rule,
         )
         self.folder.add(row, {"seed": seed, "episode": answer.episode.to_dict()})
         return row
@@ -324,7 +330,8 @@ class _Comparison:
 
     def close(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """Write the summary of what was done, and return its overview."""
-        seen = overview(self.folder.rows, self.options.baseline or self.order[0], order=self.order)
+        rule = make_rule(self.config.answer_rule)
+        seen = overview(self.folder.rows, self.options.baseline or self.order[0], order=self.order, rule=rule)
         earlier = self.folder.earlier.get("methods", {})
         methods = {}
         for key, rows in by_method(self.folder.rows).items():

@@ -94,7 +94,7 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
         AgentsError: The checkpoint is missing, damaged, or does not fit the team.
     """
     config = common.config
-    policy = EconPolicy.from_pretrained(str(common.model_dir), n_agents=config.n_agents)
+    policy = EconPolicy.from_pretrained(str(common.model_dir), n_agents=config.n_agents, trust=config.trusted)
     known = read_trained_on(common.model_dir)
     trained = None if known is None else known.run | known.before
     problems = choose_test_problems(config.env_args, test_episodes, config.seed, trained)
@@ -238,6 +238,7 @@ class _Run:
                 seconds=result.seconds,
                 seed=self.config.seed,
                 prices=(self.config.llm.price_prompt, self.config.llm.price_completion),
+                rule=env.answer_rule,
             )
             self.folder.add(row, {"episode": episode.to_dict(), "decisions": [asdict(d) for d in result.decisions]})
             tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])

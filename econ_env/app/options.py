@@ -140,6 +140,8 @@ class _Interrupted(click.ClickException):
 def main(command: click.Command) -> None:
     """Run a command; bad input and failed runs print one line and exit with 2, Ctrl-C with 130."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: busy waiting slows down all others
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a command's own folder comes first; module:attribute may lie where it is called
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("econ_env").setLevel(logging.INFO)
     logging.getLogger("tianshou").setLevel(logging.ERROR)

@@ -10,8 +10,20 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from econ_agents.config import AgentConfig
+from econ_agents.equilibrium import make_solver
+from econ_agents.plugins import BUILT_IN, MIXERS, load_plugin
 from econ_env.backends.address import without_login
-from econ_env.config import EnvConfig, EpisodeConfig, LLMConfig, RewardConfig, SamplingConfig, parse_settings
+from econ_env.config import (
+    EnvConfig,
+    EpisodeConfig,
+    LLMConfig,
+    ObservationConfig,
+    PromptsName,
+    RewardConfig,
+    RuleName,
+    SamplingConfig,
+    parse_settings,
+)
 from econ_env.errors import ConfigError
 
 
@@ -19,7 +31,7 @@ class EnvArgs(EpisodeConfig):
     """The problems, and what an episode looks like."""
 
     hf_dataset_path: str = "bundled"
-    """`bundled`, `gsm8k`, `math`, `svamp`, a hub id, or the path of a file."""
+    """`bundled`, `gsm8k`, `math`, `svamp`, a hub id, the path of a file, a registered data set, `module:attribute`."""
     offline_dataset: str | None = None
     """What to use, with a notice, if the hub can't be reached; none means to stop."""
     dataset_split: str | None = None
@@ -60,7 +72,7 @@ class RunConfig(AgentConfig):
     executor_model: str | list[str] | None = None
     """Model of all executors, or a list with one for each."""
     embedder: str = "auto"
-    """`auto`, `minilm`, `hash`, or a sentence-transformers name or path."""
+    """`auto`, `minilm`, `hash`, a sentence-transformers name or path, a registered embedder, or `module:attribute`."""
     seed: int = Field(0, ge=0)
     """Decides the order of problems, every sample, exploration and initial weights."""
     bne_max_iterations: int | None = Field(None, ge=1)
@@ -71,6 +83,12 @@ class RunConfig(AgentConfig):
     """Bounds of the controls."""
     reward: RewardConfig = RewardConfig()
     """Reward terms and weights."""
+    observation: ObservationConfig = ObservationConfig()
+    """Further parts of an observation."""
+    answer_rule: RuleName = "econ"
+    """How answers are read and judged: `econ`, the name of a registered rule, or `module:attribute`."""
+    prompts: PromptsName = "econ"
+    """What models are asked: `econ`, the name of a registered prompt set, or `module:attribute`."""
     llm: ModelConfig = ModelConfig()
     """Models and calls."""
 
@@ -93,11 +111,25 @@ class RunConfig(AgentConfig):
         """Rounds K per decision in tests with BNE."""
         return self.bne.max_iterations_infer if self.bne_max_iterations is None else self.bne_max_iterations
 
+    @property
+    def trusted(self) -> tuple[str, str]:
+        """What a checkpoint may name, since these settings do."""
+        return self.network.mixer, self.bne.solver
+
     def env_config(self) -> EnvConfig:
         """The environment's part."""
         episode = self.env_args.model_dump(include=set(EpisodeConfig.model_fields))
         calls = LLMConfig(**self.llm.model_dump(include=set(LLMConfig.model_fields)))
-        return EnvConfig(**episode, n_agents=self.n_agents, sampling=self.sampling, reward=self.reward, llm=calls)
+        return EnvConfig(
+            **episode,
+            n_agents=self.n_agents,
+            sampling=self.sampling,
+            reward=self.reward,
+            observation=self.observation,
+            answer_rule=self.answer_rule,
+            prompts=self.prompts,
+            llm=calls,
+        )
 
     def agent_config(self) -> AgentConfig:
         """The learner's part."""
@@ -116,6 +148,7 @@ def load_run_config(
 
     Raises:
         ConfigError: The file can't be read, or a setting is unknown or refused.
+        AgentsError: A mixer or solver can't be imported.
     """
     values = _read(path) if path is not None else {}
     for text in assignments:
@@ -126,7 +159,11 @@ def load_run_config(
     for key, value in (options or {}).items():
         if value is not None:
             _assign(values, key, value)
-    return parse_settings(RunConfig, values)
+    config = parse_settings(RunConfig, values)
+    if config.network.mixer not in BUILT_IN[MIXERS]:
+        load_plugin(MIXERS, config.network.mixer)  # what can't be imported is to be told now, not after training
+    make_solver(config.bne.solver)
+    return config
 
 
 def _read(path: Path) -> dict[str, Any]:
