@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from econ_env import plugins
 from econ_env.errors import EmbeddingError
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ HUB_TIMEOUT = 2.0
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns texts into unit vectors; any object with these attributes can be passed as `embedder=`."""
+    """Turns texts into unit vectors; any object with these attributes can be passed as `embedder=`.
+
+    It must be picklable, and what it makes of a text must not depend on the texts beside it;
+    `econ_env.testing.check_embedder` asks for all of it.
+    """
 
     @property
     def name(self) -> str:
@@ -224,7 +229,8 @@ def make_embedder(spec: str | Embedder) -> Embedder:
 
     Args:
         spec: `auto` (the default model from the hub or its cache; where that can't be had, the packaged MiniLM),
-            `minilm`, `hash` or `hash-D`, a sentence-transformers name or path, or an embedder.
+            `minilm`, `hash` or `hash-D`, the name of one that a package registers, `module:attribute`, a
+            sentence-transformers name or path, or an embedder.
 
     Raises:
         EmbeddingError: It can't be had; the message says what to install.
@@ -240,6 +246,9 @@ def make_embedder(spec: str | Embedder) -> Embedder:
         if path is None:
             raise EmbeddingError("the packaged embedding model is not installed: pip install 'econ-bne[local]'")
         return SentenceEmbedder(path, name="all-MiniLM-L6-v2")
+    if plugins.find(plugins.EMBEDDERS, spec) is not None:
+        embedder: Embedder = plugins.make(plugins.EMBEDDERS, spec)
+        return embedder
     if spec != "auto":
         return SentenceEmbedder(spec)
     if _hub_has(DEFAULT_MODEL):

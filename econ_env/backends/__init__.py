@@ -6,8 +6,10 @@ import difflib
 import logging
 import os
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from econ_env import plugins
 from econ_env.backends.address import clean_url
 from econ_env.config import LLMConfig
 from econ_env.errors import ConfigError
@@ -15,6 +17,7 @@ from econ_env.llm import LLM
 
 if TYPE_CHECKING:
     from econ_env.backends.server import Server
+    from econ_env.llm import MakesLLM
 
 __all__ = ["TOGETHER_MODEL", "TOGETHER_URL", "make_llm"]
 
@@ -22,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 TOGETHER_URL = "https://api.together.xyz/v1"
 TOGETHER_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
-
-_NAMES = ("auto", "local", "together", "simulated")
 
 
 def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | None = None) -> LLM:
@@ -37,6 +38,8 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
             * `together`: Together AI; needs `TOGETHER_API_KEY`.
             * a URL: any OpenAI-compatible server; `OPENAI_API_KEY` is sent if it is set.
             * `simulated`: a stand-in with a known optimum, for tests.
+            * the name that a package registers, or `module:attribute`: a `MakesLLM`, which is called once for each
+              model and process.
             * an `LLM`: taken as it is.
         config: Deadlines, retries, limits, cache and budget; the defaults if it is `None`.
         model: The model's name at the server; by default the server's own. For `local` it may be what follows
@@ -59,9 +62,20 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
             "the simulated model must know its problems: pass econ_env.backends.simulated.SimulatedLLM(problems), "
             "or llm='simulated' to the environment, which does that"
         )
+    if plugins.find(plugins.LLMS, spec) is not None:
+        return _added(spec, settings, model, os.getpid())
     from econ_env.backends.openai_client import OpenAIClient
 
     return OpenAIClient(_server(spec, settings, model), settings)
+
+
+@lru_cache(maxsize=64)
+def _added(name: str, config: LLMConfig, model: str | None, process: int) -> LLM:
+    """A model of somebody else's backend, one for all environments of a process."""
+    make: MakesLLM = plugins.load(plugins.LLMS, name)
+    llm = make(config, model)
+    plugins.require_members(plugins.LLMS, name, llm)
+    return llm
 
 
 def _given(llm: LLM, model: str | None) -> LLM:
@@ -108,6 +122,6 @@ def _server(spec: str, config: LLMConfig, model: str | None) -> Server:
 
         named = spec.removeprefix("local").removeprefix(":") or None
         return local_server((model or "").removeprefix("local:") or named, config)
-    close = difflib.get_close_matches(spec, _NAMES, n=1)
+    close = difflib.get_close_matches(spec, plugins.names(plugins.LLMS), n=1)
     hint = f"did you mean {close[0]!r}?" if close else "give auto, local, together, simulated, a URL, or a .gguf file"
     raise ConfigError(f"unknown llm {spec!r}; {hint}")
