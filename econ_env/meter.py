@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError
@@ -25,9 +25,24 @@ Reason = Literal[
 K = TypeVar("K")
 
 
+class ServerCount(NamedTuple):
+    """What was counted at one server."""
+
+    answers: int = 0
+    """Answers it gave, also those that could not be used."""
+    tokens: int = 0
+    """What they took, prompt and completion."""
+    faults: int = 0
+    """Attempts that failed there."""
+
+    def plus(self, other: ServerCount) -> ServerCount:
+        """Both counts together."""
+        return ServerCount(*(one + two for one, two in zip(self, other, strict=True)))
+
+
 @dataclass(frozen=True)
 class MeterSnapshot:
-    """What was counted up to one moment; each of the `by_...` mappings sums up to `total`."""
+    """What was counted up to one moment; each of the `by_...` mappings but the last sums up to `total`."""
 
     total: Usage
     """Everything together; failed calls add their tokens and retries, but no call."""
@@ -43,6 +58,8 @@ class MeterSnapshot:
     """By the round within a decision."""
     by_retried: dict[bool, Usage]
     """Calls that needed another attempt (`True`) and those that did not."""
+    by_server: dict[str, ServerCount]
+    """By the server's address without credentials; tokens sum up to those of `sent`, faults to `faults`."""
     failed: dict[Reason, int]
     """Calls that failed for good."""
     faults: dict[Reason, int]
@@ -78,13 +95,15 @@ class Meter:
             self._by_problem: dict[str, Usage] = {}
             self._by_round: dict[int, Usage] = {}
             self._by_retried: dict[bool, Usage] = {}
+            self._by_server: dict[str, ServerCount] = {}
             self._failed: Counter[Reason] = Counter()
             self._faults: Counter[Reason] = Counter()
 
-    def send(self, usage: Usage) -> None:
+    def send(self, usage: Usage, server: str) -> None:
         """Charge one answer of a server to the budget, at once: its call may not be over yet."""
         with self._lock:
             self._sent += usage
+            self._count(server, ServerCount(answers=1, tokens=usage.tokens))
 
     def add(self, request: ChatRequest, usage: Usage) -> None:
         """Count an answered call, or what a failed one cost, under its labels."""
@@ -102,10 +121,11 @@ class Meter:
         with self._lock:
             self._failed[reason] += 1
 
-    def fault(self, reason: Reason) -> None:
-        """Count a failed attempt."""
+    def fault(self, reason: Reason, server: str) -> None:
+        """Count an attempt that failed at a server."""
         with self._lock:
             self._faults[reason] += 1
+            self._count(server, ServerCount(faults=1))
 
     def snapshot(self) -> MeterSnapshot:
         """What was counted so far; later calls do not change it."""
@@ -118,6 +138,7 @@ class Meter:
                 by_problem=dict(self._by_problem),
                 by_round=dict(self._by_round),
                 by_retried=dict(self._by_retried),
+                by_server=dict(self._by_server),
                 failed=dict(self._failed),
                 faults=dict(self._faults),
                 usd=self._usd(self._sent.prompt_tokens, self._sent.completion_tokens),
@@ -165,6 +186,9 @@ class Meter:
         """
         if self._limited and usage.tokens == 0:
             raise BudgetError(f"{where} does not say how many tokens its answers take, so no budget can be kept there")
+
+    def _count(self, server: str, count: ServerCount) -> None:
+        self._by_server[server] = self._by_server.get(server, ServerCount()).plus(count)
 
     def _lacking(self, tokens: int, usd: float) -> str | None:
         """What the budget lacks for one more call, in words."""

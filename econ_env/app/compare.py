@@ -235,7 +235,7 @@ class _Comparison:
         await all_or_none(worker() for _ in range(self._in_flight(len(todo))))
 
     def _in_flight(self, most: int) -> int:
-        return min(most, max(1, -(-self.config.llm.concurrency // self.config.n_agents)))
+        return min(most, self.config.problems_in_flight)
 
     async def _ask(self, method: Method, problem: Problem, seed: int) -> tuple[Answer, float]:
         """An answer, judged, and the seconds it took; gives up when too many fail one after another."""

@@ -24,11 +24,13 @@ from econ_env.app.options import CommonOptions
 from econ_env.app.provenance import provenance
 from econ_env.app.results import by_method, result_row, summarise, summarise_training
 from econ_env.app.run_config import RunConfig
+from econ_env.app.server_counts import count_servers, print_servers
 from econ_env.app.team_facts import print_facts, reach_team
 from econ_env.app.trained_on import fingerprint, note_trained_on, read_trained_on
 from econ_env.app.training import train_policy
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
+from econ_env.meter import shared_meter
 from econ_env.problems import ProblemSet
 
 LOGGED = ("accuracy", "tokens_per_problem", "calls")
@@ -136,6 +138,8 @@ class _Run:
         self.about = provenance(common.config) | about
         self.folder = RunFolder(common.log_dir, self.about, resume=common.resume)
         self.complete = False
+        self.meter = shared_meter(self.config.env_config().llm)
+        self.meter.reset()
         self._seconds: dict[str, float] = {}
         self._trained: dict[str, Any] = {}
         self._models: dict[str, Any] = {}
@@ -215,7 +219,7 @@ class _Run:
                     todo,
                     rounds=method.rounds,
                     config=EquilibriumConfig(convergence_threshold=self.config.bne.convergence_threshold),
-                    concurrency=max(1, -(-self.config.llm.concurrency // self.config.n_agents)),
+                    concurrency=self.config.problems_in_flight,
                     seed=self.config.seed,
                     on_episode=self._recorder(method, tally),
                 )
@@ -266,12 +270,14 @@ class _Run:
         if "checkpoint" not in self.about:
             seconds = self._seconds.get("train", 0.0) + self.folder.earlier.get("train", {}).get("seconds", 0.0)
             training = self._trained | summarise_training(self.folder.training_rows()) | {"seconds": seconds}
+        servers = count_servers(self.meter.snapshot().by_server, self.folder.earlier.get("servers", {}))
         self.folder.write_summary(
             {
                 "complete": self.complete,
                 "methods": summaries,
                 "train": training,
                 "models": self._models,
+                "servers": servers,
                 **self.about,
             }
         )
@@ -281,4 +287,5 @@ class _Run:
                 shown = {part["name"]: part for part in summaries.values()}
                 text_replies = self._models["reply_format"] == "text"
                 display.print_summary(shown, summarise(self.folder.rows)["json_rate"], text_replies)
+            print_servers(servers)
             display.console.print(f"\nwritten to {self.folder.path}", highlight=False)

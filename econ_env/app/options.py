@@ -44,7 +44,6 @@ _SETTINGS: Mapping[str, tuple[str, Any, str]] = {
     "--test-split": ("env_args.test_split", str, "Split to test on."),
     "--question-field": ("env_args.question_field_name", str, "Column of the question."),
     "--answer-field": ("env_args.answer_field_name", str, "Column of the answer."),
-    "--llm": ("llm.backend", str, "auto, local, local:FILE.gguf, together, simulated or a URL."),
     "--coordinator-model": ("coordinator_model", str, "Model of the coordinator."),
     "--embedder": ("embedder", str, "auto, minilm, hash, or a sentence-transformers name or path."),
     "--n-agents": ("n_agents", int, "Number of executors."),
@@ -68,12 +67,18 @@ def settings_options(default_config: Path | None) -> Callable[[Callable[..., Non
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(
-            config: Path | None, set_: tuple[str, ...], executor_model: tuple[str, ...], no_cache: bool, **values: Any
+            config: Path | None,
+            set_: tuple[str, ...],
+            llm: tuple[str, ...],
+            executor_model: tuple[str, ...],
+            no_cache: bool,
+            **values: Any,
         ) -> None:
             own = {name: value for name, value in values.items() if _flag(name) not in _SETTINGS}
             given = {_SETTINGS[_flag(name)][0]: value for name, value in values.items() if _flag(name) in _SETTINGS}
-            if executor_model:
-                given["executor_model"] = executor_model[0] if len(executor_model) == 1 else list(executor_model)
+            for key, several in (("llm.backend", llm), ("executor_model", executor_model)):
+                if several:
+                    given[key] = several[0] if len(several) == 1 else list(several)
             if no_cache:
                 given["llm.cache"] = False
             command(config=load_run_config(config or default_config, set_, given), **own)
@@ -128,9 +133,12 @@ _PATH = click.Path(path_type=Path)
 _SETTINGS_IN_GENERAL = (
     click.option("--config", type=_PATH, help="YAML file with settings."),
     click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Any setting, such as gamma=0.9."),
+    click.option("--llm", multiple=True,
+                 help="auto, local, local:FILE.gguf, together, simulated or a URL; repeat it for several servers with "
+                      "the same model, of which URL*3 gets three times the calls. [llm.backend]"),
     click.option("--executor-model", multiple=True, help="Model of the executors; repeat it to give each its own."),
     click.option("--no-cache", is_flag=True, help="Ask every model call anew."),
-)
+)  # fmt: skip
 
 
 class _Interrupted(click.ClickException):

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from econ_agents.config import AgentConfig
 from econ_agents.equilibrium import make_solver
 from econ_agents.plugins import BUILT_IN, MIXERS, load_plugin
-from econ_env.backends.address import without_login
+from econ_env.backends.address import read_addresses, without_login
 from econ_env.config import (
     EnvConfig,
     EpisodeConfig,
@@ -54,7 +54,24 @@ class ModelConfig(LLMConfig):
     """Where the models are, and how they are called."""
 
     backend: str = "auto"
-    """`auto`, `local`, `local:FILE.gguf`, `together`, `simulated`, or the URL of an OpenAI-compatible server."""
+    """`auto`, `local`, `local:FILE.gguf`, `together`, `simulated`, or the URL of an OpenAI-compatible server. A list of
+    URLs are servers with the same model, which share the calls; `*3` after one gives it three times as many."""
+
+    @property
+    def calls_in_flight(self) -> int:
+        """Most calls in flight at once, at all servers together."""
+        weights = sum(address.weight for address in read_addresses(self.backend)) if "://" in self.backend else 1.0
+        return max(1, round(self.concurrency * weights))
+
+    @field_validator("backend", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """A list as one text, as `make_llm` takes it."""
+        if not isinstance(value, list):
+            return value
+        if not value or not all(isinstance(url, str) and "://" in url for url in value):
+            raise ValueError("a list must hold URLs of servers with the same model, and nothing else")
+        return ",".join(value)
 
     @field_validator("backend")
     @classmethod
@@ -105,6 +122,11 @@ class RunConfig(AgentConfig):
                 f"{len(self.executor_model)} executor models for {self.n_agents} executors; give one, or one for each"
             )
         return self
+
+    @property
+    def problems_in_flight(self) -> int:
+        """Problems to work on at once, so that there are always enough calls."""
+        return -(-self.llm.calls_in_flight // self.n_agents)
 
     @property
     def test_rounds(self) -> int:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from econ_env import plugins
-from econ_env.backends.address import clean_url
+from econ_env.backends.address import Address, clean_url, read_addresses
 from econ_env.config import LLMConfig
 from econ_env.errors import ConfigError
 from econ_env.llm import LLM
@@ -36,7 +36,9 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
             * `auto`: Together if `TOGETHER_API_KEY` is set, else `OPENAI_BASE_URL`, else `local`; it logs which.
             * `local`: a GGUF model run in this process. `local:FILE.gguf` and `hub:ORG/REPO/FILE.gguf` choose it.
             * `together`: Together AI; needs `TOGETHER_API_KEY`.
-            * a URL: any OpenAI-compatible server; `OPENAI_API_KEY` is sent if it is set.
+            * a URL: any OpenAI-compatible server; `OPENAI_API_KEY` is sent if it is set. Several URLs with commas
+              between them are servers with the same model, which share the calls; `*3` after one gives it three times
+              as many. One that does not answer is left out until it does.
             * `simulated`: a stand-in with a known optimum, for tests.
             * the name that a package registers, or `module:attribute`: a `MakesLLM`, which is called once for each
               model and process.
@@ -110,13 +112,15 @@ def _server(spec: str, config: LLMConfig, model: str | None) -> Server:
             backend="together",
             where=url,
             identity=url,
+            addresses=(Address(url),),
             model=model or TOGETHER_MODEL,
             key_variable="TOGETHER_API_KEY",
             penalty_fields=("repetition_penalty",),
         )
     if "://" in spec:
-        url = clean_url(spec)
-        return Server(backend="openai", where=url, identity=url, model=model or "")
+        addresses = read_addresses(spec)
+        where = ", ".join(map(str, addresses))
+        return Server("openai", where, identity=addresses[0].url, addresses=addresses, model=model or "")
     if spec == "local" or spec.startswith(("local:", "hub:")) or spec.endswith(".gguf"):
         from econ_env.backends.local import local_server
 

@@ -1,4 +1,9 @@
-"""A process's line to one server: its connections, its limits, and attempts until an answer has come."""
+"""A process's line to a model: attempts at one server, or at several that have it, until an answer has come.
+
+Of several servers each call takes the one that has the least to do for its weight. One at which attempts fail again and
+again is left out, asked from time to time whether it is back, and then taken in again; what failed there is tried at
+another at once.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +14,24 @@ import random
 import weakref
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from econ_env import background
-from econ_env.backends.address import login_header, remember_secret, scrub
-from econ_env.backends.engine import EngineSettings, acquire_engine, release_engine
-from econ_env.backends.failures import RefusedFieldError, TransientError, connection_failure, status_failure
+from econ_env.backends.address import scrub
+from econ_env.backends.connection import Connection
+from econ_env.backends.failures import RefusedFieldError, TransientError
 from econ_env.backends.server import Server
-from econ_env.backends.wire import PENALTY_FIELDS, read_models
+from econ_env.backends.wire import read_models
 from econ_env.cache import CompletionCache, shared_cache
 from econ_env.config import LLMConfig
 from econ_env.deadline import Deadline
 from econ_env.errors import LLMRequestError, LLMUnavailableError
-from econ_env.limits import shared_limits
 from econ_env.meter import Meter, Reason, shared_meter
 from econ_env.records import Usage
 
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
-
 logger = logging.getLogger(__name__)
 
-_KEEPALIVE_SECONDS = 4.0  # many servers hang up on a connection that was idle for five
 _jitter = random.Random()  # waits must not draw on the generator that a user may have seeded
 
 
@@ -54,6 +53,15 @@ class Tally:
         return self.usage + Usage(calls=calls, retries=max(0, self.attempts - 1))
 
 
+class Answered(NamedTuple):
+    """What a server sent."""
+
+    body: bytes
+    """The response's body."""
+    server: str
+    """Which one it was, without credentials."""
+
+
 class _NoModelError(Exception):
     """A server did not say which models it has; everybody who waited makes an error of their own of it."""
 
@@ -63,31 +71,32 @@ class _NoModelError(Exception):
 
 
 class Line:
-    """Connections and limits towards one server, whichever of its models is asked; lives on the background loop.
+    """Connections to the servers that have a model, whichever of their models is asked; lives on the background loop.
 
     Args:
-        server: Which server; its model does not matter.
+        server: Which servers; the model does not matter.
         config: Deadlines, retries and limits.
     """
 
     def __init__(self, server: Server, config: LLMConfig) -> None:
         self.server = server
         self.config = config
-        self.refused: set[str] = set()
         self.found_model = ""
         self.cache: CompletionCache | None = shared_cache(config) if config.cache else None
         self.meter: Meter = shared_meter(config)
-        self._in_flight = config.concurrency if server.engine is None else min(config.concurrency, server.engine.slots)
-        self._slots = asyncio.Semaphore(self._in_flight)
-        self._limits = shared_limits(server.identity, config.rpm, config.tpm)
+        self.connections = tuple(Connection(server, address, config) for address in server.addresses)
+        self._slots = asyncio.Semaphore(sum(connection.slots for connection in self.connections))
+        self._turn = 0.0
+        self._turns = dict.fromkeys(self.connections, 0.0)
+        self._probes: set[asyncio.Task[None]] = set()
         self._users: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._lock = asyncio.Lock()
         self._asking_model: asyncio.Task[str] | None = None
         self._asking: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
-        self._client: AsyncOpenAI | None = None
-        self._url = server.where
-        self._has_key = False
-        self._closes_at_exit = False
+
+    @property
+    def refused(self) -> set[str]:
+        """Fields that a server has refused."""
+        return set().union(*(connection.refused for connection in self.connections))
 
     def join(self, user: object) -> None:
         """Note that someone uses the line."""
@@ -101,23 +110,16 @@ class Line:
         return lock
 
     async def leave(self, user: object) -> None:
-        """Note that someone no longer does; the last one closes it."""
+        """Note that someone no longer does; the last one closes all connections."""
         self._users.discard(user)
         if not self._users:
-            await self.close()
+            for probe in self._probes:
+                probe.cancel()
+            for connection in self.connections:
+                await connection.close()
 
-    async def close(self) -> None:
-        """Close the connections, and leave the engine if there is one; the next call opens them again."""
-        async with self._lock:
-            client, self._client = self._client, None
-            if client is None:
-                return
-            await client.close()
-            if self.server.engine is not None:
-                await _in_thread(release_engine, self.server.engine)
-
-    async def post(self, make_body: Callable[[Collection[str]], dict[str, Any]], tokens: int, tally: Tally) -> bytes:
-        """Send a chat completion, again and again while that may help, and return the answer's body.
+    async def post(self, make_body: Callable[[Collection[str]], dict[str, Any]], tokens: int, tally: Tally) -> Answered:
+        """Send a chat completion, again and again while that may help.
 
         Args:
             make_body: Gives the request's body without the fields that the server has refused.
@@ -125,18 +127,21 @@ class Line:
             tally: Counts the attempts and remembers the last fault.
 
         Raises:
-            LLMRequestError: The server refuses the request.
-            LLMReplyError: The server's filter refuses it.
-            LLMUnavailableError: The server has not answered in any attempt.
+            LLMRequestError: A server refuses the request.
+            LLMReplyError: A server's filter refuses it.
+            LLMUnavailableError: No server has answered in any attempt.
         """
 
-        async def send() -> bytes:
+        async def send(connection: Connection) -> Answered:
             while True:
-                body = make_body(self.refused)
+                body = make_body(connection.refused)
+                if len(self.connections) > 1 and body["model"] == self.found_model:
+                    await connection.check_has(self.found_model, tally.deadline)
                 try:
-                    return await self._send("/chat/completions", body, tokens, tally.deadline)
+                    said = await connection.send("/chat/completions", body, tokens, tally.deadline)
+                    return Answered(said, connection.name)
                 except RefusedFieldError as refusal:
-                    self._do_without(refusal)
+                    connection.do_without(refusal)
 
         return await self._until_answered(send, tally)
 
@@ -162,154 +167,113 @@ class Line:
 
     async def _ask_for_model(self) -> str:
         tally = Tally(Deadline(self.config.round_timeout))
+
+        async def send(connection: Connection) -> Answered:
+            return Answered(await connection.send("/models", None, 0, tally.deadline), connection.name)
+
         try:
             async with tally.deadline:
-                found = await self._until_answered(lambda: self._send("/models", None, 0, tally.deadline), tally)
+                found, where = await self._until_answered(send, tally)
         except TimeoutError:
-            late = f"{self._url} has not said within {self.config.round_timeout:g} s which models it has"
+            late = f"{self.server.where} has not said within {self.config.round_timeout:g} s which models it has"
             raise _NoModelError(late, "timeout") from None
         except LLMUnavailableError as error:
             raise _NoModelError(str(error), tally.fault) from None
         names = read_models(found)
         if len(names) != 1:
             some = ", ".join(scrub(name) for name in names[:6]) + (", …" if len(names) > 6 else "")
-            raise LLMRequestError(f"{self._url} has {len(names)} models, so one must be named: {some or 'none'}")
-        logger.info("%s serves %s", self._url, names[0])
+            raise LLMRequestError(f"{where} has {len(names)} models, so one must be named: {some or 'none'}")
+        logger.info("%s serves %s", where, names[0])
         return names[0]
 
-    async def _until_answered(self, send: Callable[[], Awaitable[bytes]], tally: Tally) -> bytes:
+    async def _until_answered(self, send: Callable[[Connection], Awaitable[Answered]], tally: Tally) -> Answered:
+        failed: set[Connection] = set()
+
+        def wait(state: RetryCallState) -> float:
+            return 0.0 if self._fresh(failed) else self._wait(state, state.attempt_number - len(failed))
+
+        attempts = self.config.max_retries + len(self.connections)
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(self.config.max_retries + 1),
-            wait=self._wait,
-            retry=retry_if_exception_type(TransientError),
-            reraise=True,
+            stop=stop_after_attempt(attempts), wait=wait, retry=retry_if_exception_type(TransientError), reraise=True
         )
 
-        async def attempt() -> bytes:
+        async def attempt() -> Answered:
             tally.attempts += 1
-            try:
-                return await send()
-            except TransientError as error:
-                tally.fault = error.reason
-                self.meter.fault(error.reason)
-                logger.debug("attempt failed: %s", error)
-                raise
+            tally.deadline.pause()
+            async with self._slots:
+                connection = self._choose(failed)
+                try:
+                    return await self._attempt(connection, send)
+                except TransientError as error:
+                    failed.add(connection)
+                    tally.fault = error.reason
+                    raise
 
         try:
             return await retrying(attempt)
         except TransientError as error:
-            attempts = self.config.max_retries + 1
-            raise LLMUnavailableError(f"{error} (after {attempts} attempt{'s' if attempts > 1 else ''})") from None
+            several = len(self.connections) > 1 and all(c.health.state == "out" for c in self.connections)
+            none = f"none of {len(self.connections)} servers answers; the last one: " if several else ""
+            times = f"after {attempts} attempt{'s' if attempts > 1 else ''}"
+            raise LLMUnavailableError(f"{none}{error} ({times})") from None
 
-    def _wait(self, state: RetryCallState) -> float:
+    async def _attempt(self, connection: Connection, send: Callable[[Connection], Awaitable[Answered]]) -> Answered:
+        """One attempt at a server, and what it says of the server's health."""
+        connection.load += 1
+        try:
+            answered = await send(connection)
+        except TransientError as error:
+            self.meter.fault(error.reason, connection.name)
+            logger.debug("attempt failed: %s", error)
+            broken = error.reason != "rate_limited" and len(self.connections) > 1  # the only one is never left out
+            if broken and connection.health.fail():
+                logger.warning("%s is left out until it answers again: %s", connection.name, error)
+            raise
+        finally:
+            connection.load -= 1
+        if connection.health.succeed():
+            logger.info("%s answers again", connection.name)
+        return answered
+
+    def _choose(self, failed: Collection[Connection]) -> Connection:
+        """The server for an attempt of a call: of those that answer and have not failed it, the least busy one.
+
+        Among equally busy ones turns are taken by weight. If none answers, it is the one that is due to be asked next.
+        """
+        now = asyncio.get_running_loop().time()
+        for connection in self.connections:
+            if connection.health.state == "out" and connection.health.due <= now:
+                self._start_probe(connection)
+        able = self._fresh(failed) or [c for c in self.connections if c.takes_calls]
+        if not able:
+            return min(self.connections, key=lambda c: c.health.due)
+        chosen = min(able, key=lambda c: (c.load >= c.slots, c.load / c.weight, max(self._turn, self._turns[c])))
+        self._turn = max(self._turn, self._turns[chosen])
+        self._turns[chosen] = self._turn + 1.0 / chosen.weight
+        return chosen
+
+    def _fresh(self, failed: Collection[Connection]) -> list[Connection]:
+        """Servers that answer and at which a call has not failed yet."""
+        return [c for c in self.connections if c.takes_calls and c not in failed]
+
+    def _start_probe(self, connection: Connection) -> None:
+        """Ask a server that was left out whether it is back, while calls go to others."""
+
+        async def probe() -> None:
+            if await connection.answers() and connection.health.state == "out":
+                connection.health.state = "trial"
+
+        connection.health.wait()
+        task = asyncio.ensure_future(probe())
+        self._probes.add(task)
+        task.add_done_callback(self._probes.discard)
+
+    def _wait(self, state: RetryCallState, attempts: int) -> float:
         """Seconds to wait: what the server asks for, and a jitter up to a bound that doubles each time."""
-        bound = min(self.config.retry_wait * 2.0 ** (state.attempt_number - 1), self.config.retry_wait_max)
+        bound = min(self.config.retry_wait * 2.0**attempts, self.config.retry_wait_max)
         error = None if state.outcome is None else state.outcome.exception()
         asked = error.retry_after if isinstance(error, TransientError) else None
         return min(asked or 0.0, self.config.retry_after_max) + _jitter.uniform(0.0, bound)
-
-    async def _send(self, path: str, body: dict[str, Any] | None, tokens: int, deadline: Deadline) -> bytes:
-        """One HTTP request, when its turn has come."""
-        deadline.pause()
-        async with self._slots:
-            await self._limits.acquire(tokens)
-            client = await self._open()
-            import aiohttp
-            import httpx2
-            import openai
-
-            deadline.run()
-            try:
-                async with asyncio.timeout(self.config.timeout):
-                    if body is None:
-                        response = await client.get(path, cast_to=httpx2.Response)
-                    else:
-                        response = await client.post(path, body=body, cast_to=httpx2.Response)
-            except TimeoutError:
-                late = f"no answer from {self._url} within {self.config.timeout:g} s"
-                raise TransientError(late, "timeout") from None
-            except openai.APIStatusError as error:
-                raise status_failure(
-                    error.status_code,
-                    error.response.text,
-                    error.response.headers,
-                    url=self._url,
-                    key_advice=self._key_advice(),
-                    sent=body or {},
-                ) from None
-            except (openai.APIConnectionError, aiohttp.ClientError, OSError) as error:
-                raise connection_failure(error, self._url) from None
-            return response.content
-
-    async def _open(self) -> AsyncOpenAI:
-        if self._client is None:
-            # A caller that is cancelled must not leave an engine behind that nobody releases.
-            return await asyncio.shield(asyncio.ensure_future(self._open_once()))
-        return self._client
-
-    async def _open_once(self) -> AsyncOpenAI:
-        async with self._lock:
-            if self._client is None:
-                if self.server.engine is not None:
-                    self._url = await asyncio.to_thread(acquire_engine, self.server.engine)
-                self._client = await asyncio.to_thread(self._connect)  # the first time this imports for a second
-                if not self._closes_at_exit:
-                    self._closes_at_exit = True
-                    background.at_exit(self.close)
-            return self._client
-
-    def _connect(self) -> AsyncOpenAI:
-        import openai
-        from httpx2 import Limits
-
-        server = self.server
-        key = os.environ.get(server.key_variable) if server.engine is None else None
-        self._has_key = bool(key)
-        if key:
-            remember_secret(key)
-        login = login_header(self._url)
-        connections = self._in_flight + 4
-        return openai.AsyncOpenAI(
-            base_url=self._url,
-            api_key=key or "none",
-            max_retries=0,
-            timeout=None,  # the deadline of an attempt is ours: it also ends an answer that drips
-            default_headers={"Authorization": login} if login else None,
-            http_client=openai.DefaultAioHttpClient(
-                limits=Limits(
-                    max_connections=connections,
-                    max_keepalive_connections=connections,
-                    keepalive_expiry=_KEEPALIVE_SECONDS,
-                ),
-                timeout=None,
-                trust_env=server.engine is None,  # no proxy between us and our own engine
-            ),
-        )
-
-    def _key_advice(self) -> str:
-        if login_header(self._url):
-            return "check the user name and password in the URL"
-        return f"{'check the key in' if self._has_key else 'put a key into'} {self.server.key_variable}"
-
-    def _do_without(self, refusal: RefusedFieldError) -> None:
-        if refusal.field in self.refused:
-            return  # a request that was under way when the field was first refused
-        self.refused.add(refusal.field)
-        effect = {
-            "response_format": "JSON is asked for in words only",
-            "seed": "answers do not repeat",
-        }.get(refusal.field, "")
-        if refusal.field in PENALTY_FIELDS and self.refused.issuperset(self.server.penalty_fields):
-            effect = "the repetition penalty has no effect there: let p drive top_p (sampling.second_action: top_p)"
-        logger.warning("%s is left out from now on%s; %s", refusal.field, f": {effect}" if effect else "", refusal)
-
-
-async def _in_thread(work: Callable[[EngineSettings], None], engine: EngineSettings) -> None:
-    """Work off the loop, or on it when the process ends and no thread may be started any more."""
-    try:
-        await asyncio.to_thread(work, engine)
-    except RuntimeError:
-        work(engine)
 
 
 _lines: dict[tuple[int, Server, LLMConfig], Line] = {}

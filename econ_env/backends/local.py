@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from econ_env.backends.address import Address
 from econ_env.backends.engine import EngineSettings
 from econ_env.backends.server import Server
 from econ_env.config import LLMConfig
@@ -49,6 +50,7 @@ def local_server(reference: str | None, config: LLMConfig) -> Server:
         backend="local",
         where=str(path),
         identity=f"local:{path.name}:{size}",
+        addresses=(Address(""),),
         model=path.stem,
         penalty_fields=("repeat_penalty",),
         small=size < _SMALL_BYTES,

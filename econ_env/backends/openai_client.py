@@ -127,7 +127,7 @@ class OpenAIClient:
     async def _ask_once(self, line: Line, request: ChatRequest, model: str, seed: int, tally: Tally) -> Completion:
         prompt_tokens = most_prompt_tokens(request)
         async with line.meter.hold(prompt_tokens, request.max_tokens):
-            raw = await line.post(
+            raw, where = await line.post(
                 lambda refused: request_body(
                     request, model=model, seed=seed, penalty_fields=self.server.penalty_fields, refused=refused
                 ),
@@ -139,12 +139,12 @@ class OpenAIClient:
             except UnusableError as error:
                 tally.usage += error.usage
                 tally.fault = "unusable"
-                line.meter.fault("unusable")
-                line.meter.send(error.usage)
+                line.meter.fault("unusable", where)
+                line.meter.send(error.usage, where)
                 raise
             tally.usage += answer.usage
-            line.meter.send(answer.usage)
-            line.meter.check_counted(answer.usage, self.server.where)
+            line.meter.send(answer.usage, where)
+            line.meter.check_counted(answer.usage, where)
         return replace(answer, usage=tally.total(calls=1))
 
 

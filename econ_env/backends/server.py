@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from econ_env.backends.address import Address
 from econ_env.backends.engine import EngineSettings
 from econ_env.backends.wire import PENALTY_FIELDS
 
 
 @dataclass(frozen=True)
 class Server:
-    """Which server, and how it is spoken to; holds no secret."""
+    """Which server, or which servers with the same model, and how they are spoken to; holds no secret."""
 
     backend: str
     """`together`, `openai` or `local`."""
     where: str
-    """What people call it: its base URL without credentials, or the model file."""
+    """What people call it: its base URL without credentials, several with commas between them, or the model file."""
     identity: str
-    """What tells it from other servers in the cache."""
+    """What tells it from other servers in the cache. Servers of a list have that of the first one, so that an answer
+    does not depend on which of them gave it, and others may join and leave."""
+    addresses: tuple[Address, ...]
+    """Where it answers; one for a single server, whose URL is empty if it is inside this process."""
     model: str = ""
     """Default model; empty to ask the server."""
     key_variable: str = "OPENAI_API_KEY"

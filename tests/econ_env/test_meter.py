@@ -55,10 +55,10 @@ def test_every_breakdown_adds_up_to_the_total(calls):
 def test_a_snapshot_stays_as_it_was_and_reset_starts_anew():
     meter = Meter(LLMConfig(price_prompt=1.0, price_completion=2.0))
     meter.add(request(problem_id="a"), Usage(calls=1))
-    meter.send(Usage(prompt_tokens=1_000_000, completion_tokens=500_000))
+    meter.send(Usage(prompt_tokens=1_000_000, completion_tokens=500_000), "http://one/v1")
     before = meter.snapshot()
     assert before.usd == pytest.approx(2.0)
-    meter.fault("timeout")
+    meter.fault("timeout", "http://one/v1")
     meter.reset()
     assert before.total == Usage(calls=1)
     assert meter.snapshot().total == Usage()
@@ -93,7 +93,7 @@ async def spend(meter, calls):
     async def one(number, most, real):
         async with meter.hold(0, most):
             await asyncio.sleep(1.0 + number % 3)
-            meter.send(Usage(completion_tokens=real))
+            meter.send(Usage(completion_tokens=real), "http://one/v1")
         return real
 
     return await asyncio.gather(*(one(n, most, real) for n, (most, real) in enumerate(calls)), return_exceptions=True)

@@ -77,6 +77,7 @@ class Job:
         """All that must not depend on interruptions."""
         summary = json.loads((self.logs / "summary.json").read_text())
         summary["config"]["llm"] = summary["git_hash"] = None  # somebody may commit meanwhile
+        summary.pop("servers")  # what a part that was killed had asked is not known
         for part in (*summary["methods"].values(), summary["train"]):
             for name in ("seconds", "wall_seconds", "retries"):
                 part.pop(name, None)

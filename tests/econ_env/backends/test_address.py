@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.backends.address import clean_url, login_header, remember_secret, scrub, well_formed, without_login
+from econ_env.backends.address import (
+    Address,
+    clean_url,
+    login_header,
+    read_addresses,
+    remember_secret,
+    scrub,
+    well_formed,
+    without_login,
+)
 from econ_env.errors import ConfigError
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789%!$&'()*+,;=-._~", min_size=4, max_size=12)
@@ -50,6 +59,22 @@ def test_what_is_no_url_is_stored_as_it_is():
         "local:m.gguf",
         "http://h/v1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given_", "addresses"),
+    [
+        ("http://one:80", [Address("http://one:80/v1")]),
+        ("http://one/v1,https://two/v1*3", [Address("http://one/v1"), Address("https://two/v1", 3.0)]),
+        (" http://one/v1*.5 , http://two/v1*2.5 ", [Address("http://one/v1", 0.5), Address("http://two/v1", 2.5)]),
+        ("http://u:p,*2@one/v1*2", [Address("http://one/v1", 2.0)]),
+    ],
+)
+def test_several_addresses_and_their_weights(given_, addresses):
+    assert list(read_addresses(given_)) == addresses
+    stored = without_login(given_)
+    assert list(read_addresses(stored)) == addresses
+    assert without_login(stored) == stored
 
 
 def test_credentials_become_a_login_with_percent_codes_undone():
