@@ -45,7 +45,7 @@ def find(kind: Kind, name: str) -> EntryPoint | None:
     Raises:
         ConfigError: Two packages register different things under this name.
     """
-    if name.partition(":")[0] in kind.built_in:
+    if "/" in name or name.partition(":")[0] in kind.built_in:  # with a slash it is a path, a URL or a hub's id
         return None
     found = {entry.value: entry for entry in entry_points(group=kind.group, name=name)}
     if len(found) > 1:

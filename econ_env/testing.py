@@ -8,14 +8,25 @@
 | `FaultyServer`, `Fault`, `Seen`        | an OpenAI-compatible server over real HTTP: latency, failures, counters    |
 | `check_env`                            | asks of a PettingZoo env all that trainers were seen to need               |
 | `check_llm`                            | asks of a language model all that the environment needs                    |
+| `check_dataset`                        | the same of problems, `check_answer_rule` of an answer rule,               |
+|                                        | `check_embedder` of an embedder, `check_reward_term` of a reward term,     |
+|                                        | `check_observation_part` of a part of an observation, `check_prompt_set`   |
+|                                        | of prompts, `check_method` of a method                                     |
 """
 
 from econ_env.backends.simulated import SimulatedLLM
 from econ_env.checks import CheckError, check_env
+from econ_env.embedder_checks import check_embedder
 from econ_env.faulty_server import Fault, FaultyServer, Seen
 from econ_env.known_optimum import KnownOptimum, known_optimum
 from econ_env.landscape import Landscape
 from econ_env.llm_checks import check_llm
+from econ_env.method_checks import check_method
+from econ_env.observation_checks import check_observation_part
+from econ_env.problem_checks import check_dataset
+from econ_env.prompt_checks import check_prompt_set
+from econ_env.reward_checks import check_reward_term
+from econ_env.rule_checks import check_answer_rule
 from econ_env.scripted import ScriptedLLM
 
 __all__ = [
@@ -27,7 +38,14 @@ __all__ = [
     "ScriptedLLM",
     "Seen",
     "SimulatedLLM",
+    "check_answer_rule",
+    "check_dataset",
+    "check_embedder",
     "check_env",
     "check_llm",
+    "check_method",
+    "check_observation_part",
+    "check_prompt_set",
+    "check_reward_term",
     "known_optimum",
 ]

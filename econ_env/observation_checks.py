@@ -1,0 +1,43 @@
+"""Checks that an object is an observation part in the sense of `econ_env.observation_parts.ObservationPart`.
+
+>>> from econ_env.testing import check_observation_part
+>>> check_observation_part(MyPart())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from econ_env.errors import ExtensionError
+from econ_env.observation_parts import Known, ObservationPart, make_parts, part_values
+from econ_env.sample_plays import sample_known
+from econ_env.violations import Violations
+
+
+def check_observation_part(part: ObservationPart) -> None:
+    """Check an observation part on what the executors of a simulated team know.
+
+    Args:
+        part: What is checked.
+
+    Raises:
+        CheckError: What was found wrong, a line each.
+    """
+    with Violations() as found:
+        with found.guarding("naming it"):
+            make_parts([part])
+        samples = sample_known()
+        for known in samples:
+            with found.guarding("values"):
+                try:
+                    values = part_values(part, known).tolist()
+                except ExtensionError as error:
+                    found.require(False, str(error))
+                    break
+                again = part_values(part, known).tolist()
+                found.require(again == values, "values must give the same for the same knowledge")
+        found.require_copies(part, _all_values(samples), "values")
+
+
+def _all_values(samples: list[Known]) -> Callable[[ObservationPart], list[list[float]]]:
+    return lambda part: [part_values(part, known).tolist() for known in samples]

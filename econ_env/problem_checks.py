@@ -1,0 +1,73 @@
+"""Checks that a data set, of whatever source, can be trained and tested on.
+
+>>> from econ_env.testing import check_dataset
+>>> check_dataset("my_package:my_problems")
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from functools import partial
+
+from econ_env.answers import DEFAULT_RULE, AnswerRule, judge
+from econ_env.errors import ProblemGoldError, ProblemSplitError
+from econ_env.problems import ProblemSet, Source, check_problems, load_problems
+from econ_env.violations import Violations
+
+
+def check_dataset(
+    source: Source,
+    *,
+    question_field: str | None = None,
+    answer_field: str | None = None,
+    rule: AnswerRule = DEFAULT_RULE,
+) -> None:
+    """Check a data set: that it loads, always alike, that the judge accepts its gold answers, and that splits differ.
+
+    Args:
+        source: What `load_problems` takes; of several splits `train` and `test` are checked.
+        question_field: Column of the question, where it has another name.
+        answer_field: Column of the answer, where it has another name.
+        rule: The judge.
+
+    Raises:
+        CheckError: What was found wrong, a line each.
+    """
+
+    def load(split: str | None) -> ProblemSet:
+        return load_problems(source, split=split, question_field=question_field, answer_field=answer_field)
+
+    with Violations() as found:
+        splits: dict[str, ProblemSet] = {}
+        with found.guarding("loading it"):
+            for split in ("train", "test"):
+                try:
+                    splits[split] = load(split)
+                except ProblemSplitError:  # a table without splits is a training set, and others may lack one of them
+                    continue
+            if not splits:
+                splits["the only split"] = load(None)
+        for name, problems in splits.items():
+            with found.guarding(f"loading {name} again"):
+                again = load(name if name in ("train", "test") else None)
+                found.require(again == problems, f"{name} must have the same problems in the same order each time")
+            _check_problems(found, name, problems, rule)
+        train, test = ({p.question.strip() for p in splits.get(name, ())} for name in ("train", "test"))
+        both = sorted(train & test)
+        found.require(not both, f"no question may be in train and in test, but {len(both)} are, such as {both[:1]}")
+
+
+def _check_problems(found: Violations, name: str, problems: ProblemSet, rule: AnswerRule) -> None:
+    golds: defaultdict[str, set[str]] = defaultdict(set)
+    for problem in problems:
+        golds[problem.question.strip()].add(problem.answer)
+    found.require("" not in golds, f"every question of {name} must have text")
+    torn = [question for question, answers in golds.items() if len(answers) > 1]
+    found.require(not torn, f"a question must have one gold answer, but {len(torn)} of {name} have more: {torn[:1]}")
+    often = Counter(problem.question.strip() for problem in problems).most_common(1)
+    repeated = bool(often) and often[0][1] > 1
+    found.require(not repeated, f"no question of {name} may come twice, such as {often[:1]}")
+    try:
+        check_problems(problems, judge=partial(judge, rule=rule))
+    except ProblemGoldError as error:
+        found.require(False, f"{name}: {error}")

@@ -1,0 +1,41 @@
+"""Checks that an object is a reward term in the sense of `econ_env.reward_terms.RewardTerm`.
+
+>>> from econ_env.testing import check_reward_term
+>>> check_reward_term(MyTerm())
+"""
+
+from __future__ import annotations
+
+import copy
+
+from econ_env.errors import ExtensionError
+from econ_env.reward_terms import RewardTerm, make_terms, term_value
+from econ_env.sample_plays import sample_submissions
+from econ_env.violations import Violations
+
+
+def check_reward_term(term: RewardTerm) -> None:
+    """Check a reward term on what a simulated team submits.
+
+    Args:
+        term: What is checked.
+
+    Raises:
+        CheckError: What was found wrong, a line each.
+    """
+    with Violations() as found:
+        with found.guarding("naming it"):
+            make_terms([term])
+        samples = sample_submissions()
+        for submission, agent in samples:
+            before = copy.deepcopy(submission)
+            with found.guarding("value"):
+                try:
+                    value = term_value(term, submission, agent)
+                except ExtensionError as error:
+                    found.require(False, str(error))
+                    break
+                again = term_value(term, submission, agent)
+                found.require(again == value, "value must give the same for the same submission")
+            found.require(repr(before) == repr(submission), "value must not change the submission")
+        found.require_copies(term, lambda one: [one.value(*sample) for sample in samples], "values")
