@@ -12,7 +12,6 @@ from typing import Any
 from tianshou.utils import BaseLogger
 
 from econ_agents.batches import TeamSpec
-from econ_agents.equilibrium import EquilibriumConfig
 from econ_agents.evaluate import EpisodeResult, evaluate
 from econ_agents.policy import EconPolicy
 from econ_env.app import curves, display
@@ -218,7 +217,7 @@ class _Run:
                     make_test_env,
                     todo,
                     rounds=method.rounds,
-                    config=EquilibriumConfig(convergence_threshold=self.config.bne.convergence_threshold),
+                    config=self.config.bne.equilibrium(),
                     concurrency=self.config.problems_in_flight,
                     seed=self.config.seed,
                     on_episode=self._recorder(method, tally),
