@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from econ_agents.errors import ConfigError
 from econ_agents.plugins import MIXERS, SOLVERS, check_name, path_of
-from econ_agents.responses import EquilibriumConfig
+
+if TYPE_CHECKING:
+    from econ_agents.responses import EquilibriumConfig
 
 
 class Settings(BaseModel):
@@ -189,6 +191,8 @@ class BneConfig(Settings):
 
     def equilibrium(self) -> EquilibriumConfig:
         """How profiles are refined; its `max_rounds` is that of tests."""
+        from econ_agents.responses import EquilibriumConfig  # loads torch, which settings do not need
+
         return EquilibriumConfig(
             max_rounds=self.max_iterations_infer,
             convergence_threshold=self.convergence_threshold,

@@ -52,6 +52,11 @@ def test_the_environment_loads_nothing_heavy() -> None:
     assert "econ_agents" not in loaded
 
 
+def test_the_command_line_loads_nothing_heavy() -> None:
+    loaded = loaded_by("import econ_env.app.cli, econ_agents.config")
+    assert {name for name in HEAVY if name in loaded} == set()
+
+
 def test_an_environment_that_is_made_loads_no_learner() -> None:
     loaded = loaded_by("import econ_env.env, econ_env.config, econ_env.problems, econ_env.rewards")
     assert {name for name in ("torch", "tianshou", "sentence_transformers", "datasets") if name in loaded} == set()

@@ -10,8 +10,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from econ_agents.config import AgentConfig
-from econ_agents.equilibrium import make_solver
-from econ_agents.plugins import BUILT_IN, MIXERS, load_plugin
+from econ_agents.plugins import BUILT_IN, MIXERS, SOLVERS, load_plugin
 from econ_env.backends.address import read_addresses, without_login
 from econ_env.config import (
     EnvConfig,
@@ -184,7 +183,10 @@ def load_run_config(
     config = parse_settings(RunConfig, values)
     if config.network.mixer not in BUILT_IN[MIXERS]:
         load_plugin(MIXERS, config.network.mixer)  # what can't be imported is to be told now, not after training
-    make_solver(config.bne.solver)
+    if config.bne.solver not in BUILT_IN[SOLVERS]:
+        from econ_agents.equilibrium import make_solver  # loads torch, which --help does without
+
+        make_solver(config.bne.solver)
     return config
 
 

@@ -1,0 +1,88 @@
+"""Measures what is not spent in the models, each thing beside what a user would pick instead; quote the ratios.
+
+    python benchmarks/speed.py --json speed.json
+
+takes about ten minutes on two cores; `--only` takes parts of it. Nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from speed_lines import Line
+
+from econ_env.traces import write_json
+
+PARTS = {
+    "latency": ("speed_team", "latency"),
+    "throughput": ("speed_team", "throughput"),
+    "environment": ("speed_environment", "overhead"),
+    "embedding": ("speed_environment", "embedding"),
+    "learner": ("speed_learner", "updates"),
+    "acting": ("speed_learner", "acting"),
+    "engine": ("speed_engine", "engine"),
+    "tokens": ("speed_tokens", "tokens"),
+    "start": ("speed_start", "start"),
+}
+"""Module and function of each part; a module is imported when its part runs."""
+
+
+def measure(part: str) -> list[Line]:
+    """Run a part."""
+    module, name = PARTS[part]
+    lines: list[Line] = getattr(importlib.import_module(module), name)()
+    return lines
+
+
+def show(console: Console, lines: list[Line]) -> None:
+    """Print the table."""
+    table = Table("", "measured", "", "beside", "", "ratio", "aim")
+    heading = ""
+    for line in lines:
+        sign = "<=" if line.better == "lower" else ">="
+        aim = "" if line.aim is None else f"{sign} {line.aim:g}: {'reached' if line.reached else 'missed'}"
+        table.add_row(
+            "" if line.part == heading else line.part,
+            line.what,
+            f"{line.value:,.4g} {line.unit}",
+            line.reference,
+            f"{line.reference_value:,.4g} {line.unit}",
+            f"{line.ratio:.3g}",
+            aim,
+        )
+        heading = line.part
+    console.print(table)
+
+
+@click.command()
+@click.option("--only", multiple=True, type=click.Choice(tuple(PARTS)), help="Only these parts; repeatable.")
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Also write everything here.")
+def main(only: tuple[str, ...], file: Path | None) -> None:
+    """Measure, and print a table."""
+    console = Console(stderr=True)
+    lines: list[Line] = []
+    for part in PARTS:
+        if not only or part in only:
+            with console.status(part):
+                lines += measure(part)
+    show(Console(), lines)
+    if file is not None:
+        machine = {
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "python": platform.python_version(),
+            "versions": {name: version(name) for name in ("torch", "tianshou", "pettingzoo", "openai")},
+        }
+        rows = [{**asdict(line), "ratio": line.ratio, "reached": line.reached} for line in lines]
+        write_json(file, {"lines": rows, "machine": machine})
+
+
+if __name__ == "__main__":
+    main()
