@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from econ_agents.errors import ConfigError, TeamError
-from econ_agents.plugins import SOLVERS, load_plugin
+from econ_agents.plugins import SOLVERS, load_plugin, made_by
 from econ_agents.responses import BestResponse, EquilibriumConfig, Game, Solver, best_response, respond
 
 __all__ = [
@@ -129,7 +129,7 @@ def make_solver(spec: str | Solver) -> Solver:
     if spec == "simultaneous":
         return SimultaneousResponses()
     found = load_plugin(SOLVERS, spec) if isinstance(spec, str) else spec
-    solver = found() if isinstance(found, type) else found
+    solver = made_by(found, f"solver {spec}") if isinstance(found, type) else found
     if not isinstance(solver, Solver):
         raise ConfigError(f"solver {spec}: {type(solver).__name__} has no respond(game, trajectory, config)")
     return solver

@@ -242,8 +242,7 @@ def make_mixer(
             learned=name == "attention",
             cluster_size=cluster_size,
         )
-    make: MakesMixer = plugins.load_plugin(plugins.MIXERS, name)
-    made = make(shape)
+    made = plugins.made_by(plugins.load_plugin(plugins.MIXERS, name), f"mixer {name}", shape)
     if not isinstance(made, nn.Module):
         raise ConfigError(f"mixer {name}: it must make a torch.nn.Module, not {type(made).__name__}")
     return PluggedMixer(made)

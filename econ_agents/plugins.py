@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from econ_agents.errors import ConfigError
+from econ_agents.errors import AgentsError, ConfigError
 
 MIXERS, SOLVERS = "econ_agents.mixers", "econ_agents.solvers"
 """Groups of entry points."""
@@ -67,6 +67,21 @@ def load_plugin(group: str, name: str) -> Any:
     except Exception as error:  # whatever somebody else's module raises at this border is named after it
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"{_noun(group)} {name}: {text}") from error
+
+
+def made_by(make: Callable[..., Any], label: str, *args: Any) -> Any:
+    """What somebody else's class or function makes of these arguments.
+
+    Raises:
+        ConfigError: It can't; the text starts with the label.
+    """
+    try:
+        return make(*args)
+    except AgentsError:
+        raise
+    except Exception as error:  # as above
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{label}: it can't be made: {text}") from error
 
 
 def _noun(group: str) -> str:

@@ -98,10 +98,11 @@ class EconPolicy(Policy, ModelHubMixin):
                 f"the policy was trained with the reward terms {', '.join(mine.reward_terms)}, the environment has "
                 f"{', '.join(theirs.reward_terms)}; use those that it was trained with"
             )
-        if [name for name, *_ in mine.layout] != [name for name, *_ in theirs.layout]:
+        my_parts, their_parts = ([name for name, *_ in spec.layout] for spec in (mine, theirs))
+        if my_parts and their_parts and my_parts != their_parts:
             raise TeamError(
-                f"the policy was trained on the observation parts {', '.join(name for name, *_ in mine.layout)}, the "
-                f"environment has {', '.join(name for name, *_ in theirs.layout)}; use those that it was trained with"
+                f"the policy was trained on the observation parts {', '.join(my_parts)}, the environment has "
+                f"{', '.join(their_parts)}; use those that it was trained with"
             )
         if mine != theirs:
             raise TeamError(

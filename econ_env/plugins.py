@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from econ_env.errors import ConfigError
+from econ_env.errors import ConfigError, EconError
 
 _PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -85,7 +85,7 @@ def load(kind: Kind, name: str) -> Any:
         raise ConfigError(f"the {kind.noun} {name!r} is built in, and can't be had in another way")
     try:
         return entry.load()
-    except Exception as error:  # whatever somebody else's module raises at this border is named after it
+    except Exception as error:  # as in _made
         raise ConfigError(f"{kind.noun} {name}: {_one_line(error)}") from error
 
 
@@ -100,27 +100,36 @@ def make(kind: Kind, spec: Any) -> Any:
         ConfigError: Nothing is called that, it can't be imported or made, or a member is missing.
     """
     thing, label = (load(kind, spec), spec) if isinstance(spec, str) else (spec, "that was given")
-    if callable(thing):
-        try:
-            thing = thing()
-        except Exception as error:  # as above
-            raise ConfigError(f"{kind.noun} {label}: it can't be made: {_one_line(error)}") from error
-    require_members(kind, label, thing)
-    return thing
+    return _made(kind, label, thing) if callable(thing) else _whole(kind, label, thing)
 
 
-def require_members(kind: Kind, label: str, thing: Any) -> None:
-    """Refuse a thing that lacks what its kind has.
+def call(kind: Kind, name: str, *args: Any) -> Any:
+    """What the thing of a name makes of these arguments, once it has all the members that its kind has.
 
     Raises:
-        ConfigError: A member is missing.
+        ConfigError: Nothing is called that, it can't be imported or made, or a member is missing.
     """
+    return _made(kind, name, load(kind, name), *args)
+
+
+def _made(kind: Kind, label: str, maker: Any, *args: Any) -> Any:
+    try:
+        made = maker(*args)
+    except EconError:
+        raise
+    except Exception as error:  # whatever somebody else's code raises at this border is named after it
+        raise ConfigError(f"{kind.noun} {label}: it can't be made: {_one_line(error)}") from error
+    return _whole(kind, label, made)
+
+
+def _whole(kind: Kind, label: str, thing: Any) -> Any:
     lacking = [member for member in kind.members if member not in dir(thing)]  # asking for a property might load it
     if lacking:
         raise ConfigError(
             f"{kind.noun} {label}: {type(thing).__name__} has no {', '.join(lacking)}; "
             f"{kind.noun}s need {', '.join(kind.members)}"
         )
+    return thing
 
 
 def origin(kind: Kind, name: str) -> str | None:

@@ -159,6 +159,5 @@ class MethodMaker:
 
 
 def _plugged_in(name: MethodName, team: Team) -> Method:
-    method: Method = plugins.load(KIND, name.base)(team)
-    plugins.require_members(KIND, name.key, method)
+    method: Method = plugins.call(KIND, name.base, team)
     return method

@@ -17,7 +17,6 @@ from econ_env.llm import LLM
 
 if TYPE_CHECKING:
     from econ_env.backends.server import Server
-    from econ_env.llm import MakesLLM
 
 __all__ = ["TOGETHER_MODEL", "TOGETHER_URL", "make_llm"]
 
@@ -74,9 +73,7 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
 @lru_cache(maxsize=64)
 def _added(name: str, config: LLMConfig, model: str | None, process: int) -> LLM:
     """A model of somebody else's backend, one for all environments of a process."""
-    make: MakesLLM = plugins.load(plugins.LLMS, name)
-    llm = make(config, model)
-    plugins.require_members(plugins.LLMS, name, llm)
+    llm: LLM = plugins.call(plugins.LLMS, name, config, model)
     return llm
 
 
@@ -126,6 +123,9 @@ def _server(spec: str, config: LLMConfig, model: str | None) -> Server:
 
         named = spec.removeprefix("local").removeprefix(":") or None
         return local_server((model or "").removeprefix("local:") or named, config)
-    close = difflib.get_close_matches(spec, plugins.names(plugins.LLMS), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "give auto, local, together, simulated, a URL, or a .gguf file"
+    names = plugins.names(plugins.LLMS)
+    close = difflib.get_close_matches(spec, names, n=1)
+    hint = (
+        f"did you mean {close[0]!r}?" if close else f"give {', '.join(names)}, module:attribute, a URL, or a .gguf file"
+    )
     raise ConfigError(f"unknown llm {spec!r}; {hint}")

@@ -109,11 +109,11 @@ def test_budgets_are_matched_to_bne_and_what_was_chosen_is_told(tmp_path):
 def test_a_run_goes_on_where_it_was_with_the_units_it_had(tmp_path, monkeypatch):
     real, count = compare_module.judged, Counter()
 
-    async def stops(answer):
+    async def stops(answer, rule):
         count["judged"] += 1
         if count["judged"] == 15:
             raise BudgetError("spent")
-        return await real(answer)
+        return await real(answer, rule)
 
     arguments = ("--train-eps", "0", "--match", "tokens")
     monkeypatch.setattr(compare_module, "judged", stops)

@@ -1,0 +1,27 @@
+"""A baseline method: asks twice and takes the first answer where both differ."""
+
+from econ_env.methods import Answer, vote
+from econ_env.records import Problem, PromptEmbedding, Round, Strategy
+from econ_env.rounds import Team
+from econ_env.testing import check_method
+
+
+class AskTwice:
+    """Two samples of the first executors, at temperature 0.7."""
+
+    name = "ask_twice"
+
+    def __init__(self, team: Team) -> None:
+        self.team = team
+
+    async def answer(self, problem: Problem, seed: int) -> Answer:
+        """Sample two replies at once and let them vote."""
+        form = self.team.form(self.team.executors[0])
+        prompts = [self.team.prompts.executor(problem.question, None, None, form)] * 2
+        controls = [PromptEmbedding(0.7, 1.0)] * 2
+        replies = await self.team.replies(problem, prompts, controls, index=0, seed=seed)
+        return Answer.of(problem, seed, [Round(0, Strategy(None), replies, vote(replies, self.team.rule))])
+
+
+if __name__ == "__main__":
+    check_method(AskTwice)
