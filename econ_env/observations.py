@@ -129,7 +129,7 @@ class Private:
 
 def observation(layout: Layout, shared: Shared, own: Private) -> Vector:
     """One executor's observation, shape [D], a fresh array."""
-    parts = [
+    return _joined(
         shared.question,
         shared.strategy,
         shared.commitment,
@@ -138,8 +138,7 @@ def observation(layout: Layout, shared: Shared, own: Private) -> Vector:
         own.memory.ravel(),
         _counters(layout, shared),
         own.further,
-    ]
-    return np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32)
+    )
 
 
 def state(layout: Layout, shared: Shared, everyone: Sequence[Private]) -> Vector:
@@ -147,7 +146,7 @@ def state(layout: Layout, shared: Shared, everyone: Sequence[Private]) -> Vector
     parts = [shared.question, shared.strategy, shared.commitment, _counters(layout, shared)]
     for own in everyone:
         parts += [own.reply, own.controls, own.memory.ravel(), own.further]
-    return np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32)
+    return _joined(*parts)
 
 
 def blank(layout: Layout, question: Vector, n_agents: int) -> tuple[Shared, list[Private]]:
@@ -180,6 +179,13 @@ def scaled(embedding: PromptEmbedding, sampling: SamplingConfig) -> Vector:
     unit = [(embedding.temperature - sampling.temperature_min) / span, (embedding.p - low) / (high - low)]
     controls: Vector = np.clip(2.0 * np.asarray(unit, np.float32) - 1.0, -1.0, 1.0)
     return controls
+
+
+def _joined(*parts: Vector) -> Vector:
+    """The parts one after another, rounding errors beyond [-1, 1] cut off."""
+    row: Vector = np.concatenate(parts, dtype=np.float32)
+    np.minimum(row, 1.0, out=row)
+    return np.maximum(row, -1.0, out=row)
 
 
 def _counters(layout: Layout, shared: Shared) -> Vector:

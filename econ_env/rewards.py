@@ -42,10 +42,11 @@ def novelty(replies: Rows, index: int) -> float:
         replies: Unit embeddings of the valid replies, shape [n, d].
         index: Row of the executor.
     """
-    others = np.delete(replies, index, axis=0)
-    if len(others) == 0:
+    if len(replies) == 1:
         return 1.0
-    return _unit(1.0 - float(np.maximum(others @ replies[index], 0.0).mean()))
+    likeness = np.maximum(replies @ replies[index], 0.0)
+    likeness[index] = 0.0
+    return _unit(1.0 - float(likeness.sum()) / (len(replies) - 1))
 
 
 def collaborative_contribution(fidelity: float, novelty_: float, fidelity_weight: float) -> float:
