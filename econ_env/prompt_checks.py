@@ -49,9 +49,7 @@ def check_prompt_set(prompts: PromptSet, *, problems: Iterable[Problem] | None =
                     if _check_messages(found, call, messages):
                         text = _joined(messages)
                         lacking = [part for part in shown if part.strip() not in text]
-                        found.require(
-                            not lacking, f"{call} must show word for word what it is given, not without {lacking}"
-                        )
+                        found.require(not lacking, f"{call} must show all of what it is given; it lacks {lacking}")
                         found.require(ask() == messages, f"{call} must ask the same each time")
             with found.guarding("debate"):
                 for form in FORMS:

@@ -37,7 +37,7 @@ class _Unreliable:
         if draw < 0.2:
             raise LLMReplyError("it fails now and then")
         done = await self._llm.complete(request)
-        return replace(done, text="I do not know.") if draw < 0.4 and request.role == "executor" else done
+        return replace(done, text="I do not know.") if draw < 0.4 and request.role != "strategy" else done
 
     async def aclose(self) -> None:
         """Nothing to release."""
