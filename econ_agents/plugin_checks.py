@@ -49,7 +49,7 @@ def check_mixer(make: MakesMixer, *, shape: MixerShape | None = None, draws: int
             mixer.eval()
             with torch.no_grad():
                 for parameter in mixer.parameters() if number else ():
-                    parameter.add_(torch.randn_like(parameter))
+                    parameter.add_(torch.randn_like(parameter) * (3.0 if number % 2 else 1.0))
             inputs = _inputs(shape, scale=10.0 ** (number % 3 - 1))
             found += _mixed(mixer, inputs)
             if number == 0 and not found:

@@ -42,11 +42,14 @@ class Solver(Protocol):
     Example:
         >>> class FictitiousPlay:
         ...     def respond(self, game, trajectory, config):
-        ...         return respond(game, torch.stack(list(trajectory)).mean(dim=0), config)
+        ...         latest = trajectory[-1]
+        ...         return torch.lerp(latest, respond(game, latest, config), 1.0 / (len(trajectory) + 1))
     """
 
     def respond(self, game: Game, trajectory: Sequence[Tensor], config: EquilibriumConfig) -> Tensor:
-        """The profile [B, N, A] to play next; clipped to [-1, 1]. The rounds and when they end are not its business.
+        """The profile [B, N, A] to play next; clipped to [-1, 1].
+
+        A row whose next profile is the last one, or hardly differs from it, has come to its end.
 
         Args:
             game: The game after the last round. Its payoffs can be differentiated under `torch.enable_grad()`.

@@ -1,4 +1,4 @@
-"""A solver: fictitious play, which responds to the mean of all that was played, and so can leave a cycle."""
+"""A solver: fictitious play, whose steps grow smaller, so that it can leave a cycle in which best responses run."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,12 @@ from econ_agents.testing import check_solver
 
 
 class FictitiousPlay:
-    """Brown 1951: each agent responds to how the others played on average."""
+    """Brown 1951, with what would be played on average as the profile: e_{k+1} = e_k + (BR(e_k) - e_k) / (k + 1)."""
 
     def respond(self, game: Game, trajectory: Sequence[Tensor], config: EquilibriumConfig) -> Tensor:
-        """The best responses to the mean profile."""
-        return respond(game, torch.stack(list(trajectory)).mean(dim=0), config)
+        """A step towards the best responses, of one part in the number of rounds."""
+        latest = trajectory[-1]
+        return torch.lerp(latest, respond(game, latest, config), 1.0 / (len(trajectory) + 1))
 
 
 if __name__ == "__main__":
