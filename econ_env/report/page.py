@@ -152,6 +152,9 @@ def _facts(runs: Runs) -> list[tuple[str, str]]:
         add("Trained on", f"{len(run.training):,} episodes" if run.training else None)
         add("Judge", versions.get("answer_rule"))
         add("Prompts", versions.get("prompts"))
+        for added in run.about.get("added", {}).values():
+            for name, origin in added.items():
+                add("Added", f"{name} ({origin})" if origin else name)
         add("Version", versions.get("econ"))
         add("Commit", (run.about.get("git_hash") or "")[:12])
     seeds = runs.overview["seeds"]

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
+from econ_env.report import write_report
 from tests.browser.conftest import HOSTILE
+from tests.econ_env.report.made_runs import make_run
 
 pytestmark = pytest.mark.browser
 
@@ -133,6 +135,23 @@ def test_an_episode_shows_everything(open_page, report):
         "team", *(f"{team[key]:.3f}" for key in ("al", "ts", "cc", "total"))
     ]  # fmt: skip
     assert dialog.locator(".others li").count() == 2
+
+
+def test_reward_terms_that_were_added_are_shown(open_page, tmp_path):
+    folder = make_run(tmp_path / "run", problems=1, methods=(("bne", 3, 1),))
+    episodes = folder / "episodes.jsonl"
+    line = json.loads(episodes.read_text())
+    decision = line["episode"]["decisions"][0]
+    for part in (*decision["rewards"], decision["team_reward"]):
+        part["further"] = {"brevity": 0.25}
+    decision["weights"] = [0.3, 0.4, 0.2, 0.1]
+    episodes.write_text(json.dumps(line) + "\n")
+    page = open_page(write_report([folder]), "#episode-0")
+    table = page.locator("#episode .rewards tr")
+    assert re.sub(r"\s+", " ", table.first.inner_text()).split(" × ")[-1].split() == ["0.10", "Sum"]
+    team = decision["team_reward"]
+    values = [team["al"], team["ts"], team["cc"], 0.25, team["total"]]
+    assert table.last.inner_text().split() == ["team", *(f"{value:.3f}" for value in values)]
 
 
 def test_formulas_are_drawn(open_page, report):

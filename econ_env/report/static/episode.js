@@ -127,15 +127,17 @@ function tokens([prompt, completion], cached = 0) {
 
 function showRewards(decision) {
   if (!decision.weights || !decision.rewards.length) return null;
+  const further = Object.keys(decision.rewards[0].further ?? {}); // terms that others added, which come last
+  const values = (part) => [part.al, part.ts, part.cc, ...further.map((name) => part.further[name]), part.total];
   const line = (name, part) =>
-    h("tr", null, h("th", { scope: "row" }, name), ...["al", "ts", "cc", "total"].map((key) => h("td", null, number(part[key], 3))));
-  const [al, ts, cc] = decision.weights.map((weight) => number(weight, 2));
+    h("tr", null, h("th", { scope: "row" }, name), ...values(part).map((value) => h("td", null, number(value, 3))));
+  const terms = ["AL", "TS", "CC", ...further].map((name, place) => `${name} × ${number(decision.weights[place], 2)}`);
   const agents = decision.rounds[decision.rounds.length - 1].replies.map((reply) => reply.agent);
   return h(
     "table",
     { class: "rewards" },
     h("caption", null, "Rewards, in [0, 1]: closeness to the commitment (AL), right answer (TS), contribution (CC)"),
-    h("thead", null, h("tr", null, ...["", `AL × ${al}`, `TS × ${ts}`, `CC × ${cc}`, "Sum"].map((name) => h("th", { scope: "col" }, name)))),
+    h("thead", null, h("tr", null, ...["", ...terms, "Sum"].map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", null, ...decision.rewards.map((part, place) => line(agents[place], part)), decision.team ? line("team", decision.team) : null),
   );
 }
