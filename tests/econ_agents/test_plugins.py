@@ -97,7 +97,7 @@ def test_a_class_is_kept_by_its_path() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"network": {"mixer": "atention"}}, "unknown mixer 'atention'; did you mean 'attention'"),
+        ({"network": {"mixer": "attentionn"}}, "unknown mixer 'attentionn'; did you mean 'attention'"),
         ({"bne": {"solver": "zzz"}}, "unknown solver 'zzz'; there are simultaneous, and module:attribute"),
         ({"network": {"mixer": 3}}, "network.mixer"),
     ],
@@ -147,7 +147,7 @@ def test_a_mixer_that_can_not_be_had_is_told(name: str, message: str) -> None:
         ("no_such_module:Thing", "solver no_such_module:Thing: ModuleNotFoundError"),
         ("json:dumps", r"solver json:dumps: function has no respond\(game, trajectory, config\)"),
         ("econ_agents.batches:TeamSpec", "solver econ_agents.batches:TeamSpec: it can't be made: TypeError"),
-        ("simultanous", "did you mean 'simultaneous'"),
+        ("simultaneou", "did you mean 'simultaneous'"),
     ],
 )
 def test_a_solver_that_can_not_be_had_is_told(solver: Any, message: str) -> None:
