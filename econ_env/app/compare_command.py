@@ -24,7 +24,8 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
         "--methods",
         default=METHODS,
         show_default=True,
-        help="Separated by commas; sc@10, best_of_n@5 and debate@3 fix their number, module:attribute adds your own.",
+        help="Separated by commas; sc@10, best_of_n@5 and debate@3 fix their number; your own by its name or "
+        "module:attribute.",
     )
     @click.option(
         "--problems", type=click.IntRange(1), default=30, show_default=True, help="Problems, the same for all methods."

@@ -39,13 +39,13 @@ class CommonOptions:
 
 
 _SETTINGS: Mapping[str, tuple[str, Any, str]] = {
-    "--dataset": ("env_args.hf_dataset_path", str, "bundled, bundled:level1, gsm8k, math, svamp, a hub id or a file."),
+    "--dataset": ("env_args.hf_dataset_path", str, "bundled, bundled:1, gsm8k, math, svamp, a hub id, a file, or your own."),
     "--split": ("env_args.dataset_split", str, "Split to train on."),
     "--test-split": ("env_args.test_split", str, "Split to test on."),
     "--question-field": ("env_args.question_field_name", str, "Column of the question."),
     "--answer-field": ("env_args.answer_field_name", str, "Column of the answer."),
     "--coordinator-model": ("coordinator_model", str, "Model of the coordinator."),
-    "--embedder": ("embedder", str, "auto, minilm, hash, or a sentence-transformers name or path."),
+    "--embedder": ("embedder", str, "auto, minilm, hash, a sentence-transformers name or path, or your own."),
     "--n-agents": ("n_agents", int, "Number of executors."),
     "--bne-rounds": ("bne.max_iterations_infer", int, "Rounds K per decision in the test with BNE."),
     "--max-rounds": ("env_args.max_rounds", int, "Decisions of an episode."),
@@ -134,8 +134,8 @@ _SETTINGS_IN_GENERAL = (
     click.option("--config", type=_PATH, help="YAML file with settings."),
     click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Any setting, such as gamma=0.9."),
     click.option("--llm", multiple=True,
-                 help="auto, local, local:FILE.gguf, together, simulated or a URL; repeat it for several servers with "
-                      "the same model, of which URL*3 gets three times the calls. [llm.backend]"),
+                 help="auto, local, local:FILE.gguf, together, simulated, a URL, or your own; repeat it for several servers "
+                      "with the same model, of which URL*3 gets three times the calls. [llm.backend]"),
     click.option("--executor-model", multiple=True, help="Model of the executors; repeat it to give each its own."),
     click.option("--no-cache", is_flag=True, help="Ask every model call anew."),
 )  # fmt: skip
