@@ -39,7 +39,7 @@ class CommonOptions:
 
 
 _SETTINGS: Mapping[str, tuple[str, Any, str]] = {
-    "--dataset": ("env_args.hf_dataset_path", str, "bundled, bundled:1, gsm8k, math, svamp, a hub id, a file, or your own."),
+    "--dataset": ("env_args.hf_dataset_path", str, "bundled, bundled:1, gsm8k, math, svamp, hub id, file or your own."),
     "--split": ("env_args.dataset_split", str, "Split to train on."),
     "--test-split": ("env_args.test_split", str, "Split to test on."),
     "--question-field": ("env_args.question_field_name", str, "Column of the question."),
@@ -134,8 +134,8 @@ _SETTINGS_IN_GENERAL = (
     click.option("--config", type=_PATH, help="YAML file with settings."),
     click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Any setting, such as gamma=0.9."),
     click.option("--llm", multiple=True,
-                 help="auto, local, local:FILE.gguf, together, simulated, a URL, or your own; repeat it for several servers "
-                      "with the same model, of which URL*3 gets three times the calls. [llm.backend]"),
+                 help="auto, local, local:FILE.gguf, together, simulated, a URL, or your own; repeat it for several "
+                      "servers with the same model, of which URL*3 gets three times the calls. [llm.backend]"),
     click.option("--executor-model", multiple=True, help="Model of the executors; repeat it to give each its own."),
     click.option("--no-cache", is_flag=True, help="Ask every model call anew."),
 )  # fmt: skip
