@@ -6,7 +6,7 @@ Axes: N agents, D observation, A controls of one agent, K rounds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -140,18 +140,50 @@ def evaluate(
     Raises:
         ConfigError: `rounds` or `concurrency` is below 1, or several rounds are asked of a policy that has no `game`.
     """
-    if concurrency < 1:
-        raise ConfigError(f"concurrency must be at least 1, got {concurrency}")
+    results: dict[int, EpisodeResult] = {}
+
+    def keep(place: int, result: EpisodeResult, env: Any) -> None:
+        results[place] = result
+        if on_episode is not None:
+            on_episode(result, env)
+
     run = _run(policy, rounds, config, gaps, recoverable)
-    training = isinstance(policy, torch.nn.Module) and policy.training
-    if isinstance(policy, torch.nn.Module):
-        policy.eval()
-    try:
-        with torch_threads(1), LoopThread() as loop:
-            return loop.run(_play_all(run, make_env, problems, concurrency, seed, on_episode))
-    finally:
-        if isinstance(policy, torch.nn.Module):
-            policy.train(training)
+    _evaluate(run, make_env, problems, concurrency, seed, keep)
+    return [results[place] for place in range(len(problems))]
+
+
+def evaluate_each(
+    policy: Acts,
+    make_env: Callable[[], ParallelEnv[str, Any, Any] | JointEnv],
+    problems: Iterable[int],
+    on_episode: Callable[[EpisodeResult, Any], None],
+    *,
+    rounds: int = 3,
+    concurrency: int = 8,
+    seed: int = 0,
+    config: EquilibriumConfig | None = None,
+    gaps: bool = True,
+    recoverable: tuple[type[Exception], ...] = (),
+) -> None:
+    """As `evaluate`, but keep nothing: memory does not grow with the number of problems.
+
+    Args:
+        policy: As in `evaluate`, as are all that follow.
+        make_env: As in `evaluate`.
+        problems: Taken one by one as there is room.
+        on_episode: Called with each result as it comes, and with the parallel environment that still shows it.
+        rounds: K per decision.
+        concurrency: Episodes in flight at once.
+        seed: Of the run, >= 0.
+        config: Responses and stop rules.
+        gaps: Whether to measure best-response gaps.
+        recoverable: Errors that end their episode only.
+
+    Raises:
+        ConfigError: As `evaluate`.
+    """
+    run = _run(policy, rounds, config, gaps, recoverable)
+    _evaluate(run, make_env, problems, concurrency, seed, lambda _, result, env: on_episode(result, env))
 
 
 async def play(
@@ -227,33 +259,52 @@ def _run(
     return _Run(policy, config, gaps and hasattr(policy, "game"), recoverable)
 
 
+def _evaluate(
+    run: _Run,
+    make_env: Callable[[], Any],
+    problems: Iterable[int],
+    concurrency: int,
+    seed: int,
+    on_result: Callable[[int, EpisodeResult, Any], None],
+) -> None:
+    """Play all problems; `on_result` also gets the problem's place."""
+    if concurrency < 1:
+        raise ConfigError(f"concurrency must be at least 1, got {concurrency}")
+    network = run.policy if isinstance(run.policy, torch.nn.Module) else torch.nn.Module()
+    training = network.training
+    network.eval()
+    try:
+        with torch_threads(1), LoopThread() as loop:
+            loop.run(_play_all(run, make_env, problems, concurrency, seed, on_result))
+    finally:
+        network.train(training)
+
+
 async def _play_all(
     run: _Run,
     make_env: Callable[[], Any],
-    problems: Sequence[int],
+    problems: Iterable[int],
     concurrency: int,
     seed: int,
-    on_episode: Callable[[EpisodeResult, Any], None] | None,
-) -> list[EpisodeResult]:
-    results: dict[int, EpisodeResult] = {}
+    on_result: Callable[[int, EpisodeResult, Any], None],
+) -> None:
     envs: list[JointEnv] = []
     todo = iter(enumerate(problems))
 
     async def worker() -> None:
-        env = as_joint(make_env())
-        envs.append(env)
+        env = None
         for place, problem in todo:
+            if env is None:
+                env = as_joint(make_env())
+                envs.append(env)
             own_seed = int(np.random.SeedSequence([seed, problem]).generate_state(1)[0])
-            results[place] = await _play(run, env, problem, own_seed)
-            if on_episode is not None:
-                on_episode(results[place], env.parallel_env)
+            on_result(place, await _play(run, env, problem, own_seed), env.parallel_env)
 
     try:
-        await all_or_none(worker() for _ in range(min(concurrency, len(problems))))
+        await all_or_none(worker() for _ in range(concurrency))
     finally:
         for env in envs:
             env.close()
-    return [results[place] for place in range(len(problems))]
 
 
 async def _play(run: _Run, env: JointEnv, problem: int, seed: int) -> EpisodeResult:

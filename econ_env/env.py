@@ -55,7 +55,7 @@ from econ_env.scoring import agrees, score
 from econ_env.seeding import derive_seed
 from econ_env.traces import shared_lines
 
-STRATEGIES_KEPT = 4096
+STRATEGIES_KEPT = 512
 """Strategies an env remembers; the oldest go first."""
 
 Actions = Mapping[str, ArrayLike]

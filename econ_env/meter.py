@@ -22,6 +22,9 @@ Reason = Literal[
 """Why an attempt or a call failed."""
 
 
+PROBLEMS_KEPT = 10_000
+"""Problems that are counted each on its own."""
+
 K = TypeVar("K")
 
 
@@ -53,7 +56,7 @@ class MeterSnapshot:
     by_agent: dict[str, Usage]
     """By executor or, in a large team, cluster; the calls of the team's coordinator are under the empty name."""
     by_problem: dict[str, Usage]
-    """By problem id."""
+    """By problem id; where there are more than `PROBLEMS_KEPT`, the earliest together under the empty one."""
     by_round: dict[int, Usage]
     """By the round within a decision."""
     by_retried: dict[bool, Usage]
@@ -112,6 +115,9 @@ class Meter:
             _add(self._by_role, request.role, usage)
             _add(self._by_agent, request.agent, usage)
             _add(self._by_problem, request.problem_id, usage)
+            if len(self._by_problem) > PROBLEMS_KEPT:
+                earliest = next(id_ for id_ in self._by_problem if id_)
+                _add(self._by_problem, "", self._by_problem.pop(earliest))
             _add(self._by_round, request.round_index, usage)
             _add(self._by_retried, usage.retries > 0, usage)
 

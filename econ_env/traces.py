@@ -106,7 +106,25 @@ def write_json(path: str | Path, value: Any) -> None:
     Raises:
         TraceError: It could not be written; the old file is untouched.
     """
-    _write_whole(Path(path), json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    _write_whole(Path(path), [json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n"])
+
+
+def write_json_list(path: str | Path, values: Iterable[Any]) -> None:
+    """Write a JSON file with a list as `write_json` does, value by value, so that they need not be in memory together.
+
+    Raises:
+        TraceError: It could not be written; the old file is untouched.
+    """
+
+    def parts() -> Iterator[str]:
+        before = "[\n "
+        for value in values:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1)
+            yield before + text.replace("\n", "\n ")
+            before = ",\n "
+        yield "[]\n" if before.startswith("[") else "\n]\n"
+
+    _write_whole(Path(path), parts())
 
 
 def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -115,22 +133,24 @@ def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         TraceError: It could not be written; the old file is untouched.
     """
-    _write_whole(Path(path), "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+    _write_whole(Path(path), (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
 
 
-def _write_whole(target: Path, text: str) -> None:
+def _write_whole(target: Path, parts: Iterable[str]) -> None:
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(draft, "w", encoding="utf-8") as file:
-            file.write(text)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, target)
-    except OSError as error:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             draft.unlink()
-        raise _trace_error(target, error) from error
+        if isinstance(error, OSError):
+            raise _trace_error(target, error) from error
+        raise
 
 
 def _cut_torn_line(path: Path) -> None:

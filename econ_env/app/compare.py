@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,7 +28,7 @@ from econ_env.app.method_names import BUILT_IN, LEARNED, MethodMaker, MethodName
 from econ_env.app.options import CommonOptions
 from econ_env.app.overview import REFERENCE, overview
 from econ_env.app.provenance import added, provenance
-from econ_env.app.results import Row, by_method, result_row, summarise
+from econ_env.app.results import Row, result_row, summarise_methods
 from econ_env.app.training import train_policy
 from econ_env.errors import ConfigError
 from econ_env.methods import Answer, Match, Method, judged, match_units
@@ -203,16 +204,13 @@ class _Comparison:
 
     def play(self, name: MethodName) -> None:
         """Let a method answer all problems and seeds that it has no row for."""
-        todo = [
-            (problem, seed)
-            for seed in self.seeds
-            for problem in self.problems.test
-            if problem.id not in self.folder.done(name.key, seed)
-        ]
+        done = {seed: self.folder.done(name.key, seed) for seed in self.seeds}
+        wanted = itertools.product(self.seeds, self.problems.test)
+        todo = [(problem, seed) for seed, problem in wanted if problem.id not in done[seed]]
         start = time.perf_counter()
         with display.progress() as bars:
             tally = display.Tally(bars, name.key.rpartition(":")[2], len(self.seeds) * len(self.problems.test))
-            for row in by_method(self.folder.rows).get(name.key, []):
+            for row in self.folder.read_rows(name.key):
                 tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
             if todo:
                 background.run(self._play(name, todo, tally))
@@ -271,9 +269,9 @@ class _Comparison:
         """Samples or rounds of a method: as named, as in an earlier part of this run, matched, or by default."""
         if name.base not in BUILT_IN or not (name.open or name.units):
             return None
-        earlier = by_method(self.folder.rows).get(name.key)
-        if earlier:
-            return int(earlier[0]["units"])
+        earlier = next(self.folder.read_rows(name.key), None)
+        if earlier is not None:
+            return int(earlier["units"])
         if not name.open:
             return name.units
         if self.options.match is None:
@@ -318,7 +316,7 @@ class _Comparison:
 
     def _spent(self, key: str, measure: Measure) -> float:
         """What a method spent per answer so far."""
-        rows = by_method(self.folder.rows)[key]
+        rows = list(self.folder.read_rows(key))
         return float(np.mean([sum(row["tokens"].values()) if measure == "tokens" else row["calls"] for row in rows]))
 
     def _ratio(self, key: str) -> float:
@@ -331,12 +329,13 @@ class _Comparison:
     def close(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """Write the summary of what was done, and return its overview."""
         rule = make_rule(self.config.answer_rule)
-        seen = overview(self.folder.rows, self.options.baseline or self.order[0], order=self.order, rule=rule)
+        rows = list(self.folder.read_rows())
+        seen = overview(rows, self.options.baseline or self.order[0], order=self.order, rule=rule)
         earlier = self.folder.earlier.get("methods", {})
         methods = {}
-        for key, rows in by_method(self.folder.rows).items():
+        for key, summary in summarise_methods(rows).items():
             wall = self._seconds.get(key, 0.0) + earlier.get(key, {}).get("wall_seconds", 0.0)
-            methods[key] = {"name": BUILT_IN.get(key.partition("@")[0], key), **summarise(rows), "wall_seconds": wall}
+            methods[key] = {"name": BUILT_IN.get(key.partition("@")[0], key), **summary, "wall_seconds": wall}
         self.folder.write_summary(
             {
                 "complete": self.complete,

@@ -1,16 +1,19 @@
-"""The folder of a run: rows and traces as they come, so that stopping at any moment loses nothing that was done."""
+"""The folder of a run: rows and traces as they come, so that stopping at any moment loses nothing that was done.
+
+Rows are kept in the files only, so that memory does not grow with the number of problems.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from econ_env.app.results import Row
 from econ_env.errors import ConfigError, TraceError
-from econ_env.traces import JsonLines, read_lines, write_json, write_lines
+from econ_env.traces import JsonLines, read_lines, write_json, write_json_list, write_lines
 
 RUN_FILE = "run.json"
 RESULTS_FILE = "results.jsonl"
@@ -53,8 +56,7 @@ class RunFolder:
         if before is not None:
             _same_settings(before["config"], about["config"], path)
             _same_settings(before.get("compare", {}), about.get("compare", {}), path)
-        self.rows: list[Row] = list(read_lines(path / RESULTS_FILE))
-        if before is not None and self.rows:
+        if before is not None and any(self.read_rows()):
             _same_settings(before.get("tested", {}), about.get("tested", {}), path)
         self._ask_failed_again()
         write_json(path / RUN_FILE, about)
@@ -65,38 +67,41 @@ class RunFolder:
 
     def _ask_failed_again(self) -> None:
         """Count no problem as done that failed, for example since the server was gone; its row goes to another file."""
-        failed = [row for row in self.rows if row["verdict"] == "failed"]
+        failed = [row for row in self.read_rows() if row["verdict"] == "failed"]
         if not failed:
             return
         with JsonLines(self.path / FAILED_FILE) as file:
             for row in failed:
                 file.append(row)
-        self.rows = [row for row in self.rows if row["verdict"] != "failed"]
-        write_lines(self.path / RESULTS_FILE, self.rows)
+        write_lines(self.path / RESULTS_FILE, (row for row in self.read_rows() if row["verdict"] != "failed"))
 
     @property
     def rounds_file(self) -> Path:
         """Where the environments append every round."""
         return self.path / ROUNDS_FILE
 
+    def read_rows(self, method: str | None = None) -> Iterator[Row]:
+        """All rows so far, or those of a method, read one by one from the file."""
+        return (row for row in read_lines(self.path / RESULTS_FILE) if method in (None, row["method"]))
+
     def done(self, method: str, seed: int | None = None) -> set[str]:
         """Ids of the problems that a method has a row for, if a seed is given with that seed."""
-        return {row["problem"] for row in self.rows if row["method"] == method and seed in (None, row.get("seed"))}
+        return {row["problem"] for row in self.read_rows(method) if seed in (None, row.get("seed"))}
 
     def add(self, row: Row, trace: Mapping[str, Any]) -> None:
         """Write an episode's trace, then its row; only an episode with a row counts as done."""
         self._episodes.append({"method": row["method"], "problem_id": row["problem"], **trace})
         self._results.append(row)
-        self.rows.append(row)
 
     def add_training(self, row: Row) -> None:
         """Write a row about an episode of training."""
         self._training.append(row)
 
-    def training_rows(self) -> list[Row]:
-        """A row per episode of training, in order; of one that was played again after an interruption the last."""
-        latest = {row["episode"]: row for row in read_lines(self.path / TRAINING_FILE)}
-        return [latest[number] for number in sorted(latest)]
+    def training_rows(self) -> Iterator[Row]:
+        """A row per episode of training, read one by one; of one played again after an interruption the last."""
+        path = self.path / TRAINING_FILE
+        latest = {row["episode"]: place for place, row in enumerate(read_lines(path))}
+        return (row for place, row in enumerate(read_lines(path)) if latest[row["episode"]] == place)
 
     def last_error(self) -> str | None:
         """Why the latest call that failed did so."""
@@ -104,10 +109,12 @@ class RunFolder:
         return next((part["error"] for part in deque(said, maxlen=1)), None)
 
     def write_traces(self, method: str, name: str) -> Path:
-        """Gather a method's episodes into one JSON file."""
-        done = self.done(method)
-        by_id = {e["problem_id"]: e for e in read_lines(self.path / EPISODES_FILE) if e["method"] == method}
-        write_json(self.path / name, [episode for id_, episode in by_id.items() if id_ in done])
+        """Gather a method's episodes into one JSON file; of a problem that was played again the last."""
+        done, path = self.done(method), self.path / EPISODES_FILE
+        places = ((place, e["problem_id"]) for place, e in enumerate(read_lines(path)) if e["method"] == method)
+        latest = {id_: place for place, id_ in places if id_ in done}
+        chosen = frozenset(latest.values())
+        write_json_list(self.path / name, (e for place, e in enumerate(read_lines(path)) if place in chosen))
         return self.path / name
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:

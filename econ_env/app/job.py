@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tianshou.utils import BaseLogger
 
 from econ_agents.batches import TeamSpec
-from econ_agents.evaluate import EpisodeResult, evaluate
+from econ_agents.evaluate import EpisodeResult, evaluate_each
 from econ_agents.policy import EconPolicy
 from econ_env.app import curves, display
 from econ_env.app.datasets import RunProblems, choose_problems, choose_test_problems
 from econ_env.app.environments import make_env
-from econ_env.app.failures import Failures
 from econ_env.app.folder import RunFolder
 from econ_env.app.options import CommonOptions
 from econ_env.app.provenance import provenance
-from econ_env.app.results import by_method, result_row, summarise, summarise_training
+from econ_env.app.recording import make_record, recorder
+from econ_env.app.results import Totals, summarise, summarise_methods, summarise_training
 from econ_env.app.run_config import RunConfig
 from econ_env.app.server_counts import count_servers, print_servers
 from econ_env.app.team_facts import print_facts, reach_team
@@ -205,65 +205,47 @@ class _Run:
             return env
 
         done = self.folder.done(method.key)
-        todo = [index for index, problem in enumerate(self.problems.test) if problem.id not in done]
+        todo = (index for index, problem in enumerate(self.problems.test) if problem.id not in done)
         start = time.perf_counter()
         with display.progress() as bars:
             tally = display.Tally(bars, f"K={method.rounds}", len(self.problems.test))
-            for row in by_method(self.folder.rows).get(method.key, []):
+            for row in self.folder.read_rows(method.key):
                 tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
+            write = recorder(self.folder, tally)
+
+            def record(result: EpisodeResult, env: EconParallelEnv) -> None:
+                assert env.episode is not None
+                write(make_record(method.key, result, env.episode, self.config, env.answer_rule))
+
             try:
-                evaluate(
+                evaluate_each(
                     policy,
                     make_test_env,
                     todo,
+                    record,
                     rounds=method.rounds,
                     config=self.config.bne.equilibrium(),
                     concurrency=self.config.problems_in_flight,
                     seed=self.config.seed,
-                    on_episode=self._recorder(method, tally),
                 )
             finally:
                 self._seconds[method.key] = time.perf_counter() - start
 
-    def _recorder(self, method: Method, tally: display.Tally) -> Callable[[EpisodeResult, EconParallelEnv], None]:
-        failures = Failures()
-
-        def record(result: EpisodeResult, env: EconParallelEnv) -> None:
-            episode = env.episode
-            assert episode is not None
-            gap = result.decisions[-1].gap_after
-            row = result_row(
-                method.key,
-                episode,
-                stop_reasons=[decision.stop_reason for decision in result.decisions],
-                residuals=[residual for decision in result.decisions for residual in decision.residuals],
-                gap=None if gap is None else sum(gap),
-                seconds=result.seconds,
-                seed=self.config.seed,
-                prices=(self.config.llm.price_prompt, self.config.llm.price_completion),
-                rule=env.answer_rule,
-            )
-            self.folder.add(row, {"episode": episode.to_dict(), "decisions": [asdict(d) for d in result.decisions]})
-            tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
-            failures.count(row["verdict"] == "failed", row["error"])
-
-        return record
-
     def log(self, logger: BaseLogger) -> None:
         """Give what the test came to to Tianshou's logger."""
-        parts = {key: summarise(rows) for key, rows in by_method(self.folder.rows).items()}
+        parts = summarise_methods(self.folder.read_rows())
         numbers = {f"{key}/{name}": part[name] for key, part in parts.items() for name in LOGGED}
         known = {name: number for name, number in numbers.items() if number is not None}
         logger.log_test_data(known, len(self.problems.test))
 
     def close(self) -> None:
         """Write the summary of what was done, and show it if the run is complete."""
-        rows = by_method(self.folder.rows)
+        tested = summarise_methods(self.folder.read_rows())
         earlier = self.folder.earlier.get("methods", {})
         summaries: dict[str, dict[str, Any]] = {}
         for method in methods(self.config) if self.problems.test else ():
             wall = self._seconds.get(method.key, 0.0) + earlier.get(method.key, {}).get("wall_seconds", 0.0)
-            own = summarise(rows.get(method.key, []))
+            own = tested.get(method.key) or Totals().summary()
             summaries[method.key] = {"name": method.name, "k": method.rounds, **own, "wall_seconds": wall}
         training = {}
         if "checkpoint" not in self.about:
@@ -285,6 +267,7 @@ class _Run:
             if summaries:
                 shown = {part["name"]: part for part in summaries.values()}
                 text_replies = self._models["reply_format"] == "text"
-                display.print_summary(shown, summarise(self.folder.rows)["json_rate"], text_replies)
+                json_rate = summarise(self.folder.read_rows())["json_rate"]
+                display.print_summary(shown, json_rate, text_replies)
             print_servers(servers)
             display.console.print(f"\nwritten to {self.folder.path}", highlight=False)

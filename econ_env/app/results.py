@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from econ_env.records import Reply, Round, Usage
 Row = dict[str, Any]
 
 ROLES = ("strategy", "executor", "commitment")
+_SUMMED = ("json", "texts", "prompt_tokens", "completion_tokens", "calls", "retries", "invalid")
 
 
 def result_row(
@@ -89,34 +91,66 @@ def result_row(
     }
 
 
-def summarise(rows: Iterable[Row]) -> dict[str, Any]:
-    """Totals of one method's rows.
+class Totals:
+    """Adds up rows one by one, so that they need not be in memory together."""
 
-    `n` counts judged problems; those that failed are counted apart and are neither right nor wrong. Accuracy is
-    `correct / n`, `None` if nothing was judged. `json_rate` is the share of replies and commitments that were the JSON
-    asked for.
-    """
-    rows = list(rows)
-    judged = [row for row in rows if row["verdict"] != "failed"]
-    correct = sum(row["verdict"] == "correct" for row in judged)
-    texts = sum(row["texts"] for row in rows)
-    return {
-        "n": len(judged),
-        "correct": correct,
-        "accuracy": correct / len(judged) if judged else None,
-        "no_answer": sum(row["verdict"] == "no_answer" for row in judged),
-        "failed": len(rows) - len(judged),
-        "json_rate": sum(row["json"] for row in rows) / texts if texts else None,
-        "tokens": {role: sum(row["tokens"][role] for row in rows) for role in ROLES},
-        "prompt_tokens": sum(row["prompt_tokens"] for row in rows),
-        "completion_tokens": sum(row["completion_tokens"] for row in rows),
-        "tokens_per_problem": sum(sum(row["tokens"].values()) for row in rows) / len(rows) if rows else None,
-        "calls": sum(row["calls"] for row in rows),
-        "retries": sum(row["retries"] for row in rows),
-        "invalid_replies": sum(row["invalid"] for row in rows),
-        "rounds": sum(sum(row["rounds"]) for row in rows),
-        "seconds": sum(row["seconds"] for row in rows),
-    }
+    def __init__(self) -> None:
+        self.rows = 0
+        self._verdicts: Counter[str] = Counter()
+        self._tokens: Counter[str] = Counter()
+        self._sums: Counter[str] = Counter()
+        self._seconds = 0.0
+
+    def add(self, row: Row) -> None:
+        """Count a row."""
+        self.rows += 1
+        self._verdicts[row["verdict"]] += 1
+        self._tokens.update(row["tokens"])
+        self._sums.update({name: row[name] for name in _SUMMED}, rounds=sum(row["rounds"]))
+        self._seconds += row["seconds"]
+
+    def summary(self) -> dict[str, Any]:
+        """What the rows come to.
+
+        `n` counts judged problems; those that failed are counted apart and are neither right nor wrong. Accuracy is
+        `correct / n`, `None` if nothing was judged. `json_rate` is the share of replies and commitments that were the
+        JSON asked for.
+        """
+        sums, correct, failed = self._sums, self._verdicts["correct"], self._verdicts["failed"]
+        judged = self.rows - failed
+        return {
+            "n": judged,
+            "correct": correct,
+            "accuracy": correct / judged if judged else None,
+            "no_answer": self._verdicts["no_answer"],
+            "failed": failed,
+            "json_rate": sums["json"] / sums["texts"] if sums["texts"] else None,
+            "tokens": {role: self._tokens[role] for role in ROLES},
+            "prompt_tokens": sums["prompt_tokens"],
+            "completion_tokens": sums["completion_tokens"],
+            "tokens_per_problem": sum(self._tokens.values()) / self.rows if self.rows else None,
+            "calls": sums["calls"],
+            "retries": sums["retries"],
+            "invalid_replies": sums["invalid"],
+            "rounds": sums["rounds"],
+            "seconds": self._seconds,
+        }
+
+
+def summarise(rows: Iterable[Row]) -> dict[str, Any]:
+    """Totals of one method's rows; see `Totals.summary`."""
+    totals = Totals()
+    for row in rows:
+        totals.add(row)
+    return totals.summary()
+
+
+def summarise_methods(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+    """Totals of each method's rows, in order of first appearance."""
+    methods: dict[str, Totals] = {}
+    for row in rows:
+        methods.setdefault(row["method"], Totals()).add(row)
+    return {name: totals.summary() for name, totals in methods.items()}
 
 
 def training_row(episode: int, problem: str, outcome: EpisodeOutcome) -> Row:
@@ -140,17 +174,22 @@ def training_row(episode: int, problem: str, outcome: EpisodeOutcome) -> Row:
     }
 
 
-def summarise_training(rows: Sequence[Row]) -> dict[str, Any]:
-    """Totals of training; `n`, `correct` and `accuracy` as in `summarise`, while controls were being explored."""
-    judged = [row for row in rows if row["verdict"] != "failed"]
-    correct = sum(row["verdict"] == "correct" for row in judged)
+def summarise_training(rows: Iterable[Row]) -> dict[str, Any]:
+    """Totals of training; `n`, `correct` and `accuracy` as in `Totals.summary`, while controls were being explored."""
+    verdicts: Counter[str] = Counter()
+    tokens = calls = 0
+    for row in rows:
+        verdicts[row["verdict"]] += 1
+        tokens += row["tokens"]
+        calls += row["calls"]
+    judged = verdicts.total() - verdicts["failed"]
     return {
-        "n": len(judged),
-        "correct": correct,
-        "accuracy": correct / len(judged) if judged else None,
-        "failed": len(rows) - len(judged),
-        "tokens": sum(row["tokens"] for row in rows),
-        "calls": sum(row["calls"] for row in rows),
+        "n": judged,
+        "correct": verdicts["correct"],
+        "accuracy": verdicts["correct"] / judged if judged else None,
+        "failed": verdicts["failed"],
+        "tokens": tokens,
+        "calls": calls,
     }
 
 

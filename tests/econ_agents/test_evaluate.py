@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from econ_agents.equilibrium import EquilibriumConfig
 from econ_agents.errors import ConfigError
-from econ_agents.evaluate import EpisodeResult, evaluate
+from econ_agents.evaluate import EpisodeResult, evaluate, evaluate_each
 from econ_agents.joint_env import JointEnv
 from econ_agents.testing import AsyncQuadraticEnv, CoordinationEnv, QuadraticEnv, QuadraticPolicy
 
@@ -126,6 +127,26 @@ def test_neither_order_nor_concurrency_matters(policy: Any, env: Any) -> None:
     assert other[0].seed != expected[0].seed
     if rounds == 1:
         assert other[0].decisions != expected[0].decisions
+
+
+def test_without_keeping_anything_the_results_are_the_same_and_problems_are_taken_as_there_is_room() -> None:
+    expected = evaluate(QuadraticPolicy(), AsyncQuadraticEnv, range(20), rounds=2, seed=4)
+    taken, seen = [], []
+
+    def numbers() -> Iterator[int]:
+        for number in range(20):
+            taken.append(number)
+            assert len(taken) - len(seen) <= 3
+            yield number
+
+    def note(result: EpisodeResult, env: AsyncQuadraticEnv) -> None:
+        assert isinstance(env, AsyncQuadraticEnv)
+        seen.append(result)
+
+    evaluate_each(QuadraticPolicy(), AsyncQuadraticEnv, numbers(), note, rounds=2, concurrency=3, seed=4)
+    assert sorted(seen, key=lambda result: result.problem) == expected
+    evaluate_each(QuadraticPolicy(), lambda: pytest.fail("no environment is needed"), [], note)
+    assert len(seen) == 20
 
 
 def test_as_many_are_in_flight_as_asked_for_on_as_many_environments() -> None:

@@ -52,6 +52,18 @@ def test_every_breakdown_adds_up_to_the_total(calls):
     assert seen.by_problem.keys() == {labels["problem_id"] for labels, _, _ in calls}
 
 
+def test_the_account_does_not_grow_with_the_number_of_problems(monkeypatch):
+    monkeypatch.setattr("econ_env.meter.PROBLEMS_KEPT", 10)
+    meter = Meter(LLMConfig())
+    for number in range(1000):
+        meter.add(request(problem_id=f"p{number}"), Usage(calls=1, prompt_tokens=number))
+        assert len(meter.snapshot().by_problem) <= 11
+    seen = meter.snapshot()
+    assert list(seen.by_problem)[-1] == "p999"
+    assert seen.by_problem["p999"] == Usage(calls=1, prompt_tokens=999)
+    assert total(seen.by_problem.values()) == seen.total == Usage(calls=1000, prompt_tokens=999 * 500)
+
+
 def test_a_snapshot_stays_as_it_was_and_reset_starts_anew():
     meter = Meter(LLMConfig(price_prompt=1.0, price_completion=2.0))
     meter.add(request(problem_id="a"), Usage(calls=1))

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from econ_env.errors import TraceError
-from econ_env.traces import JsonLines, read_lines, write_json
+from econ_env.traces import JsonLines, read_lines, write_json, write_json_list
 
 
 def test_rows_come_back_in_order(tmp_path):
@@ -62,6 +62,24 @@ def test_write_json_replaces_as_a_whole(tmp_path):
         write_json(path, {"a": float("inf")})
     assert json.loads(path.read_text()) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]
+
+
+@pytest.mark.parametrize("values", [[], [{"a": [1, {"b": "line\nbreak"}]}], [1, [], {}, "x", [{"ü": None}]]])
+def test_a_list_is_written_as_if_it_were_in_memory(tmp_path, values):
+    write_json(tmp_path / "whole.json", values)
+    write_json_list(tmp_path / "parts.json", iter(values))
+    assert (tmp_path / "parts.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_a_list_that_ends_in_an_error_leaves_the_old_file(tmp_path):
+    path = tmp_path / "list.json"
+    write_json_list(path, [1])
+    with pytest.raises(ZeroDivisionError):
+        write_json_list(path, (1 // n for n in (1, 0)))
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json_list(path, [1, float("nan")])
+    assert json.loads(path.read_text()) == [1]
+    assert [p.name for p in tmp_path.iterdir()] == ["list.json"]
 
 
 def test_write_json_into_a_file_as_folder_is_one_clear_error(tmp_path):

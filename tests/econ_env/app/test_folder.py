@@ -34,6 +34,19 @@ def test_an_episode_without_its_row_is_not_done_and_its_old_trace_gives_way(tmp_
     assert [line["n"] for line in json.loads(again.write_traces("bne", "t.json").read_text())] == ["whole"]
 
 
+def test_of_episodes_that_were_played_again_the_last_row_and_trace_count(tmp_path):
+    folder = RunFolder(tmp_path, ABOUT, resume=False)
+    for episode, reward in ((0, 1), (1, 2), (1, 3), (0, 4)):
+        folder.add_training({"episode": episode, "reward": reward})
+    assert sorted(row["reward"] for row in folder.training_rows()) == [3, 4]
+    folder.add(row("a", "baseline"), {"n": 0})
+    for n in (1, 2):
+        folder.add(row("a"), {"n": n})
+    assert [line["n"] for line in json.loads(folder.write_traces("bne", "t.json").read_text())] == [2]
+    assert [r["method"] for r in folder.read_rows()] == ["baseline", "bne", "bne"]
+    assert len(list(folder.read_rows("baseline"))) == 1
+
+
 def test_a_new_run_moves_the_old_one_aside(tmp_path):
     for number in (1, 2):
         folder = RunFolder(tmp_path, ABOUT, resume=False)
@@ -41,7 +54,7 @@ def test_a_new_run_moves_the_old_one_aside(tmp_path):
         folder.write_summary({"number": number})
         folder.close()
     folder = RunFolder(tmp_path, ABOUT, resume=False)
-    assert folder.rows == []
+    assert list(folder.read_rows()) == []
     assert folder.moved_to == tmp_path / "previous-2"
     assert json.loads((tmp_path / "previous-1" / "summary.json").read_text()) == {"number": 1}
     assert "of run 2" in (tmp_path / "previous-2" / "results.jsonl").read_text()

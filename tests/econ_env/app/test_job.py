@@ -99,10 +99,10 @@ def test_training_can_be_skipped_and_keeps_the_trained_checkpoint(trained, run, 
 def test_the_test_pays_with_the_policy_s_weights_and_stops_by_the_threshold(run, small, checkpoint, monkeypatch):
     seen = []
 
-    def noting(policy, make_env, todo, **more):
-        seen.append((make_env().reward_weights, policy.alpha.values(), more["rounds"], more["config"], len(todo)))
+    def noting(policy, make_env, todo, record, **more):
+        seen.append((make_env().reward_weights, policy.alpha.values(), more["rounds"], more["config"], len(list(todo))))
 
-    monkeypatch.setattr(job, "evaluate", noting)
+    monkeypatch.setattr(job, "evaluate_each", noting)
     ran = run("test_p0.py", *small, "--model-dir", checkpoint, "--test-eps", 2, "--bne-rounds", 5,
               "--set", "bne.convergence_threshold=0.25", "--set", "bne.damping=0.4", "--set", "bne.temperature=0.1",
               "--set", "bne.stop_when_repeated=false", "--set", "reward.initial_weights=[1, 0, 0]")  # fmt: skip

@@ -80,7 +80,7 @@ def make_run(
                 prices=(0.1, 0.4),
             )
             run.add(row, {"seed": seed, "episode": asdict(episode)})
-    own = {name: summarise([row for row in run.rows if row["method"] == name]) for name, *_ in methods}
+    own = {name: summarise([row for row in list(run.read_rows()) if row["method"] == name]) for name, *_ in methods}
     run.write_summary({"complete": complete, "methods": own, **about})
     run.close()
     return folder

@@ -1,0 +1,187 @@
+"""Measures what must not grow: memory with the number of problems, and our own work per model call with the team.
+
+A simulated team answers inside this process, at once and without a cache, and the hash embedder stands in for a model,
+so that nothing but our own code takes time and memory. Every episode is judged, paid and written as a test writes it.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from econ_agents.baselines import FixedControls
+from econ_agents.batches import TeamSpec
+from econ_agents.config import AgentConfig
+from econ_agents.equilibrium import Acts
+from econ_agents.evaluate import EpisodeResult, evaluate_each
+from econ_agents.policy import EconPolicy
+from econ_env import parallel_env
+from econ_env.app.folder import RunFolder
+from econ_env.app.recording import make_record
+from econ_env.app.run_config import RunConfig
+from econ_env.backends.simulated import SimulatedLLM
+from econ_env.env import EconParallelEnv
+from econ_env.llm import ChatRequest, Completion, LLMInfo
+from econ_env.problems import ProblemSet
+from econ_env.records import Problem
+
+CONTROLS = (0.7, 1.1)
+IN_FLIGHT = 6
+WARM_UP = 20
+"""Problems before times are taken, in which things are loaded."""
+
+
+class Memory(NamedTuple):
+    """A process after so many problems."""
+
+    problems: int
+    """Answered, judged and written."""
+    resident: float
+    """Resident memory in MiB."""
+    seconds: float
+    """Since the first problem."""
+
+
+class Work(NamedTuple):
+    """What a team took."""
+
+    agents: int
+    """Executors."""
+    calls: int
+    """Model calls."""
+    cpu: float
+    """Milliseconds of processor time per call, the simulated model's own left out."""
+
+
+class Timed:
+    """A model that knows how much processor time it has taken itself."""
+
+    def __init__(self, llm: SimulatedLLM) -> None:
+        self.llm, self.calls, self.cpu = llm, 0, 0.0
+
+    @property
+    def info(self) -> LLMInfo:
+        """The simulated model's."""
+        return self.llm.info
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        """Answer at once."""
+        start = time.thread_time()
+        try:
+            return await self.llm.complete(request)
+        finally:
+            self.calls += 1
+            self.cpu += time.thread_time() - start
+
+    async def aclose(self) -> None:
+        """Nothing to release."""
+
+
+def made_up(count: int) -> ProblemSet:
+    """So many problems, all different."""
+    problems = (
+        Problem(f"Tom has {n} apples and buys {n + 3} more. How many are there?", str(2 * n + 3), f"apples-{n}")
+        for n in range(count)
+    )
+    return ProblemSet(tuple(problems), source="made up")
+
+
+def resident() -> float:
+    """Resident memory of this process in MiB; Linux only."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
+
+
+def memory(moments: Collection[int], tell: Callable[[Memory], None]) -> None:
+    """Answer one problem after another.
+
+    Args:
+        moments: After how many problems to measure; the last one ends it.
+        tell: Called with each measurement.
+    """
+    problems = made_up(max(moments))
+    llm = SimulatedLLM(problems)
+    answered = itertools.count(1)
+    config, start = RunConfig(), time.perf_counter()
+    with tempfile.TemporaryDirectory() as place:
+        folder = RunFolder(Path(place), {"config": {}}, resume=False)
+
+        def make_env() -> EconParallelEnv:
+            return parallel_env(problems, llm=llm, embedder="hash", trace=folder.rounds_file)
+
+        def record(result: EpisodeResult, env: EconParallelEnv) -> None:
+            assert env.episode is not None
+            folder.add(*make_record("fixed", result, env.episode, config, env.answer_rule))
+            count = next(answered)
+            if count in moments:
+                tell(Memory(count, resident(), time.perf_counter() - start))
+
+        policy = FixedControls(TeamSpec.of(make_env()), CONTROLS)
+        numbers = range(len(problems))
+        evaluate_each(policy, make_env, numbers, record, rounds=1, concurrency=IN_FLIGHT, gaps=False)
+        folder.close()
+
+
+def work(n_agents: int, calls: int, rounds: int | None) -> Work:
+    """Let a team answer until about so many calls were made.
+
+    Args:
+        n_agents: Executors.
+        calls: Model calls to measure.
+        rounds: K of a learner's untrained policy that also measures its gaps; `None` for fixed controls.
+    """
+    problems = made_up(WARM_UP + calls)
+    llm = Timed(SimulatedLLM(problems))
+
+    def make_env() -> EconParallelEnv:
+        return parallel_env(problems, llm=llm, embedder="hash", n_agents=n_agents)
+
+    spec = TeamSpec.of(make_env())
+    policy: Acts = FixedControls(spec, CONTROLS) if rounds is None else EconPolicy(spec, AgentConfig())
+
+    def play(numbers: Iterable[int]) -> None:
+        k, gaps = rounds or 1, rounds is not None
+        evaluate_each(policy, make_env, numbers, lambda *_: None, rounds=k, concurrency=IN_FLIGHT, gaps=gaps)
+
+    play(range(WARM_UP))
+    before, own = llm.calls, time.process_time() - llm.cpu
+    play(itertools.takewhile(lambda _: llm.calls - before < calls, range(WARM_UP, len(problems))))
+    own, made = time.process_time() - llm.cpu - own, llm.calls - before
+    return Work(n_agents, made, 1000.0 * own / made)
+
+
+@click.command()
+@click.option("--problems", default=100_000, show_default=True, help="Problems to answer in all; 0 leaves memory out.")
+@click.option("--agents", multiple=True, default=(3, 12, 48), show_default=True, help="Sizes of teams to measure.")
+@click.option("--calls", default=2000, show_default=True, help="Model calls to measure for each of them.")
+def main(problems: int, agents: tuple[int, ...], calls: int) -> None:
+    """Print resident memory after a tenth, a half and all of the problems, and our work per call for each team."""
+    console = Console()
+    if problems:
+        table = Table("problems", "resident MiB", "seconds", "problems/s")
+        seen: list[Memory] = []
+        memory({max(1, problems // 10), max(1, problems // 2), problems}, seen.append)
+        for at in seen:
+            table.add_row(
+                f"{at.problems:,}", f"{at.resident:.1f}", f"{at.seconds:.0f}", f"{at.problems / at.seconds:.0f}"
+            )
+        console.print(table)
+    table = Table("executors", "CPU ms/call, fixed controls", "learner, K=1", "learner, K=3")
+    for n_agents in agents:
+        cells = [f"{work(n_agents, calls, rounds).cpu:.2f}" for rounds in (None, 1, 3)]
+        table.add_row(str(n_agents), *cells)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

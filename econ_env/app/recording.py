@@ -1,0 +1,66 @@
+"""What a run writes of a test episode: its row, and its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from econ_agents.evaluate import EpisodeResult
+from econ_env.answers import AnswerRule
+from econ_env.app.display import Tally
+from econ_env.app.failures import Failures
+from econ_env.app.folder import RunFolder
+from econ_env.app.results import Row, result_row
+from econ_env.app.run_config import RunConfig
+from econ_env.episode import Episode
+
+
+class Record(NamedTuple):
+    """A test episode as it is written."""
+
+    row: Row
+    """For `results.jsonl`."""
+    trace: dict[str, Any]
+    """For `episodes.jsonl`: all that was said and decided."""
+
+
+def make_record(method: str, result: EpisodeResult, episode: Episode, config: RunConfig, rule: AnswerRule) -> Record:
+    """What is written of a test episode.
+
+    Args:
+        method: Which method answered.
+        result: How it was played.
+        episode: What was said.
+        config: The run's settings.
+        rule: Judges the commitment of each round.
+    """
+    gap = result.decisions[-1].gap_after
+    row = result_row(
+        method,
+        episode,
+        stop_reasons=[decision.stop_reason for decision in result.decisions],
+        residuals=[residual for decision in result.decisions for residual in decision.residuals],
+        gap=None if gap is None else sum(gap),
+        seconds=result.seconds,
+        seed=config.seed,
+        prices=(config.llm.price_prompt, config.llm.price_completion),
+        rule=rule,
+    )
+    return Record(row, {"episode": episode.to_dict(), "decisions": [asdict(decision) for decision in result.decisions]})
+
+
+def recorder(folder: RunFolder, tally: Tally) -> Callable[[Record], None]:
+    """A function that writes records as they come and shows how far the test is.
+
+    It raises `LLMUnavailableError` when problem after problem failed.
+    """
+    failures = Failures()
+
+    def record(done: Record) -> None:
+        row, trace = done
+        folder.add(row, trace)
+        tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
+        failures.count(row["verdict"] == "failed", row["error"])
+
+    return record
