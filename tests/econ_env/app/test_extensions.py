@@ -287,3 +287,83 @@ def test_a_term_that_leaves_its_range_ends_the_run_in_a_line(run, small, tmp_pat
               "--set", "reward.initial_weights=[0.1, 0.5, 0.1, 0.3]", "--train-eps", 1, "--test-eps", 1)  # fmt: skip
     assert ran.code == 2
     assert "the reward term 'double' must be a number in [0, 1], got 2.0" in ran.err
+
+
+@pytest.mark.usefixtures("installed")
+def test_each_is_taken_as_an_object(monkeypatch):
+    from econ_examples.answer_rule import WholeNumbers
+    from econ_examples.backend import Abacus
+    from econ_examples.dataset import sums
+    from econ_examples.embedder import Letters
+    from econ_examples.method import AskTwice
+    from econ_examples.mixer import WeightedMean
+    from econ_examples.observation_part import QuestionLength
+    from econ_examples.prompts import Terse
+    from econ_examples.reward_term import Brevity
+    from econ_examples.solver import FictitiousPlay
+
+    import econ_env
+    from econ_agents.config import parse_config
+    from econ_agents.evaluate import evaluate
+    from econ_agents.train import train
+    from econ_env import background
+    from econ_env.config import LLMConfig
+    from econ_env.methods import judged
+    from econ_env.wrappers import NormalizedActions
+
+    llm, responses = Abacus(LLMConfig(), "mine"), []
+    respond = FictitiousPlay.respond
+    monkeypatch.setattr(
+        FictitiousPlay, "respond", lambda self, game, *more: responses.append(1) or respond(self, game, *more)
+    )
+    made = []
+
+    def make():
+        made.append(
+            econ_env.parallel_env(
+                sums(),
+                split="train",
+                llm=llm,
+                embedder=Letters(),
+                answer_rule=WholeNumbers(),
+                prompts=Terse(),
+                reward_terms=[Brevity()],
+                observation_parts=[QuestionLength()],
+                reward_weights=(0.1, 0.6, 0.1, 0.2),
+            )
+        )
+        return made[-1]
+
+    small = {"hidden_dim": 8, "encoder_dim": 4, "mixer_dim": 4, "heads": 1, "ffn_dim": 8, "mixer": WeightedMean}
+    bne = {"max_iterations_train": 2, "convergence_threshold": 0.0}
+    config = parse_config({"belief_dim": 8, "num_envs": 2, "update_interval": 2, "network": small, "bne": bne})
+    solver = config.bne.equilibrium().model_copy(update={"solver": FictitiousPlay(), "stop_when_repeated": False})
+    policy = train(make, config, episodes=4, equilibrium=solver).policy
+    assert policy.spec.reward_terms == ("al", "ts", "cc", "brevity")
+    assert isinstance(policy.network.mixer.inner, WeightedMean)
+    assert len(responses) > 0
+    responses.clear()
+    (result,) = evaluate(policy, make, [0], rounds=3, config=solver)
+    assert len(result.decisions[0].numbers["reward_parts"][0]) == 4
+    assert len(responses) == 2
+    env = made[-1]
+    assert env.episode.problem.question.startswith("What is ")
+    assert env.episode.decisions[0].judgement.rule == "whole-numbers-v1"
+    assert "question_length" in env.observation_layout
+    assert env.encoder.embedder.name == "letters-36"
+    assert env.team.models == ("mine",)
+    wrapped = NormalizedActions(env)
+    assert (wrapped.reward_terms, wrapped.reward_weights) == (env.reward_terms, env.reward_weights)
+    answer = background.run(AskTwice(env.team).answer(env.problems[0], 1))
+    assert background.run(judged(answer, env.answer_rule)).episode.decisions[0].judgement.rule == "whole-numbers-v1"
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_question_is_solved_with_all_of_them(run, config):
+    from econ_env.app.cli import econ
+
+    ran = run(econ, "solve", "What is 12 + 34?", "--gold", "46", *config(SETTINGS), "--seed", 3)
+    assert ran.code == 0, ran.err
+    assert "abacus" in ran.out
+    assert "letters-36" in ran.out
+    assert "the gold answer is 46" in ran.out
