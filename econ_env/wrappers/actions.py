@@ -58,7 +58,7 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
 
     @property
     def reward_weights(self) -> Weights:
-        """The environment's weights alpha = (AL, TS, CC); can be set at any time."""
+        """The environment's weights alpha of its reward terms; can be set at any time."""
         return self.env.reward_weights
 
     @reward_weights.setter

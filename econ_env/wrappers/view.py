@@ -37,7 +37,7 @@ class View(gymnasium.Env[Any, Any]):
 
     @property
     def reward_weights(self) -> Weights:
-        """The environment's weights alpha = (AL, TS, CC); can be set at any time."""
+        """The environment's weights alpha of its reward terms; can be set at any time."""
         return self.parallel_env.reward_weights
 
     @reward_weights.setter

@@ -21,7 +21,7 @@ class Abacus:
     async def complete(self, request: ChatRequest) -> Completion:
         """A plan, a sum, or what most solutions say."""
         asked = request.messages[-1].content
-        text = "Add the two numbers." if request.role == "strategy" else self._answer(asked, request)
+        text = "Add both numbers." if request.role == "strategy" else self._answer(asked, request)
         tokens = sum(len(message.content.split()) for message in request.messages)
         return Completion(text, "stop", self.info.model, Usage(1, tokens, len(text.split())))
 
