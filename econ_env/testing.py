@@ -8,10 +8,13 @@
 | `FaultyServer`, `Fault`, `Seen`        | an OpenAI-compatible server over real HTTP: latency, failures, counters    |
 | `check_env`                            | asks of a PettingZoo env all that trainers were seen to need               |
 | `check_llm`                            | asks of a language model all that the environment needs                    |
-| `check_dataset`                        | the same of problems, `check_answer_rule` of an answer rule,               |
-|                                        | `check_embedder` of an embedder, `check_reward_term` of a reward term,     |
-|                                        | `check_observation_part` of a part of an observation, `check_prompt_set`   |
-|                                        | of prompts, `check_method` of a method                                     |
+| `check_dataset`                        | asks whether problems can be trained and tested on                         |
+| `check_answer_rule`                    | asks of an answer rule what judging needs                                  |
+| `check_embedder`                       | asks of an embedder what rewards and observations need                     |
+| `check_reward_term`                    | asks of a reward term that it is one on any round                          |
+| `check_observation_part`               | asks the same of a part of an observation                                  |
+| `check_prompt_set`                     | asks of prompts that they show what they should, and no more               |
+| `check_method`                         | asks of a method that it is fair, reproducible and minds failed calls      |
 """
 
 from econ_env.backends.simulated import SimulatedLLM
