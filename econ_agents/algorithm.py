@@ -34,7 +34,7 @@ NEARBY = 0.2
 
 @dataclass(kw_only=True)
 class EconTrainingStats(TrainingStats):
-    """Losses of a gradient step by name, before weighting; None where a loss is off or can't be had."""
+    """Losses of a gradient step by name, before weighting; None where a loss is off, not due or can't be had."""
 
     td_local: float | None = None
     """TD_i, summed over agents."""
@@ -155,7 +155,8 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             values = net.values(belief_BNH, squash(logit_BNA), pessimistic=True)
             if weights.policy:
                 total.add("policy", weights.policy, losses.ascent(values.total_B, rows.weight_B))
-            if weights.equilibrium or weights.response:
+            due = (self.gradient_steps + 1) % weights.gap_interval == 0
+            if due and (weights.equilibrium or weights.response):
                 few = slice(min(weights.candidate_rows, len(logit_BNA)))
                 self._add_gap(total, belief_BNH[few], logit_BNA[few], rows.weight_B[few])
             if weights.improvement and rows.first_obs_BND is not None:

@@ -129,6 +129,8 @@ class LossConfig(Settings):
     """Deviations tried for each agent to measure the gap."""
     candidate_rows: int = Field(16, ge=1)
     """Rows of a batch for which they are tried."""
+    gap_interval: int = Field(4, ge=1)
+    """Gradient steps from one measurement of the gap to the next; `equilibrium` and `response` act at those alone."""
 
 
 class AlphaConfig(Settings):

@@ -98,7 +98,7 @@ class SentenceEmbedder:
 
     def __init__(self, model: str, name: str | None = None) -> None:
         self.name = name or model
-        self._source = model
+        self.source = model
         self._model: SentenceTransformer | None = None
 
     @property
@@ -123,7 +123,7 @@ class SentenceEmbedder:
 
             transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped upstream
             try:
-                self._model = SentenceTransformer(self._source, device="cpu")
+                self._model = SentenceTransformer(self.source, device="cpu")
             except (OSError, ValueError) as error:
                 reason = str(error).strip().splitlines()[0]
                 raise EmbeddingError(

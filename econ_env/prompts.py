@@ -1,7 +1,6 @@
 """Every text that is sent to a model, as pure functions of the problem and of what the team has said so far.
 
-What all problems share comes first, then the question, then what changes from round to round, so that a server's
-prompt cache can reuse the prefix. Changing any text here bumps `PROMPT_VERSION`, which is written into every result.
+What all problems share comes first, so that a server's prompt cache can reuse it. Changing any text here bumps `PROMPT_VERSION`, which is written into every result.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from econ_env import plugins
 from econ_env.llm import Message
 
-PROMPT_VERSION = "econ-prompts-v1"
+PROMPT_VERSION = "econ-prompts-v2"
 
 ReplyFormat = Literal["json", "text"]
 
@@ -148,11 +147,12 @@ def executor_messages(
         last_answer: The answer of the last commitment, once there is one.
         form: Whether the reply is to be JSON or text.
     """
-    parts = [f"{QUESTION_HEADING}{question}"]
+    # Whatever follows the question takes a small model out of the examples' form: after it, of 30 SVAMP problems a 0.5B
+    # model solved 4, and ran out of tokens on 19; before it 8 and 2. In the first round it solves 9.
+    parts = [] if last_answer is None else [f"{LAST_ANSWER_HEADING}{last_answer}\nIt may be wrong."]
+    parts.append(f"{QUESTION_HEADING}{question}")
     if strategy:
         parts.append(f"{PLAN_HEADING}{strategy}")
-    if last_answer is not None:
-        parts.append(f"{LAST_ANSWER_HEADING}{last_answer}\nIt may be wrong. Solve the problem again yourself.")
     asked = Message("user", "\n\n".join(parts))
     shown = [(f"{QUESTION_HEADING}{example.question}", example.reply) for example in _EXAMPLES]
     return (Message("system", _EXECUTOR[form]), *(_turns(shown) if form == "text" else ()), asked)

@@ -42,11 +42,12 @@ def make_spec(n_agents: int = 3, *, commitment: bool = True, memory: bool = True
 
 
 def small(**changes: Any) -> AgentConfig:
-    """Narrow networks without noise; `losses=dict(policy=0)` and the like change a group."""
+    """Narrow networks without noise, the gap in every step; `losses=dict(policy=0)` and the like change a group."""
     network = {"hidden_dim": 16, "encoder_dim": 8, "mixer_dim": 8, "heads": 2, "ffn_dim": 16, "input_noise": 0.0}
     values: dict[str, Any] = {"belief_dim": 8, "network": network, "num_envs": 2, "update_interval": 4}
     values |= {"batch_size": 8, "gradient_steps": 1.0}
     values["exploration"] = {"random_episodes": 4, "noise_episodes": 10}
+    values["losses"] = {"gap_interval": 1}  # every loss in every step
     for name, value in changes.items():
         values[name] = {**values.get(name, {}), **value} if isinstance(value, dict) else value
     return parse_config(values)

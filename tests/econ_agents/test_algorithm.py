@@ -47,6 +47,14 @@ def part_of(name: str) -> str:
     return next(part for prefix, part in PARTS.items() if name.startswith(prefix))
 
 
+def test_the_gap_is_measured_at_each_interval() -> None:
+    algorithm = make(losses={"gap_interval": 3})
+    stats = [algorithm._update_with_batch(replayed(SPEC)) for _ in range(7)]
+    assert [step.equilibrium is not None for step in stats] == [False, False, True, False, False, True, False]
+    assert [step.response is None for step in stats] == [step.equilibrium is None for step in stats]
+    assert all(step.policy is not None for step in stats)
+
+
 def moved(algorithm: EconAlgorithm, updates: int = 2, **rows: Any) -> set[str]:
     """Parts in which a parameter changed over some updates."""
     before = {name: p.detach().clone() for name, p in algorithm.policy.named_parameters()}

@@ -324,5 +324,5 @@ def test_prompts_that_begin_alike_are_not_for_the_simulated_model():
             return self.executor(question, None, None, "text")
 
     env = make(prompts=Alike())
-    with pytest.raises(ConfigError, match=r"simulated model can't read the prompts econ-prompts-v1: .* begin alike"):
+    with pytest.raises(ConfigError, match=r"simulated model can't read the prompts econ-prompts-v2: .* begin alike"):
         env.reset(seed=0)
