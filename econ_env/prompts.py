@@ -1,6 +1,7 @@
 """Every text that is sent to a model, as pure functions of the problem and of what the team has said so far.
 
-What all problems share comes first, so that a server's prompt cache can reuse it. Changing any text here bumps `PROMPT_VERSION`, which is written into every result.
+What all problems share comes first, so that a server's prompt cache can reuse it. Changing any text here bumps
+`PROMPT_VERSION`, which is written into every result.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from econ_env import background
 from econ_env.answers import make_rule
 from econ_env.app import display
 from econ_env.app.compare_table import print_overview
-from econ_env.app.datasets import RunProblems, choose_problems
+from econ_env.app.datasets import RunProblems, choose_problems, choose_test_problems
 from econ_env.app.environments import make_env
 from econ_env.app.failures import Failures
 from econ_env.app.folder import RunFolder
@@ -29,6 +29,8 @@ from econ_env.app.options import CommonOptions
 from econ_env.app.overview import REFERENCE, overview
 from econ_env.app.provenance import added, provenance
 from econ_env.app.results import Row, result_row, summarise_methods
+from econ_env.app.run_config import RunConfig
+from econ_env.app.trained_on import read_trained_on
 from econ_env.app.training import train_policy
 from econ_env.errors import ConfigError
 from econ_env.methods import Answer, Match, Method, judged, match_units
@@ -78,7 +80,7 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     """
     names = _in_order(parse_names(options.methods), options)
     config = common.config
-    problems = choose_problems(config.env_args, options.problems, config.seed)
+    problems = _problems(config, options)
     others = [name.base for name in names if name.base not in BUILT_IN]
     about = provenance(config) | {"dataset": problems.source, "compare": _fixed_settings(options)}
     about["added"] = added(config, others)
@@ -98,6 +100,15 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     print_overview(display.console, seen, run.matching)
     display.console.print(f"\nwritten to {folder.path}", highlight=False)
     return seen
+
+
+def _problems(config: RunConfig, options: CompareOptions) -> RunProblems:
+    """What is asked: never what the checkpoint, if there is one, was trained on."""
+    if options.policy is None:
+        return choose_problems(config.env_args, options.problems, config.seed)
+    known = read_trained_on(options.policy)
+    trained = None if known is None else known.run | known.before
+    return choose_test_problems(config.env_args, options.problems, config.seed, trained)
 
 
 def _in_order(names: Sequence[MethodName], options: CompareOptions) -> list[MethodName]:

@@ -25,7 +25,7 @@ from econ_env.app.results import Totals, summarise, summarise_methods, summarise
 from econ_env.app.run_config import RunConfig
 from econ_env.app.server_counts import count_servers, print_servers
 from econ_env.app.team_facts import print_facts, reach_team
-from econ_env.app.trained_on import fingerprint, note_trained_on, read_trained_on
+from econ_env.app.trained_on import fingerprint, read_trained_on
 from econ_env.app.training import train_policy
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
@@ -173,8 +173,6 @@ class _Run:
         start = time.perf_counter()
         problems, common = self.problems.train, self.common
         model_dir = common.model_dir if episodes else None  # an untrained policy must not replace a trained one
-        if model_dir is not None:
-            note_trained_on(model_dir, problems[:episodes], resume=common.resume)
         try:
             result = train_policy(common, self.folder, problems, lambda: self.make_env(problems), episodes, model_dir)
         finally:

@@ -12,6 +12,7 @@ from econ_env.app.failures import Failures
 from econ_env.app.folder import RunFolder
 from econ_env.app.options import CommonOptions
 from econ_env.app.results import training_row
+from econ_env.app.trained_on import note_trained_on
 from econ_env.env import EconParallelEnv
 from econ_env.problems import ProblemSet
 
@@ -24,7 +25,7 @@ def train_policy(
     episodes: int,
     model_dir: Path | None,
 ) -> TrainResult:
-    """Train on these problems; from a checkpoint if the run is resumed.
+    """Train on these problems, and note beside the checkpoints which; from a checkpoint if the run is resumed.
 
     Args:
         common: Settings and folders.
@@ -37,8 +38,11 @@ def train_policy(
     Raises:
         LLMUnavailableError: Problem after problem failed.
         AgentsError: A checkpoint can't be written or read.
+        TraceError: Nor can the note.
     """
     failures = Failures()
+    if model_dir is not None:
+        note_trained_on(model_dir, problems[:episodes], resume=common.resume)
 
     def record(outcome: EpisodeOutcome) -> None:
         row = training_row(outcome.episode, problems[outcome.episode % len(problems)].id, outcome)

@@ -18,7 +18,7 @@ from econ_env.app.compare import CompareOptions
 from econ_env.app.compare_command import compare_command
 from econ_env.app.method_names import BUILT_IN, parse_names
 from econ_env.app.overview import overview
-from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError
+from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError, ProblemError
 from econ_env.methods import Answer, vote
 from econ_env.prompts import executor_messages
 from econ_env.records import PromptEmbedding, Reply, Round, Strategy
@@ -308,6 +308,22 @@ def test_a_policy_trained_here_and_its_checkpoint_answer_alike(tmp_path):
     assert loaded == trained
     assert untrained != trained
     assert len(list(read_lines(tmp_path / "a" / "training.jsonl"))) == 8
+
+
+def test_a_checkpoint_is_not_asked_what_it_was_trained_on(tmp_path):
+    table = tmp_path / "table.jsonl"
+    table.write_text(
+        "".join(json.dumps({"question": f"What is {n} + 1?", "answer": str(n + 1)}) + "\n" for n in range(12))
+    )
+    given = ("--dataset", str(table), "--match", "none", "--model-dir", str(tmp_path / "models"))
+    run(tmp_path / "a", *given, "--train-eps", "4", methods="bne", problems=3)
+    played = {row["problem"] for row in read_lines(tmp_path / "a" / "training.jsonl")}
+    policy = (*given, "--policy", str(tmp_path / "models" / "final"))
+    run(tmp_path / "b", *policy, "--seed", "1", methods="no_bne", problems=8)
+    assert len(played) == 4
+    assert played.isdisjoint(row["problem"] for row in rows_of(tmp_path / "b"))
+    with pytest.raises(ProblemError, match="without the 4 that the checkpoint was trained on, not 9"):
+        run(tmp_path / "c", *policy, methods="no_bne", problems=9)
 
 
 def test_a_policy_for_another_team_or_none_at_all_is_refused(tmp_path):
