@@ -45,7 +45,7 @@ class Line:
 
 
 def in_turns(measures: Sequence[Callable[[], float]], repeats: int) -> list[float]:
-    """The median of each measure, taken in turns, forwards and backwards, so that whatever else the machine does meets them alike.
+    """The median of each measure, taken in turns, so that whatever else the machine does meets them alike.
 
     Args:
         measures: Each does its work once and tells how much it was.

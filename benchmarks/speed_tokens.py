@@ -42,9 +42,11 @@ def tokens() -> list[Line]:
     accuracy, spent = _ask(ours, task)
     what = f"K=3, right {accuracy:.0%}"
     lines = []
-    right, other = _ask(Debate(team, 3, temperature=best[0]), task)
+    debate_right, debate = _ask(Debate(team, 3, temperature=best[0]), task)
     lines.append(
-        Line("tokens", what, spent, "tokens/problem", f"debate, 3 rounds, right {right:.0%}", other, "lower", 0.5)
+        Line(
+            "tokens", what, spent, "tokens/problem", f"debate, 3 rounds, right {debate_right:.0%}", debate, "lower", 0.5
+        )
     )
     for samples in SAMPLES:
         right, other = _ask(SelfConsistency(team, samples, temperature=best[0]), task)
@@ -52,6 +54,23 @@ def tokens() -> list[Line]:
             break
     reached = f"SC@{samples}, right {right:.0%}"
     lines.append(Line("tokens", what, spent, "tokens/problem", reached, other, "lower"))
+    divided = TeamMethod(
+        "bne", policy, partial(_env, task, "divided"), task.problems, rounds=3, config=config.bne.equilibrium()
+    )
+    less_right, less = _ask(divided, task)
+    shorter = f"K=3, condensed where divided, right {less_right:.0%}"
+    lines.append(
+        Line(
+            "tokens",
+            shorter,
+            less,
+            "tokens/problem",
+            f"debate, 3 rounds, right {debate_right:.0%}",
+            debate,
+            "lower",
+            0.5,
+        )
+    )
     right, other = _ask(fixed, task)
     lines.append(
         Line("tokens", what, spent, "tokens/problem", f"the best fixed controls, right {right:.0%}", other, "lower")
@@ -59,8 +78,8 @@ def tokens() -> list[Line]:
     return lines
 
 
-def _env(task: KnownOptimum) -> EconParallelEnv:
-    return parallel_env(task.problems, llm=task.llm, embedder="hash")
+def _env(task: KnownOptimum, commitment: str = "always") -> EconParallelEnv:
+    return parallel_env(task.problems, llm=task.llm, embedder="hash", config={"commitment": commitment})
 
 
 def _ask(method: Method, task: KnownOptimum) -> tuple[float, float]:

@@ -171,6 +171,9 @@ class EpisodeConfig(Settings):
     """Decision steps of an episode; not the rounds inside one step."""
     strategy: Literal["reset", "lazy", "off"] = "reset"
     """When the coordinator plans: at reset, at the first round, or never."""
+    commitment: Literal["always", "divided"] = "always"
+    """When the coordinator condenses replies: in every round, or only if answers differ. An answer that all of several
+    executors give is then taken over in the first one's words, which saves the longest of a round's calls."""
     strategy_tokens: int = Field(50, ge=1)
     """Length asked of a strategy, in tokens."""
     strategy_max_tokens: int = Field(70, ge=1)

@@ -16,8 +16,9 @@ Verdict = Literal["correct", "wrong", "no_answer"]
 ReplyStatus = Literal["valid", "invalid"]
 """`invalid`: the call failed after its retries, or what came back could not be used."""
 
-CommitmentSource = Literal["coordinator", "majority", "none"]
-"""Who wrote the commitment: the coordinator, the majority of valid answers after its call failed, or nobody."""
+CommitmentSource = Literal["coordinator", "unanimous", "majority", "none"]
+"""Who wrote the commitment: the coordinator, executors who all gave the same answer where that is not condensed, the
+majority of valid answers after the coordinator's call failed, or nobody."""
 
 CallRole = Literal["strategy", "executor", "commitment", "other"]
 """What a model call is for; usage is accounted by it."""

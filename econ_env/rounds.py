@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from econ_env.answers import DEFAULT_RULE, AnswerRule, majority_of
+from econ_env.answers import DEFAULT_RULE, AnswerRule, judging, majority_of
 from econ_env.clusters import split_team
 from econ_env.config import EnvConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError, LLMUnavailableError
@@ -235,6 +235,9 @@ class Team:
         texts = [part.text for part in said if part.text is not None]
         if not texts:
             return Commitment(None, None, "none", error="no valid reply to condense")
+        if self.config.commitment == "divided" and await judging(_unanimous, said, self.rule):
+            first = said[0]
+            return Commitment(first.text, first.answer, "unanimous", parsed_json=first.parsed_json)
         form = self.form(self.coordinator)
         request = ChatRequest(
             messages=self.prompts.commitment(problem.question, texts, form),
@@ -271,6 +274,13 @@ class Team:
             raise
         except LLMError as error:
             return error
+
+
+def _unanimous(said: Sequence[Reply] | Sequence[Commitment], rule: AnswerRule) -> bool:
+    """Whether there are several, all with the same answer."""
+    answers = [part.answer for part in said if part.answer is not None]
+    winner = majority_of(answers, rule)
+    return len(said) > 1 and winner is not None and winner.votes == len(said)
 
 
 def majority_commitment(

@@ -52,6 +52,32 @@ def test_every_executor_gets_its_own_controls_and_seed_and_the_same_prompt():
     assert round_.usage.calls == 4
 
 
+@pytest.mark.parametrize(
+    ("said", "source", "calls"),
+    [
+        (("4", "4.0", "\\frac{8}{2}"), "unanimous", 3),
+        (("4", "4", "5"), "coordinator", 4),
+        (("4", "4", LLMReplyError("empty")), "coordinator", 4),
+        (("Let me think about that before I begin.",) * 3, "coordinator", 4),
+    ],
+)
+def test_what_all_answer_need_not_be_condensed(said, source, calls):
+    answers = {f"executor_{number}": said[number] for number in range(3)}
+    llm = ScriptedLLM(by_role({**answers, "commitment": "The answer is 6."}))
+    round_ = play(llm, EnvConfig(commitment="divided"))
+    assert (round_.commitment.source, len(llm.requests)) == (source, calls)
+    assert round_.commitment.answer == ("4" if source == "unanimous" else "6")
+    assert (round_.commitment.text == round_.replies[0].text) == (source == "unanimous")
+    assert play(llm).commitment.source == "coordinator"
+
+
+def test_one_executor_alone_is_condensed():
+    llm = ScriptedLLM(by_role({"executor": "The answer is 4.", "commitment": "The answer is 4."}))
+    team = Team(llm, (llm,), EnvConfig(commitment="divided"))
+    round_ = asyncio.run(team.round(PROBLEM, NO_PLAN, PROFILE[:1], index=0, last_answer=None, seed=1))
+    assert round_.commitment.source == "coordinator"
+
+
 def test_p_can_drive_top_p_instead():
     llm = ScriptedLLM(by_role({"executor": "The answer is 4.", "commitment": "The answer is 4."}))
     config = EnvConfig(sampling=SamplingConfig(second_action="top_p"))

@@ -83,7 +83,7 @@ function showRound(round, before, judged, verdict, place) {
   );
 }
 
-const SOURCES = { coordinator: "by the coordinator", majority: "majority of the replies", none: "none" };
+const SOURCES = { coordinator: "by the coordinator", unanimous: "all gave this answer", majority: "majority of the replies", none: "none" };
 
 function showCommitment(title, said, verdict, who = "") {
   return h(
