@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-import httpx
+import aiohttp
 import numpy as np
 from speed_lines import Line, in_turns
 
@@ -72,19 +72,20 @@ def _through_client(prompts: list[str], in_flight: int) -> float:
 def _plainly(url: str, prompts: list[str], in_flight: int) -> float:
     waiting = iter(enumerate(prompts))
 
-    async def worker(client: httpx.AsyncClient) -> int:
+    async def worker(client: aiohttp.ClientSession) -> int:
         tokens = 0
         for number, prompt in waiting:
             body: dict[str, Any] = {
                 "messages": [{"role": "user", "content": prompt}], "temperature": 0.7, "repeat_penalty": 1.1,
                 "top_p": 0.95, "max_tokens": WRITTEN, "seed": number,
             }  # fmt: skip
-            reply = await client.post("/chat/completions", json=body)
-            tokens += reply.raise_for_status().json()["usage"]["completion_tokens"]
+            async with client.post(f"{url}/chat/completions", json=body) as reply:
+                reply.raise_for_status()
+                tokens += (await reply.json())["usage"]["completion_tokens"]
         return tokens
 
     async def everything() -> int:
-        async with httpx.AsyncClient(base_url=url, timeout=600.0) as client:
+        async with aiohttp.ClientSession() as client:
             return sum(await asyncio.gather(*(worker(client) for _ in range(in_flight))))
 
     start = time.perf_counter()

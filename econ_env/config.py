@@ -91,10 +91,11 @@ class LLMConfig(Settings):
     """How models are reached and what a call may take."""
 
     timeout: float = Field(60.0, gt=0)
-    """Seconds one attempt of a call may take."""
+    """Seconds one attempt of a call may take; unless it is set, ten times as long for a model in this process."""
     round_timeout: float = Field(300.0, gt=0)
     """Seconds a call may take in all, its attempts and the waits between them; what has not come by then is invalid.
-    The replies of a round are asked for at once. The time in which a call waits for its turn does not count."""
+    The replies of a round are asked for at once. The time in which a call waits for its turn does not count. Unless it
+    is set, ten times as long for a model in this process."""
     max_retries: int = Field(5, ge=0, le=50)
     """Attempts beyond the first, for failures that can heal."""
     retry_wait: float = Field(0.5, gt=0)

@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 TOGETHER_URL = "https://api.together.xyz/v1"
 TOGETHER_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
+LOCAL_TIMEOUT = 600.0
+LOCAL_ROUND_TIMEOUT = 3000.0
+"""Seconds, where `llm.timeout` and `llm.round_timeout` are not set and the model runs in this process."""
 
 
 def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | None = None) -> LLM:
@@ -67,7 +70,15 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
         return _added(spec, settings, model, os.getpid())
     from econ_env.backends.openai_client import OpenAIClient
 
-    return OpenAIClient(_server(spec, settings, model), settings)
+    server = _server(spec, settings, model)
+    return OpenAIClient(server, settings if server.engine is None else _patient(settings))
+
+
+def _patient(config: LLMConfig) -> LLMConfig:
+    """The embedded engine's deadlines: it may share few cores with the run, and asking again would take longer."""
+    defaults = {"timeout": LOCAL_TIMEOUT, "round_timeout": LOCAL_ROUND_TIMEOUT}
+    unset = {name: seconds for name, seconds in defaults.items() if name not in config.model_fields_set}
+    return config.model_copy(update=unset)
 
 
 @lru_cache(maxsize=64)

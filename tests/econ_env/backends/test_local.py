@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from econ_env.app.run_config import load_run_config
 from econ_env.backends import engine, local, make_llm
 from econ_env.backends.local import find_model, local_server
 from econ_env.config import LLMConfig
@@ -104,6 +105,21 @@ def test_a_file_that_is_no_model_is_an_error_of_the_call(tmp_path, settings, req
 
 @pytest.mark.llm
 @needs_model
+def test_a_model_in_this_process_is_waited_for_longer_unless_told_otherwise(tmp_path):
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(b"GGUF")
+    waits = [
+        (made.config.timeout, made.config.round_timeout)
+        for made in (
+            make_llm(str(path)),
+            make_llm(str(path), LLMConfig(timeout=5.0)),
+            make_llm(str(path), load_run_config(None, ["llm.round_timeout=70"]).env_config().llm),
+            make_llm("http://127.0.0.1:9/v1"),
+        )
+    ]
+    assert waits == [(600.0, 3000.0), (5.0, 3000.0), (600.0, 70.0), (60.0, 300.0)]
+
+
 def test_two_clients_share_one_engine_and_the_last_one_stops_it(settings, request_):
     config = settings(timeout=60.0, local_slots=2, local_context=512)
     one, other = make_llm("local", config), make_llm("local", config)
