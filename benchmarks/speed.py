@@ -8,6 +8,7 @@ takes about ten minutes on two cores; `--only` takes parts of it. Nothing else s
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import platform
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from speed_lines import Line
 
 from econ_env.traces import write_json
@@ -43,23 +44,18 @@ def measure(part: str) -> list[Line]:
 
 
 def show(console: Console, lines: list[Line]) -> None:
-    """Print the table."""
-    table = Table("", "measured", "", "beside", "", "ratio", "aim")
-    heading = ""
-    for line in lines:
-        sign = "<=" if line.better == "lower" else ">="
-        aim = "" if line.aim is None else f"{sign} {line.aim:g}: {'reached' if line.reached else 'missed'}"
-        table.add_row(
-            "" if line.part == heading else line.part,
-            line.what,
-            f"{line.value:,.4g} {line.unit}",
-            line.reference,
-            f"{line.reference_value:,.4g} {line.unit}",
-            f"{line.ratio:.3g}",
-            aim,
-        )
-        heading = line.part
-    console.print(table)
+    """Print a table for each part."""
+    for part, group in itertools.groupby(lines, key=lambda line: line.part):
+        table = Table("measured", "beside", Column("ratio", justify="right"), "aim", title=part, title_justify="left")
+        for line in group:
+            sign = "<=" if line.better == "lower" else ">="
+            aim = "" if line.aim is None else f"{sign} {line.aim:g}: {'reached' if line.reached else 'missed'}"
+            measured, beside = (
+                f"{name}: {value:,.4g} {line.unit}"
+                for name, value in ((line.what, line.value), (line.reference, line.reference_value))
+            )
+            table.add_row(measured, beside, f"{line.ratio:.3g}", aim)
+        console.print(table)
 
 
 @click.command()

@@ -1,0 +1,68 @@
+"""The arithmetic of the speed benchmark, and that its parts exist and measure; how fast anything is, is not tested."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+import speed
+from click.testing import CliRunner
+from speed_lines import Line, in_turns
+
+
+@pytest.mark.parametrize(
+    ("better", "aim", "reached"),
+    [("lower", 1.6, True), ("lower", 1.4, False), ("higher", 1.4, True), ("higher", 1.6, False), ("lower", None, None)],
+)
+def test_an_aim_is_reached_from_the_right_side(better, aim, reached):
+    line = Line("part", "ours", 3.0, "s", "theirs", 2.0, better, aim)
+    assert line.ratio == 1.5
+    assert line.reached is reached
+
+
+def test_measures_take_turns_and_the_first_round_does_not_count():
+    asked: list[str] = []
+
+    def measure(name: str, values: list[float]):
+        given = iter(values)
+
+        def once() -> float:
+            asked.append(name)
+            return next(given)
+
+        return once
+
+    seen = in_turns([measure("a", [99.0, 1.0, 5.0, 2.0]), measure("b", [99.0, 7.0, 7.0, 9.0])], repeats=3)
+    assert seen == [2.0, 7.0]
+    assert [set(asked[place : place + 2]) for place in range(0, 8, 2)] == [{"a", "b"}] * 4
+
+
+@pytest.mark.parametrize("part", speed.PARTS)
+def test_every_part_can_be_found(part):
+    module, name = speed.PARTS[part]
+    assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_a_part_is_measured_shown_and_written(tmp_path, monkeypatch):
+    import speed_team
+
+    monkeypatch.setattr(speed_team, "LATENCY", 0.001)
+    file = tmp_path / "speed.json"
+    ran = CliRunner().invoke(speed.main, ["--only", "latency", "--json", str(file)])
+    assert ran.exit_code == 0, ran.output
+    first, second = json.loads(file.read_text())["lines"]
+    assert first["value"] == second["value"] > first["reference_value"] == pytest.approx(0.007)
+    assert second["reference_value"] == pytest.approx(0.013)
+    assert first["ratio"] == pytest.approx(first["value"] / first["reference_value"])
+    assert "team latency" in ran.output
+
+
+def test_decisions_are_counted_with_one_environment_and_with_several(monkeypatch):
+    import speed_environment
+
+    monkeypatch.setattr(speed_environment, "DECISIONS", 8)
+    monkeypatch.setattr(speed_environment, "TEAMS", 2)
+    lines = speed_environment.overhead()
+    assert [line.reference_value for line in lines] == [1500.0, 1500.0]
+    assert all(line.value > 0 for line in lines)
