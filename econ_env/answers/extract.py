@@ -9,11 +9,13 @@ from functools import lru_cache
 from typing import Literal
 
 from econ_env.answers.clean import has_content
-from econ_env.answers.json_field import read_json_field
+from econ_env.answers.exact import Number
+from econ_env.answers.json_field import ends_inside_object, read_json_field
 from econ_env.answers.last_number import read_last_number
 from econ_env.answers.marks import read_boxed, read_hash
 from econ_env.answers.phrase import read_bare, read_chosen, read_phrase
-from econ_env.answers.prose import settle
+from econ_env.answers.prose import HEDGE, settle
+from econ_env.answers.reading import read_form
 
 Origin = Literal["json", "boxed", "hash", "phrase", "bare", "number"]
 """Where an answer was read, in the order in which the places are tried."""
@@ -52,6 +54,8 @@ def extract_answer(reply: str) -> Extracted:
     Tried in this order, the last of each kind counts: the `answer` field of JSON, `\boxed{}`, `####`, "the answer is"
     or "answer:", "C is correct" or "I choose C", the reply itself if it is nothing but an answer, the last number.
     Candidates offered together ("5 or 6") are one answer. What a reasoning model wrote up to `</think>` is not read.
+    A reply that visibly breaks off has an answer only if it is marked: JSON cut off inside its `answer` field has none,
+    and a text that ends in "so we" or with an open formula is not read for its last number.
 
     Args:
         reply: Any text.
@@ -65,10 +69,13 @@ def extract_answer(reply: str) -> Extracted:
     field = read_json_field(reply)
     if field is not None:
         answer = _inside(field.text)
-        if answer is not None or field.whole:
+        if answer is not None or field.whole or field.cut:
             return Extracted(answer, "json" if answer is not None else None, field.whole)
     tail = _CALCULATION.sub("", reply[-MAX_REPLY:])
-    for origin, read in _READERS:
+    readers = _READERS
+    if ends_inside_object(reply):  # an answer that is marked counts, unless it may be cut itself
+        tail, readers = tail.rpartition(" ")[0], _READERS[:-1]
+    for origin, read in readers:
         text = read(tail)
         if text is not None and origin in ("boxed", "hash"):
             text = _inside(text)
@@ -84,4 +91,10 @@ def _inside(text: str) -> str | None:
             return inner
     if not has_content(text) or text.strip("<>. ").lower() in _PLACEHOLDERS:
         return None
-    return settle(text) or text.strip()
+    return settle(text) or _last_side(text) or text.strip()
+
+
+def _last_side(text: str) -> str | None:
+    """What `Jake has 15 - 7 = 8 peaches` comes to."""
+    _, equals, side = text.rpartition("=")
+    return side.strip() if equals and not HEDGE.search(text) and isinstance(read_form(side), Number) else None

@@ -44,7 +44,8 @@ class Group:
     """Several answers that belong together.
 
     `kind` is `list` (bare, or joined by a union sign; without order), `{}` (a set), `()`, `[]`, `(]`, `[)` (tuple or
-    interval by its brackets), `matrix`, `row`, `:` (a ratio or a time of day) or `base` (digits and their base).
+    interval by its brackets), `matrix`, `row`, `time` (of the day, or a ratio written like one), `ratio` (any other) or
+    `base` (digits and their base).
     """
 
     kind: str

@@ -14,6 +14,8 @@ class JsonField(NamedTuple):
     """Its value as text; empty for null."""
     whole: bool
     """Whether the reply as a whole, or its one code fence, is a valid JSON object."""
+    cut: bool = False
+    """Whether the reply ends inside the field; then its text is empty."""
 
 
 _FENCE = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL | re.IGNORECASE)
@@ -28,6 +30,7 @@ _BARE = re.compile(r"""[^\n}]*?(?=,\s*["'}\n]|\}|\n|$)""")
 _SWALLOWED = re.compile(r"[\f\x08\t\r\v](?=[a-z])|\n(?=(?:eq?|u|abla|mid|ot|i)(?![a-zA-Z]))")
 _LATEX_COMMAND = re.compile(r"(?<!\\)\\(?:[a-zA-Z]{2,}|[()\[\]{}%$,;!])")
 _UNICODE_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+_OBJECT = re.compile(r"""(?:```(?:json)?\s*)?\{\s*["'“]\w+["'”]\s*:""")
 _MAX_VALUE = 4_000
 _MAX_FIELDS = 20
 
@@ -55,8 +58,24 @@ def read_json_field(reply: str) -> JsonField | None:
     texts = [_value_at(reply, place) for place in places]
     if not texts:
         return None
+    cut = _is_cut(reply[places[-1] : places[-1] + _MAX_VALUE])
+    if cut:
+        texts[-1] = ""
     whole = found is not None  # then only its backslashes had to be read again
-    return JsonField(next((text for text in reversed(texts) if text), ""), whole)
+    text = next((text for text in reversed(texts) if text), "")
+    return JsonField(text, whole, cut=cut and not text)
+
+
+def ends_inside_object(reply: str) -> bool:
+    """Whether a reply is a JSON object that ends in the middle of a sentence.
+
+    Args:
+        reply: A whole reply.
+    """
+    body = reply.strip()
+    if not _OBJECT.match(body) or body.count("{") <= body.count("}"):
+        return False
+    return not body.rstrip(" \n,\"'”").endswith((".", "!", "?"))
 
 
 def _from_object(body: str) -> JsonField | None:
@@ -98,6 +117,18 @@ def _value_at(reply: str, place: int) -> str:
     match = _BARE.match(rest)
     text = match[0].strip() if match else ""
     return "" if text in ("null", "None") else text
+
+
+def _is_cut(rest: str) -> bool:
+    """Whether the reply ends before the value that begins here does. A bare number at the very end is complete."""
+    if not rest.strip():
+        return True
+    if rest.startswith("["):
+        return not re.search(r"[])}]", rest)
+    pattern = _STRING.get(rest[:1])
+    if pattern is None or "\n" in rest or len(rest) == _MAX_VALUE or pattern.match(rest, 1):
+        return False
+    return rest.count("}") <= rest.count("{")  # else only the quote was forgotten
 
 
 def _unescape(raw: str) -> str:

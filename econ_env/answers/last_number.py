@@ -14,37 +14,66 @@ _JOIN = re.compile(r"(?i)\s*(?:[a-z]+\s*)?(?:,|;|/|\bor\b|\band\b|,\s*(?:or|and)
 _INSIDE = r"(?:[^()\[\]A-Za-z\\]|\\?(?:infty|infinity|pi|sqrt))*"
 _GROUP = re.compile(rf"[(\[]{_INSIDE},\s{_INSIDE}[)\]]")
 _DENIED_NUMBER = re.compile(r"(?i)(?:\bnot|\bnever|n't(?:\s+be)?)\s+(?:equal\s+to\s+|simply\s+|just\s+)?[$\\(]*\d")
-_STEP = re.compile(r"(?im)^[\s#*>-]*(?:step\s*\d+\b[.:)*]*|\(?\d{1,2}[.)](?=\s|\*)|[-*•](?=\s))\s*\**")
+_STEP = re.compile(
+    r"(?im)^[\s#*>-]*(?:step\s*\d+\b[.:)*]*|(?:day|week|month|year|round|part|case)\s*\d+\s*:"
+    r"|\(?\d{1,2}[.)](?=\s|\*)|[-*•](?=\s))\s*\**"
+)
 _STEP_WORD = re.compile(
     r"(?i)\b(?:step|equation|eq\.|question|problem|part|figure|line|case|method|option)\s*#?\s*\(?$"
 )
 _VERB = re.compile(r"(?i)[,;:]|\b(?:is|are|was|were|equals?|gives?|gets?|makes?|leaves?|has|have|so|then|total)\b")
 _CLAIM = re.compile(r"(?i)(?:\b(?:is|are|be|equals?|gets?|gives?|becomes?|have|to)|[:=→])\s*$")
-_CUT_BOX = re.compile(r"\\+(?:boxed|fbox)?\{?\s*$")
+_DETERMINER = r"(?:the|these|those|her|his|their|its)"
+_REFERENCE = re.compile(
+    rf"(?i)\b(?:(?:out\s+of|(?<!other\s)than|instead\s+of|compared\s+(?:to|with))(?:\s+{_DETERMINER})?"
+    rf"|(?:of|from)\s+{_DETERMINER})(?:\s+[a-z-]+)?\s*$"
+)
+_REASON = re.compile(
+    r"(?i),?\s+(?:because|since)\s(?!.*\b(?:equals?|so|then|therefore|thus|hence)\b)(?:[^,=]|,(?=\d{3}))*$"
+)
+_UNFINISHED = re.compile(
+    r"(?:[;:=+/({\[<\\]|\s[-*×]|\b(?:a|an|[Tt]he|of|and|or|to|by|with|from|because|if|than|which|when|where|while|since"
+    r"|[Ww]e|their|its|our|your|my)|\\(?:boxed|fbox|frac|text)|(?:^|[.!?\n])[^.!?\n\d]*,)\s*$"
+)
 
 
 def read_last_number(reply: str) -> str | None:
     """The last number or formula with a number in it, outside questions.
 
     In a sentence with an equals sign it is the number after the last one, unless a clause with a number of its own
-    follows. Numbers joined by a comma, `or`, `maybe` and the like are one answer together.
+    follows. Numbers joined by a comma, `or`, `and`, `maybe` and the like are one answer together. What a number is
+    compared with ("out of the 24", "than 5", "because 8 > 7") is not the answer if another number stands before it.
 
     Args:
         reply: A whole reply.
 
     Returns:
-        The number as written, or `None`.
+        The number as written; `None` if there is none, or if the reply visibly breaks off.
     """
-    if _CUT_BOX.search(reply):
-        return None  # cut off right before the answer
+    if _breaks_off(reply):
+        return None
     for line in reversed(reply.split("\n")):
         for sentence in reversed(_sentences(_STEP.sub("", line))):
             if sentence.rstrip().endswith("?") or _DENIED_NUMBER.search(sentence):
                 continue
-            answer = _last_formula(sentence[-MAX_SENTENCE:]) or _last_run(sentence[-MAX_SENTENCE:])
+            sentence = _without_reason(sentence[-MAX_SENTENCE:])
+            answer = _last_formula(sentence) or _last_run(sentence)
             if answer is not None:
                 return answer
     return None
+
+
+def _breaks_off(reply: str) -> bool:
+    """Whether the reply ends with a word or sign that something must follow, or inside a formula or code."""
+    if _UNFINISHED.search(reply[-MAX_SENTENCE:]) or reply.count("```") % 2:
+        return True
+    return any(reply.rfind(start) > reply.rfind(end) for start, end in ((r"\[", r"\]"), (r"\(", r"\)")))
+
+
+def _without_reason(sentence: str) -> str:
+    """The sentence up to a reason at its end that computes nothing."""
+    reason = _REASON.search(sentence)
+    return sentence[: reason.start()] if reason and NUMBER.search(sentence, 0, reason.start()) else sentence
 
 
 def _sentences(line: str) -> list[str]:
@@ -73,6 +102,8 @@ def _last_run(sentence: str) -> str | None:
     found = [match for match in NUMBER.finditer(sentence) if not _STEP_WORD.search(sentence[: match.start()])]
     if not found:
         return None
+    while len(found) > 1 and _REFERENCE.search(sentence[: found[-1].start()]):
+        found.pop()
     last = _claimed(sentence, found)
     found = [match for match in found if match.start() <= last.start()]
     first = last

@@ -19,7 +19,7 @@ _PHRASE = re.compile(
     r"(?i)\b(?:answer|correct\s+(?:option|choice)|final\s+(?:result|value))\b"
     r"(?:\s*=(?=\s*(?:[$\\]|-?\d))"
     r"|[^\n.:=?!]{0,80}?(?:[*_\s]*:|\s+(?:is|are|was|equals|would be|should be|will be|must be)\b))"
-    r"(?:\s+(?:that|therefore|thus|then|clearly|indeed)\b)?[\s:*_=]*"
+    r"(?:\s+(?:that|therefore|thus|then|clearly|indeed|actually|really|now)\b)?[\s:*_=]*"
 )
 _CHOSEN = re.compile(
     r"(?:^|(?<=[\s*,;(\"']))(?:[Oo]ption |[Cc]hoice |[Aa]nswer )?(\(?[A-H]\)?)[*_]*"
@@ -27,6 +27,11 @@ _CHOSEN = re.compile(
     r"|\b[Ii](?:'d| would| will|'ll)? (?:choose|pick|select) "
     r"(?:option |choice |answer )?[*_]*(\(?[A-H]\)?)(?=[\s*_]*(?:[.,;!\n]|$))"
 )
+_COMMENT = re.compile(r"(?i)(?:not\s+)?(?:correct|incorrect|wrong)\b")
+_STEP = re.compile(r"1[.)]\s+\S")
+_OPENING = re.compile(r"(?i)(?:in|on|at|for|after|altogether|finally|overall|now|meaning)\b[^,\d=]{0,40},\s+")
+_CODE = ('{"', "{'", "```")
+_TWO_SENTENCES = re.compile(r"(?:\d|\w\w)[.!?]\s+[A-Z]")
 _EMPHASIS = re.compile(r"(?<!\d)\*\*|\*\*(?!\s*\d)|(?<=[\w%])\*(?=\s+[a-z])")
 _PLAIN_MATH = re.compile(r"(?<!\\)\$(-?\d[\d,]*(?:\.\d+)?)\$(?=\s+[a-z])")
 _TAG = re.compile(r"(?i)<answer>\s*")
@@ -51,7 +56,11 @@ def read_phrase(reply: str) -> str | None:
         {match.end() for pattern in (_PHRASE, _TAG, _HEADING) for match in pattern.finditer(reply)}, reverse=True
     )
     for end in ends[:MAX_PHRASES]:
+        if _STEP.match(reply, end) and "\n" in reply[end - 3 : end]:
+            continue  # a list of steps begins here
         stretch = _stretch(reply, end)
+        if _COMMENT.match(stretch):
+            continue  # the answer of others is spoken of
         answer = settle(stretch)
         if answer is not None:
             return answer
@@ -84,6 +93,8 @@ def read_bare(reply: str) -> str | None:
     """
     text = reply.strip()
     if not has_content(text) or "boxed" in text or text.lower() == "n/a" or len(text) > MAX_BARE:
+        return None
+    if text.startswith(_CODE) or _OPENING.match(text) or _TWO_SENTENCES.search(text):
         return None
     if "\n" in text and not text.startswith(("\\", "$")):
         return None

@@ -12,11 +12,11 @@ from econ_env.answers.reading import read_form
 MAX_WORDS = 3
 """Longer runs of words are prose, not an answer."""
 
-_DIGITS = r"(?:\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+_DIGITS = r"(?:\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+(?!\d)|\d{1,3}(?:[ ]\d{3})+(?![\d-])|\d+)(?:\.\d+)?"
 NUMBER = re.compile(
     rf"""
     (?<![A-Za-z0-9_.,\\])(?:(?<![\w)}}\d]\s)(?<![\w)}}\d])[-−+])?(?:[$€£¥₹]|\\\$)?[ ]?-?
-    (?:\d{{1,2}}:\d\d(?!\d)
+    (?:{_DIGITS}(?::{_DIGITS}){{1,2}}(?!\d)|\d+[ ]:[ ]\d+(?!\d)  # a time or a ratio
       |{_DIGITS}(?:[eE][-+]?\d+)?(?:\s?(?:\\times|\\cdot|×|x|\*)\s?10\s?\^\s?\{{?[-−+]?\d+\}}?)?
        (?:[ ]\d+/\d+|\s?/\s?{_DIGITS})?
       |\.\d+)
@@ -36,6 +36,7 @@ _ASIDE = re.compile(
     r"(?i),?\s+(?:(?:because|since|which|as|when|if|for|so|that|where|after|before|given|who|but|not|rather|instead|—|-)\s|\()"
     r"|,\s+(?!or\b|and\b)(?=[a-z]{2,})"
 )
+_DANGLING = re.compile(r",?\s+(?:which|because|since|but|and|so|as|that|while)$")
 
 
 def settle(text: str) -> str | None:
@@ -48,7 +49,7 @@ def settle(text: str) -> str | None:
         The stretch itself if it reads as an answer; else the part before an aside, or its only number; `None` if it
         has no answer or several candidates.
     """
-    text = text.strip()
+    text = _DANGLING.sub("", text.strip())
     if not has_content(text):
         return None
     if reads_as_answer(read_form(text)):

@@ -20,7 +20,8 @@ _CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])\s*(?P<content>[^\s
 _NAMED = re.compile(
     r"(\\?[A-Za-z]+(?: [A-Za-z]+){0,4}(?:_\{?\w+\}?)?(?:\([A-Za-z](?:,[A-Za-z])*\))?)\s*(?:=|\\in(?![a-z]))\s*(.+)"
 )
-_CLOCK = re.compile(r"(?i)0*(\d{1,3})\s*:\s*0*(\d{1,3})(?:\s*:\s*0*(\d{1,3}))?\s*([ap])?\.?\s?(?:m\.?)?(?:o'clock)?")
+_CLOCK = re.compile(r"(?i)0?(\d|1\d|2[0-4])\s*:\s*([0-5]\d)(?:\s*:\s*([0-5]\d))?\s*([ap])?\.?\s?(?:m\.?)?(?:o'clock)?")
+_RATIO_PART = re.compile(r"\s*\d[\d, ]*(?:\.\d+)?\s*")
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|array)\}(?:\{[lcr|]*\})?(.*?)\\end\{\1\}", re.DOTALL)
 _CONNECTIVE = re.compile(r"(?:\\cup(?![a-zA-Z])|(?<![A-Za-z])(?:or|and)(?![A-Za-z]))")
 _COMPARISON = re.compile(r"\\[lg]e(?![a-zA-Z])|[<>]")
@@ -66,6 +67,7 @@ def _read(text: str, depth: int) -> Form:
         return Words(_plain_words(text))
     for reader in (
         _clock,
+        _ratio,
         _base,
         _choice,
         _matrix,
@@ -88,7 +90,15 @@ def _clock(text: str, depth: int) -> Form | None:
     if match is None:
         return None
     items = tuple(number for part in match.groups()[:3] if part and (number := read_number(part)))
-    return Group(":", items, unit=f"{match[4].lower()}m" if match[4] else "")
+    return Group("time", items, unit=f"{match[4].lower()}m" if match[4] else "")
+
+
+def _ratio(text: str, depth: int) -> Form | None:
+    parts = text.split(":")
+    if not 2 <= len(parts) <= 3 or not all(map(_RATIO_PART.fullmatch, parts)):
+        return None
+    items = tuple(number for part in parts if (number := read_number(part.strip())))
+    return Group("ratio", items) if len(items) == len(parts) else None
 
 
 def _base(text: str, depth: int) -> Form | None:

@@ -28,9 +28,10 @@ class Majority(NamedTuple):
 def same_answer(a: str, b: str) -> bool:
     r"""Whether two bare answers mean the same: `1/2` and `\frac{1}{2}`, `x = 5` and `5`, `(C)` and `c`.
 
-    Symmetric and reflexive. What numbers are equal is stated in `exact.py`. Formulas are compared by Math-Verify and
-    sympy in a process of their own, for at most `process.TIME_LIMIT` seconds; what can't be shown to be the same is
-    different.
+    Symmetric and reflexive. What numbers are equal is stated in `exact.py`. Ratios are the same in proportion, 2:3 and
+    4:6, unless both may be times of the day, which are as written: 3:30 is not 1:10. A ratio is not a fraction.
+    Formulas are compared by Math-Verify and sympy in a process of their own, for at most `process.TIME_LIMIT` seconds;
+    what can't be shown to be the same is different.
 
     Args:
         a: An answer, without the reply around it.
@@ -149,11 +150,19 @@ def _same_group(a: Group, b: Group) -> bool:
     if len(a.items) != len(b.items) or (a.unit and b.unit and a.unit != b.unit):
         return False
     kinds = {a.kind, b.kind}
+    if "ratio" in kinds and kinds <= {"ratio", "time"}:
+        return not (a.unit or b.unit) and _in_proportion(a.items, b.items)
     if kinds <= _UNORDERED and len(a.items) <= MAX_UNORDERED:
         return _match_in_any_order(a.items, b.items)
     if len(kinds) == 1 or kinds == {"list", "()"} or kinds <= _UNORDERED:
         return all(map(_same, a.items, b.items))
     return False
+
+
+def _in_proportion(items: Sequence[Form], others: Sequence[Form]) -> bool:
+    xs, ys = ([item.value for item in side if isinstance(item, Number)] for side in (items, others))
+    pairs = list(zip(xs, ys, strict=True))
+    return any(xs) and any(ys) and all(x * w == z * y for x, y in pairs for z, w in pairs)
 
 
 def _match_in_any_order(items: Sequence[Form], others: Sequence[Form]) -> bool:

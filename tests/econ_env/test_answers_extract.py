@@ -50,6 +50,22 @@ def test_json_without_answer_stands_even_if_its_reasoning_has_numbers():
     assert (read.answer, read.origin, read.parsed_json) == (None, None, True)
 
 
+@pytest.mark.parametrize("fence", ["", "```json\n"])
+@pytest.mark.parametrize("answer", ["18", "\\\\frac{1}{2}", "(2, 4)", "18 eggs"])
+def test_json_has_no_answer_before_its_answer_is_complete(fence, answer):
+    start = fence + '{"reasoning": "Each of 3 trays holds 6 eggs, so 6 * 3 = 18", "answer": "' + answer
+    assert {extract_answer(start[:end]).answer for end in range(len(fence) + 1, len(start) + 1)} == {None}
+    assert extract_answer(start + '"').answer == extract_answer(start + '"}').answer == answer.replace("\\\\", "\\")
+
+
+def test_a_text_that_breaks_off_has_its_answer_only_if_marked():
+    for start in ("So she has 18 eggs.", "Then 6 trays of 3 make 18."):
+        assert extract_answer(start).answer == "18"
+        for end in (" This is the", " Next we", " With \\( x", " 5 +", "\n\nNow, after that,", "\n```python\nx"):
+            assert extract_answer(start + end).answer is None
+            assert extract_answer(f"The answer is 18. {start}{end}").answer == "18"
+
+
 def test_only_the_end_of_a_very_long_reply_is_read():
     filler = "word " * MAX_REPLY
     assert extract_answer("\\boxed{17} " + filler + "\\boxed{18}").answer == "18"

@@ -8,7 +8,21 @@ from econ_env.answers import extract_answer, judge, majority, same_answer
 RATIONALS = st.fractions(min_value=-(10**6), max_value=10**6, max_denominator=2000)
 DECIMALS = st.builds(lambda n, p: Fraction(n, 10**p), st.integers(-(10**9), 10**9), st.integers(0, 6))
 ENDINGS = ["{}", "The answer is {}.", "\\boxed{{{}}}", "So it is\n#### {}", "**Answer:** ${}$", '{{"answer": "{}"}}']
-GOLDS = ["18", "-0.5", "\\frac{1}{2}", "12%", "2\\sqrt{3}", "(2,4)", "[1,5)", "Evelyn", "(C)", "3:30", "1,2,3", "x=5"]
+GOLDS = [
+    "18",
+    "-0.5",
+    "\\frac{1}{2}",
+    "12%",
+    "2\\sqrt{3}",
+    "(2,4)",
+    "[1,5)",
+    "Evelyn",
+    "(C)",
+    "3:30",
+    "2:3",
+    "1,2,3",
+    "x=5",
+]
 PIECES = [
     "18", "5", " ", "\\frac", "{", "}", "1", "2", ",", ".", "/", "%", "$", "\\boxed{", "\\sqrt{", "^", "_",
     "x", "=", "-", "(", ")", "[", "]", "or", " and ", "answer", " is ", ":", "\\pi", "\\pm", "\\\\", "&",
@@ -92,6 +106,15 @@ def test_a_list_of_candidates_gains_nothing(numbers, data):
     ).format(listing)
     for gold in words:
         assert judge(reply, gold).verdict == "wrong"
+
+
+@given(parts=st.lists(st.integers(1, 99), min_size=2, max_size=3), factor=st.integers(1, 50), more=st.integers(1, 9))
+@settings(max_examples=200, deadline=None)
+def test_ratios_are_the_same_in_proportion(parts, factor, more):
+    gold, scaled = ([by * part for part in parts] for by in (100, 100 * factor))  # three digits are no time
+    said, other = ":".join(map(str, scaled)), ":".join(map(str, [scaled[0] + more, *scaled[1:]]))
+    assert judge(f"The ratio is {said}.", ":".join(map(str, gold))).correct
+    assert judge(f"The ratio is {other}.", ":".join(map(str, gold))).verdict == "wrong"
 
 
 @given(a=TEXTS, b=TEXTS)
