@@ -7,12 +7,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import econ_env
+from econ_env.problem_tables import FORMATS
 from econ_env.report.episodes import Packed
 from econ_env.report.plots import Plot
 from econ_env.report.runs import Runs
@@ -123,7 +125,7 @@ def _warnings(runs: Runs) -> list[str]:
 
 
 def _title(runs: Runs) -> str:
-    sources = list(dict.fromkeys(str(run.about.get("dataset", run.name)) for run in runs.runs))
+    sources = list(dict.fromkeys(_short(str(run.about.get("dataset", run.name))) for run in runs.runs))
     problems = len({row["problem"] for row in runs.rows})
     methods = len(runs.methods)
     return (
@@ -162,6 +164,11 @@ def _facts(runs: Runs) -> list[tuple[str, str]]:
     add("Answers", f"{len(runs.rows):,}")
     add("Tokens in all", f"{sum(sum(row['tokens'].values()) for row in runs.rows):,}")
     return [(name, _several(values)) for name, values in found.items()]
+
+
+def _short(source: str) -> str:
+    """A file's name without its folders; hub ids and other names as they are."""
+    return Path(source).name if Path(source).suffix in FORMATS else source
 
 
 def _several(values: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from econ_env.report import write_report
 from econ_env.report.__main__ import report
 from econ_env.report.curves import read_curves
 from econ_env.report.episodes import pack_episodes, readable
-from econ_env.report.page import findings
+from econ_env.report.page import _title, findings
 from econ_env.report.plots import controls
 from econ_env.report.runs import load_runs
 from econ_env.report.style import DARK, LIGHT, NARROW, render_svg
@@ -256,3 +256,20 @@ def test_bad_input_is_one_line_and_exit_code_two(arguments, said, monkeypatch, c
 def test_the_package_is_not_imported_by_the_environment():
     code = "import sys, econ_env; print([m for m in sys.modules if m.startswith(('econ_env.report', 'matplotlib'))])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "shown"),
+    [
+        ("/home/ann/svamp.jsonl", "svamp.jsonl"),
+        ("org/set-v1.0", "org/set-v1.0"),
+        ("bundled:1", "bundled:1"),
+    ],
+)
+def test_the_title_names_a_file_without_its_folders(tmp_path, dataset, shown):
+    run = make_run(tmp_path / "run")
+    for name in ("run.json", "summary.json"):
+        path = run / name
+        if path.exists():
+            path.write_text(path.read_text().replace('"made up"', json.dumps(dataset)))
+    assert _title(load_runs([run])).startswith(f"{shown}: 12 problems")
