@@ -174,7 +174,7 @@ class EpisodeConfig(Settings):
     """When the coordinator plans: at reset, at the first round, or never."""
     commitment: Literal["always", "divided"] = "always"
     """When the coordinator condenses replies: in every round, or only if answers differ. An answer that all of several
-    executors give is then taken over in the first one's words, which saves the longest of a round's calls."""
+    executors give is then stated as it is, which saves the longest of a round's calls."""
     strategy_tokens: int = Field(50, ge=1)
     """Length asked of a strategy, in tokens."""
     strategy_max_tokens: int = Field(70, ge=1)
@@ -250,7 +250,11 @@ def _explain(model: type[BaseModel], item: dict[str, Any]) -> str:
     name = ".".join(path)
     if item["type"] != "extra_forbidden":
         text = item["msg"].removeprefix("Value error, ")
-        return f"{name}: {text} (got {item['input']!r})" if name and item["type"] != "value_error" else text
+        if item["type"] == "model_type":
+            text = "must hold keys and values"
+        if not name or text.startswith(name):
+            return text
+        return f"{name}: {text}" if item["type"] == "value_error" else f"{name}: {text} (got {item['input']!r})"
     known = [".".join([*path[:-1], key]) for key in _fields_at(model, path[:-1])]
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"

@@ -236,8 +236,8 @@ class Team:
         if not texts:
             return Commitment(None, None, "none", error="no valid reply to condense")
         if self.config.commitment == "divided" and await judging(_unanimous, said, self.rule):
-            first = said[0]
-            return Commitment(first.text, first.answer, "unanimous", parsed_json=first.parsed_json)
+            answer = said[0].answer
+            return Commitment(_stated(answer), answer, "unanimous")  # nobody's words: AL must not favour one executor
         form = self.form(self.coordinator)
         request = ChatRequest(
             messages=self.prompts.commitment(problem.question, texts, form),
@@ -296,7 +296,11 @@ def majority_commitment(
     winner = majority_of((part.answer for part in said), rule)
     if winner is None:
         return Commitment(None, None, "none", error=error)
-    return Commitment(f"The answer is {winner.answer}.", winner.answer, "majority", error=error)
+    return Commitment(_stated(winner.answer), winner.answer, "majority", error=error)
+
+
+def _stated(answer: str | None) -> str:
+    return f"The answer is {answer}."
 
 
 def reused(strategy: Strategy) -> Strategy:
