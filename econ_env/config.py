@@ -249,7 +249,7 @@ def _explain(model: type[BaseModel], item: dict[str, Any]) -> str:
     path = [str(part) for part in item["loc"]]
     name = ".".join(path)
     if item["type"] != "extra_forbidden":
-        text = item["msg"].removeprefix("Value error, ")
+        text = str(item["msg"]).removeprefix("Value error, ")
         if item["type"] == "model_type":
             text = "must hold keys and values"
         if not name or text.startswith(name):
