@@ -96,10 +96,22 @@ def measure(n_problems: int, latency: float, concurrency: int, cache: bool) -> M
 
 
 @click.command()
-@click.option("--problems", default=1000, show_default=True, help="Problems in flight at once.")
-@click.option("--latency", default=0.2, show_default=True, help="Seconds that the server takes for each answer.")
+@click.option("--problems", type=click.IntRange(1), default=1000, show_default=True, help="Problems in flight at once.")
 @click.option(
-    "--concurrency", "levels", multiple=True, default=(16, 64, 128), show_default=True, help="Calls in flight allowed."
+    "--latency",
+    type=click.FloatRange(0),
+    default=0.2,
+    show_default=True,
+    help="Seconds that the server takes for each answer.",
+)
+@click.option(
+    "--concurrency",
+    "levels",
+    multiple=True,
+    type=click.IntRange(1),
+    default=(16, 64, 128),
+    show_default=True,
+    help="Calls in flight allowed.",
 )
 @click.option("--cache/--no-cache", default=True, show_default=True, help="Whether answers are kept on disk.")
 def main(problems: int, latency: float, levels: tuple[int, ...], cache: bool) -> None:

@@ -145,11 +145,32 @@ def problems_found(calm: Run, rough: Run, ids: list[str]) -> list[str]:
 
 
 @click.command()
-@click.option("--problems", "count", default=200, show_default=True, help="Problems, all in flight at once.")
-@click.option("--share", default=0.3, show_default=True, help="Share of the calls that fail, all kinds mixed.")
-@click.option("--timeout", default=1.0, show_default=True, help="Seconds an attempt may take.")
-@click.option("--concurrency", default=32, show_default=True, help="Calls in flight.")
-@click.option("--seed", default=0, show_default=True, help="Decides every sample and every failure.")
+@click.option(
+    "--problems",
+    "count",
+    type=click.IntRange(1),
+    default=200,
+    show_default=True,
+    help="Problems, all in flight at once.",
+)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Share of the calls that fail, all kinds mixed.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Seconds an attempt may take.",
+)
+@click.option("--concurrency", type=click.IntRange(1), default=32, show_default=True, help="Calls in flight.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides every sample and every failure."
+)
 def main(count: int, share: float, timeout: float, concurrency: int, seed: int) -> None:
     """Print what came of the problems with and without failures; exit with 1 if anything was lost or miscounted."""
     problems = load_problems("bundled", limit=count)

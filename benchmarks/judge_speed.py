@@ -94,7 +94,13 @@ def measure(cases: Iterator[Case]) -> list[float]:
 
 
 @click.command()
-@click.option("--n", default=2000, show_default=True, help="Replies of each kind (a quarter of it for LaTeX).")
+@click.option(
+    "--n",
+    type=click.IntRange(2),
+    default=2000,
+    show_default=True,
+    help="Replies of each kind (a quarter of it for LaTeX).",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the replies.")
 def main(n: int, seed: int) -> None:
     """Print median, 90% and largest time of one judgement; no reply occurs twice except the hostile ones."""

@@ -229,14 +229,46 @@ def show(results: Sequence[Measured], chance: float) -> None:
 
 
 @click.command()
-@click.option("--executors", "teams", multiple=True, default=(9, 48), show_default=True, help="Team sizes.")
-@click.option("--rounds", "levels", multiple=True, default=(1, 3), show_default=True, help="Rounds K per problem.")
-@click.option("--cluster-size", default=4, show_default=True, help="Most executors in a cluster.")
-@click.option("--problems", default=300, show_default=True, help="Problems for accuracy and cost.")
-@click.option("--timed", default=3, show_default=True, help="Episodes that are timed, one after another.")
-@click.option("--latency", default=0.2, show_default=True, help="Seconds that each call takes whatever it asks.")
-@click.option("--read", default=0.0003, show_default=True, help="Seconds for each token of a prompt.")
-@click.option("--written", default=0.02, show_default=True, help="Seconds for each token of an answer.")
+@click.option(
+    "--executors",
+    "teams",
+    multiple=True,
+    type=click.IntRange(1),
+    default=(9, 48),
+    show_default=True,
+    help="Team sizes.",
+)
+@click.option(
+    "--rounds",
+    "levels",
+    multiple=True,
+    type=click.IntRange(1),
+    default=(1, 3),
+    show_default=True,
+    help="Rounds K per problem.",
+)
+@click.option(
+    "--cluster-size", type=click.IntRange(2), default=4, show_default=True, help="Most executors in a cluster."
+)
+@click.option(
+    "--problems", type=click.IntRange(1), default=300, show_default=True, help="Problems for accuracy and cost."
+)
+@click.option(
+    "--timed", type=click.IntRange(1), default=3, show_default=True, help="Episodes that are timed, one after another."
+)
+@click.option(
+    "--latency",
+    type=click.FloatRange(0),
+    default=0.2,
+    show_default=True,
+    help="Seconds that each call takes whatever it asks.",
+)
+@click.option(
+    "--read", type=click.FloatRange(0), default=0.0003, show_default=True, help="Seconds for each token of a prompt."
+)
+@click.option(
+    "--written", type=click.FloatRange(0), default=0.02, show_default=True, help="Seconds for each token of an answer."
+)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A JSON file for the numbers.")
 def main(
     teams: tuple[int, ...],

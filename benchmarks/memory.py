@@ -161,9 +161,24 @@ def work(n_agents: int, calls: int, rounds: int | None) -> Work:
 
 
 @click.command()
-@click.option("--problems", default=100_000, show_default=True, help="Problems to answer in all; 0 leaves memory out.")
-@click.option("--agents", multiple=True, default=(3, 12, 48), show_default=True, help="Sizes of teams to measure.")
-@click.option("--calls", default=2000, show_default=True, help="Model calls to measure for each of them.")
+@click.option(
+    "--problems",
+    type=click.IntRange(0),
+    default=100_000,
+    show_default=True,
+    help="Problems to answer in all; 0 leaves memory out.",
+)
+@click.option(
+    "--agents",
+    multiple=True,
+    type=click.IntRange(1),
+    default=(3, 12, 48),
+    show_default=True,
+    help="Sizes of teams to measure.",
+)
+@click.option(
+    "--calls", type=click.IntRange(1), default=2000, show_default=True, help="Model calls to measure for each of them."
+)
 def main(problems: int, agents: tuple[int, ...], calls: int) -> None:
     """Print resident memory after a tenth, a half and all of the problems, and our work per call for each team."""
     console = Console()

@@ -58,10 +58,16 @@ def problem_latency(latency: float, executors: int, rounds: int, repeats: int) -
 
 
 @click.command()
-@click.option("--latency", default=0.2, show_default=True, help="Seconds that the server takes for each call.")
-@click.option("--executors", default=3, show_default=True, help="Executors of the team.")
-@click.option("--rounds", default=3, show_default=True, help="K.")
-@click.option("--repeats", default=5, show_default=True, help="Problems, one after another.")
+@click.option(
+    "--latency",
+    type=click.FloatRange(0),
+    default=0.2,
+    show_default=True,
+    help="Seconds that the server takes for each call.",
+)
+@click.option("--executors", type=click.IntRange(1), default=3, show_default=True, help="Executors of the team.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="K.")
+@click.option("--repeats", type=click.IntRange(1), default=5, show_default=True, help="Problems, one after another.")
 def main(latency: float, executors: int, rounds: int, repeats: int) -> None:
     """Print the wall time of a problem, the critical path, and their ratio."""
     wall, calls = problem_latency(latency, executors, rounds, repeats)
