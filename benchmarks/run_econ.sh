@@ -77,7 +77,10 @@ if [[ -n $key ]]; then
 fi
 [[ -z $wandb ]] || arguments+=(--wandb "${wandb_project:-$name}")
 
+python=${PYTHON:-python}
+command -v "$python" >/dev/null || fail "there is no $python; activate the environment, or set PYTHON to its interpreter"
+
 # exec puts the new process in this one's place, so that a key among this script's arguments is gone from the process
 # list as soon as Python runs.
-exec "${PYTHON:-python}" -m econ_agents.train --config "$config" \
+exec "$python" -m econ_agents.train --config "$config" \
   --log-dir "logs_$name" --model-dir "models_$name" "${arguments[@]}"

@@ -242,6 +242,15 @@ def test_run_econ_refuses_what_makes_no_sense(econ_sh, arguments, message):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_run_econ_says_that_there_is_no_python(tmp_path):
+    done = subprocess.run(
+        ["bash", BENCHMARKS / "run_econ.sh"], env={"PATH": os.environ["PATH"], "PYTHON": "/no/python"},
+        capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: there is no /no/python; activate the environment")
+
+
 @pytest.mark.slow
 def test_the_training_module_finds_the_command(tmp_path):
     done = subprocess.run(
