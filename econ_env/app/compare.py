@@ -78,18 +78,23 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     Raises:
         EconError: The run can't go on; what was done is on disk and `resume` goes on from there.
     """
+    if options.policy is not None and options.train_episodes is not None:
+        raise ConfigError("--policy names a trained policy and --train-eps trains one: give one of them")
     names = _in_order(parse_names(options.methods), options)
     config = common.config
     problems = _problems(config, options)
     others = [name.base for name in names if name.base not in BUILT_IN]
     about = provenance(config) | {"dataset": problems.source, "compare": _fixed_settings(options)}
     about["added"] = added(config, others)
+    maker = MethodMaker(config, problems.test, None, options.temperature)
+    with display.console.status("loading models"):
+        _ = maker.team  # before the folder is opened: what can't be had must not push an earlier run aside
     folder = RunFolder(common.log_dir, about, resume=common.resume)
     if folder.moved_to is not None:
         display.console.print(f"the earlier run in {common.log_dir} was moved to {folder.moved_to}")
-    run = _Comparison(common, options, folder, problems, [name.key for name in parse_names(options.methods)])
+    run = _Comparison(common, options, folder, problems, maker, [name.key for name in parse_names(options.methods)])
     try:
-        run.prepare()
+        run.announce()
         if any(name.base in LEARNED for name in names):
             run.learn()
         for name in names:
@@ -155,24 +160,18 @@ class _Comparison:
         options: CompareOptions,
         folder: RunFolder,
         problems: RunProblems,
+        maker: MethodMaker,
         order: Sequence[str],
     ) -> None:
         self.common, self.config, self.options = common, common.config, options
-        self.folder, self.problems, self.order = folder, problems, order
+        self.folder, self.problems, self.maker, self.order = folder, problems, maker, order
         self.seeds = [self.config.seed + number for number in range(options.seeds)]
         self.matching: dict[str, dict[str, Any]] = dict(folder.earlier.get("matching", {}))
         self.complete = False
-        self._maker: MethodMaker | None = None
         self._models: dict[str, Any] = {}
         self._seconds: dict[str, float] = {}
         self._probed: dict[tuple[str, int | None, int, str], tuple[Answer, float]] = {}
         self._failures = Failures()
-
-    @property
-    def maker(self) -> MethodMaker:
-        """Makes the methods, once `prepare` was called."""
-        assert self._maker is not None
-        return self._maker
 
     def learn(self) -> None:
         """Get the learner's policy: from its checkpoint, or trained now.
@@ -195,12 +194,10 @@ class _Comparison:
         policy.fits(self.maker.spec)
         self.maker.policy = policy
 
-    def prepare(self) -> None:
-        """Reach the models and say which they are."""
-        self._maker = MethodMaker(self.config, self.problems.test, None, self.options.temperature)
-        with display.console.status("loading models"):
-            team = self.maker.team
-            infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}
+    def announce(self) -> None:
+        """Say which models there are."""
+        team = self.maker.team
+        infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}
         self._models = {role: asdict(info) for role, info in infos.items()}
         self._models["names"] = list(team.models)
         self._models["reply_format"] = team.form(team.executors[0])

@@ -135,22 +135,21 @@ class _Run:
     def __init__(self, common: CommonOptions, problems: RunProblems, about: dict[str, Any]) -> None:
         self.common, self.config, self.problems = common, common.config, problems
         self.about = provenance(common.config) | about
+        # First of all, since what can't be had must not push an earlier run aside.
+        self._models = reach_team(make_env(self.config, problems.test or problems.train))
         self.folder = RunFolder(common.log_dir, self.about, resume=common.resume)
         self.complete = False
         self.meter = shared_meter(self.config.env_config().llm)
         self.meter.reset()
         self._seconds: dict[str, float] = {}
         self._trained: dict[str, Any] = {}
-        self._models: dict[str, Any] = {}
 
     def __enter__(self) -> _Run:
         if self.folder.moved_to is not None:
             display.console.print(f"the earlier run in {self.folder.path} was moved to {self.folder.moved_to}")
-        try:
-            self.announce()
-        except BaseException:
-            self.close()
-            raise
+        parts = {"to train on": len(self.problems.train), "to test on": len(self.problems.test)}
+        counts = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
+        print_facts({"problems": f"{self.problems.source}: {counts}"})
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -160,13 +159,6 @@ class _Run:
     def make_env(self, problems: ProblemSet) -> EconParallelEnv:
         """An environment over these problems that writes its rounds into the run's folder."""
         return make_env(self.config, problems, self.folder.rounds_file)
-
-    def announce(self) -> None:
-        """Reach the models and say which they are."""
-        self._models = reach_team(self.make_env(self.problems.test or self.problems.train))
-        parts = {"to train on": len(self.problems.train), "to test on": len(self.problems.test)}
-        counts = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
-        print_facts({"problems": f"{self.problems.source}: {counts}"})
 
     def train(self, episodes: int) -> EconPolicy:
         """Train on the training problems; from a checkpoint if the run is resumed."""

@@ -272,6 +272,7 @@ def test_names_that_make_no_sense_are_explained(methods, message, tmp_path):
         ((), "bne", "needs? a policy"),
         ((), "sc,single", "needs bne among the methods"),
         (("--baseline", "debate"), "single", "the baseline debate is not among"),
+        (("--policy", ".", "--train-eps", "4", "--match", "none"), "bne", "give one of them"),
     ],
 )
 def test_what_is_missing_is_said_before_anything_is_asked(arguments, methods, message, tmp_path):

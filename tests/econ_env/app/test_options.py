@@ -116,16 +116,18 @@ def assert_refused(ran, message):
         (["--set", "bne.max_iteration_infer=3"], "did you mean 'bne.max_iterations_infer'?"),
         (["--set", "llm.rpm=["], "no valid YAML"),
         (["--set", "gamma"], "needs key=value"),
+        (["--set", "bne=3"], "bne: must hold keys and values (got 3)"),
         (["--set", "gamma=2"], "gamma: Input should be less than or equal to 1"),
         (["--config", "none.yaml"], "none.yaml can't be read: No such file"),
-        (["--llm", "http://a", "--llm", "simulated"], "a list must hold URLs of servers with the same model"),
+        (["--llm", "http://a", "--llm", "simulated"], "llm.backend: a list must hold URLs of servers with the same"),
         (["--llm", "http://a,http://a/v1"], "the server http://a/v1 is listed twice"),
         (["--n-agents", "0"], "n_agents: Input should be greater than or equal to 1"),
         (["--n-agents", "many"], "'many' is not a valid integer"),
         (["--test-eps", "0"], "0 is not in the range x>=1"),
         (["--seed", "-1"], "seed: Input should be greater than or equal to 0"),
         (["--bne-rounds", "0"], "bne.max_iterations_infer"),
-        (["--budget-usd", "1"], "budget_usd needs price_prompt and price_completion"),
+        (["--budget-usd", "1"], "llm: budget_usd needs price_prompt and price_completion"),
+        (["--set", "sampling.p_min=0.5"], "sampling: p_min must be at least 1.0"),
         (["--executor-model", "a", "--executor-model", "b"], "2 executor models for 3 executors"),
         (["--dataset", "none.jsonl"], "none.jsonl"),
         (["--dataset", "bundled:9"], "no level9; it has: level1"),
@@ -149,6 +151,23 @@ def test_bad_input_is_one_clear_line(run, small, checkpoint, tmp_path, script, a
     model_dir = checkpoint if script == "test_p0.py" else tmp_path / "models"
     given = [*small, "--model-dir", model_dir, *arguments]
     assert_refused(run(script, *given), message)
+
+
+@pytest.mark.parametrize("wrong", [["--llm", "nowhere"], ["--llm", "local:none.gguf"], ["--embedder", "/no/folder"]])
+def test_what_can_not_be_had_does_not_push_an_earlier_run_aside(run, small, checkpoint, tmp_path, wrong):
+    given = [*small, "--model-dir", checkpoint, "--test-eps", 1, "--log-dir", "logs"]
+    assert run("test_p0.py", *given).code == 0
+    before = (tmp_path / "logs" / "summary.json").read_bytes()
+    assert run("test_p0.py", *given, *wrong).code == 2
+    assert (tmp_path / "logs" / "summary.json").read_bytes() == before
+
+
+def test_nor_is_an_earlier_comparison(run, small, tmp_path):
+    given = [*small, "--methods", "single", "--match", "none", "--problems", 1, "--log-dir", "logs"]
+    assert run("compare.py", *given).code == 0
+    before = (tmp_path / "logs" / "summary.json").read_bytes()
+    assert run("compare.py", *given, "--llm", "nowhere").code == 2
+    assert (tmp_path / "logs" / "summary.json").read_bytes() == before
 
 
 def test_a_broken_config_file_is_one_clear_line(run, tmp_path):
