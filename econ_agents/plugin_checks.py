@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +20,6 @@ from econ_agents.responses import EquilibriumConfig, Solver
 ROWS = 5
 SLACK = 1e-6
 """A slope above minus this is rounding."""
-
-NEVER_EARLY: dict[str, Any] = {"convergence_threshold": 0.0, "oscillation_window": 0}
 
 Inputs = tuple[Tensor, Tensor, Tensor]
 

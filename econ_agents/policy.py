@@ -106,9 +106,9 @@ class EconPolicy(Policy, ModelHubMixin):
             )
         if mine != theirs:
             raise TeamError(
-                f"the policy was trained on observations of width {mine.obs_dim} and controls in {mine.action_low} to "
-                f"{mine.action_high}, the environment has width {theirs.obs_dim} and {theirs.action_low} to "
-                f"{theirs.action_high}; use the embedder, memory and bounds that it was trained with"
+                f"the policy was trained on observations of width {mine.obs_dim} and controls in {_bounds(mine)}, "
+                f"the environment has width {theirs.obs_dim} and {_bounds(theirs)}; use the embedder, memory and "
+                "bounds that it was trained with"
             )
 
     @classmethod
@@ -184,6 +184,11 @@ class EconPolicy(Policy, ModelHubMixin):
         random_BN |= (done_B < plan.random_episodes)[:, None]
         explored_BNA = np.where(random_BN[..., None], uniform_BNA, np.clip(noisy_BNA, -1.0, 1.0))
         return explored_BNA.reshape(rows, -1).astype(np.float32)
+
+
+def _bounds(spec: TeamSpec) -> str:
+    """Such as `0.1 to 2, 1 to 1.5`: spaces hold float32, which nobody wants to read in full."""
+    return ", ".join(f"{low:g} to {high:g}" for low, high in zip(spec.action_low, spec.action_high, strict=True))
 
 
 class TeamGame:

@@ -71,7 +71,7 @@ class EquilibriumConfig(BaseModel):
     """How responses are chosen: `simultaneous` damped best responses, the name of a registered solver,
     `module:attribute`, or a `Solver`."""
     damping: float = Field(0.0, ge=0, lt=1)
-    """Share of the old action that is kept in each response; 0 jumps to the response."""
+    """Share of the old action that is kept in each response; 0 jumps to the response. Runs take `bne.damping`."""
     temperature: float = Field(0.0, ge=0)
     """Entropy regularisation tau, in units of payoff: 0 is a plain best response, above it a quantal response."""
     stop_when_repeated: bool = True

@@ -1,7 +1,7 @@
 """The reward terms, one small pure function each, and their weighted sum.
 
 All take unit rows or plain numbers and give values in [0, 1]. AL, TS and CC follow the reward system of the ECON paper
-(Yi et al., ICML 2025, https://openreview.net/forum?id=RQwexjUCxm), computed on embeddings. Changing a term bumps
+(Xie et al., ICML 2025, https://openreview.net/forum?id=RQwexjUCxm), computed on embeddings. Changing a term bumps
 `REWARD_VERSION`, which is written into every result.
 """
 

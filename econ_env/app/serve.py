@@ -168,7 +168,7 @@ class _Api:
                 return _refuse(ApiError(429, str(error), "insufficient_quota"))
             except EconError as error:
                 return _refuse(ApiError(503, str(error), "team_unavailable"))
-            except Exception:
+            except Exception:  # one request's mistake must not end the server, nor show its insides to the client
                 log.exception("a request failed")
                 return _refuse(ApiError(500, "the server failed; its own output says why", "internal_error"))
 

@@ -76,11 +76,6 @@ class Difference(NamedTuple):
     """Problems that would show a difference of this size with a chance of `POWER`; `None` if it is zero."""
 
 
-def scores(rows: Rows) -> dict[str, float]:
-    """Share of right answers per problem, over the seeds in which it was judged; of one method's rows."""
-    return {problem: float(np.mean(list(right.values()))) for problem, right in _right(rows).items()}
-
-
 def accuracy(rows: Rows) -> Accuracy | None:
     """One method's accuracy; `None` if nothing was judged.
 
