@@ -30,9 +30,11 @@ from econ_env.app.overview import REFERENCE, overview
 from econ_env.app.provenance import added, provenance
 from econ_env.app.results import Row, result_row, summarise_methods
 from econ_env.app.run_config import RunConfig
+from econ_env.app.server_counts import count_servers
 from econ_env.app.trained_on import read_trained_on
 from econ_env.app.training import train_policy
 from econ_env.errors import ConfigError
+from econ_env.meter import shared_meter
 from econ_env.methods import Answer, Match, Method, judged, match_units
 from econ_env.records import Problem, Usage
 from econ_env.seeding import derive_seed
@@ -172,6 +174,8 @@ class _Comparison:
         self._seconds: dict[str, float] = {}
         self._probed: dict[tuple[str, int | None, int, str], tuple[Answer, float]] = {}
         self._failures = Failures()
+        self.meter = shared_meter(self.config.env_config().llm)
+        self.meter.reset()
 
     def learn(self) -> None:
         """Get the learner's policy: from its checkpoint, or trained now.
@@ -344,9 +348,11 @@ class _Comparison:
         for key, summary in summarise_methods(rows).items():
             wall = self._seconds.get(key, 0.0) + earlier.get(key, {}).get("wall_seconds", 0.0)
             methods[key] = {"name": BUILT_IN.get(key.partition("@")[0], key), **summary, "wall_seconds": wall}
+        servers = count_servers(self.meter.snapshot().by_server, self.folder.earlier.get("servers", {}))
         self.folder.write_summary(
             {
                 "complete": self.complete,
+                "servers": servers,
                 "methods": methods,
                 "overview": seen,
                 "matching": self.matching,

@@ -162,6 +162,8 @@ def load_run_config(
 ) -> RunConfig:
     """A run's settings from a YAML file, then `key=value` assignments, then options; later ones win.
 
+    A data set that the last two name is not replaced by the file's `env_args.offline_dataset`.
+
     Args:
         path: The YAML file; without one all defaults hold.
         assignments: Such as `bne.max_iterations_infer=5`; values are read as YAML.
@@ -172,14 +174,17 @@ def load_run_config(
         AgentsError: A mixer or solver can't be imported.
     """
     values = _read(path) if path is not None else {}
+    changes: dict[str, Any] = {}
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set needs key=value, got {text!r}")
-        _assign(values, key.strip(), _parse(value, f"--set {key}"))
-    for key, value in (options or {}).items():
-        if value is not None:
-            _assign(values, key, value)
+        changes[key.strip()] = _parse(value, f"--set {key}")
+    changes |= {key: value for key, value in (options or {}).items() if value is not None}
+    if "env_args.hf_dataset_path" in changes:
+        changes.setdefault("env_args.offline_dataset", None)
+    for key, value in changes.items():
+        _assign(values, key, value)
     config = parse_settings(RunConfig, values)
     if config.network.mixer not in BUILT_IN[MIXERS]:
         load_plugin(MIXERS, config.network.mixer)  # what can't be imported is to be told now, not after training

@@ -22,6 +22,7 @@ from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError, Probl
 from econ_env.methods import Answer, vote
 from econ_env.prompts import executor_messages
 from econ_env.records import PromptEmbedding, Reply, Round, Strategy
+from econ_env.testing import FaultyServer
 from econ_env.traces import read_lines
 
 ALL = ",".join(BUILT_IN)
@@ -309,6 +310,18 @@ def test_a_policy_trained_here_and_its_checkpoint_answer_alike(tmp_path):
     assert loaded == trained
     assert untrained != trained
     assert len(list(read_lines(tmp_path / "a" / "training.jsonl"))) == 8
+
+
+def test_answers_are_counted_by_server(tmp_path):
+    with FaultyServer() as server:
+        arguments = ["--llm", server.url, "--embedder", "hash", "--log-dir", str(tmp_path), "--methods", "single,sc@3"]
+        CliRunner().invoke(
+            compare_command(None, None), [*arguments, "--problems", "4", "--no-cache"],
+            catch_exceptions=False, standalone_mode=False,
+        )  # fmt: skip
+        (counts,) = summary_of(tmp_path)["servers"].values()
+        assert counts["answers"] == server.seen.calls == 4 * (1 + 3)
+        assert counts["tokens"] == sum(sum(row["tokens"].values()) for row in rows_of(tmp_path))
 
 
 def test_a_checkpoint_is_not_asked_what_it_was_trained_on(tmp_path):

@@ -15,6 +15,21 @@ def test_later_sources_win(tmp_path):
     assert (config.n_agents, config.belief_dim, config.llm.rpm, config.test_rounds) == (2, 48, 120, 4)
 
 
+def test_a_data_set_named_on_the_command_line_is_never_replaced(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("env_args: {hf_dataset_path: gsm8k, offline_dataset: bundled}\n")
+    named = {"env_args.hf_dataset_path": "me/mine"}
+
+    def fallback(*given):
+        return load_run_config(path, *given).env_args.offline_dataset
+
+    assert fallback() == "bundled"
+    assert fallback([], {"env_args.hf_dataset_path": None}) == "bundled"
+    assert fallback([], named) is None
+    assert fallback(["env_args.hf_dataset_path=me/mine"]) is None
+    assert fallback(["env_args.offline_dataset=bundled:2"], named) == "bundled:2"
+
+
 def test_parts_reach_environment_and_learner():
     config = load_run_config(
         None, ["env_args.max_rounds=3", "llm.timeout=5", "sampling.temperature_max=1.5", "target_update_tau=0.5"]
