@@ -26,7 +26,7 @@ from econ_agents.joint_env import JointEnv, as_joint
 class Site(Protocol):
     """What a worker works with. It is pickled, sent to each worker, and opened there."""
 
-    def open(self, worker: int) -> None:
+    async def open(self, worker: int) -> None:
         """Prepare a worker's process: its first call there, also when the worker died and was started again."""
 
     def make_env(self, part: str) -> ParallelEnv[str, Any, Any] | JointEnv:
@@ -101,7 +101,7 @@ class Worker:
 
     def __init__(self, site: Site, number: int) -> None:
         self._site, self._number = site, number
-        self._is_open = False
+        self._opening, self._is_open = asyncio.Lock(), False
         self._hosted: dict[int, _Hosted] = {}
         self._idle: dict[str, list[JointEnv]] = {}
         self._trial: tuple[int, Trial] | None = None
@@ -116,7 +116,7 @@ class Worker:
         Raises:
             TeamError: They can't be played by coroutines.
         """
-        env = self._make_env(part)
+        env = await self._make_env(part)
         self._idle.setdefault(part, []).append(env)
         weights = tuple(env.reward_weights) if env.weighs_rewards else None
         shape = (env.team, env.observation_space, env.action_space, env.metadata, env.can_deliberate)
@@ -131,9 +131,10 @@ class Worker:
             episode: Tells episodes of one environment apart.
             calls: All of the episode so far; the first is a reset.
         """
-        hosted = self._hosted.get(number)
-        if hosted is None:
-            hosted = self._hosted[number] = _Hosted(self._make_env(part))
+        if number not in self._hosted:
+            made = _Hosted(await self._make_env(part))
+            self._hosted.setdefault(number, made)
+        hosted = self._hosted[number]
         async with hosted.turn:  # after a broken connection the same may be asked for again while it is under way
             if hosted.episode != episode:
                 hosted.episode, hosted.answers = episode, []
@@ -167,7 +168,7 @@ class Worker:
             self._trial = trial_number, await trial[0]
         chosen = self._trial[1]
         idle = self._idle.setdefault(part, [])
-        env = idle.pop() if idle else self._make_env(part)
+        env = idle.pop() if idle else await self._make_env(part)
         if weights is not None:
             env.reward_weights = weights
         result = await chosen.play(env, problem, seed)
@@ -175,11 +176,12 @@ class Worker:
         idle.append(env)
         return result, report
 
-    def _make_env(self, part: str) -> JointEnv:
-        if not self._is_open:
-            torch.set_num_threads(1)
-            self._site.open(self._number)
-            self._is_open = True
+    async def _make_env(self, part: str) -> JointEnv:
+        async with self._opening:
+            if not self._is_open:
+                torch.set_num_threads(1)
+                await self._site.open(self._number)
+                self._is_open = True
         env = as_joint(self._site.make_env(part))
         if not env.is_concurrent:
             raise TeamError(f"workers need areset, adeliberate and astep, which {env.parallel_env} does not have")

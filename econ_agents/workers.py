@@ -1,6 +1,6 @@
 """Environments in worker processes of a Ray cluster, for a learner that stays one process.
 
->>> with Workers(site, count=4) as workers:
+>>> with Workers(lambda count: MySite(), count=4) as workers:
 ...     result = train(workers.envs("train"), config, episodes=1000)
 ...     evaluate_each(result.policy, workers.envs("test"), range(500), write)
 
@@ -8,7 +8,7 @@ In training the learner acts, and its workers step, many environments each. A te
 its environment is, with weights that are sent there once per test. Whichever worker played what, results are those of
 one process. A worker that dies is started again by Ray, where there is room, and does again what it had not finished.
 
-Needs `pip install ray`.
+Needs Ray: `pip install 'econ-bne[ray]'`.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Workers:
     """Worker processes; a context that starts and ends them.
 
     Args:
-        site: What they work with.
+        make_site: Called with the number of workers once Ray is there; gives what they work with.
         count: How many; by default one for each processor of the cluster but one, at most `MOST_BY_DEFAULT`.
-        address: Of a cluster to join, `auto` for the one that this machine belongs to; by default what `RAY_ADDRESS`
-            says. Without either a Ray of our own is started, on this machine and its loopback address only, and ends
-            with the workers.
+        address: Of a cluster to join, `auto` for the one that this machine belongs to. `local` starts one here, which
+            listens on the loopback address only and ends with the workers. By default what the environment variable
+            `RAY_ADDRESS` says, or `local`.
         on_report: Called with what the site reports of each episode of training, when it has ended.
 
     Raises:
@@ -59,11 +59,12 @@ class Workers:
 
     Attributes:
         actors: The workers' Ray actors.
+        site: What they work with.
     """
 
     def __init__(
         self,
-        site: Site,
+        make_site: Callable[[int], Site],
         *,
         count: int | None = None,
         address: str | None = None,
@@ -76,7 +77,12 @@ class Workers:
         make: Any = ray.remote(Worker).options(
             num_cpus=1, max_restarts=RESTARTS, max_task_retries=-1, max_concurrency=10_000
         )
-        self._site = ray.put(site)  # kept: a worker that is started again gets it from there
+        try:
+            self.site = make_site(wanted)
+        except BaseException:
+            self.close()
+            raise
+        self._site = ray.put(self.site)  # kept: a worker that is started again gets it from there
         self.actors = [make.remote(self._site, number) for number in range(wanted)]
         self._on_report = on_report
         self._made, self._sent = itertools.count(), itertools.count()
@@ -273,9 +279,11 @@ def _find_ray(count: int | None, address: str | None) -> tuple[int, bool]:
     try:
         import ray
     except ImportError:
-        raise WorkerError("Ray is not installed, which spreads a run over processes: pip install ray") from None
-    address = address or os.environ.get("RAY_ADDRESS")
-    own = address is None and not ray.is_initialized()
+        raise WorkerError(
+            "Ray is not installed, which spreads a run over processes: pip install 'econ-bne[ray]'"
+        ) from None
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    own = address == "local" and not ray.is_initialized()
     if own:
         wanted = count or _by_default(os.cpu_count() or 1)
         start_ray(wanted)

@@ -55,7 +55,7 @@ class QuadraticSite:
         self.folder, self.differs = folder, differs
         self.worker = -1
 
-    def open(self, worker: int) -> None:
+    async def open(self, worker: int) -> None:
         self.worker = worker
         (self.folder / f"{worker}-{os.getpid()}").touch()
 
@@ -82,7 +82,7 @@ def ray() -> Iterator[Any]:
 
 @pytest.fixture
 def workers(ray: Any, tmp_path: Path) -> Iterator[Workers]:
-    with Workers(QuadraticSite(tmp_path), count=2) as workers:
+    with Workers(lambda _: QuadraticSite(tmp_path), count=2) as workers:
         yield workers
 
 
@@ -169,7 +169,7 @@ def test_workers_that_are_killed_in_training_lose_nothing(ray: Any, tmp_path: Pa
     spread: list[EpisodeOutcome] = []
     reports: list[Any] = []
     kept = train(SlowEnv, config, episodes=24, problem_of=lambda n: n, on_episode=alone.append).policy.state_dict()
-    with Workers(QuadraticSite(tmp_path), count=2, on_report=reports.append) as workers:
+    with Workers(lambda _: QuadraticSite(tmp_path), count=2, on_report=reports.append) as workers:
         make = workers.envs("train")
         with killed_at(workers, spread, [5, 12]):
             done = train(make, config, episodes=24, problem_of=lambda n: n, on_episode=spread.append)
@@ -201,10 +201,13 @@ def test_what_an_environment_raises_arrives_as_it_is(workers: Workers) -> None:
 @pytest.mark.slow
 def test_what_does_not_fit_is_refused(ray: Any, tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match="the cluster has 2 processors, too few for 3 workers"):
-        Workers(QuadraticSite(tmp_path), count=3)
-    with Workers(QuadraticSite(tmp_path, differs=True), count=2) as workers, pytest.raises(WorkerError, match="differ"):
+        Workers(lambda _: QuadraticSite(tmp_path), count=3)
+    with (
+        Workers(lambda _: QuadraticSite(tmp_path, differs=True), count=2) as workers,
+        pytest.raises(WorkerError, match="differ"),
+    ):
         workers.envs("test")()
-    with Workers(QuadraticSite(tmp_path)) as workers:
+    with Workers(lambda count: QuadraticSite(tmp_path)) as workers:
         assert len(workers.actors) == 1
         with pytest.raises(WorkerError, match="needs a seed"):
             asyncio.run(workers.envs("test")().areset())
@@ -219,5 +222,5 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tm
         return imports(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without_ray)
-    with pytest.raises(WorkerError, match=r"Ray is not installed, .* pip install ray"):
-        Workers(QuadraticSite(tmp_path), count=2)
+    with pytest.raises(WorkerError, match=r"Ray is not installed, .* pip install 'econ-bne\[ray\]'"):
+        Workers(lambda _: QuadraticSite(tmp_path), count=2)
