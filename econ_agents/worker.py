@@ -91,17 +91,21 @@ class _Hosted:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
+class Home(NamedTuple):
+    """Where a worker belongs. It comes with each call, so that a worker that was started again knows it too."""
+
+    worker: int
+    """Which worker it is."""
+    site: Sequence[Awaitable[Site]]
+    """Where to get what it works with."""
+
+
 class Worker:
-    """The worker; made a Ray actor, whose methods share one event loop.
+    """The worker; made a Ray actor, whose methods share one event loop."""
 
-    Args:
-        site: What it works with.
-        number: Which worker it is.
-    """
-
-    def __init__(self, site: Site, number: int) -> None:
-        self._site, self._number = site, number
-        self._opening, self._is_open = asyncio.Lock(), False
+    def __init__(self) -> None:
+        self._opening = asyncio.Lock()
+        self._opened: Site | None = None
         self._hosted: dict[int, _Hosted] = {}
         self._idle: dict[str, list[JointEnv]] = {}
         self._trial: tuple[int, Trial] | None = None
@@ -110,40 +114,42 @@ class Worker:
         """Its process id."""
         return os.getpid()
 
-    async def about(self, part: str) -> About:
+    async def about(self, home: Home, part: str) -> About:
         """What the environments of a part are.
 
         Raises:
             TeamError: They can't be played by coroutines.
         """
-        env = await self._make_env(part)
+        env = await self._make_env(home, part)
         self._idle.setdefault(part, []).append(env)
         weights = tuple(env.reward_weights) if env.weighs_rewards else None
         shape = (env.team, env.observation_space, env.action_space, env.metadata, env.can_deliberate)
-        return About(*shape, weights, self._site.identity())
+        return About(*shape, weights, (await self._site(home)).identity())
 
-    async def advance(self, part: str, number: int, episode: int, calls: Sequence[Call]) -> Answer:
+    async def advance(self, home: Home, part: str, number: int, episode: int, calls: Sequence[Call]) -> Answer:
         """Make the calls of an episode that were not made yet; the answer to the last one.
 
         Args:
+            home: Where the worker belongs.
             part: Where the environment belongs.
             number: Of the environment; it is made at its first call.
             episode: Tells episodes of one environment apart.
             calls: All of the episode so far; the first is a reset.
         """
         if number not in self._hosted:
-            made = _Hosted(await self._make_env(part))
+            made = _Hosted(await self._make_env(home, part))
             self._hosted.setdefault(number, made)
         hosted = self._hosted[number]
         async with hosted.turn:  # after a broken connection the same may be asked for again while it is under way
             if hosted.episode != episode:
                 hosted.episode, hosted.answers = episode, []
             for call in calls[len(hosted.answers) :]:
-                hosted.answers.append(await self._do(part, hosted.env, call))
+                hosted.answers.append(await self._do(home, part, hosted.env, call))
             return hosted.answers[-1]
 
     async def play(
         self,
+        home: Home,
         part: str,
         weights: tuple[float, ...] | None,
         trial_number: int,
@@ -154,6 +160,7 @@ class Worker:
         """Play a test episode.
 
         Args:
+            home: Where the worker belongs.
             part: Whose environment plays it.
             weights: As in `Call`.
             trial_number: Tells trials apart.
@@ -168,26 +175,30 @@ class Worker:
             self._trial = trial_number, await trial[0]
         chosen = self._trial[1]
         idle = self._idle.setdefault(part, [])
-        env = idle.pop() if idle else await self._make_env(part)
+        env = idle.pop() if idle else await self._make_env(home, part)
         if weights is not None:
             env.reward_weights = weights
         result = await chosen.play(env, problem, seed)
-        report = self._site.report(part, env.parallel_env, result)
+        report = (await self._site(home)).report(part, env.parallel_env, result)
         idle.append(env)
         return result, report
 
-    async def _make_env(self, part: str) -> JointEnv:
+    async def _site(self, home: Home) -> Site:
         async with self._opening:
-            if not self._is_open:
+            if self._opened is None:
                 torch.set_num_threads(1)
-                await self._site.open(self._number)
-                self._is_open = True
-        env = as_joint(self._site.make_env(part))
+                site = await home.site[0]
+                await site.open(home.worker)
+                self._opened = site
+            return self._opened
+
+    async def _make_env(self, home: Home, part: str) -> JointEnv:
+        env = as_joint((await self._site(home)).make_env(part))
         if not env.is_concurrent:
             raise TeamError(f"workers need areset, adeliberate and astep, which {env.parallel_env} does not have")
         return env
 
-    async def _do(self, part: str, env: JointEnv, call: Call) -> Answer:
+    async def _do(self, home: Home, part: str, env: JointEnv, call: Call) -> Answer:
         if call.weights is not None:
             env.reward_weights = call.weights
         if call.name == "areset":
@@ -198,4 +209,5 @@ class Worker:
             return Answer(value, env.last_outcome)
         transition = await env.astep(*call.arguments)
         ended = transition[2] or transition[3]
-        return Answer(transition, report=self._site.report(part, env.parallel_env, None) if ended else None)
+        site = await self._site(home)
+        return Answer(transition, report=site.report(part, env.parallel_env, None) if ended else None)

@@ -27,7 +27,7 @@ from econ_agents.equilibrium import Outcome
 from econ_agents.errors import WorkerError
 from econ_agents.evaluate import EpisodeResult, Trial
 from econ_agents.joint_env import Array, JointEnv, JointTransition
-from econ_agents.worker import About, Answer, Call, Site, Worker
+from econ_agents.worker import About, Answer, Call, Home, Site, Worker
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -82,8 +82,9 @@ class Workers:
         except BaseException:
             self.close()
             raise
-        self._site = ray.put(self.site)  # kept: a worker that is started again gets it from there
-        self.actors = [make.remote(self._site, number) for number in range(wanted)]
+        sent = ray.put(self.site)
+        self.actors = [make.remote() for _ in range(wanted)]
+        self._homes = [Home(number, [sent]) for number in range(wanted)]
         self._on_report = on_report
         self._made, self._sent = itertools.count(), itertools.count()
         self._abouts: dict[str, About] = {}
@@ -131,13 +132,16 @@ class Workers:
         if part not in self._abouts:
             self._abouts[part] = self._ask_about(part)
         number = next(self._made)
-        return RemoteEnv(self, self.actors[number % len(self.actors)], part, number, self._abouts[part])
+        worker = number % len(self.actors)
+        return RemoteEnv(self, self.actors[worker], self._homes[worker], part, number, self._abouts[part])
 
     def _ask_about(self, part: str) -> About:
         import ray
 
         with _errors_of_workers():
-            abouts: list[About] = ray.get([actor.about.remote(part) for actor in self.actors])
+            abouts: list[About] = ray.get(
+                [one.about.remote(home, part) for one, home in zip(self.actors, self._homes, strict=True)]
+            )
         first = abouts[0]
         for about in abouts:
             for one, other in ((first.identity, about.identity), (first.team, about.team)):
@@ -157,12 +161,13 @@ class Workers:
 class RemoteEnv(JointEnv):
     """A joint environment that stands for one in a worker; made by `Workers.envs`."""
 
-    def __init__(self, workers: Workers, actor: Actor, part: str, number: int, about: About) -> None:
+    def __init__(self, workers: Workers, actor: Actor, home: Home, part: str, number: int, about: About) -> None:
         self.team = about.team
         self.observation_space, self.action_space = about.observation_space, about.action_space
         self._low, self._high = self.team.joint_action_space.low, self.team.joint_action_space.high
         self.metadata, self.render_mode = about.metadata, None
-        self._workers, self._actor, self._part, self._number, self._about = workers, actor, part, number, about
+        self._workers, self._actor, self._about = workers, actor, about
+        self._home, self._part, self._number = home, part, number
         self._weights = about.reward_weights
         self._episode = 0
         self._calls: list[Call] = []
@@ -173,7 +178,9 @@ class RemoteEnv(JointEnv):
         number, place = self._workers.place(trial)
         with _errors_of_workers():
             # A reference inside a list is passed on as it is: the worker takes the trial only if it has it not yet.
-            result, report = await self._actor.play.remote(self._part, self._weights, number, [place], problem, seed)
+            result, report = await self._actor.play.remote(
+                self._home, self._part, self._weights, number, [place], problem, seed
+            )
         return result, report
 
     async def areset(
@@ -238,7 +245,9 @@ class RemoteEnv(JointEnv):
         """Have one more call made, after those of the episode that a worker which died takes with it."""
         calls = [*self._calls, Call(name, arguments, self._weights)]
         with _errors_of_workers():
-            answer: Answer = await self._actor.advance.remote(self._part, self._number, self._episode, calls)
+            answer: Answer = await self._actor.advance.remote(
+                self._home, self._part, self._number, self._episode, calls
+            )
         self._calls, self._outcome = calls, answer.outcome
         if answer.report is not None:
             self._workers.tell(answer.report)
