@@ -139,9 +139,8 @@ class Workers:
         import ray
 
         with _errors_of_workers():
-            abouts: list[About] = ray.get(
-                [one.about.remote(home, part) for one, home in zip(self.actors, self._homes, strict=True)]
-            )
+            pairs = zip(self.actors, self._homes, strict=True)
+            abouts: list[About] = ray.get([actor.about.remote(home, part) for actor, home in pairs])
         first = abouts[0]
         for about in abouts:
             for one, other in ((first.identity, about.identity), (first.team, about.team)):
