@@ -17,3 +17,7 @@ class TeamError(AgentsError, ValueError):
 
 class CheckpointError(AgentsError):
     """A checkpoint is missing, incomplete, damaged, or made for a team of another shape."""
+
+
+class WorkerError(AgentsError):
+    """The processes that a run is spread over can't be had, differ from one another, or die again and again."""

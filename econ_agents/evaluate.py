@@ -92,13 +92,41 @@ class EpisodeResult:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What is the same for all episodes of a run."""
+class Trial:
+    """What is the same for all episodes of a test; can be pickled if its policy can."""
 
     policy: Acts
+    """Chooses controls."""
     config: EquilibriumConfig
+    """Rounds, responses and stop rules."""
     gaps: bool
+    """Whether best-response gaps are measured."""
     recoverable: tuple[type[Exception], ...]
+    """Errors that end their episode only."""
+
+    async def play(self, env: JointEnv, problem: int, seed: int) -> EpisodeResult:
+        """One episode; an error that is not recoverable goes on."""
+        policy = self.policy.seeded(seed) if isinstance(self.policy, Seeded) else self.policy
+        decisions: list[DecisionResult] = []
+        error = None
+        start = time.perf_counter()
+        try:
+            obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
+            ended = False
+            while not ended:
+                decision, obs_ND, ended = await _decide(self, policy, env, obs_ND)
+                decisions.append(decision)
+        except self.recoverable as raised:
+            error = f"{type(raised).__name__}: {raised}"
+        return EpisodeResult(problem, seed, decisions, error, time.perf_counter() - start)
+
+
+@runtime_checkable
+class PlaysEpisodes(Protocol):
+    """An environment that plays whole test episodes itself, since it stands for one in another process."""
+
+    async def play(self, trial: Trial, problem: int, seed: int) -> tuple[EpisodeResult, Any]:
+        """One episode, and what is told of it beside its result."""
 
 
 def evaluate(
@@ -131,7 +159,8 @@ def evaluate(
         config: Responses and stop rules.
         gaps: Whether to measure best-response gaps (two more best responses per decision).
         on_episode: Called with each result as it comes, in the order of completion, and with the parallel environment
-            while it still shows that episode. What it raises ends the run.
+            while it still shows that episode; where that is in a worker (`econ_agents.workers`), with what its site
+            reports. What it raises ends the run.
         recoverable: Errors that end their episode only; it is recorded with its reason.
 
     Returns:
@@ -147,8 +176,8 @@ def evaluate(
         if on_episode is not None:
             on_episode(result, env)
 
-    run = _run(policy, rounds, config, gaps, recoverable)
-    _evaluate(run, make_env, problems, concurrency, seed, keep)
+    trial = _trial(policy, rounds, config, gaps, recoverable)
+    _evaluate(trial, make_env, problems, concurrency, seed, keep)
     return [results[place] for place in range(len(problems))]
 
 
@@ -182,8 +211,8 @@ def evaluate_each(
     Raises:
         ConfigError: As `evaluate`.
     """
-    run = _run(policy, rounds, config, gaps, recoverable)
-    _evaluate(run, make_env, problems, concurrency, seed, lambda _, result, env: on_episode(result, env))
+    trial = _trial(policy, rounds, config, gaps, recoverable)
+    _evaluate(trial, make_env, problems, concurrency, seed, lambda _, result, env: on_episode(result, env))
 
 
 async def play(
@@ -212,7 +241,7 @@ async def play(
     Raises:
         ConfigError: As `evaluate`.
     """
-    return await _play(_run(policy, rounds, config, gaps, recoverable), env, problem, seed)
+    return await _trial(policy, rounds, config, gaps, recoverable).play(env, problem, seed)
 
 
 async def consult(
@@ -239,28 +268,28 @@ async def consult(
     Raises:
         ConfigError: As `evaluate`.
     """
-    run = _run(policy, rounds, config, gaps, ())
+    trial = _trial(policy, rounds, config, gaps, ())
     obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
-    return await _consult(run, policy.seeded(seed) if isinstance(policy, Seeded) else policy, env, obs_ND)
+    return await _consult(trial, policy.seeded(seed) if isinstance(policy, Seeded) else policy, env, obs_ND)
 
 
-def _run(
+def _trial(
     policy: Acts,
     rounds: int,
     config: EquilibriumConfig | None,
     gaps: bool,
     recoverable: tuple[type[Exception], ...],
-) -> _Run:
+) -> Trial:
     if rounds < 1:
         raise ConfigError(f"rounds must be at least 1, got {rounds}")
     if rounds > 1 and not hasattr(policy, "game"):
         raise ConfigError(f"{type(policy).__name__} has no game() to refine its controls by: use rounds=1")
     config = (config or BneConfig().equilibrium()).model_copy(update={"max_rounds": rounds})
-    return _Run(policy, config, gaps and hasattr(policy, "game"), recoverable)
+    return Trial(policy, config, gaps and hasattr(policy, "game"), recoverable)
 
 
 def _evaluate(
-    run: _Run,
+    trial: Trial,
     make_env: Callable[[], Any],
     problems: Iterable[int],
     concurrency: int,
@@ -270,18 +299,18 @@ def _evaluate(
     """Play all problems; `on_result` also gets the problem's place."""
     if concurrency < 1:
         raise ConfigError(f"concurrency must be at least 1, got {concurrency}")
-    network = run.policy if isinstance(run.policy, torch.nn.Module) else torch.nn.Module()
+    network = trial.policy if isinstance(trial.policy, torch.nn.Module) else torch.nn.Module()
     training = network.training
     network.eval()
     try:
         with torch_threads(1), LoopThread() as loop:
-            loop.run(_play_all(run, make_env, problems, concurrency, seed, on_result))
+            loop.run(_play_all(trial, make_env, problems, concurrency, seed, on_result))
     finally:
         network.train(training)
 
 
 async def _play_all(
-    run: _Run,
+    trial: Trial,
     make_env: Callable[[], Any],
     problems: Iterable[int],
     concurrency: int,
@@ -298,7 +327,11 @@ async def _play_all(
                 env = as_joint(make_env())
                 envs.append(env)
             own_seed = int(np.random.SeedSequence([seed, problem]).generate_state(1)[0])
-            on_result(place, await _play(run, env, problem, own_seed), env.parallel_env)
+            if isinstance(env, PlaysEpisodes):
+                result, shown = await env.play(trial, problem, own_seed)
+            else:
+                result, shown = await trial.play(env, problem, own_seed), env.parallel_env
+            on_result(place, result, shown)
 
     try:
         await all_or_none(worker() for _ in range(concurrency))
@@ -307,26 +340,9 @@ async def _play_all(
             env.close()
 
 
-async def _play(run: _Run, env: JointEnv, problem: int, seed: int) -> EpisodeResult:
-    """One episode; an error that is not recoverable goes on."""
-    policy = run.policy.seeded(seed) if isinstance(run.policy, Seeded) else run.policy
-    decisions: list[DecisionResult] = []
-    error = None
-    start = time.perf_counter()
-    try:
-        obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
-        ended = False
-        while not ended:
-            decision, obs_ND, ended = await _decide(run, policy, env, obs_ND)
-            decisions.append(decision)
-    except run.recoverable as raised:
-        error = f"{type(raised).__name__}: {raised}"
-    return EpisodeResult(problem, seed, decisions, error, time.perf_counter() - start)
-
-
-async def _decide(run: _Run, policy: Acts, env: JointEnv, obs_ND: Array) -> tuple[DecisionResult, Array, bool]:
+async def _decide(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> tuple[DecisionResult, Array, bool]:
     """K rounds, then the submission."""
-    done = await _consult(run, policy, env, obs_ND)
+    done = await _consult(trial, policy, env, obs_ND)
     obs_ND, reward, terminated, truncated, info = await env.astep(np.asarray(done.profiles[-1], np.float32).ravel())
     decision = DecisionResult(
         **vars(done),
@@ -337,9 +353,9 @@ async def _decide(run: _Run, policy: Acts, env: JointEnv, obs_ND: Array) -> tupl
     return decision, obs_ND, terminated or truncated
 
 
-async def _consult(run: _Run, policy: Acts, env: JointEnv, obs_ND: Array) -> Consultation:
+async def _consult(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> Consultation:
     """K rounds of one decision."""
-    refiner = Refiner(_propose(policy, obs_ND), run.config)
+    refiner = Refiner(_propose(policy, obs_ND), trial.config)
     answers: list[str | None] = []
     while refiner.active:
         outcome: Outcome | None = None
@@ -350,7 +366,7 @@ async def _consult(run: _Run, policy: Acts, env: JointEnv, obs_ND: Array) -> Con
         refiner.observe([outcome])
         if refiner.active:
             refiner.respond(_game(policy, obs_ND))
-    result = refiner.result(_game(policy, obs_ND)) if run.gaps else None
+    result = refiner.result(_game(policy, obs_ND)) if trial.gaps else None
     played = [_action(env, profile_BNA) for profile_BNA in refiner.trajectory[: refiner.rounds[0]]]
     (reason,) = refiner.stop_reasons
     assert reason is not None

@@ -24,7 +24,6 @@ Version history: v0, first release.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -398,8 +397,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         await self._see(round_)
         decision.rounds.append(round_)
         if self._trace is not None:
-            row = {"problem": episode.problem.id, "seed": episode.seed, "decision": len(episode.decisions) - 1}
-            shared_lines(self._trace).append({**row, "round": asdict(round_)})
+            shared_lines(self._trace).append(episode.round_row(len(episode.decisions) - 1, round_))
         return round_
 
     async def _see(self, round_: Round) -> None:

@@ -63,6 +63,14 @@ class Episode:
         """The latest round of any decision."""
         return next((d.rounds[-1] for d in reversed(self.decisions) if d.rounds), None)
 
+    def round_row(self, decision: int, round_: Round) -> dict[str, Any]:
+        """A round of a decision as a line of a trace, ready for JSON."""
+        return {"problem": self.problem.id, "seed": self.seed, "decision": decision, "round": asdict(round_)}
+
+    def round_rows(self) -> list[dict[str, Any]]:
+        """All rounds as lines of a trace."""
+        return [self.round_row(n, round_) for n, decision in enumerate(self.decisions) for round_ in decision.rounds]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dicts and lists, ready for JSON."""
         return asdict(self)

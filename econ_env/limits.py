@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from aiolimiter import AsyncLimiter
 
@@ -34,6 +36,13 @@ class _PerMinute:
                 amount -= part
 
 
+class Limits(Protocol):
+    """What must let a request pass before it is sent."""
+
+    async def acquire(self, tokens: int) -> None:
+        """Wait until one request of at most so many tokens (prompt and completion) may be sent."""
+
+
 class RateLimits:
     """Requests and tokens per minute; belongs to one event loop.
 
@@ -54,10 +63,29 @@ class RateLimits:
             await self._tokens.acquire(tokens)
 
 
+class _Gated:
+    """Limits that are kept elsewhere."""
+
+    def __init__(self, server: str, gate: Gate) -> None:
+        self._server, self._gate = server, gate
+
+    async def acquire(self, tokens: int) -> None:
+        await self._gate(self._server, tokens)
+
+
+Gate = Callable[[str, int], Awaitable[None]]
+"""Waits until a server may be sent a request of at most so many tokens."""
+
 _shared: dict[tuple[int, str, float | None, float | None], RateLimits] = {}
+_gates: dict[int, Gate] = {}
 
 
-def shared_limits(server: str, rpm: float | None, tpm: float | None) -> RateLimits:
+def use_gate(gate: Gate) -> None:
+    """Have all limits of this process, from now on made, kept by somebody else for several processes."""
+    _gates[os.getpid()] = gate
+
+
+def shared_limits(server: str, rpm: float | None, tpm: float | None) -> Limits:
     """The limits of this process for a server: whoever calls it draws on the same ones.
 
     Args:
@@ -65,6 +93,9 @@ def shared_limits(server: str, rpm: float | None, tpm: float | None) -> RateLimi
         rpm: Requests per minute; `None` for no limit.
         tpm: Tokens per minute; `None` for no limit.
     """
+    gate = _gates.get(os.getpid())
+    if gate is not None and (rpm is not None or tpm is not None):
+        return _Gated(server, gate)
     key = (os.getpid(), server, rpm, tpm)
     if key not in _shared:
         _shared[key] = RateLimits(rpm, tpm)

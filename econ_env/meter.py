@@ -1,16 +1,16 @@
-"""Counts what a run's model calls cost, by what they were for, and holds them within the run's budget."""
+"""Counts what a run's model calls cost, by what they were for."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeVar
 
+from econ_env.budget import Budget, Purse, price
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError
 from econ_env.llm import ChatRequest
@@ -76,36 +76,41 @@ class Meter:
 
     Args:
         config: Budget and prices.
+
+    Attributes:
+        purse: Pays for the calls; the budget of this process, unless it is replaced before the first call.
     """
 
     def __init__(self, config: LLMConfig) -> None:
         self._config = config
         self._limited = config.budget_tokens is not None or config.budget_usd is not None
         self._lock = threading.Lock()
-        self._room = asyncio.Event()
-        self._turn = asyncio.Lock()
-        self._held_tokens = 0
-        self._held_usd = 0.0
+        self.purse: Purse = Budget(config)
         self.reset()
 
     def reset(self) -> None:
         """Start a new account with the full budget; calls in flight count towards it."""
+        self.purse.refill()
         with self._lock:
-            self._total = Usage()
-            self._sent = Usage()
-            self._by_role: dict[CallRole, Usage] = {}
-            self._by_agent: dict[str, Usage] = {}
-            self._by_problem: dict[str, Usage] = {}
-            self._by_round: dict[int, Usage] = {}
-            self._by_retried: dict[bool, Usage] = {}
-            self._by_server: dict[str, ServerCount] = {}
-            self._failed: Counter[Reason] = Counter()
-            self._faults: Counter[Reason] = Counter()
+            self._start()
+
+    def _start(self) -> None:
+        self._total = Usage()
+        self._sent = Usage()
+        self._by_role: dict[CallRole, Usage] = {}
+        self._by_agent: dict[str, Usage] = {}
+        self._by_problem: dict[str, Usage] = {}
+        self._by_round: dict[int, Usage] = {}
+        self._by_retried: dict[bool, Usage] = {}
+        self._by_server: dict[str, ServerCount] = {}
+        self._failed: Counter[Reason] = Counter()
+        self._faults: Counter[Reason] = Counter()
 
     def send(self, usage: Usage, server: str) -> None:
         """Charge one answer of a server to the budget, at once: its call may not be over yet."""
         with self._lock:
             self._sent += usage
+            self.purse.spend(usage)
             self._count(server, ServerCount(answers=1, tokens=usage.tokens))
 
     def add(self, request: ChatRequest, usage: Usage) -> None:
@@ -114,10 +119,7 @@ class Meter:
             self._total += usage
             _add(self._by_role, request.role, usage)
             _add(self._by_agent, request.agent, usage)
-            _add(self._by_problem, request.problem_id, usage)
-            if len(self._by_problem) > PROBLEMS_KEPT:
-                earliest = next(id_ for id_ in self._by_problem if id_)
-                _add(self._by_problem, "", self._by_problem.pop(earliest))
+            self._add_problem(request.problem_id, usage)
             _add(self._by_round, request.round_index, usage)
             _add(self._by_retried, usage.retries > 0, usage)
 
@@ -136,49 +138,53 @@ class Meter:
     def snapshot(self) -> MeterSnapshot:
         """What was counted so far; later calls do not change it."""
         with self._lock:
-            return MeterSnapshot(
-                total=self._total,
-                sent=self._sent,
-                by_role=dict(self._by_role),
-                by_agent=dict(self._by_agent),
-                by_problem=dict(self._by_problem),
-                by_round=dict(self._by_round),
-                by_retried=dict(self._by_retried),
-                by_server=dict(self._by_server),
-                failed=dict(self._failed),
-                faults=dict(self._faults),
-                usd=self._usd(self._sent.prompt_tokens, self._sent.completion_tokens),
-            )
+            return self._counted()
 
-    @asynccontextmanager
-    async def hold(self, prompt_tokens: int, completion_tokens: int) -> AsyncIterator[None]:
-        """Set aside what a call may cost at most while it is in flight, so that the budget is never overrun.
+    def take(self) -> MeterSnapshot:
+        """What was counted since the last time, so that another process can `merge` it; the budget stays as it is."""
+        with self._lock:
+            counted = self._counted()
+            self._start()
+            return counted
 
-        A call that fits only if others turn out cheaper waits for them, and those after it wait behind it. Used on the
-        background loop only.
+    def merge(self, counted: MeterSnapshot) -> None:
+        """Add what another process has taken out of its account; its budget is not touched."""
+        with self._lock:
+            self._total += counted.total
+            self._sent += counted.sent
+            _merge(self._by_role, counted.by_role)
+            _merge(self._by_agent, counted.by_agent)
+            for problem, usage in counted.by_problem.items():
+                self._add_problem(problem, usage)
+            _merge(self._by_round, counted.by_round)
+            _merge(self._by_retried, counted.by_retried)
+            for server, count in counted.by_server.items():
+                self._count(server, count)
+            self._failed.update(counted.failed)
+            self._faults.update(counted.faults)
+
+    def _counted(self) -> MeterSnapshot:
+        return MeterSnapshot(
+            total=self._total,
+            sent=self._sent,
+            by_role=dict(self._by_role),
+            by_agent=dict(self._by_agent),
+            by_problem=dict(self._by_problem),
+            by_round=dict(self._by_round),
+            by_retried=dict(self._by_retried),
+            by_server=dict(self._by_server),
+            failed=dict(self._failed),
+            faults=dict(self._faults),
+            usd=price(self._config, self._sent.prompt_tokens, self._sent.completion_tokens),
+        )
+
+    def hold(self, prompt_tokens: int, completion_tokens: int) -> AbstractAsyncContextManager[None]:
+        """Set aside what a call may cost at most while it is in flight; used on the background loop only.
 
         Raises:
             BudgetError: What is left of the budget does not suffice for the call.
         """
-        if not self._limited:
-            yield
-            return
-        tokens = prompt_tokens + completion_tokens
-        usd = self._usd(prompt_tokens, completion_tokens) or 0.0
-        async with self._turn:
-            while lacking := self._lacking(tokens, usd):
-                if self._held_tokens == 0:
-                    raise BudgetError(lacking)
-                self._room.clear()
-                await self._room.wait()
-            self._held_tokens += tokens
-            self._held_usd += usd
-        try:
-            yield
-        finally:
-            self._held_tokens -= tokens
-            self._held_usd = self._held_usd - usd if self._held_tokens else 0.0
-            self._room.set()
+        return self.purse.hold(prompt_tokens, completion_tokens)
 
     def check_counted(self, usage: Usage, where: str) -> None:
         """Make sure that a budget can be kept at all.
@@ -193,31 +199,19 @@ class Meter:
         if self._limited and usage.tokens == 0:
             raise BudgetError(f"{where} does not say how many tokens its answers take, so no budget can be kept there")
 
+    def _add_problem(self, problem: str, usage: Usage) -> None:
+        _add(self._by_problem, problem, usage)
+        if len(self._by_problem) > PROBLEMS_KEPT:
+            earliest = next(id_ for id_ in self._by_problem if id_)
+            _add(self._by_problem, "", self._by_problem.pop(earliest))
+
     def _count(self, server: str, count: ServerCount) -> None:
         self._by_server[server] = self._by_server.get(server, ServerCount()).plus(count)
 
-    def _lacking(self, tokens: int, usd: float) -> str | None:
-        """What the budget lacks for one more call, in words."""
-        config = self._config
-        spent = self._sent.tokens
-        if config.budget_tokens is not None and spent + self._held_tokens + tokens > config.budget_tokens:
-            return (
-                f"the budget of {config.budget_tokens} tokens is used up: {spent} spent, "
-                f"and one more call may take {tokens}"
-            )
-        paid = self._usd(self._sent.prompt_tokens, self._sent.completion_tokens) or 0.0
-        if config.budget_usd is not None and paid + self._held_usd + usd > config.budget_usd:
-            return (
-                f"the budget of {config.budget_usd:g} US dollars is used up: {paid:.4f} spent, "
-                f"and one more call may take {usd:.4f}"
-            )
-        return None
 
-    def _usd(self, prompt_tokens: int, completion_tokens: int) -> float | None:
-        prompt, completion = self._config.price_prompt, self._config.price_completion
-        if prompt is None or completion is None:
-            return None
-        return (prompt_tokens * prompt + completion_tokens * completion) / 1e6
+def _merge(account: dict[K, Usage], other: Mapping[K, Usage]) -> None:
+    for key, usage in other.items():
+        _add(account, key, usage)
 
 
 def _add(account: dict[K, Usage], key: K, usage: Usage) -> None:

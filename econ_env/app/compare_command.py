@@ -62,7 +62,7 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
         type=click.IntRange(0),
         help="Without --policy: problems to train on first; 0 for an untrained one.",
     )
-    @common_options(default_config)
+    @common_options(default_config, spreads=False)
     def command(
         common: CommonOptions,
         methods: str,

@@ -23,8 +23,9 @@ TRAINING_FILE = "training.jsonl"
 SUMMARY_FILE = "summary.json"
 FAILED_FILE = "failed.jsonl"
 """Rows of problems that failed and were asked again by a run that went on."""
-VOLATILE = ("llm",)
-"""Settings that may differ between a run and its continuation: how models are called does not change what is asked."""
+VOLATILE = ("llm", "ray")
+"""Settings that may differ between a run and its continuation: how models are called, and from how many processes, does
+not change what is asked."""
 
 
 class RunFolder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from tianshou.utils import BaseLogger
 from econ_agents.batches import TeamSpec
 from econ_agents.evaluate import EpisodeResult, evaluate_each
 from econ_agents.policy import EconPolicy
+from econ_agents.workers import Workers
 from econ_env.app import curves, display
+from econ_env.app.cluster import Report, start_workers
 from econ_env.app.datasets import RunProblems, choose_problems, choose_test_problems
 from econ_env.app.environments import make_env
 from econ_env.app.folder import RunFolder
@@ -31,7 +33,10 @@ from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.meter import shared_meter
 from econ_env.problems import ProblemSet
+from econ_env.traces import shared_lines
 
+TRAIN = "train"
+"""Part of a run beside its methods."""
 LOGGED = ("accuracy", "tokens_per_problem", "calls")
 """Numbers of a test that loggers get, by method."""
 
@@ -137,10 +142,15 @@ class _Run:
         self.about = provenance(common.config) | about
         # First of all, since what can't be had must not push an earlier run aside.
         self._models = reach_team(make_env(self.config, problems.test or problems.train))
-        self.folder = RunFolder(common.log_dir, self.about, resume=common.resume)
-        self.complete = False
         self.meter = shared_meter(self.config.env_config().llm)
         self.meter.reset()
+        self._workers = self._start_workers()
+        try:
+            self.folder = RunFolder(common.log_dir, self.about, resume=common.resume)
+        except BaseException:
+            self._end_workers()
+            raise
+        self.complete = False
         self._seconds: dict[str, float] = {}
         self._trained: dict[str, Any] = {}
 
@@ -166,7 +176,7 @@ class _Run:
         problems, common = self.problems.train, self.common
         model_dir = common.model_dir if episodes else None  # an untrained policy must not replace a trained one
         try:
-            result = train_policy(common, self.folder, problems, lambda: self.make_env(problems), episodes, model_dir)
+            result = train_policy(common, self.folder, problems, self._envs(TRAIN), episodes, model_dir)
         finally:
             self._seconds["train"] = time.perf_counter() - start
         self._trained = {"episodes": result.episodes, "stop_reason": result.stop_reason}
@@ -189,8 +199,10 @@ class _Run:
                 self.folder.write_traces(method.key, traces[method.key])
 
     def _test(self, policy: EconPolicy, method: Method) -> None:
-        def make_test_env() -> EconParallelEnv:
-            env = self.make_env(self.problems.test)
+        make_env = self._envs(method.key)
+
+        def make_test_env() -> Any:
+            env = make_env()
             env.reward_weights = policy.alpha.values()  # what training paid with at its end
             return env
 
@@ -203,9 +215,13 @@ class _Run:
                 tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
             write = recorder(self.folder, tally)
 
-            def record(result: EpisodeResult, env: EconParallelEnv) -> None:
-                assert env.episode is not None
-                write(make_record(method.key, result, env.episode, self.config, env.answer_rule))
+            def record(result: EpisodeResult, shown: Any) -> None:
+                if isinstance(shown, Report):
+                    self._note(shown)
+                    assert shown.record is not None
+                    write(shown.record)
+                else:
+                    write(make_record(method.key, result, shown.episode, self.config, shown.answer_rule))
 
             try:
                 evaluate_each(
@@ -221,6 +237,31 @@ class _Run:
             finally:
                 self._seconds[method.key] = time.perf_counter() - start
 
+    def _envs(self, part: str) -> Callable[[], Any]:
+        """A factory of the environments of a part of the run, here or in workers."""
+        problems = self.problems.train if part == TRAIN else self.problems.test
+        return (lambda: self.make_env(problems)) if self._workers is None else self._workers.envs(part)
+
+    def _start_workers(self) -> Workers | None:
+        """Workers, if the run is to be spread over some."""
+        if not self.config.ray.spreads:
+            return None
+        with display.console.status("starting workers"):
+            tests = {method.key: self.problems.test for method in methods(self.config)}
+            workers = start_workers(self.config, {TRAIN: self.problems.train, **tests}, self._note)
+        print_facts({"workers": f"{len(workers.actors)} processes on Ray"})
+        return workers
+
+    def _end_workers(self) -> None:
+        if self._workers is not None:
+            self._workers.close()
+
+    def _note(self, report: Report) -> None:
+        """Write what a worker tells of an episode: its rounds, and what was counted at the servers."""
+        for row in report.rounds:
+            shared_lines(self.folder.rounds_file).append(row)
+        self.meter.merge(report.counted)
+
     def log(self, logger: BaseLogger) -> None:
         """Give what the test came to to Tianshou's logger."""
         parts = summarise_methods(self.folder.read_rows())
@@ -229,7 +270,8 @@ class _Run:
         logger.log_test_data(known, len(self.problems.test))
 
     def close(self) -> None:
-        """Write the summary of what was done, and show it if the run is complete."""
+        """End the workers, write the summary of what was done, and show it if the run is complete."""
+        self._end_workers()
         tested = summarise_methods(self.folder.read_rows())
         earlier = self.folder.earlier.get("methods", {})
         summaries: dict[str, dict[str, Any]] = {}

@@ -57,12 +57,16 @@ _SETTINGS: Mapping[str, tuple[str, Any, str]] = {
 }
 
 
-def settings_options(default_config: Path | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def settings_options(
+    default_config: Path | None, *, spreads: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A decorator that adds the options which change settings and hands the command one `RunConfig` as `config`.
 
     Args:
         default_config: The YAML file that is read without `--config`.
+        spreads: Whether the command can be spread over a Ray cluster.
     """
+    keys = {flag: key for flag, (key, _, _) in _SETTINGS.items()} | _RAY_SETTINGS
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
@@ -74,18 +78,21 @@ def settings_options(default_config: Path | None) -> Callable[[Callable[..., Non
             no_cache: bool,
             **values: Any,
         ) -> None:
-            own = {name: value for name, value in values.items() if _flag(name) not in _SETTINGS}
-            given = {_SETTINGS[_flag(name)][0]: value for name, value in values.items() if _flag(name) in _SETTINGS}
+            own = {name: value for name, value in values.items() if _flag(name) not in keys}
+            given = {keys[_flag(name)]: value for name, value in values.items() if _flag(name) in keys}
             for key, several in (("llm.backend", llm), ("executor_model", executor_model)):
                 if several:
                     given[key] = several[0] if len(several) == 1 else list(several)
             if no_cache:
                 given["llm.cache"] = False
-            command(config=load_run_config(config or default_config, set_, given), **own)
+            settings = load_run_config(config or default_config, set_, given)
+            if settings.ray.spreads and not spreads:
+                logging.getLogger("econ_env").warning("this command works in one process: ray is not used")
+            command(config=settings, **own)
 
         for flag, (key, type_, text) in reversed(tuple(_SETTINGS.items())):
             run = click.option(flag, type=type_, default=None, help=f"{text} [{key}]")(run)
-        for option in reversed(_SETTINGS_IN_GENERAL):
+        for option in reversed((*_SETTINGS_IN_GENERAL, *(_RAY_OPTIONS if spreads else ()))):
             run = option(run)
         return run
 
@@ -93,7 +100,12 @@ def settings_options(default_config: Path | None) -> Callable[[Callable[..., Non
 
 
 def common_options(
-    default_config: Path | None, *, log_dir: str = "logs_exp1", model_dir: str = "models_exp1", tests: bool = False
+    default_config: Path | None,
+    *,
+    log_dir: str = "logs_exp1",
+    model_dir: str = "models_exp1",
+    tests: bool = False,
+    spreads: bool = True,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A decorator that adds all shared options and hands the command one `CommonOptions` as `common`.
 
@@ -102,6 +114,7 @@ def common_options(
         log_dir: Default of `--log-dir`.
         model_dir: Default of `--model-dir`.
         tests: Whether the command tests a checkpoint, so that `--model-dir` names it.
+        spreads: Whether the command can be spread over a Ray cluster.
     """
     model_text = "The checkpoint: its folder, or a repository of the hub." if tests else "Where checkpoints go."
     options = (
@@ -121,7 +134,7 @@ def common_options(
             except (click.Abort, KeyboardInterrupt):
                 raise _Interrupted("stopped; what was done is kept, --resume goes on from there") from None
 
-        decorated = settings_options(default_config)(run)
+        decorated = settings_options(default_config, spreads=spreads)(run)
         for option in reversed(options):
             decorated = option(decorated)
         return decorated
@@ -138,6 +151,14 @@ _SETTINGS_IN_GENERAL = (
                       "servers with the same model, of which URL*3 gets three times the calls. [llm.backend]"),
     click.option("--executor-model", multiple=True, help="Model of the executors; repeat it to give each its own."),
     click.option("--no-cache", is_flag=True, help="Ask every model call anew."),
+)  # fmt: skip
+
+_RAY_SETTINGS = {"--ray": "ray.address", "--ray-workers": "ray.workers"}
+_RAY_OPTIONS = (
+    click.option("--ray", is_flag=False, flag_value=os.environ.get("RAY_ADDRESS", "local"), metavar="[ADDRESS]",
+                 help="Spread the run over a Ray cluster: the one at ADDRESS, auto for this machine's; without ADDRESS "
+                      "RAY_ADDRESS, or one that is started here. [ray.address]"),
+    click.option("--ray-workers", type=int, help="Processes that play. [ray.workers]"),
 )  # fmt: skip
 
 

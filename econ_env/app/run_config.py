@@ -21,6 +21,7 @@ from econ_env.config import (
     RewardConfig,
     RuleName,
     SamplingConfig,
+    Settings,
     parse_settings,
 )
 from econ_env.errors import ConfigError
@@ -78,6 +79,21 @@ class ModelConfig(LLMConfig):
         return without_login(value)
 
 
+class RayConfig(Settings):
+    """The Ray cluster that a run is spread over, if one of these is set."""
+
+    address: str | None = None
+    """Of a cluster to join, `auto` for this machine's, `local` for one that is started here and ends with the run. If
+    only `workers` is set, that of the environment variable `RAY_ADDRESS`, or `local`."""
+    workers: int | None = Field(None, ge=1)
+    """Processes that play; by default one for each processor of the cluster but one, at most eight."""
+
+    @property
+    def spreads(self) -> bool:
+        """Whether the run is spread over workers."""
+        return self.address is not None or self.workers is not None
+
+
 class RunConfig(AgentConfig):
     """Everything that shapes a run; the learner's settings stand at the top level."""
 
@@ -107,6 +123,8 @@ class RunConfig(AgentConfig):
     """What models are asked: `econ`, the name of a registered prompt set, or `module:attribute`."""
     llm: ModelConfig = ModelConfig()
     """Models and calls."""
+    ray: RayConfig = RayConfig()
+    """Workers on a Ray cluster; by default everything is done in one process."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

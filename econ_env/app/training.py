@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from econ_agents.train import TrainResult, train
 from econ_agents.watch import EpisodeOutcome
@@ -13,7 +14,6 @@ from econ_env.app.folder import RunFolder
 from econ_env.app.options import CommonOptions
 from econ_env.app.results import training_row
 from econ_env.app.trained_on import note_trained_on
-from econ_env.env import EconParallelEnv
 from econ_env.problems import ProblemSet
 
 
@@ -21,7 +21,7 @@ def train_policy(
     common: CommonOptions,
     folder: RunFolder,
     problems: ProblemSet,
-    make_env: Callable[[], EconParallelEnv],
+    make_env: Callable[[], Any],
     episodes: int,
     model_dir: Path | None,
 ) -> TrainResult:
@@ -31,7 +31,7 @@ def train_policy(
         common: Settings and folders.
         folder: Gets a row per episode.
         problems: To train on, in random order.
-        make_env: Makes an environment over them.
+        make_env: Makes an environment over them, or one that stands for it.
         episodes: Problems to train on; 0 gives an untrained policy.
         model_dir: Where checkpoints go; `None` keeps none and can't be resumed.
 

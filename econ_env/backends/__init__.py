@@ -18,7 +18,7 @@ from econ_env.llm import LLM
 if TYPE_CHECKING:
     from econ_env.backends.server import Server
 
-__all__ = ["TOGETHER_MODEL", "TOGETHER_URL", "make_llm"]
+__all__ = ["TOGETHER_MODEL", "TOGETHER_URL", "make_llm", "resolve"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
         return _given(spec, model)
     spec = spec.strip()
     if spec == "auto":
-        llm = make_llm(_automatic(), settings, model=model)
+        llm = make_llm(resolve(spec), settings, model=model)
         logger.info("llm=auto: %s %s at %s", llm.info.backend, llm.info.model or "(the server's model)", llm.info.where)
         return llm
     if spec == "simulated":
@@ -103,7 +103,10 @@ def _given(llm: LLM, model: str | None) -> LLM:
     return llm
 
 
-def _automatic() -> str:
+def resolve(spec: str) -> str:
+    """What `auto` means in this process, as its environment variables are; anything else as it is."""
+    if spec != "auto":
+        return spec
     if os.environ.get("TOGETHER_API_KEY"):
         return "together"
     return os.environ.get("OPENAI_BASE_URL") or "local"

@@ -64,6 +64,10 @@ def value_at(config: RunConfig, key: str) -> object:
             2.0,
         ),
         (["--train-envs", "4"], "num_envs", 4),
+        (["--ray"], "ray.address", "local"),
+        (["--ray", "--resume"], "ray.address", "local"),
+        (["--ray", "10.0.0.1:6379"], "ray.address", "10.0.0.1:6379"),
+        (["--ray-workers", "3"], "ray.workers", 3),
         (["--set", "sampling.temperature_max=1.5"], "sampling.temperature_max", 1.5),
     ],
 )
@@ -95,6 +99,7 @@ def test_every_script_has_all_options(run, script):
                  "--train-envs", "--log-dir"):  # fmt: skip
         assert f"  {flag} " in ran.out, flag
     assert max(map(len, ran.out.splitlines())) <= 80
+    assert ("  --ray " in ran.out) is (script != "compare.py")
 
 
 # What is wrong -----------------------------------------------------------------------------------------------------
@@ -255,3 +260,14 @@ def test_a_mistake_of_the_program_is_not_hidden(monkeypatch):
     monkeypatch.setattr("sys.argv", ["x"])
     with pytest.raises(ZeroDivisionError):
         main(command)
+
+
+def test_a_command_that_can_not_be_spread_says_so(run, caplog):
+    @click.command()
+    @settings_options(None)
+    def command(config: RunConfig) -> None:
+        assert config.ray.spreads
+
+    ran = run(command, "--set", "ray.workers=2")
+    assert ran.code == 0, ran.err
+    assert "this command works in one process: ray is not used" in caplog.text

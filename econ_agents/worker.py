@@ -1,0 +1,213 @@
+"""A worker process that hosts environments for a learner in another process, as `econ_agents.workers` uses it.
+
+Everything in it goes on where it was after the process died and was started again: a training environment is brought
+back by the calls of its episode, a test episode is played anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from gymnasium import spaces
+from pettingzoo import ParallelEnv
+
+from econ_agents.batches import TeamSpec
+from econ_agents.equilibrium import Outcome
+from econ_agents.errors import TeamError
+from econ_agents.evaluate import EpisodeResult, Trial
+from econ_agents.joint_env import JointEnv, as_joint
+
+
+class Site(Protocol):
+    """What a worker works with. It is pickled, sent to each worker, and opened there."""
+
+    async def open(self, worker: int) -> None:
+        """Prepare a worker's process: its first call there, also when the worker died and was started again."""
+
+    def make_env(self, part: str) -> ParallelEnv[str, Any, Any] | JointEnv:
+        """An environment of one of the run's parts, such as training and test."""
+
+    def identity(self) -> Any:
+        """What must be equal in all workers beside the shape of the team, such as the model that embeds texts."""
+
+    def report(self, part: str, env: Any, result: EpisodeResult | None) -> Any:
+        """What the learner's process is told of an episode when it has ended.
+
+        Args:
+            part: As in `make_env`.
+            env: The parallel environment, which still shows the episode.
+            result: Of a test episode; None in training.
+        """
+
+
+class About(NamedTuple):
+    """What must be known of an environment to stand for it elsewhere."""
+
+    team: TeamSpec
+    observation_space: spaces.Space[Any]
+    action_space: spaces.Space[Any]
+    metadata: dict[str, Any]
+    can_deliberate: bool
+    reward_weights: tuple[float, ...] | None
+    """None if it does not weigh reward terms."""
+    identity: Any
+    """The site's."""
+
+
+class Call(NamedTuple):
+    """Something to do in an environment."""
+
+    name: str
+    """`areset`, `adeliberate` or `astep`."""
+    arguments: tuple[Any, ...]
+    """Seed and options, or the joint action."""
+    weights: tuple[float, ...] | None
+    """Reward weights to pay with, where the environment has such."""
+
+
+class Answer(NamedTuple):
+    """What came of a call."""
+
+    value: Any
+    """What the environment returned."""
+    outcome: Outcome | None = None
+    """Of the round, if it was one."""
+    report: Any = None
+    """The site's, if the episode ended."""
+
+
+@dataclass
+class _Hosted:
+    """A training environment, and what it has answered in its episode so far."""
+
+    env: JointEnv
+    episode: int = -1
+    answers: list[Answer] = field(default_factory=list)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Home(NamedTuple):
+    """Where a worker belongs. It comes with each call, so that a worker that was started again knows it too."""
+
+    worker: int
+    """Which worker it is."""
+    site: Sequence[Awaitable[Site]]
+    """Where to get what it works with."""
+
+
+class Worker:
+    """The worker; made a Ray actor, whose methods share one event loop."""
+
+    def __init__(self) -> None:
+        self._opening = asyncio.Lock()
+        self._opened: Site | None = None
+        self._hosted: dict[int, _Hosted] = {}
+        self._idle: dict[str, list[JointEnv]] = {}
+        self._trial: tuple[int, Trial] | None = None
+
+    async def process(self) -> int:
+        """Its process id."""
+        return os.getpid()
+
+    async def about(self, home: Home, part: str) -> About:
+        """What the environments of a part are.
+
+        Raises:
+            TeamError: They can't be played by coroutines.
+        """
+        env = await self._make_env(home, part)
+        self._idle.setdefault(part, []).append(env)
+        weights = tuple(env.reward_weights) if env.weighs_rewards else None
+        shape = (env.team, env.observation_space, env.action_space, env.metadata, env.can_deliberate)
+        return About(*shape, weights, (await self._site(home)).identity())
+
+    async def advance(self, home: Home, part: str, number: int, episode: int, calls: Sequence[Call]) -> Answer:
+        """Make the calls of an episode that were not made yet; the answer to the last one.
+
+        Args:
+            home: Where the worker belongs.
+            part: Where the environment belongs.
+            number: Of the environment; it is made at its first call.
+            episode: Tells episodes of one environment apart.
+            calls: All of the episode so far; the first is a reset.
+        """
+        if number not in self._hosted:
+            made = _Hosted(await self._make_env(home, part))
+            self._hosted.setdefault(number, made)
+        hosted = self._hosted[number]
+        async with hosted.turn:  # after a broken connection the same may be asked for again while it is under way
+            if hosted.episode != episode:
+                hosted.episode, hosted.answers = episode, []
+            for call in calls[len(hosted.answers) :]:
+                hosted.answers.append(await self._do(home, part, hosted.env, call))
+            return hosted.answers[-1]
+
+    async def play(
+        self,
+        home: Home,
+        part: str,
+        weights: tuple[float, ...] | None,
+        trial_number: int,
+        trial: Sequence[Awaitable[Trial]],
+        problem: int,
+        seed: int,
+    ) -> tuple[EpisodeResult, Any]:
+        """Play a test episode.
+
+        Args:
+            home: Where the worker belongs.
+            part: Whose environment plays it.
+            weights: As in `Call`.
+            trial_number: Tells trials apart.
+            trial: Where to get it, if it is not the one that was played last.
+            problem: Index of the problem.
+            seed: Of the episode.
+
+        Returns:
+            Its result, and the site's report.
+        """
+        if self._trial is None or self._trial[0] != trial_number:
+            self._trial = trial_number, await trial[0]
+        chosen = self._trial[1]
+        idle = self._idle.setdefault(part, [])
+        env = idle.pop() if idle else await self._make_env(home, part)
+        if weights is not None:
+            env.reward_weights = weights
+        result = await chosen.play(env, problem, seed)
+        report = (await self._site(home)).report(part, env.parallel_env, result)
+        idle.append(env)
+        return result, report
+
+    async def _site(self, home: Home) -> Site:
+        async with self._opening:
+            if self._opened is None:
+                torch.set_num_threads(1)
+                site = await home.site[0]
+                await site.open(home.worker)
+                self._opened = site
+            return self._opened
+
+    async def _make_env(self, home: Home, part: str) -> JointEnv:
+        env = as_joint((await self._site(home)).make_env(part))
+        if not env.is_concurrent:
+            raise TeamError(f"workers need areset, adeliberate and astep, which {env.parallel_env} does not have")
+        return env
+
+    async def _do(self, home: Home, part: str, env: JointEnv, call: Call) -> Answer:
+        if call.weights is not None:
+            env.reward_weights = call.weights
+        if call.name == "areset":
+            seed, options = call.arguments
+            return Answer(await env.areset(seed=seed, options=options))
+        if call.name == "adeliberate":
+            value = await env.adeliberate(*call.arguments)
+            return Answer(value, env.last_outcome)
+        transition = await env.astep(*call.arguments)
+        ended = transition[2] or transition[3]
+        site = await self._site(home)
+        return Answer(transition, report=site.report(part, env.parallel_env, None) if ended else None)

@@ -1,0 +1,117 @@
+"""Spreads a run over workers: what they work with, and what they tell of each episode."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from econ_agents.evaluate import EpisodeResult
+from econ_agents.workers import Workers
+from econ_env.app.environments import make_env
+from econ_env.app.keeper import Keeper, KeptPurse, needs_keeper
+from econ_env.app.provenance import provenance
+from econ_env.app.recording import Record, make_record
+from econ_env.app.run_config import RunConfig
+from econ_env.backends import resolve
+from econ_env.backends.address import login_header, read_addresses
+from econ_env.embedding import shared_encoder
+from econ_env.env import EconParallelEnv
+from econ_env.errors import ConfigError
+from econ_env.limits import use_gate
+from econ_env.meter import Meter, MeterSnapshot, shared_meter
+from econ_env.problems import ProblemSet
+
+
+class Report(NamedTuple):
+    """What a worker tells of an episode that has ended."""
+
+    rounds: list[dict[str, Any]]
+    """For `rounds.jsonl`."""
+    counted: MeterSnapshot
+    """What the worker's calls have cost since its last report."""
+    record: Record | None
+    """Of a test episode."""
+
+
+@dataclass
+class RunSite:
+    """What a worker of a run works with."""
+
+    config: RunConfig
+    """The run's settings."""
+    problems: Mapping[str, ProblemSet]
+    """Problems by part of the run: `train`, and a method's key for each test."""
+    keeper: Any
+    """Handle of the `Keeper`, if there is one."""
+
+    async def open(self, worker: int) -> None:
+        """Have the run's keeper asked before each call."""
+        if self.keeper is None:
+            return
+        await self.keeper.meet.remote(worker, os.getpid())
+        purse = KeptPurse(self.keeper, worker)
+        self._meter.purse = purse
+        use_gate(purse.pass_by)
+
+    def make_env(self, part: str) -> EconParallelEnv:
+        """An environment over the problems of a part."""
+        return make_env(self.config, self.problems[part])
+
+    def identity(self) -> dict[str, str]:
+        """Versions of packages, and the model that embeds texts."""
+        embedder = shared_encoder(self.config.embedder).embedder.name
+        return {**provenance(self.config)["versions"], "embedder": embedder}
+
+    def report(self, part: str, env: Any, result: EpisodeResult | None) -> Report:
+        """All that is written of an episode."""
+        episode = env.episode
+        record = None if result is None else make_record(part, result, episode, self.config, env.answer_rule)
+        return Report(episode.round_rows(), self._meter.take(), record)
+
+    @property
+    def _meter(self) -> Meter:
+        return shared_meter(self.config.env_config().llm)
+
+
+def start_workers(config: RunConfig, problems: Mapping[str, ProblemSet], arrived: Callable[[Report], None]) -> Workers:
+    """Start the workers of a run.
+
+    Limits per minute and the budget hold for the whole run. `concurrency` is split among the workers, rounded up.
+
+    Args:
+        config: The run's settings, which ask for workers.
+        problems: By part of the run.
+        arrived: Called with the report of each episode of training.
+
+    Raises:
+        WorkerError: Ray is not installed, or the cluster can't be had.
+        ConfigError: A login in a server's URL, which is never sent anywhere, would not reach the workers.
+    """
+    backend = resolve(config.llm.backend)
+    if "://" in backend and any(login_header(address.url) for address in read_addresses(backend)):
+        raise ConfigError(
+            "a user name and password in a server's URL do not reach workers; let the server ask for a key, and put it "
+            "into OPENAI_API_KEY on all machines"
+        )
+
+    def make_site(count: int) -> RunSite:
+        own = {"backend": backend, "concurrency": -(-config.llm.concurrency // count)}
+        llm = config.llm.model_copy(update=own)
+        return RunSite(config.model_copy(update={"llm": llm}), problems, _start_keeper(config))
+
+    return Workers(make_site, count=config.ray.workers, address=config.ray.address, on_report=arrived)
+
+
+def _start_keeper(config: RunConfig) -> Any:
+    """The keeper on this machine, since it is to live as long as the run; `None` if there is nothing to keep."""
+    limits = config.env_config().llm
+    if not needs_keeper(limits):
+        return None
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    make: Any = ray.remote(Keeper).options(num_cpus=0, max_concurrency=10_000, scheduling_strategy=here)
+    return make.remote(limits)
