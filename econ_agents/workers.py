@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -39,6 +40,8 @@ MOST_BY_DEFAULT = 8
 """Workers that are started at most if their number is not given."""
 RESTARTS = 20
 """Times that a worker may die before the run gives up."""
+KNOCK_SECONDS = 5.0
+"""Seconds in which a cluster must accept a connection."""
 STORE_BYTES = 100 * 2**20
 """Memory for shared objects of a Ray that is started here; only weights and problems are put there."""
 
@@ -298,15 +301,29 @@ def _find_ray(count: int | None, address: str | None) -> tuple[int, bool]:
         return wanted, True
     if not ray.is_initialized():
         try:
+            _knock(address)
             ray.init(address, configure_logging=False, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise WorkerError(f"no Ray cluster at {address}: {_first_line(error)}") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            raise WorkerError(
+                f"no Ray cluster at {address}: {_first_line(error)}; start one with: ray start --head"
+            ) from error
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     processors = int(resources.get("CPU", 0))
     wanted = count or _by_default(processors)
     if processors < wanted:
         raise WorkerError(f"the cluster has {processors} processors, too few for {wanted} workers")
     return wanted, False
+
+
+def _knock(address: str) -> None:
+    """Make sure that somebody listens at HOST:PORT, for which Ray would wait for minutes.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
 
 
 def _by_default(processors: int) -> int:

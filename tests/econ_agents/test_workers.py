@@ -224,3 +224,10 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(builtins, "__import__", without_ray)
     with pytest.raises(WorkerError, match=r"Ray is not installed, .* pip install 'econ-bne\[ray\]'"):
         Workers(lambda _: QuadraticSite(tmp_path), count=2)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "no-such-host.invalid:6379"])
+def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path: Path, address: str) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(WorkerError, match=rf"^no Ray cluster at {address}: .*; start one with: ray start --head$"):
+        Workers(lambda _: QuadraticSite(tmp_path), count=2, address=address)
