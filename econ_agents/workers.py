@@ -316,11 +316,16 @@ def _find_ray(count: int | None, address: str | None) -> tuple[int, bool]:
 
 
 def _knock(address: str) -> None:
-    """Make sure that somebody listens at HOST:PORT, for which Ray would wait for minutes.
+    """Make sure that somebody listens at an address, for which Ray would wait for minutes.
 
     Raises:
-        OSError: Nobody does.
+        OSError: Nobody does, or `auto` finds no cluster.
+        ValueError: It is no address.
     """
+    from ray._private import services
+
+    if address == "auto":  # which may find one that has died
+        address = services.canonicalize_bootstrap_address(address) or address
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in address:
         socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()

@@ -226,8 +226,13 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tm
         Workers(lambda _: QuadraticSite(tmp_path), count=2)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "no-such-host.invalid:6379"])
-def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path: Path, address: str) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "no-such-host.invalid:6379", "auto"])
+def test_a_cluster_that_is_not_there_is_told_at_once(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("ray")
+    from ray._private import services
+
+    monkeypatch.setattr(services, "find_gcs_addresses", lambda *_: ["127.0.0.1:9"])  # one that died
     with pytest.raises(WorkerError, match=rf"^no Ray cluster at {address}: .*; start one with: ray start --head$"):
         Workers(lambda _: QuadraticSite(tmp_path), count=2, address=address)
