@@ -158,7 +158,7 @@ class RunConfig(AgentConfig):
     def env_config(self) -> EnvConfig:
         """The environment's part."""
         episode = self.env_args.model_dump(include=set(EpisodeConfig.model_fields))
-        calls = LLMConfig(**self.llm.model_dump(include=set(LLMConfig.model_fields)))
+        calls = LLMConfig(**self.llm.model_dump(include=set(LLMConfig.model_fields), exclude_unset=True))
         return EnvConfig(
             **episode,
             n_agents=self.n_agents,

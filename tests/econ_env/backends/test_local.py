@@ -103,8 +103,6 @@ def test_a_file_that_is_no_model_is_an_error_of_the_call(tmp_path, settings, req
         asyncio.run(make_llm(str(path), settings()).complete(request_()))
 
 
-@pytest.mark.llm
-@needs_model
 def test_a_model_in_this_process_is_waited_for_longer_unless_told_otherwise(tmp_path):
     path = tmp_path / "tiny.gguf"
     path.write_bytes(b"GGUF")
@@ -120,6 +118,8 @@ def test_a_model_in_this_process_is_waited_for_longer_unless_told_otherwise(tmp_
     assert waits == [(600.0, 3000.0), (5.0, 3000.0), (600.0, 70.0), (60.0, 300.0)]
 
 
+@pytest.mark.llm
+@needs_model
 def test_two_clients_share_one_engine_and_the_last_one_stops_it(settings, request_):
     config = settings(timeout=60.0, local_slots=2, local_context=512)
     one, other = make_llm("local", config), make_llm("local", config)
