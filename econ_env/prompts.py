@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from econ_env import plugins
 from econ_env.llm import Message
 
-PROMPT_VERSION = "econ-prompts-v2"
+PROMPT_VERSION = "econ-prompts-v3"
 
 ReplyFormat = Literal["json", "text"]
 
@@ -44,10 +44,12 @@ _EXECUTOR = {
         '{"reasoning": "a few short steps", "answer": "the final answer alone"}.'
     ),
 }
+# Asked for a reason first, a small model calculates anew instead of comparing: of 33 SVAMP rounds in which executors
+# differed and one was right, a 0.5B model's coordinator chose right in 13; asked for the answer alone, in 23.
 _COMMITMENT = {
     "text": (
-        "You are given a math problem and several solutions. Decide which result is right. Say why in one short "
-        "sentence, then finish with a line of the form: The answer is X."
+        "You are given a math problem and several solutions. Decide which result is right. "
+        "Reply with one line of the form: The answer is X."
     ),
     "json": (
         "You are given a math problem and several solutions. Decide which result is right. Reply with one JSON object: "
@@ -113,7 +115,7 @@ _EXAMPLES = (
         "Add the apples he buys to those he has.",
         ("5 + 3 = 8. The answer is 8.", "5 - 3 = 2. The answer is 2.", "3 more than 5 is 8. The answer is 8."),
         "5 + 3 = 8. The answer is 8.",
-        "Buying more means adding, and 5 + 3 = 8. The answer is 8.",
+        "The answer is 8.",
     ),
     _Example(
         "A shelf holds 9 books. Mia takes 4 of them and brings back 1. How many books are on the shelf?",
@@ -124,7 +126,7 @@ _EXAMPLES = (
             "9 - 4 = 5. The answer is 5.",
         ),
         "9 - 4 = 5, and 5 + 1 = 6. The answer is 6.",
-        "Taking means subtracting and bringing back adding: 9 - 4 + 1 = 6. The answer is 6.",
+        "The answer is 6.",
     ),
 )
 
