@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 from speed_lines import Line, in_turns
 
 from econ_env import EconParallelEnv, background, parallel_env
-from econ_env.embedding import BATCH_TEXTS, SentenceEmbedder, TextEncoder, make_embedder
+from econ_env.embedding import SentenceEmbedder, TextEncoder, make_embedder
 from econ_env.scripted import ScriptedLLM
 
 DECISIONS = 1_000
@@ -94,7 +94,7 @@ def embedding() -> list[Line]:
 
     def plain() -> float:
         start = time.perf_counter()
-        raw.encode(texts, batch_size=BATCH_TEXTS, normalize_embeddings=True, show_progress_bar=False)
+        raw.encode(texts, normalize_embeddings=True, show_progress_bar=False)
         return TEXTS / (time.perf_counter() - start)
 
     ours, theirs = in_turns([through_encoder, plain], repeats=3)

@@ -32,7 +32,9 @@ Rows = NDArray[np.float32]
 DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
 PACKAGED_MODEL = "minilm"
 CACHE_TEXTS = 20_000
-BATCH_TEXTS = 64
+BATCH_TEXTS = 16
+"""Texts that go through a model at once. They are sorted by length before: in larger batches short ones are padded to
+the length of long ones, which takes longer than the batch saves."""
 HUB_TIMEOUT = 2.0
 """Seconds to wait for the hub before doing without it."""
 
@@ -166,7 +168,7 @@ class TextEncoder:
         if missing:
             found |= zip(missing, self._encode_new(missing), strict=True)
             self._remember(found)
-        return np.stack([found[text] for text in texts])
+        return np.array([found[text] for text in texts])
 
     async def aencode(self, texts: Sequence[str]) -> Rows:
         """The same from a coroutine, batched with whatever else is waiting."""

@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from econ_env import background, observations
@@ -38,6 +38,7 @@ from econ_env.answers import AnswerRule, EconAnswerRule, judging, make_rule
 from econ_env.backends import make_llm
 from econ_env.backends.address import without_login
 from econ_env.config import TERMS, EnvConfig, Weights, check_weights
+from econ_env.controls import Actions, action_space, read_actions
 from econ_env.embedding import Embedder, TextEncoder, shared_encoder
 from econ_env.episode import Decision, Episode
 from econ_env.errors import ConfigError, EpisodeError
@@ -57,7 +58,6 @@ from econ_env.traces import shared_lines
 STRATEGIES_KEPT = 512
 """Strategies an env remembers; the oldest go first."""
 
-Actions = Mapping[str, ArrayLike]
 Observations = dict[str, NDArray[np.float32]]
 Ends = dict[str, bool]
 Transition = tuple[Observations, dict[str, float], Ends, Ends, Infos]
@@ -168,7 +168,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     @cached_property
     def action_spaces(self) -> dict[str, Box]:
         """The same Box of (T, p) for every agent."""
-        space = observations.action_space(self.config.sampling)
+        space = action_space(self.config.sampling)
         return dict.fromkeys(self.possible_agents, space)
 
     @cached_property
@@ -343,21 +343,19 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         if self.config.strategy == "off":
             episode.strategy = Strategy(text=None)
             return
-        kept = self._strategies.get(question)
-        if kept is not None:
-            episode.strategy = reused(kept)
-        else:
+        episode.strategy = self._strategies.get(question)
+        if episode.strategy is None:
             episode.strategy = await self.team.plan(episode.problem)
             if episode.strategy.usage.calls:  # a call that failed is tried again next time
                 if len(self._strategies) >= STRATEGIES_KEPT:
                     self._strategies.pop(next(iter(self._strategies)))
-                self._strategies[question] = episode.strategy
+                self._strategies[question] = reused(episode.strategy)
         if episode.strategy.text is not None:
             (self._shared.strategy,) = await self.encoder.aencode([episode.strategy.text])
 
     async def _deliberate(self, actions: Actions) -> tuple[Observations, Infos]:
         await self._round(self._read(actions))
-        return self._observe(), self._tell(round_infos(self._running_episode(), self.answer_rule))
+        return self._observe(), self._tell(round_infos(self._running_episode(), self._agreed))
 
     async def _step(self, actions: Actions) -> Transition:
         profile = self._read(actions)
@@ -366,7 +364,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         if not decision.rounds or tuple(reply.embedding for reply in decision.rounds[-1].replies) != profile:
             await self._round(profile)
         await self._pay(decision)
-        infos = self._tell(step_infos(episode, self.answer_rule))
+        infos = self._tell(step_infos(episode, self._agreed))
         self._shared.decision += 1
         self._shared.rounds = 0
         done = self._shared.decision >= self.config.max_rounds
@@ -406,14 +404,9 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         if round_.commitment.text is not None:
             texts.append(round_.commitment.text)
         rows = dict(zip(texts, await self.encoder.aencode(texts), strict=True)) if texts else {}
-        zero = np.zeros(self.layout.dim, np.float32)
-        self._shared.commitment = rows[round_.commitment.text] if round_.commitment.text is not None else zero
-        self._shared.rounds += 1
-        for own, reply, agrees_ in zip(self._private, round_.replies, agrees(round_, self.answer_rule), strict=True):
-            own.reply = rows[reply.text] if reply.text is not None else zero
-            own.controls = observations.scaled(reply.embedding, self.config.sampling)
-            similarity = float(own.reply @ self._shared.commitment)
-            own.remember([1.0, *own.controls, similarity, float(reply.valid), float(agrees_)])
+        own_rule = isinstance(self.answer_rule, EconAnswerRule)
+        self._agreed = await judging(agrees, round_, self.answer_rule, at_once=own_rule)
+        observations.see(self._shared, self._private, round_, rows, self._agreed, self.config.sampling)
 
     async def _pay(self, decision: Decision) -> None:
         episode = self._running_episode()
@@ -437,25 +430,15 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     def _read(self, actions: Actions) -> tuple[PromptEmbedding, ...]:
         if not self.agents:
             raise EpisodeError("no episode is running; call reset first")
-        profile = []
-        for agent in self.possible_agents:
-            if agent not in actions:
-                raise EpisodeError(f"no action for {agent}; every agent acts at each step")
-            space = self.action_spaces[agent]
-            action = np.asarray(actions[agent], np.float32).reshape(-1)
-            if action.shape != space.shape or not np.isfinite(action).all():
-                raise EpisodeError(f"the action of {agent} must be two finite numbers (T, p), got {actions[agent]!r}")
-            temperature, p = np.clip(action, space.low, space.high).tolist()
-            profile.append(PromptEmbedding(temperature, p))
-        return tuple(profile)
+        return read_actions(actions, self.possible_agents, self.action_spaces[self.possible_agents[0]])
 
     def _observe(self) -> Observations:
         if self._parts:
             for agent, own in enumerate(self._private):
                 known = self._known(agent)
                 own.further = np.concatenate([part_values(part, known) for part in self._parts])
-        everyone = zip(self.possible_agents, self._private, strict=True)
-        return {agent: observations.observation(self.layout, self._shared, own) for agent, own in everyone}
+        seen = observations.observations(self.layout, self._shared, self._private)
+        return dict(zip(self.possible_agents, seen, strict=True))
 
     def _known(self, agent: int) -> Known:
         """What parts of an observation by others may be computed from."""

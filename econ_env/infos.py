@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from econ_env.answers import DEFAULT_RULE, AnswerRule
 from econ_env.episode import Episode
 from econ_env.records import Round
-from econ_env.scoring import agreement, agrees
 
 Infos = dict[str, dict[str, Any]]
 
@@ -39,18 +37,18 @@ def info_keys(further: Sequence[str]) -> tuple[str, ...]:
     return INFO_KEYS + own + tuple(f"team_{name}" for name in further)
 
 
-def round_infos(episode: Episode, rule: AnswerRule = DEFAULT_RULE) -> Infos:
+def round_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
     """Infos of the last round, with `ROUND_KEYS`.
 
     Args:
         episode: The running one.
-        rule: Tells which answers are the same.
+        agreed: For each executor whether its answer of the last round is the commitment's.
     """
     round_ = _last(episode)
     usage = episode.usage
     running = next(d for d in reversed(episode.decisions) if d.rounds)
     team = {
-        "agreement": agreement(round_, rule),
+        "agreement": sum(agreed) / len(agreed),
         "team_answered": float(round_.commitment.answer is not None),
         "failed": float(round_.failed),
         "rounds": float(len(running.rounds)),
@@ -67,16 +65,16 @@ def round_infos(episode: Episode, rule: AnswerRule = DEFAULT_RULE) -> Infos:
             "agrees": float(same),
             **team,
         }
-        for reply, same in zip(round_.replies, agrees(round_, rule), strict=True)
+        for reply, same in zip(round_.replies, agreed, strict=True)
     }
 
 
-def step_infos(episode: Episode, rule: AnswerRule = DEFAULT_RULE) -> Infos:
+def step_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
     """Infos of the decision just submitted, with `info_keys` of its further reward terms.
 
     Args:
         episode: The running one.
-        rule: Tells which answers are the same.
+        agreed: For each executor whether its answer of the last round is the commitment's.
     """
     decision = next(d for d in reversed(episode.decisions) if d.submitted)
     team = decision.team_reward
@@ -88,7 +86,7 @@ def step_infos(episode: Episode, rule: AnswerRule = DEFAULT_RULE) -> Infos:
         "team_ts": team.ts,
         "team_cc": team.cc,
     }
-    infos = round_infos(episode, rule)
+    infos = round_infos(episode, agreed)
     further = {f"team_{name}": value for name, value in team.further.items()}
     for info, part, said in zip(infos.values(), decision.rewards, decision.replies_judged, strict=True):
         info.update(reward_al=part.al, reward_ts=part.ts, reward_cc=part.cc)

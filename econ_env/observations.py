@@ -16,7 +16,8 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from econ_env.config import SamplingConfig
-from econ_env.records import PromptEmbedding
+from econ_env.controls import scaled
+from econ_env.records import Round
 
 Vector = NDArray[np.float32]
 
@@ -124,21 +125,43 @@ class Private:
 
     def remember(self, row: Sequence[float]) -> None:
         """Append a memory row [F]; the oldest leaves."""
-        self.memory = np.vstack([self.memory[1:], np.clip(np.asarray(row, np.float32), -1.0, 1.0)[None]])
+        self.memory[:-1] = self.memory[1:]
+        self.memory[-1] = row
 
 
-def observation(layout: Layout, shared: Shared, own: Private) -> Vector:
-    """One executor's observation, shape [D], a fresh array."""
-    return _joined(
-        shared.question,
-        shared.strategy,
-        shared.commitment,
-        own.reply,
-        own.controls,
-        own.memory.ravel(),
-        _counters(layout, shared),
-        own.further,
-    )
+def see(
+    shared: Shared,
+    everyone: Sequence[Private],
+    round_: Round,
+    rows: Mapping[str, Vector],
+    agreed: Sequence[bool],
+    sampling: SamplingConfig,
+) -> None:
+    """Bring what is seen up to a round.
+
+    Args:
+        shared: What all executors see.
+        everyone: What each executor sees of itself.
+        round_: The round.
+        rows: Unit embedding [d] of each text that was said.
+        agreed: For each executor whether its answer is the commitment's.
+        sampling: Bounds of the controls.
+    """
+    zero = np.zeros_like(shared.question)
+    shared.commitment = rows[round_.commitment.text] if round_.commitment.text is not None else zero
+    shared.rounds += 1
+    for own, reply, agrees in zip(everyone, round_.replies, agreed, strict=True):
+        own.reply = rows[reply.text] if reply.text is not None else zero
+        own.controls = scaled(reply.embedding, sampling)
+        similarity = float(own.reply @ shared.commitment)
+        own.remember([1.0, *own.controls.tolist(), similarity, float(reply.valid), float(agrees)])
+
+
+def observations(layout: Layout, shared: Shared, everyone: Sequence[Private]) -> list[Vector]:
+    """Each executor's observation, a fresh array of shape [D]."""
+    common = np.concatenate([shared.question, shared.strategy, shared.commitment])
+    counters = _counters(layout, shared)
+    return [_joined(common, own.reply, own.controls, own.memory.ravel(), counters, own.further) for own in everyone]
 
 
 def state(layout: Layout, shared: Shared, everyone: Sequence[Private]) -> Vector:
@@ -162,23 +185,6 @@ def blank(layout: Layout, question: Vector, n_agents: int) -> tuple[Shared, list
         for _ in range(n_agents)
     ]
     return Shared(question=question, strategy=zero, commitment=zero), private
-
-
-def action_space(sampling: SamplingConfig) -> Box:
-    """The action space: Box of (T, p), float32, shape [2]."""
-    low, high = sampling.p_bounds
-    return Box(
-        np.array([sampling.temperature_min, low], np.float32), np.array([sampling.temperature_max, high], np.float32)
-    )
-
-
-def scaled(embedding: PromptEmbedding, sampling: SamplingConfig) -> Vector:
-    """(T, p) mapped from its bounds to [-1, 1]; shape [2]."""
-    low, high = sampling.p_bounds
-    span = sampling.temperature_max - sampling.temperature_min
-    unit = [(embedding.temperature - sampling.temperature_min) / span, (embedding.p - low) / (high - low)]
-    controls: Vector = np.clip(2.0 * np.asarray(unit, np.float32) - 1.0, -1.0, 1.0)
-    return controls
 
 
 def _joined(*parts: Vector) -> Vector:

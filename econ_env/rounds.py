@@ -108,10 +108,12 @@ class Team:
             BudgetError: The budget is spent.
         """
         start = time.perf_counter()
-        prompts = [
-            self.prompts.executor(problem.question, strategy.text, last_answer, self.form(llm))
-            for llm in self.executors
-        ]
+        forms = [self.form(llm) for llm in self.executors]
+        asked = {
+            form: self.prompts.executor(problem.question, strategy.text, last_answer, form)
+            for form in dict.fromkeys(forms)
+        }
+        prompts = [asked[form] for form in forms]
         parts = split_team(len(prompts), self.config.cluster_size)
         if len(parts) == 1:
             given = await self.replies(problem, prompts, embeddings, index=index, seed=seed)
@@ -169,8 +171,10 @@ class Team:
             LLMRequestError: The server will refuse every request.
             BudgetError: The budget is spent.
         """
+        # The round's seeds follow one another within a block of 2**16, so that a simulated team can correlate them.
+        block = derive_seed(seed, "executors") >> 16 << 16
         tasks = [
-            asyncio.ensure_future(self._reply(problem, messages, embedding, number, index, seed))
+            asyncio.ensure_future(self._reply(problem, messages, embedding, number, index, block + number))
             for number, (messages, embedding) in enumerate(zip(prompts, embeddings, strict=True), start=first)
         ]
         return await _all_or_none(tasks)
@@ -196,7 +200,7 @@ class Team:
             repetition_penalty=NEUTRAL_PENALTY if drives_top_p else embedding.p,
             top_p=embedding.p if drives_top_p else sampling.top_p_default,
             max_tokens=self.config.reply_max_tokens,
-            seed=_executor_seed(seed, number),
+            seed=seed,
             json_schema=REPLY_SCHEMA if form == "json" else None,
             require_json=form == "json",
             role="executor",
@@ -306,12 +310,6 @@ def _stated(answer: str | None) -> str:
 def reused(strategy: Strategy) -> Strategy:
     """A strategy that is remembered: it counts as an answer from the cache does, with the tokens it once took."""
     return replace(strategy, usage=replace(strategy.usage, cache_hits=strategy.usage.calls, retries=0))
-
-
-def _executor_seed(round_seed: int, number: int) -> int:
-    """Seeds of one round follow one another within a block of 2**16, so that a simulated team can correlate them."""
-    block = derive_seed(round_seed, "executors") >> 16
-    return (block << 16) + number
 
 
 async def _all_or_none(tasks: Sequence[asyncio.Future[T]]) -> tuple[T, ...]:

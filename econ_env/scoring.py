@@ -63,7 +63,7 @@ def score(
     verdict = judge(commitment_text, problem.answer, rule)
     submission = Submission(problem, round_, verdict, judged, tuple(replies), commitment)
     valid = [row for row in replies if row is not None]
-    stacked = np.stack(valid) if valid else np.zeros((0, len(commitment)), np.float32)
+    stacked = np.array(valid) if valid else np.zeros((0, len(commitment)), np.float32)
     rewards, place = [], 0
     for agent, (row, said) in enumerate(zip(replies, judged, strict=True)):
         if row is None or said is None:
@@ -77,11 +77,6 @@ def score(
     return Score(verdict, judged, tuple(rewards), _team(rewards, verdict, config, weights))
 
 
-def agreement(round_: Round, rule: AnswerRule = DEFAULT_RULE) -> float:
-    """Share of the executors whose answer is the commitment's, in [0, 1]."""
-    return float(np.mean(agrees(round_, rule)))
-
-
 def agrees(round_: Round, rule: AnswerRule = DEFAULT_RULE) -> list[bool]:
     """For each executor whether its answer is the commitment's."""
     team = round_.commitment.answer
@@ -89,9 +84,8 @@ def agrees(round_: Round, rule: AnswerRule = DEFAULT_RULE) -> list[bool]:
 
 
 def _team(rewards: Sequence[RewardParts], verdict: Judgement, config: RewardConfig, weights: Weights) -> RewardParts:
-    al = float(np.mean([part.al for part in rewards]))
-    cc = float(np.mean([part.cc for part in rewards]))
-    mean_ts = float(np.mean([part.ts for part in rewards]))
-    further = {name: float(np.mean([part.further[name] for part in rewards])) for name in rewards[0].further}
+    terms = zip(*((part.al, part.ts, part.cc, *part.further.values()) for part in rewards), strict=True)
+    al, mean_ts, cc, *others = np.array(list(terms)).mean(axis=1).tolist()
+    further = dict(zip(rewards[0].further, others, strict=True))
     ts = task_specific(verdict.correct) if config.team_ts == "commitment" else mean_ts
     return weigh(al, ts, cc, weights, further)

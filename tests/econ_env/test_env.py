@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
-from econ_env import parallel_env
+from econ_env import background, parallel_env
+from econ_env.answers import Extracted, process
 from econ_env.checks import check_env
 from econ_env.errors import ConfigError, EpisodeError, LLMRequestError, LLMUnavailableError, ProblemError
 from econ_env.infos import INFO_KEYS, ROUND_KEYS, TEXT_KEYS
@@ -309,6 +310,46 @@ def test_async_twins_do_the_same_and_run_together():
         env.reset(seed=seed)
         env.deliberate(at(env))
         assert env.step(at(env))[1] == result[1]
+
+
+def test_formulas_are_never_compared_on_the_loop_of_the_calls(monkeypatch):
+    on_the_loop = []
+
+    class Pool:
+        def ask(self, request):
+            on_the_loop.append(background.inside())
+
+    monkeypatch.setattr(process, "_pool", Pool())
+    said = {"executor": r"The answer is $\sqrt{7919}+x$.", "commitment": r"The answer is $y+\sqrt{7907}$."}
+    env, _ = scripted(lambda request: said.get(request.role, "Think."))
+    env.reset(seed=0)
+    infos = env.deliberate(at(env))[-1]
+    assert infos["executor_0"]["agreement"] == 0.0
+    assert on_the_loop
+    assert not any(on_the_loop)
+
+
+def test_an_answer_rule_of_ones_own_never_compares_on_the_loop_of_the_calls():
+    class Slow:
+        name = "slow-v1"
+
+        def __init__(self):
+            self.on_the_loop = []
+
+        def extract(self, reply):
+            return Extracted(reply, None, parsed_json=False)
+
+        def same(self, answer, gold):
+            self.on_the_loop.append(background.inside())
+            return answer == gold
+
+    rule = Slow()
+    env, _ = scripted(answer_rule=rule)
+    env.reset(seed=0)
+    infos = env.step(at(env))[-1]
+    assert infos["executor_0"]["agreement"] == 1.0
+    assert rule.on_the_loop
+    assert not any(rule.on_the_loop)
 
 
 def test_sync_calls_work_inside_a_running_loop():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from econ_env.config import RewardConfig
 from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.rewards import action_likelihood, collaborative_contribution, novelty, task_specific, weigh
-from econ_env.scoring import agreement, score
+from econ_env.scoring import agrees, score
 
 E = PromptEmbedding(0.5, 1.1)
 X, Y, MINUS_X = (np.array(v, np.float32) for v in ([1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]))
@@ -89,7 +89,7 @@ def test_score_of_a_round_by_hand():
     assert paid.team.total == pytest.approx(0.4 * 0.5 + 0.4 * 1.0 + 0.2 * 1.75 / 3)
     mean_ts = score(problem, round_, [X, Y, None], X, RewardConfig(team_ts="mean"), (0.4, 0.4, 0.2))
     assert mean_ts.team.ts == pytest.approx(1 / 3)
-    assert agreement(round_) == pytest.approx(1 / 3)
+    assert agrees(round_) == [True, False, False]
 
 
 def test_a_failed_round_is_not_judged_and_pays_nothing():
