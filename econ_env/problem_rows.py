@@ -144,7 +144,8 @@ def _existing(field: str, columns: Collection[str], option: str, usual: tuple[st
     if not hint:
         by_lower = {column.lower(): column for column in columns}
         likely = next((by_lower[name] for name in usual if name in by_lower), "...")
-        hint = f" Say which one it is with {option}={likely!r}."
+        flag = f"--{option.replace('_', '-')}"
+        hint = f" Say which one it is with {option}={likely!r}, on the command line {flag} {likely}."
     raise ProblemFieldError(f"{where} has no field {field!r}; it has: {', '.join(columns)}.{hint}")
 
 

@@ -61,7 +61,8 @@ HUB_SETS = {
         ("test",),
         question_field="problem",
         note=" MATH-500 is for testing only: train on another set, for example on "
-        "'DigitalLearningGmbH/MATH-lighteval' with question_field='problem', answer_field='solution'",
+        "'DigitalLearningGmbH/MATH-lighteval' with question_field='problem', answer_field='solution' (--question-field "
+        "problem --answer-field solution)",
     ),
 }
 """Short names of sets on the hub."""

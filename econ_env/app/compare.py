@@ -6,12 +6,11 @@ import asyncio
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 
 from econ_agents.concurrency import all_or_none
@@ -23,26 +22,23 @@ from econ_env.app.compare_table import print_overview
 from econ_env.app.datasets import RunProblems, choose_problems, choose_test_problems
 from econ_env.app.environments import make_env
 from econ_env.app.failures import Failures
-from econ_env.app.folder import RunFolder
-from econ_env.app.method_names import BUILT_IN, LEARNED, MethodMaker, MethodName, parse_names
+from econ_env.app.folder import RunFolder, files_of_run
+from econ_env.app.matching import PROBE_PROBLEMS, Matching, Measure
+from econ_env.app.method_names import BUILT_IN, EMBEDS, LEARNED, MethodMaker, MethodName, parse_names
 from econ_env.app.options import CommonOptions
 from econ_env.app.overview import REFERENCE, overview
 from econ_env.app.provenance import added, provenance
 from econ_env.app.results import Row, result_row, summarise_methods
 from econ_env.app.run_config import RunConfig
 from econ_env.app.server_counts import count_servers
-from econ_env.app.trained_on import read_trained_on
+from econ_env.app.team_facts import print_facts, reach_servers, reach_team
+from econ_env.app.trained_on import all_trained_on
 from econ_env.app.training import train_policy
 from econ_env.errors import ConfigError
 from econ_env.meter import shared_meter
-from econ_env.methods import Answer, Match, Method, judged, match_units
-from econ_env.records import Problem, Usage
+from econ_env.methods import Answer, Method, judged
+from econ_env.records import Problem
 from econ_env.seeding import derive_seed
-
-PROBE_PROBLEMS = 8
-"""Problems on which costs are measured to match a budget: the first ones, whose answers are kept."""
-
-Measure = Literal["tokens", "calls"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ class CompareOptions:
     temperature: float
     """Of `sc`, `best_of_n`, `debate` and `fixed`."""
     policy: Path | None
-    """A checkpoint's folder."""
+    """A checkpoint: its folder, or a repository of the hub."""
     train_episodes: int | None
     """Problems to train on first, where there is no checkpoint."""
 
@@ -89,22 +85,22 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     about = provenance(config) | {"dataset": problems.source, "compare": _fixed_settings(options)}
     about["added"] = added(config, others)
     maker = MethodMaker(config, problems.test, None, options.temperature)
-    with display.console.status("loading models"):
-        _ = maker.team  # before the folder is opened: what can't be had must not push an earlier run aside
+    models = _prepare(maker, names, common, options)  # first: what can't be had must not push an earlier run aside
     folder = RunFolder(common.log_dir, about, resume=common.resume)
     if folder.moved_to is not None:
         display.console.print(f"the earlier run in {common.log_dir} was moved to {folder.moved_to}")
+    seeds = "" if options.seeds == 1 else f", {options.seeds} seeds"
+    print_facts({"problems": f"{problems.source}: {len(problems.test):,}{seeds}"})
     run = _Comparison(common, options, folder, problems, maker, [name.key for name in parse_names(options.methods)])
     try:
-        run.announce()
         if any(name.base in LEARNED for name in names):
             run.learn()
         for name in names:
             run.play(name)
         run.complete = True
     finally:
-        seen = run.close(about)
-    print_overview(display.console, seen, run.matching)
+        seen = run.close(about | {"models": models})
+    print_overview(display.console, seen, run.matching.told)
     display.console.print(f"\nwritten to {folder.path}", highlight=False)
     return seen
 
@@ -113,9 +109,28 @@ def _problems(config: RunConfig, options: CompareOptions) -> RunProblems:
     """What is asked: never what the checkpoint, if there is one, was trained on."""
     if options.policy is None:
         return choose_problems(config.env_args, options.problems, config.seed)
-    known = read_trained_on(options.policy)
-    trained = None if known is None else known.run | known.before
-    return choose_test_problems(config.env_args, options.problems, config.seed, trained)
+    return choose_test_problems(config.env_args, options.problems, config.seed, all_trained_on(options.policy))
+
+
+def _prepare(
+    maker: MethodMaker, names: Sequence[MethodName], common: CommonOptions, options: CompareOptions
+) -> dict[str, Any]:
+    """Load policy and models, and see that the one fits the others; returns what the summary says of the models.
+
+    Raises:
+        EconError: The models can't be had.
+        AgentsError: The checkpoint can't be read, or was made for another team.
+    """
+    config, policy = common.config, None
+    if options.policy is not None and any(name.base in LEARNED for name in names):
+        policy = EconPolicy.from_pretrained(options.policy, n_agents=config.n_agents, trust=config.trusted)
+    models = reach_team(maker.env, embeds=any(name.base in EMBEDS for name in names))
+    if policy is not None:
+        policy.fits(maker.spec)
+        maker.policy = policy
+    if files_of_run(common.log_dir) and not common.resume:
+        reach_servers(maker.team)
+    return models
 
 
 def _in_order(names: Sequence[MethodName], options: CompareOptions) -> list[MethodName]:
@@ -168,27 +183,21 @@ class _Comparison:
         self.common, self.config, self.options = common, common.config, options
         self.folder, self.problems, self.maker, self.order = folder, problems, maker, order
         self.seeds = [self.config.seed + number for number in range(options.seeds)]
-        self.matching: dict[str, dict[str, Any]] = dict(folder.earlier.get("matching", {}))
+        self.matching = Matching(
+            maker, folder, options.match, problems.test[:PROBE_PROBLEMS], self.seeds[0], self._ask, self._in_flight
+        )
         self.complete = False
-        self._models: dict[str, Any] = {}
         self._seconds: dict[str, float] = {}
-        self._probed: dict[tuple[str, int | None, int, str], tuple[Answer, float]] = {}
         self._failures = Failures()
         self.meter = shared_meter(self.config.env_config().llm)
         self.meter.reset()
 
     def learn(self) -> None:
-        """Get the learner's policy: from its checkpoint, or trained now.
-
-        Raises:
-            AgentsError: The checkpoint can't be read, or was made for another team.
-        """
+        """Train a policy now, if none was loaded."""
         episodes, problems = self.options.train_episodes, self.problems.train
-        if self.options.policy is not None:
-            policy = EconPolicy.from_pretrained(
-                self.options.policy, n_agents=self.config.n_agents, trust=self.config.trusted
-            )
-        elif episodes:
+        if self.maker.policy is not None:
+            return
+        if episodes:
             make = partial(make_env, self.config, problems, self.folder.rounds_file)
             policy = train_policy(self.common, self.folder, problems, make, episodes, self.common.model_dir).policy
         else:
@@ -197,22 +206,6 @@ class _Comparison:
                 policy = EconPolicy(self.maker.spec, self.config.agent_config())
         policy.fits(self.maker.spec)
         self.maker.policy = policy
-
-    def announce(self) -> None:
-        """Say which models there are."""
-        team = self.maker.team
-        infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}
-        self._models = {role: asdict(info) for role, info in infos.items()}
-        self._models["names"] = list(team.models)
-        self._models["reply_format"] = team.form(team.executors[0])
-        names = " / ".join(team.models)
-        seeds = "" if len(self.seeds) == 1 else f", {len(self.seeds)} seeds"
-        for label, text in (
-            ("models", f"{infos['executor'].backend}: {names}"),
-            ("problems", f"{self.problems.source}: {len(self.problems.test):,}{seeds}"),
-            ("team", f"1 coordinator, {self.config.n_agents} executors, {self._models['reply_format']} replies"),
-        ):
-            display.console.print(f"{label:<9}{text}", highlight=False)
 
     def play(self, name: MethodName) -> None:
         """Let a method answer all problems and seeds that it has no row for."""
@@ -227,17 +220,16 @@ class _Comparison:
             if todo:
                 background.run(self._play(name, todo, tally))
         self._seconds[name.key] = time.perf_counter() - start
-        if name.key in self.matching:
-            self.matching[name.key]["ratio"] = self._ratio(name.key)
+        self.matching.settle(name.key)
 
     async def _play(self, name: MethodName, todo: Sequence[tuple[Problem, int]], tally: display.Tally) -> None:
-        units = await self._units(name)
+        units = await self.matching.units(name)
         method = self.maker.make(name, units)
         waiting = iter(todo)
 
         async def worker() -> None:
             for problem, seed in waiting:
-                known = self._probed.pop((name.key, units, seed, problem.id), None)
+                known = self.matching.take(name.key, units, seed, problem)
                 answer, seconds = known or await self._ask(method, problem, seed)
                 row = await self._write(name, units, answer, seconds, seed)
                 tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
@@ -275,69 +267,6 @@ class _Comparison:
         self.folder.add(row, {"seed": seed, "episode": answer.episode.to_dict()})
         return row
 
-    # Budgets --------------------------------------------------------------------------------------------------------
-
-    async def _units(self, name: MethodName) -> int | None:
-        """Samples or rounds of a method: as named, as in an earlier part of this run, matched, or by default."""
-        if name.base not in BUILT_IN or not (name.open or name.units):
-            return None
-        earlier = next(self.folder.read_rows(name.key), None)
-        if earlier is not None:
-            return int(earlier["units"])
-        if not name.open:
-            return name.units
-        if self.options.match is None:
-            return self.maker.default_units(name)
-        if name.key in self.matching:
-            return int(self.matching[name.key]["units"])
-        match = await self._match(name, self.options.match)
-        self.matching[name.key] = {
-            "by": self.options.match,
-            "unit": "rounds" if name.base == "debate" else "samples",
-            "units": match.units,
-            "target": match.target,
-            "probes": {str(units): cost for units, cost in match.probes.items()},
-            "ratio": match.ratio,
-        }
-        return match.units
-
-    async def _match(self, name: MethodName, measure: Measure) -> Match:
-        problems = self.problems.test[:PROBE_PROBLEMS]
-        seed = self.seeds[0]
-
-        async def cost(units: int) -> float:
-            method = self.maker.make(name, units)
-
-            async def probe(problem: Problem) -> float:
-                answer, seconds = await self._ask(method, problem, seed)
-                self._probed[name.key, units, seed, problem.id] = answer, seconds
-                usage = sum(answer.usage.values(), Usage())
-                return usage.tokens if measure == "tokens" else usage.calls
-
-            waiting = iter(problems)
-            costs: list[float] = []
-
-            async def worker() -> None:
-                for problem in waiting:
-                    costs.append(await probe(problem))
-
-            await all_or_none(worker() for _ in range(self._in_flight(len(problems))))
-            return float(np.mean(costs))
-
-        return await match_units(cost, self._spent(REFERENCE, measure), growth=2.0 if name.base == "debate" else 16.0)
-
-    def _spent(self, key: str, measure: Measure) -> float:
-        """What a method spent per answer so far."""
-        rows = list(self.folder.read_rows(key))
-        return float(np.mean([sum(row["tokens"].values()) if measure == "tokens" else row["calls"] for row in rows]))
-
-    def _ratio(self, key: str) -> float:
-        """What a matched method spent by what the reference did, over all rows."""
-        measure = self.matching[key]["by"]
-        return self._spent(key, measure) / self._spent(REFERENCE, measure)
-
-    # The end --------------------------------------------------------------------------------------------------------
-
     def close(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """Write the summary of what was done, and return its overview."""
         rule = make_rule(self.config.answer_rule)
@@ -355,8 +284,7 @@ class _Comparison:
                 "servers": servers,
                 "methods": methods,
                 "overview": seen,
-                "matching": self.matching,
-                "models": self._models,
+                "matching": self.matching.told,
                 **about,
             }
         )

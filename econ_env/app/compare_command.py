@@ -54,8 +54,8 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
     )
     @click.option(
         "--policy",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Checkpoint of the policy, such as models_exp1/final.",
+        type=click.Path(path_type=Path),
+        help="Checkpoint of the policy: its folder, such as models_exp1/final, or a repository of the hub.",
     )
     @click.option(
         "--train-eps",

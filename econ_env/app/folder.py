@@ -134,11 +134,16 @@ def _said(round_: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [round_["commitment"], *round_["replies"]]
 
 
-def _move_aside(path: Path) -> Path | None:
+def files_of_run(path: Path) -> list[Path]:
+    """What the run in a folder has written; empty if there is none."""
     names = [RUN_FILE, RESULTS_FILE, EPISODES_FILE, ROUNDS_FILE, TRAINING_FILE, SUMMARY_FILE, FAILED_FILE]
     old = [path / name for name in names if (path / name).exists()]
     old += sorted([*path.glob("llm_traces_*.json"), *path.glob("logs_*_test_*.json")])
-    old += [path / "tensorboard"] if (path / "tensorboard").exists() else []
+    return old + ([path / "tensorboard"] if (path / "tensorboard").exists() else [])
+
+
+def _move_aside(path: Path) -> Path | None:
+    old = files_of_run(path)
     if not old:
         return None
     number = 1

@@ -19,15 +19,15 @@ from econ_env.app import curves, display
 from econ_env.app.cluster import Report, start_workers
 from econ_env.app.datasets import RunProblems, choose_problems, choose_test_problems
 from econ_env.app.environments import make_env
-from econ_env.app.folder import RunFolder
+from econ_env.app.folder import RunFolder, files_of_run
 from econ_env.app.options import CommonOptions
 from econ_env.app.provenance import provenance
 from econ_env.app.recording import make_record, recorder
 from econ_env.app.results import Totals, summarise, summarise_methods, summarise_training
 from econ_env.app.run_config import RunConfig
 from econ_env.app.server_counts import count_servers, print_servers
-from econ_env.app.team_facts import print_facts, reach_team
-from econ_env.app.trained_on import fingerprint, read_trained_on
+from econ_env.app.team_facts import print_facts, reach_servers, reach_team
+from econ_env.app.trained_on import all_trained_on, fingerprint, read_trained_on
 from econ_env.app.training import train_policy
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
@@ -101,8 +101,7 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
     """
     config = common.config
     policy = EconPolicy.from_pretrained(str(common.model_dir), n_agents=config.n_agents, trust=config.trusted)
-    known = read_trained_on(common.model_dir)
-    trained = None if known is None else known.run | known.before
+    trained = all_trained_on(common.model_dir)
     problems = choose_test_problems(config.env_args, test_episodes, config.seed, trained)
     about = {
         "dataset": problems.source,
@@ -110,7 +109,10 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
         "test_eps": test_episodes,
         "tested": {"weights": _digest(policy)},
     }
-    with _Run(common, problems, about) as run, curves.logger(common.log_dir / "tensorboard", common.wandb) as logger:
+    with (
+        _Run(common, problems, about, policy) as run,
+        curves.logger(common.log_dir / "tensorboard", common.wandb) as logger,
+    ):
         run.test(policy, {"baseline": f"logs_{name}_test_baseline.json", "bne": f"logs_{name}_test_p0.json"})
         run.log(logger)
 
@@ -137,11 +139,18 @@ def _digest(policy: EconPolicy) -> str:
 class _Run:
     """One run as a context: its settings, problems and folder, and what has come of it; the end writes the summary."""
 
-    def __init__(self, common: CommonOptions, problems: RunProblems, about: dict[str, Any]) -> None:
+    def __init__(
+        self, common: CommonOptions, problems: RunProblems, about: dict[str, Any], policy: EconPolicy | None = None
+    ) -> None:
         self.common, self.config, self.problems = common, common.config, problems
         self.about = provenance(common.config) | about
-        # First of all, since what can't be had must not push an earlier run aside.
-        self._models = reach_team(make_env(self.config, problems.test or problems.train))
+        # First of all, since what can't be had or does not fit must not push an earlier run aside.
+        env = make_env(self.config, problems.test or problems.train)
+        self._models = reach_team(env)
+        if policy is not None:
+            policy.fits(TeamSpec.of(env))
+        if files_of_run(common.log_dir) and not common.resume:
+            reach_servers(env.team)
         self.meter = shared_meter(self.config.env_config().llm)
         self.meter.reset()
         self._workers = self._start_workers()

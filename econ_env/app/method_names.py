@@ -40,6 +40,9 @@ SCALABLE = ("sc", "best_of_n", "debate")
 LEARNED = ("no_bne", "bne")
 """Methods that need a learner's policy."""
 
+EMBEDS = ("fixed", "random", *LEARNED)
+"""Methods of which texts are embedded, for observations and rewards."""
+
 
 @dataclass(frozen=True)
 class MethodName:

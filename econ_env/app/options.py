@@ -129,6 +129,9 @@ def common_options(
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(config: RunConfig, log_dir: Path, model_dir: Path, resume: bool, wandb: str | None, **own: Any) -> None:
+            if "hf_dataset_path" not in config.env_args.model_fields_set:
+                source = config.env_args.hf_dataset_path
+                logging.getLogger("econ_env").info("no --dataset or --config: the problems are those of %s", source)
             try:
                 command(common=CommonOptions(config, log_dir, model_dir, resume, wandb), **own)
             except (click.Abort, KeyboardInterrupt):

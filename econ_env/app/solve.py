@@ -60,11 +60,7 @@ class Solver:
     """
 
     def __init__(self, config: RunConfig, checkpoint: Path | None, known: tuple[Problem, ...] = ()) -> None:
-        if config.env_args.max_rounds > 1:
-            raise ConfigError(
-                "a question is answered in one decision, since a second one needs the gold answer: leave max_rounds "
-                "at 1 and ask for more rounds with --bne-rounds"
-            )
+        check_one_decision(config)
         n_agents = config.n_agents if "n_agents" in config.model_fields_set else None
         self._policy: Acts | None = None
         if checkpoint is not None:
@@ -169,13 +165,27 @@ def solve(config: RunConfig, checkpoint: Path | None, question: str, gold: str |
         raise LLMUnavailableError(failure(done.answer))
 
 
+def check_one_decision(config: RunConfig) -> None:
+    """Refuse settings with several decisions before anything is loaded or reached.
+
+    Raises:
+        ConfigError: More than one decision was asked for.
+    """
+    if config.env_args.max_rounds > 1:
+        raise ConfigError(
+            "a question is answered in one decision, since a second one needs the gold answer: leave max_rounds "
+            "at 1 and ask for more rounds with --bne-rounds"
+        )
+
+
 def known_problems(config: RunConfig, question: str | None = None, gold: str | None = None) -> tuple[Problem, ...]:
     """What a simulated model knows: the problems of `--dataset`, and the question if its answer is given.
 
     Raises:
         ProblemError: They can't be loaded.
-        ConfigError: The simulated model is asked what it does not know.
+        ConfigError: The simulated model is asked what it does not know, or more than one decision was asked for.
     """
+    check_one_decision(config)
     if config.llm.backend != "simulated":
         return ()
     args = config.env_args

@@ -5,15 +5,23 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from econ_env import background
 from econ_env.app.display import console
+from econ_env.backends.openai_client import OpenAIClient
 from econ_env.env import EconParallelEnv
+from econ_env.rounds import Team
 
 
-def reach_team(env: EconParallelEnv) -> dict[str, Any]:
+def reach_team(env: EconParallelEnv, *, embeds: bool = True) -> dict[str, Any]:
     """Load the models of an environment and print which they are.
 
+    Args:
+        env: Whose.
+        embeds: Whether texts will be embedded; else the embedder is not loaded.
+
     Returns:
-        What `summary.json` says of them: `coordinator`, `executor`, `names`, `embedder`, `reply_format`.
+        What `summary.json` says of them: `coordinator`, `executor`, `names`, `embedder` (`None` if nothing is
+        embedded), `reply_format`.
 
     Raises:
         EconError: They can't be had.
@@ -21,22 +29,33 @@ def reach_team(env: EconParallelEnv) -> dict[str, Any]:
     with console.status("loading models"):
         team = env.team
         infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}
-        dim = env.layout.dim
+        dim = env.layout.dim if embeds else 0
     names = " / ".join(filter(None, team.models)) or infos["executor"].where
-    embedder, form = env.encoder.embedder.name, team.form(team.executors[0])
-    print_facts(
-        {
-            "models": f"{infos['executor'].backend}: {names}",
-            "embedder": f"{embedder} ({dim} numbers)",
-            "team": f"1 coordinator, {len(team.executors)} executors, {form} replies",
-        }
-    )
+    embedder, form = env.encoder.embedder.name if embeds else None, team.form(team.executors[0])
+    facts = {
+        "models": f"{infos['executor'].backend}: {names}",
+        "embedder": f"{embedder} ({dim} numbers)",
+        "team": f"1 coordinator, {len(team.executors)} executors, {form} replies",
+    }
+    print_facts({label: text for label, text in facts.items() if embeds or label != "embedder"})
     return {
         **{role: asdict(info) for role, info in infos.items()},
         "names": list(team.models),
         "embedder": embedder,
         "reply_format": form,
     }
+
+
+def reach_servers(team: Team) -> None:
+    """Make sure that the servers of a team are there, before an earlier run gives way to one that could ask nobody.
+
+    Raises:
+        LLMUnavailableError: One does not answer.
+    """
+    with console.status("reaching the models"):
+        for llm in dict.fromkeys((team.coordinator, *team.executors)):
+            if isinstance(llm, OpenAIClient) and llm.server.engine is None:
+                background.run(llm.reach())
 
 
 def print_facts(facts: dict[str, str]) -> None:

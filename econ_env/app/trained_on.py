@@ -64,3 +64,16 @@ def read_trained_on(checkpoint: Path) -> TrainedOn | None:
         return TrainedOn(frozenset(kept["run"]), frozenset(kept["before"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise TraceError(f"{path} can't be read ({error}); it tells which problems must not be tested on") from error
+
+
+def all_trained_on(checkpoint: Path) -> frozenset[str] | None:
+    """Fingerprints of all problems that a checkpoint may have been trained on; `None` if it comes without a note.
+
+    Args:
+        checkpoint: Its folder; a repository of the hub has no note.
+
+    Raises:
+        TraceError: As `read_trained_on`.
+    """
+    known = read_trained_on(checkpoint)
+    return None if known is None else known.run | known.before

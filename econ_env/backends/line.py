@@ -26,7 +26,7 @@ from econ_env.backends.wire import read_models
 from econ_env.cache import CompletionCache, shared_cache
 from econ_env.config import LLMConfig
 from econ_env.deadline import Deadline
-from econ_env.errors import LLMRequestError, LLMUnavailableError
+from econ_env.errors import LLMError, LLMRequestError, LLMUnavailableError
 from econ_env.meter import Meter, Reason, shared_meter
 from econ_env.records import Usage
 
@@ -164,6 +164,32 @@ class Line:
                 tally.fault = error.reason
                 raise LLMUnavailableError(str(error)) from None
         return self.found_model
+
+    async def reach(self) -> None:
+        """Make sure that a server is there, whatever it says when it is asked for its models.
+
+        Raises:
+            LLMUnavailableError: None answers after all retries.
+        """
+        tally = Tally(Deadline(self.config.round_timeout))
+
+        async def knock(connection: Connection) -> Answered:
+            try:
+                said = await connection.send("/models", None, 0, tally.deadline)
+            except TransientError as error:
+                if error.reason in ("connection", "timeout"):
+                    raise
+                said = b""
+            except LLMError:  # it refuses, or has no such page
+                said = b""
+            return Answered(said, connection.name)
+
+        try:
+            async with tally.deadline:
+                await self._until_answered(knock, tally)
+        except TimeoutError:
+            late = f"{self.server.where} has not answered within {self.config.round_timeout:g} s"
+            raise LLMUnavailableError(late) from None
 
     async def _ask_for_model(self) -> str:
         tally = Tally(Deadline(self.config.round_timeout))

@@ -72,6 +72,14 @@ class OpenAIClient:
         """
         return await background.submit(self._complete(request))
 
+    async def reach(self) -> None:
+        """Make sure that somebody is there, going by whether a question for the models gets any answer.
+
+        Raises:
+            LLMUnavailableError: Nobody answers after all retries.
+        """
+        await background.submit(line_to(self.server, self.config).reach())
+
     async def aclose(self) -> None:
         """Close the connections, unless another client of this process uses them; may be called twice."""
         await background.submit(line_to(self.server, self.config).leave(self))

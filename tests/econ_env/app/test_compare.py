@@ -13,6 +13,7 @@ from econ_agents.batches import TeamSpec
 from econ_agents.config import AgentConfig
 from econ_agents.errors import AgentsError
 from econ_agents.policy import EconPolicy
+from econ_env import parallel_env
 from econ_env.app import compare as compare_module
 from econ_env.app.compare import CompareOptions
 from econ_env.app.compare_command import compare_command
@@ -298,6 +299,30 @@ def test_options_of_the_command_arrive(tmp_path, monkeypatch):
     assert options == CompareOptions("single,sc@3", 6, 3, "calls", "sc@3", 0.5, tmp_path, 4)
     assert common.config.seed == 9
     assert common.log_dir == tmp_path
+
+
+def test_the_summary_names_the_embedder_only_where_texts_are_embedded(tmp_path):
+    run(tmp_path / "a", "--match", "none", methods="fixed", problems=2)
+    run(tmp_path / "b", "--match", "none", methods="single", problems=2)
+    assert summary_of(tmp_path / "a")["models"]["embedder"] == "hash-64"
+    assert summary_of(tmp_path / "b")["models"]["embedder"] is None
+
+
+def test_a_policy_comes_from_the_hub_too(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    spec = TeamSpec.of(parallel_env("bundled:1", llm="simulated", embedder="hash"))
+    EconPolicy(spec, AgentConfig()).save_pretrained(tmp_path / "policy")
+    asked = []
+
+    def download(name, **options):
+        asked.append(name)
+        return str(tmp_path / "policy")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    run(tmp_path / "b", "--match", "none", "--policy", "somebody/policy", methods="no_bne", problems=2)
+    assert asked == ["somebody/policy"]
+    assert len(rows_of(tmp_path / "b")) == 2
 
 
 @pytest.mark.slow

@@ -1,11 +1,14 @@
 """Every shared option reaches its setting, and everything that can be wrong is one clear line and exit code 2."""
 
+import logging
+
 import click
 import pytest
 
 from econ_env.app.options import CommonOptions, common_options, main, settings_options
 from econ_env.app.run_config import RunConfig
 from econ_env.errors import EconError
+from econ_env.faulty_server import FaultyServer
 
 SCRIPTS = [f"{kind}_{name}.py" for kind in ("test",) for name in ("p0", "math", "svamp")]
 SCRIPTS += [f"run_{name}_test.py" for name in ("p0", "math", "svamp")]
@@ -139,6 +142,7 @@ def assert_refused(ran, message):
         (["--dataset", "bundled:1", "--question-field", "task"], "so none is 'task'"),
         (["--dataset", "rows.jsonl", "--question-field", "task"], "no field 'task'; it has: question, answer"),
         (["--dataset", "rows.jsonl", "--answer-field", "result"], "no field 'result'; it has: question, answer"),
+        (["--dataset", "other.jsonl"], "on the command line --question-field problem"),
         (["--dataset", "bundled:1", "--test-split", "dev"], "dev"),
         (["--dataset", "bundled:1", "--test-eps", "9999"], "not 9999"),
         (["--llm", "nowhere"], "nowhere"),
@@ -153,6 +157,7 @@ def assert_refused(ran, message):
 def test_bad_input_is_one_clear_line(run, small, checkpoint, tmp_path, script, arguments, message):
     (tmp_path / "a-file").write_text("")
     (tmp_path / "rows.jsonl").write_text('{"question": "What is 1 + 1?", "answer": "2"}\n' * 20)
+    (tmp_path / "other.jsonl").write_text('{"problem": "What is 1 + 1?", "answer": "2"}\n' * 20)
     model_dir = checkpoint if script == "test_p0.py" else tmp_path / "models"
     given = [*small, "--model-dir", model_dir, *arguments]
     assert_refused(run(script, *given), message)
@@ -173,6 +178,47 @@ def test_nor_is_an_earlier_comparison(run, small, tmp_path):
     before = (tmp_path / "logs" / "summary.json").read_bytes()
     assert run("compare.py", *given, "--llm", "nowhere").code == 2
     assert (tmp_path / "logs" / "summary.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("wrong", ["missing", "damaged", "another team", "dead server"])
+@pytest.mark.parametrize("script", ["test_p0.py", "compare.py"])
+def test_nor_is_it_by_a_bad_policy_or_a_dead_server(run, small, checkpoint, tmp_path, script, wrong):
+    option = "--model-dir" if script == "test_p0.py" else "--policy"
+    compares = ["--problems", 1, "--methods", "no_bne", "--match", "none"]
+    given = [*small, *(["--test-eps", 1] if script == "test_p0.py" else compares), "--log-dir", "logs"]
+    assert run(script, *given, option, checkpoint).code == 0
+    before = (tmp_path / "logs" / "summary.json").read_bytes()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "config.json").write_text("{}")
+    nobody = ["--llm", "http://127.0.0.1:9/v1", "--set", "llm.max_retries=0"]
+    message, arguments = {
+        "missing": ("no folder 'none'", [option, "./none"]),
+        "damaged": ("is no checkpoint", [option, "./damaged"]),
+        "another team": ("trained on observations of width", [option, checkpoint, "--set", "env_args.memory_length=7"]),
+        "dead server": ("no connection to http://127.0.0.1:9/v1", [option, checkpoint, *nobody]),
+    }[wrong]
+    assert_refused(run(script, *given, *arguments), message)
+    assert (tmp_path / "logs" / "summary.json").read_bytes() == before
+    assert not list((tmp_path / "logs").glob("previous-*"))
+
+
+@pytest.mark.parametrize("faults", [{"key": "secret"}, {"script": ["error_500"] * 9}], ids=["refuses", "fails"])
+def test_a_server_that_will_not_list_its_models_is_there(run, small, checkpoint, faults):
+    with FaultyServer(**faults) as server:
+        given = [*small, "--model-dir", checkpoint, "--test-eps", 1, "--log-dir", "logs", "--no-cache"]
+        assert run("test_p0.py", *given).code == 0
+        ran = run("test_p0.py", *given, "--llm", server.url, "--set", "llm.max_retries=0")
+        assert "was moved to" in " ".join(ran.out.split())
+
+
+def test_commands_without_a_configuration_say_what_they_ask(run, small, caplog):
+    caplog.set_level(logging.INFO, "econ_env")
+    given = ["--llm", "simulated", "--methods", "single", "--match", "none", "--problems", 1]
+    told = "no --dataset or --config: the problems are those of bundled"
+    for arguments, says in ((given, True), ([*given, "--dataset", "bundled:1"], False), ([*given, *small], False)):
+        caplog.clear()
+        assert run("compare.py", *arguments).code == 0
+        assert (told in caplog.messages) is says
 
 
 def test_a_broken_config_file_is_one_clear_line(run, tmp_path):

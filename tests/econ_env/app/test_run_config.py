@@ -58,6 +58,11 @@ def test_bne_max_iterations_is_short_for_the_rounds_in_tests():
         ("n_agents", "key=value"),
         ("llm.rpm=[", "valid YAML"),
         ("executor_model=[a, b]", "2 executor models for 3"),
+        ("n_agents=true", "n_agents: must be a number, not true or false"),
+        ("bne.max_iterations_infer=yes", "must be a number"),
+        ("llm.budget_usd=false", "must be a number"),
+        ("early_stopping={enabled: true, reward_threshold: 0.5}", "together, or none"),
+        ("sampling={p_min: 1.0, p_min: 1.1}", "the key 'p_min' comes twice, line 1"),
     ],
 )
 def test_what_is_wrong_is_one_clear_line(assignment, message):
@@ -88,6 +93,33 @@ def test_files_that_are_no_settings_are_refused(tmp_path):
     (tmp_path / "broken.yaml").write_text("a: [1\n")
     with pytest.raises(ConfigError, match="valid YAML"):
         load_run_config(tmp_path / "broken.yaml")
+
+
+def test_a_key_that_comes_twice_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("n_agents: 3\nllm:\n  rpm: 5\nn_agents: 4\n")
+    with pytest.raises(ConfigError, match=r"twice\.yaml is no valid YAML: the key 'n_agents' comes twice, line 4"):
+        load_run_config(path)
+
+
+def test_what_an_anchor_brings_in_may_be_overridden(tmp_path):
+    path = tmp_path / "merged.yaml"
+    path.write_text("llm: {<<: {rpm: 5, tpm: 6}, rpm: 7}\n")
+    config = load_run_config(path)
+    assert (config.llm.rpm, config.llm.tpm) == (7, 6)
+
+
+@pytest.mark.parametrize("name", ["p0", "math", "svamp"])
+def test_early_stopping_takes_one_key_in_the_shipped_configs(name):
+    path = BENCHMARKS / f"config_{name}.yaml"
+    assert not load_run_config(path).early_stopping.enabled
+    stop = load_run_config(path, ["early_stopping.enabled=true"]).early_stopping
+    assert (stop.enabled, stop.three_criteria, stop.patience, stop.warmup) == (True, False, 5, 20)
+    three = ["commitment_threshold=0.01", "reward_threshold=0.7", "loss_threshold=0.0001", "enabled=true"]
+    given = [f"early_stopping.{setting}" for setting in three]
+    with pytest.raises(ConfigError, match=r"set bne\.max_iterations_train to 2 or more"):
+        load_run_config(path, given)
+    assert load_run_config(path, [*given, "bne.max_iterations_train=2"]).early_stopping.three_criteria
 
 
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("config_*.yaml")), ids=lambda path: path.stem)

@@ -117,3 +117,11 @@ def test_json_is_read_aloud_and_other_texts_are_shown_as_they_are():
     assert said('{"answer": "4"}', True) == '{"answer": "4"}'
     assert said("The answer is 4.", False) == "The answer is 4."
     assert said(None, False) == ""
+
+
+def test_several_decisions_are_refused_before_anything_is_loaded(run, small):
+    for command in (["solve", "What is 1 + 1?"], ["serve", "--port", "0"]):
+        ran = run(econ, *command, *small, "--max-rounds", 2, "--dataset", "no-such-file.jsonl")
+        assert ran.code == 2
+        (line,) = ran.err.splitlines()
+        assert line.startswith("error: a question is answered in one decision")
