@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tianshou.utils import BaseLogger, TensorboardLogger, WandbLogger
 
@@ -15,14 +16,16 @@ from econ_env.errors import ConfigError
 
 
 @contextmanager
-def logger(folder: Path, wandb: str | None) -> Iterator[BaseLogger]:
+def logger(folder: Path, wandb: str | None, config: Mapping[str, Any]) -> Iterator[BaseLogger]:
     """A logger that writes event files into a folder.
 
     Tags: `train/env_step` and what a collection came to, over decisions; the losses by name, over updates.
 
     Args:
         folder: Where the event files go.
-        wandb: Project at Weights & Biases that gets the same curves; None for none.
+        wandb: Project at Weights & Biases that gets the same curves; None for none. Further loggers of a process go on
+            with its run.
+        config: The settings that the run there shows.
 
     Raises:
         ConfigError: Weights & Biases is asked for but not installed.
@@ -31,7 +34,9 @@ def logger(folder: Path, wandb: str | None) -> Iterator[BaseLogger]:
 
     if wandb is not None and importlib.util.find_spec("wandb") is None:
         raise ConfigError("--wandb needs the package wandb: pip install wandb")
-    outer = None if wandb is None else WandbLogger(project=wandb, training_interval=1, update_interval=1)
+    outer = None
+    if wandb is not None:
+        outer = WandbLogger(project=wandb, training_interval=1, update_interval=1, config=dict(config))
     writer = SummaryWriter(str(folder))
     printed = threading.excepthook
     threading.excepthook = partial(_leave_out_writer, printed)

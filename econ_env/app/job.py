@@ -15,7 +15,7 @@ from econ_agents.batches import TeamSpec
 from econ_agents.evaluate import EpisodeResult, evaluate_each
 from econ_agents.policy import EconPolicy
 from econ_agents.workers import Workers
-from econ_env.app import curves, display
+from econ_env.app import display
 from econ_env.app.cluster import Report, start_workers
 from econ_env.app.datasets import RunProblems, choose_problems, choose_test_problems
 from econ_env.app.environments import make_env
@@ -28,7 +28,7 @@ from econ_env.app.run_config import RunConfig
 from econ_env.app.server_counts import count_servers, print_servers
 from econ_env.app.team_facts import print_facts, reach_servers, reach_team
 from econ_env.app.trained_on import all_trained_on, fingerprint, read_trained_on
-from econ_env.app.training import train_policy
+from econ_env.app.training import run_logger, train_policy
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.meter import shared_meter
@@ -85,6 +85,8 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
         policy = run.train(train_episodes)
         if test_episodes:
             run.test(policy, {"bne": f"llm_traces_test_bne_{config.test_rounds}rounds.json"})
+            with run_logger(common) as logger:
+                run.log(logger)
 
 
 def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> None:
@@ -109,10 +111,7 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
         "test_eps": test_episodes,
         "tested": {"weights": _digest(policy)},
     }
-    with (
-        _Run(common, problems, about, policy) as run,
-        curves.logger(common.log_dir / "tensorboard", common.wandb) as logger,
-    ):
+    with _Run(common, problems, about, policy) as run, run_logger(common) as logger:
         run.test(policy, {"baseline": f"logs_{name}_test_baseline.json", "bne": f"logs_{name}_test_p0.json"})
         run.log(logger)
 

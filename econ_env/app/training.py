@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+
+from tianshou.utils import BaseLogger
 
 from econ_agents.train import TrainResult, train
 from econ_agents.watch import EpisodeOutcome
@@ -15,6 +18,11 @@ from econ_env.app.options import CommonOptions
 from econ_env.app.results import training_row
 from econ_env.app.trained_on import note_trained_on
 from econ_env.problems import ProblemSet
+
+
+def run_logger(common: CommonOptions) -> AbstractContextManager[BaseLogger]:
+    """The logger of a run, which `curves.logger` makes."""
+    return curves.logger(common.log_dir / "tensorboard", common.wandb, common.config.model_dump(mode="json"))
 
 
 def train_policy(
@@ -51,7 +59,7 @@ def train_policy(
         failed = row["verdict"] == "failed"
         failures.count(failed, folder.last_error() if failed else None)
 
-    with display.progress() as bars, curves.logger(common.log_dir / "tensorboard", common.wandb) as logger:
+    with display.progress() as bars, run_logger(common) as logger:
         tally = display.Tally(bars, "train", episodes)
         return train(
             make_env,

@@ -115,10 +115,12 @@ def test_the_test_pays_with_the_policy_s_weights_and_stops_by_the_threshold(run,
         assert not config.stop_when_repeated
 
 
-def test_loggers_get_the_test(run, small, checkpoint, tmp_path):
+@pytest.mark.parametrize("script", ["test_p0.py", "run_p0_test.py"])
+def test_loggers_get_the_test(run, small, checkpoint, tmp_path, script):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    ran = run("test_p0.py", *small, "--model-dir", checkpoint, "--test-eps", 3, "--log-dir", "logs")
+    given = ["--model-dir", checkpoint] if script == "test_p0.py" else ["--model-dir", "models", "--train-eps", 4]
+    ran = run(script, *small, *given, "--test-eps", 3, "--log-dir", "logs")
     assert ran.code == 0, ran.err
     events = EventAccumulator(str(tmp_path / "logs" / "tensorboard")).Reload()
     summary = json.loads((tmp_path / "logs" / "summary.json").read_text())
