@@ -29,9 +29,6 @@ FEATURES = (64,)
 """Layers that read the observation."""
 HIDDEN = (128, 128)
 """Layers of actor and critic after these."""
-CRITIC_RATE = 1e-3
-ACTOR_RATE = 1e-4
-"""Step sizes of Lillicrap et al. 2016 (arXiv:1509.02971); a faster actor runs into the corners of the box and stays."""
 TAU = 0.01
 SEEN = 40
 """Problems whose first observations tell how inputs are scaled."""
@@ -104,17 +101,19 @@ def train_actor_critic(
     algorithm: Literal["ddpg", "td3"],
     make_env: Callable[[], EconParallelEnv],
     config: AgentConfig,
+    rates: tuple[float, float],
     episodes: int,
     seed: int,
     note: Callable[[int, JointActor], None],
     every: int,
 ) -> None:
-    """Train Tianshou's algorithm on the joint view: the same episodes, batches and gradient steps as ECON.
+    """Train Tianshou's algorithm on the joint view, with the same networks' inputs and the same kind of exploration.
 
     Args:
         algorithm: Which.
         make_env: Makes the team.
-        config: ECON's settings, of which the common ones are used.
+        config: ECON's settings, of which the common ones are used: exploration, replay, batches, gradient steps.
+        rates: Step sizes of actor and critic.
         episodes: Budget.
         seed: Of the run.
         note: Called with the episodes done and the policy.
@@ -125,7 +124,7 @@ def train_actor_critic(
     envs = TrainingEnvs([make_env] * config.num_envs, seed=seed, episodes=episodes)
     try:
         first = envs.envs[0]
-        learner = _learner(algorithm, first, config, seed)
+        learner = _learner(algorithm, first, config, rates, seed)
         buffer = VectorReplayBuffer(config.replay.capacity, config.num_envs)
         collector = Collector(learner.policy, envs, buffer, exploration_noise=True)
         trainer = learner.create_trainer(
@@ -151,7 +150,9 @@ def train_actor_critic(
         envs.close()
 
 
-def _learner(algorithm: Literal["ddpg", "td3"], env: JointEnv, config: AgentConfig, seed: int) -> DDPG | TD3:
+def _learner(
+    algorithm: Literal["ddpg", "td3"], env: JointEnv, config: AgentConfig, rates: tuple[float, float], seed: int
+) -> DDPG | TD3:
     obs = [env.reset(seed=0, options={"problem": index})[0].ravel() for index in range(SEEN)]
     obs_RX = torch.as_tensor(np.stack(obs))
     width, n_actions = obs_RX.shape[1], int(np.prod(env.action_space.shape))
@@ -164,10 +165,11 @@ def _learner(algorithm: Literal["ddpg", "td3"], env: JointEnv, config: AgentConf
         apply_preprocess_net_to_obs_only=True,  # thousands of inputs would drown six controls
     )
     policy = ExploringPolicy(actor, EconPolicy(env.team, config, seed=seed))
-    slow, fast = AdamOptimizerFactory(lr=ACTOR_RATE), AdamOptimizerFactory(lr=CRITIC_RATE)
-    if algorithm == "ddpg":
-        return DDPG(policy=policy, policy_optim=slow, critic=critic, critic_optim=fast, tau=TAU, gamma=config.gamma)
-    return TD3(policy=policy, policy_optim=slow, critic=critic, critic_optim=fast, tau=TAU, gamma=config.gamma)
+    actor_optim, critic_optim = (AdamOptimizerFactory(lr=rate) for rate in rates)
+    make = DDPG if algorithm == "ddpg" else TD3
+    return make(
+        policy=policy, policy_optim=actor_optim, critic=critic, critic_optim=critic_optim, tau=TAU, gamma=config.gamma
+    )
 
 
 def random_search(make_env: Callable[[], EconParallelEnv], episodes: int, seed: int) -> Iterator[tuple[int, Array]]:

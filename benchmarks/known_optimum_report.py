@@ -147,7 +147,9 @@ def paired(runs: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
 def _gaps(runs: Sequence[Mapping[str, Any]]) -> list[Sheet]:
     along = []
     for place, episodes in enumerate(runs[0]["gap_episodes"]):
-        along.append([str(episodes), show([run["gap"][place] for run in runs], digits=4)])
+        along.append([str(episodes), *_beside([(run["gap"][place], run["gap_refined"][place]) for run in runs])])
+    means = [(float(np.mean(run["gap"][1:])), float(np.mean(run["gap_refined"][1:]))) for run in runs]
+    along.append(["mean after the first", *_beside(means)])
     end = []
     for name in REFINEMENTS:
         rows = [run["refined"][name] for run in runs]
@@ -159,9 +161,16 @@ def _gaps(runs: Sequence[Mapping[str, Any]]) -> list[Sheet]:
     columns = ["refinement", "gap [95%]", "less K=1's [95%]", "share", "rounds"]
     note = "The best single deviation's gain in team accuracy, by the simulator."
     return [
-        Sheet(title, ["episodes", "gap [95%]"], along, note),
+        Sheet(title, ["episodes", "K=1 [95%]", "K=3 [95%]", "K=3 less K=1 [95%]"], along, note),
         Sheet("True gap of what is submitted at the end", columns, end),
     ]
+
+
+def _beside(pairs: Sequence[tuple[float, float]]) -> list[str]:
+    """Two measures and their paired difference."""
+    one, other = zip(*pairs, strict=True)
+    less = [second - first for first, second in pairs]
+    return [show(one, digits=4), show(other, digits=4), show(less, True, 4)]
 
 
 def _http(http: Mapping[str, Any]) -> Sheet:

@@ -32,7 +32,7 @@ TRAIN_PROBLEMS = 200
 TEST_PROBLEMS = 60
 CHECKPOINT = 16
 """Episodes between measurements."""
-GAP_CHECKPOINT = 80
+GAP_CHECKPOINT = 128
 """Episodes between measurements of the true gap, which takes half a second for each problem."""
 GAP_PROBLEMS = 6
 """Problems for which it is measured along the way."""
@@ -64,7 +64,9 @@ class Result:
     gap_episodes: list[int] = field(default_factory=list)
     """Checkpoints of the true gap."""
     gap: list[float] = field(default_factory=list)
-    """Mean over problems of the best single deviation's gain in team accuracy."""
+    """Mean over problems of the best single deviation's gain in team accuracy, from what is submitted after K = 1."""
+    gap_refined: list[float] = field(default_factory=list)
+    """The same after K = 3."""
     refined: dict[str, dict[str, float]] = field(default_factory=dict)
     """By kind of refinement: true gap, share of the oracle's accuracy and mean number of rounds at the end."""
     seconds: float = 0.0
@@ -143,7 +145,7 @@ def run(variant: Variant, seed: int, episodes: int) -> dict[str, Any]:
         task, judge = tasks(variant.coupling)[0], measure(variant.coupling)
         note = partial(_note, result, judge)
         make = partial(environment, task, variant.weights())
-        train_actor_critic(variant.learner, make, variant.config(), episodes, seed, note, CHECKPOINT)
+        train_actor_critic(variant.learner, make, variant.config(), variant.rates, episodes, seed, note, CHECKPOINT)
     result.seconds, result.cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
     return asdict(result)
 
@@ -161,6 +163,8 @@ def learn(
         if variant.kind == "gap" and (update.episodes == CHECKPOINT or update.episodes % GAP_CHECKPOINT == 0 or last):
             result.gap_episodes.append(update.episodes)
             result.gap.append(judge.gap(judge.profiles(update.policy)[:GAP_PROBLEMS]))
+            after = refined(update.policy, judge, *REFINEMENTS["K=3"], n_problems=GAP_PROBLEMS)
+            result.gap_refined.append(after["gap"])
 
     trained = train(make, variant.config(), episodes=episodes, seed=seed, on_update=on_update)
     missing = range((trained.episodes // CHECKPOINT + 1) * CHECKPOINT, episodes + 1, CHECKPOINT)
@@ -187,10 +191,12 @@ def _learn(variant: Variant, seed: int, episodes: int, result: Result) -> None:
         result.refined = {name: refined(policy, judge, *how) for name, how in REFINEMENTS.items()}
 
 
-def refined(policy: EconPolicy, judge: Measure, rounds: int, config: EquilibriumConfig) -> dict[str, float]:
+def refined(
+    policy: EconPolicy, judge: Measure, rounds: int, config: EquilibriumConfig, n_problems: int = TEST_PROBLEMS
+) -> dict[str, float]:
     """True gap and share of the oracle's accuracy of the profiles that are submitted after K rounds."""
     make = partial(environment, judge.task, None)
-    played = evaluate(policy, make, range(len(judge.task.problems)), rounds=rounds, config=config, gaps=False)
+    played = evaluate(policy, make, range(n_problems), rounds=rounds, config=config, gaps=False)
     profiles_BNA = np.array([episode.decisions[-1].profiles[-1] for episode in played])
     return {
         "gap": judge.gap(profiles_BNA[:GAP_PROBLEMS_END]),

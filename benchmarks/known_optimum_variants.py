@@ -16,7 +16,7 @@ Kind = Literal["main", "ablation", "peer", "gap"]
 PAPER = Path(__file__).parent / "config_paper.yaml"
 COUPLING = 0.6
 """Of the task on which true gaps are measured."""
-VERSION = 2
+VERSION = 3
 """Part of the key of a kept result; raised when what is measured changes."""
 
 
@@ -31,6 +31,8 @@ class Variant:
     changes: dict[str, Any] = field(default_factory=dict)
     """Settings by dotted key that differ from the defaults."""
     learner: Literal["econ", "ddpg", "td3", "random_search"] = "econ"
+    rates: tuple[float, float] = (1e-4, 1e-3)
+    """Step sizes of actor and critic where `learner` is `ddpg` or `td3`."""
     reward_weights: tuple[float, float, float] | None = None
     """(AL, TS, CC) in place of the environment's default."""
     coupling: float = 0.0

@@ -22,8 +22,9 @@ from econ_agents.baselines import FixedControls
 from econ_agents.batches import TeamSpec
 from econ_agents.config import AgentConfig
 from econ_agents.equilibrium import Acts
-from econ_agents.evaluate import EpisodeResult, evaluate_each
+from econ_agents.evaluate import evaluate_each
 from econ_agents.policy import EconPolicy
+from econ_agents.trial import EpisodeResult
 from econ_env import parallel_env
 from econ_env.app.folder import RunFolder
 from econ_env.app.recording import make_record

@@ -25,7 +25,8 @@ from rich.table import Table
 
 from econ_agents.baselines import FixedControls
 from econ_agents.batches import TeamSpec
-from econ_agents.evaluate import EpisodeResult, evaluate_each
+from econ_agents.evaluate import evaluate_each
+from econ_agents.trial import EpisodeResult
 from econ_agents.workers import Workers
 from econ_env.app.cluster import Report, RunSite
 from econ_env.app.environments import make_env

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Self, cast
 
 import torch
 from tianshou.algorithm.algorithm_base import (
@@ -21,15 +21,19 @@ from tianshou.algorithm.algorithm_base import (
 from tianshou.algorithm.optim import OptimizerFactory, TorchOptimizerFactory
 from tianshou.data.types import PrioBatchProtocol, RolloutBatchProtocol
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from econ_agents import losses
 from econ_agents.batches import TeamBatch, to_team_batch
 from econ_agents.belief import squash
+from econ_agents.encoder import Group
 from econ_agents.network import Outlook, TeamNetwork
 from econ_agents.policy import EconPolicy, TeamGame
 
 NEARBY = 0.2
 """Standard deviation of the deviations tried near an agent's own controls, on [-1, 1]; the others are uniform."""
+SMALL_TEAM = 3
+"""Agents up to which `losses.candidate_rows` holds; a larger team has fewer rows, and as many deviations in all."""
 
 
 @dataclass(kw_only=True)
@@ -67,12 +71,29 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         policy: What is trained; its settings tell weights, step sizes and targets.
     """
 
+    class Optimizer(OffPolicyAlgorithm.Optimizer):
+        """Tianshou's optimizer, which clips all gradients in one go."""
+
+        def __init__(self, optim: torch.optim.Optimizer, module: nn.Module, max_grad_norm: float | None = None) -> None:
+            super().__init__(optim, module, max_grad_norm)
+            self._parameters = list(module.parameters())
+
+        def step(self, loss: Tensor, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+            """One step down the loss."""
+            self._optim.zero_grad()
+            loss.backward(retain_graph=retain_graph, create_graph=create_graph)  # type: ignore[no-untyped-call] # untyped upstream
+            if self._max_grad_norm is not None:
+                nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm, foreach=True)
+            self._optim.step()
+
     def __init__(self, policy: EconPolicy) -> None:
         super().__init__(policy=policy)
         self.config = policy.config
         LaggedNetworkPolyakUpdateAlgorithmMixin.__init__(self, tau=self.config.target_update_tau)
         net, step = policy.network, self.config.optimizer
         self.target = self._add_lagged_network(net)
+        self._learned, self._lagged = list(net.parameters()), list(self.target.parameters())
+        self._soft_update = get_ema_multi_avg_fn(1.0 - self.tau)  # type: ignore[no-untyped-call] # untyped upstream
         # Soft updates move parameters only, so both networks must share the running input statistics.
         cast(TeamNetwork, self.target.module).belief.norm = net.belief.norm
         values = nn.ModuleList([net.belief, net.critic, net.encoder, net.mixer])
@@ -94,26 +115,41 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         rows = to_team_batch(batch, policy.spec, policy.alpha().detach())
         policy.network.belief.observe(rows.obs_BND)
         stats = EconTrainingStats()
-        error_B = self._learn_values(rows, stats)
-        self._learn_controls(rows, stats)
+        belief_BNH = policy.network.belief(rows.obs_BND)
+        error_B, group = self._learn_values(rows, belief_BNH, stats)
+        # The heads learn from the same beliefs: encoding anew would cost as much again.
+        self._learn_controls(rows, belief_BNH.detach(), group, stats)
         self.gradient_steps += 1
         if self.gradient_steps % self.config.target_update_interval == 0:
             self._update_lagged_network_weights()
         if rows.prioritized:
-            cast(PrioBatchProtocol, batch).weight = error_B
+            # In the precision in which priorities are kept, so that a run that goes on computes with the same ones.
+            cast(PrioBatchProtocol, batch).weight = error_B.double()
         return stats
 
-    def _learn_values(self, rows: TeamBatch, stats: EconTrainingStats) -> Tensor:
-        """Move beliefs, critics, encoder and mixer towards their targets, and alpha; returns |TD_tot| [B]."""
+    def train(self, mode: bool = True) -> Self:
+        """As torch's, but nothing to do where all is in that mode: Tianshou asks twice in each gradient step."""
+        if self.training == self.policy.training == self.policy.network.training == mode:
+            return self
+        return super().train(mode)
+
+    def _update_lagged_network_weights(self) -> None:
+        self._soft_update(self._lagged, self._learned, 0)
+
+    def _learn_values(self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats) -> tuple[Tensor, Group]:
+        """Move beliefs, critics, encoder and mixer towards their targets, and alpha.
+
+        Returns:
+            |TD_tot| [B], and what the encoder made of the beliefs, without gradient.
+        """
         net, weights, gamma = self.policy.network, self.config.losses, self.config.gamma
         future_BN, future_B = torch.zeros_like(rows.reward_BN), torch.zeros_like(rows.team_reward_B)
         if bool(rows.going_B.any()):
             with torch.no_grad():
-                ahead: Outlook = self.target(rows.obs_next_BND)
+                ahead: Outlook = self.target.module(rows.obs_next_BND)  # always in eval mode
             future_BN = gamma * rows.going_B[:, None] * ahead.local_BN
             future_B = gamma * rows.going_B * ahead.total_B
         target_BN, target_B = rows.reward_BN + future_BN, rows.team_reward_B + future_B
-        belief_BNH = net.belief(rows.obs_BND)
         values = net.values(belief_BNH, rows.act_BNA, pessimistic=False, detach_local=not weights.team_gradient)
         w_B, total = rows.weight_B, _Total(stats)
         if weights.td_local:
@@ -134,7 +170,8 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.add("encoder", weights.encoder, losses.encoder(read_BN, target_BN, w_B))
         total.descend(self.value_optim)
         self._learn_alpha(rows, local_BN.detach() - future_BN, stats)
-        return (values.total_B - target_B).detach().abs() * (w_B > 0)  # a failed problem has nothing to teach
+        error_B = (values.total_B - target_B).detach().abs() * (w_B > 0)  # a failed problem has nothing to teach
+        return error_B, Group(*(part.detach() for part in values.group))
 
     def _learn_alpha(self, rows: TeamBatch, expected_BN: Tensor, stats: EconTrainingStats) -> None:
         """Move the reward weights so that rewards surprise the critics less, if they are to be learned."""
@@ -145,20 +182,20 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.descend(self.alpha_optim)
         stats.weight_ts = self.policy.alpha.values()[1]
 
-    def _learn_controls(self, rows: TeamBatch, stats: EconTrainingStats) -> None:
+    def _learn_controls(self, rows: TeamBatch, belief_BNH: Tensor, group: Group, stats: EconTrainingStats) -> None:
         """Move the heads, with all values fixed."""
         net, weights, total = self.policy.network, self.config.losses, _Total(stats)
-        with torch.no_grad():
-            belief_BNH = net.belief(rows.obs_BND)
         logit_BNA = net.heads(belief_BNH)
         with _fixed(self.value_params):
-            values = net.values(belief_BNH, squash(logit_BNA), pessimistic=True)
+            values = net.values(belief_BNH, squash(logit_BNA), pessimistic=True, group=group)
             if weights.policy:
                 total.add("policy", weights.policy, losses.ascent(values.total_B, rows.weight_B))
             due = (self.gradient_steps + 1) % weights.gap_interval == 0
             if due and (weights.equilibrium or weights.response):
-                few = slice(min(weights.candidate_rows, len(logit_BNA)))
-                self._add_gap(total, belief_BNH[few], logit_BNA[few], rows.weight_B[few])
+                n_agents = logit_BNA.shape[1]
+                few = slice(max(1, weights.candidate_rows * SMALL_TEAM // max(SMALL_TEAM, n_agents)))
+                game = TeamGame(net, belief_BNH[few], group.group_BE[few])
+                self._add_gap(total, game, logit_BNA[few], rows.weight_B[few])
             if weights.improvement and rows.first_obs_BND is not None:
                 with torch.no_grad():
                     bar_B = net(rows.first_obs_BND).total_B
@@ -166,10 +203,9 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
                 total.add("improvement", weights.improvement, losses.improvement(total_KB, rows.weight_B))
             total.descend(self.actor_optim)
 
-    def _add_gap(self, total: _Total, belief_BNH: Tensor, logit_BNA: Tensor, weight_B: Tensor) -> None:
+    def _add_gap(self, total: _Total, game: TeamGame, logit_BNA: Tensor, weight_B: Tensor) -> None:
         """Add the equilibrium and the response loss of the heads' controls."""
         weights = self.config.losses
-        game = TeamGame(self.policy.network, belief_BNH)
         act_BNA = squash(logit_BNA)
         with torch.no_grad():
             tried_BNMA = _deviations(act_BNA, weights.candidates)

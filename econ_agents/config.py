@@ -146,7 +146,7 @@ class LossConfig(Settings):
     candidates: int = Field(16, ge=1)
     """Deviations tried for each agent to measure the gap."""
     candidate_rows: int = Field(16, ge=1)
-    """Rows of a batch for which they are tried."""
+    """Rows of a batch for which they are tried; in teams of more than three fewer, for as many agents in all."""
     gap_interval: int = Field(4, ge=1)
     """Gradient steps from one measurement of the gap to the next; `equilibrium` and `response` act at those alone."""
 
@@ -169,11 +169,12 @@ class ExplorationConfig(Settings):
     """Decisions at the start that are taken uniformly at random."""
     noise_start: float = Field(0.5, ge=0)
     """Standard deviation of Gaussian noise after that, on controls in [-1, 1]."""
-    noise_end: float = Field(0.1, ge=0)
-    """Standard deviation at the end of the schedule, kept from there on."""
+    noise_end: float = Field(0.2, ge=0)
+    """Standard deviation at the end of the schedule, kept from there on: with less of it, critics of 0/1 rewards can no
+    longer tell what is better nearby, and controls drift."""
     noise_episodes: int = Field(200, ge=1)
     """Decisions over which the noise falls linearly."""
-    random_share: float = Field(0.05, ge=0, le=1)
+    random_share: float = Field(0.1, ge=0, le=1)
     """Chance that an agent's controls are drawn uniformly at random instead, also later on."""
 
 

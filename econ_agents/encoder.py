@@ -5,11 +5,12 @@ Axes: B batch, N agents, H belief, E group, A controls.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
+from econ_agents.attention import encoder_block
 from econ_agents.belief import mlp
 from econ_agents.clusters import attend_local_to_global
 
@@ -69,7 +70,7 @@ class BeliefEncoder(nn.Module):
 
     def _attend(self, tokens: Tensor) -> Tensor:
         for block in self.blocks:
-            tokens = block(tokens)
+            tokens = encoder_block(cast(nn.TransformerEncoderLayer, block), tokens)
         return tokens
 
     def values(self, group: Group, act_BNA: Tensor) -> Tensor:

@@ -1,124 +1,21 @@
-"""Test episodes: each problem played once at refined controls, many at a time, results handed out as they come.
-
-Axes: N agents, D observation, A controls of one agent, K rounds.
-"""
+"""Test episodes: each problem played once at refined controls, many at a time, results handed out as they come."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from pettingzoo import ParallelEnv
-from torch import Tensor
 
 from econ_agents.concurrency import LoopThread, all_or_none, torch_threads
 from econ_agents.config import BneConfig
-from econ_agents.equilibrium import Acts, EquilibriumConfig, Game, Outcome, Refiner, Refines, StopReason
+from econ_agents.equilibrium import Acts, EquilibriumConfig
 from econ_agents.errors import ConfigError
-from econ_agents.joint_env import Array, JointEnv, as_joint
-
-
-@runtime_checkable
-class Seeded(Protocol):
-    """A policy that draws random numbers, and so must be told each episode's seed to be reproducible."""
-
-    def seeded(self, seed: int) -> Acts:
-        """The same policy for one episode, drawing from this seed."""
-
-
-@dataclass(frozen=True)
-class Consultation:
-    """The rounds of one decision, in plain values; nothing is submitted yet."""
-
-    profiles: list[list[list[float]]]
-    """Controls of each round played, [K][N][A], in the environment's units; the last are to be submitted."""
-    answers: list[str | None]
-    """The commitment's answer after each round; empty if the environment does not deliberate."""
-    stop_reason: StopReason
-    """Why refinement ended."""
-    residuals: list[float]
-    """Largest move of a control, in [-1, 1] units, that each response asked for."""
-    gap_before: list[float] | None
-    """What each agent could gain on its own from the first profile, by the policy's own game; None if not measured."""
-    gap_after: list[float] | None
-    """The same for the last profile, in the same game; None if not measured."""
-
-    @property
-    def rounds(self) -> int:
-        """How many rounds were played."""
-        return len(self.profiles)
-
-
-@dataclass(frozen=True)
-class DecisionResult(Consultation):
-    """One decision of an episode, in plain values: its rounds, of which the last was submitted, and what it paid."""
-
-    reward: float
-    """What the team was paid."""
-    agent_rewards: list[float]
-    """What each agent was paid."""
-    numbers: dict[str, Any]
-    """The joint info of the step: floats, and lists with a value per agent."""
-
-
-@dataclass(frozen=True)
-class EpisodeResult:
-    """One problem from reset to end."""
-
-    problem: int
-    """Index of the problem."""
-    seed: int
-    """Seed of the episode, derived from the run's seed and the index."""
-    decisions: list[DecisionResult]
-    """What was decided, in order; incomplete if there was an error."""
-    error: str | None = None
-    """Why the episode could not be finished."""
-    seconds: float = field(default=0.0, compare=False)
-    """Wall time."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether it ended in an error, or a decision in which nothing valid came back."""
-        return self.error is not None or any(decision.numbers.get("failed", 0.0) > 0 for decision in self.decisions)
-
-    @property
-    def reward(self) -> float:
-        """What the team was paid in all."""
-        return sum(decision.reward for decision in self.decisions)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What is the same for all episodes of a test; can be pickled if its policy can."""
-
-    policy: Acts
-    """Chooses controls."""
-    config: EquilibriumConfig
-    """Rounds, responses and stop rules."""
-    gaps: bool
-    """Whether best-response gaps are measured."""
-    recoverable: tuple[type[Exception], ...]
-    """Errors that end their episode only."""
-
-    async def play(self, env: JointEnv, problem: int, seed: int) -> EpisodeResult:
-        """One episode; an error that is not recoverable goes on."""
-        policy = self.policy.seeded(seed) if isinstance(self.policy, Seeded) else self.policy
-        decisions: list[DecisionResult] = []
-        error = None
-        start = time.perf_counter()
-        try:
-            obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
-            ended = False
-            while not ended:
-                decision, obs_ND, ended = await _decide(self, policy, env, obs_ND)
-                decisions.append(decision)
-        except self.recoverable as raised:
-            error = f"{type(raised).__name__}: {raised}"
-        return EpisodeResult(problem, seed, decisions, error, time.perf_counter() - start)
+from econ_agents.joint_env import JointEnv, as_joint
+from econ_agents.policy import EconPolicy
+from econ_agents.trial import Consultation, EpisodeResult, Trial
 
 
 @runtime_checkable
@@ -156,7 +53,7 @@ def evaluate(
             does not deliberate, the K - 1 responses are made within the policy's own game.
         concurrency: Episodes in flight at once.
         seed: Of the run, >= 0.
-        config: Responses and stop rules.
+        config: Responses and stop rules; by default those that the policy was trained with, if it tells.
         gaps: Whether to measure best-response gaps (two more best responses per decision).
         on_episode: Called with each result as it comes, in the order of completion, and with the parallel environment
             while it still shows that episode; where that is in a worker (`econ_agents.workers`), with what its site
@@ -268,9 +165,7 @@ async def consult(
     Raises:
         ConfigError: As `evaluate`.
     """
-    trial = _trial(policy, rounds, config, gaps, ())
-    obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
-    return await _consult(trial, policy.seeded(seed) if isinstance(policy, Seeded) else policy, env, obs_ND)
+    return await _trial(policy, rounds, config, gaps, ()).consult(env, problem, seed)
 
 
 def _trial(
@@ -284,7 +179,10 @@ def _trial(
         raise ConfigError(f"rounds must be at least 1, got {rounds}")
     if rounds > 1 and not hasattr(policy, "game"):
         raise ConfigError(f"{type(policy).__name__} has no game() to refine its controls by: use rounds=1")
-    config = (config or BneConfig().equilibrium()).model_copy(update={"max_rounds": rounds})
+    if config is None:
+        own = policy.config.bne if isinstance(policy, EconPolicy) else BneConfig()
+        config = own.equilibrium()
+    config = config.model_copy(update={"max_rounds": rounds})
     return Trial(policy, config, gaps and hasattr(policy, "game"), recoverable)
 
 
@@ -338,57 +236,3 @@ async def _play_all(
     finally:
         for env in envs:
             env.close()
-
-
-async def _decide(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> tuple[DecisionResult, Array, bool]:
-    """K rounds, then the submission."""
-    done = await _consult(trial, policy, env, obs_ND)
-    obs_ND, reward, terminated, truncated, info = await env.astep(np.asarray(done.profiles[-1], np.float32).ravel())
-    decision = DecisionResult(
-        **vars(done),
-        reward=reward,
-        agent_rewards=info["agent_rewards"].tolist(),
-        numbers={name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in info.items()},
-    )
-    return decision, obs_ND, terminated or truncated
-
-
-async def _consult(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> Consultation:
-    """K rounds of one decision."""
-    refiner = Refiner(_propose(policy, obs_ND), trial.config)
-    answers: list[str | None] = []
-    while refiner.active:
-        outcome: Outcome | None = None
-        if env.can_deliberate:
-            obs_ND, _ = await env.adeliberate(_action(env, refiner.profile_BNA))
-            outcome = env.last_outcome
-            answers.append(None if outcome is None else outcome.answer)
-        refiner.observe([outcome])
-        if refiner.active:
-            refiner.respond(_game(policy, obs_ND))
-    result = refiner.result(_game(policy, obs_ND)) if trial.gaps else None
-    played = [_action(env, profile_BNA) for profile_BNA in refiner.trajectory[: refiner.rounds[0]]]
-    (reason,) = refiner.stop_reasons
-    assert reason is not None
-    return Consultation(
-        profiles=[action.reshape(env.team.n_agents, -1).tolist() for action in played],
-        answers=answers,
-        stop_reason=reason,
-        residuals=list(refiner.residuals[0]),
-        gap_before=None if result is None else result.before.gain_BN[0].tolist(),
-        gap_after=None if result is None else result.after.gain_BN[0].tolist(),
-    )
-
-
-@torch.no_grad()
-def _propose(policy: Acts, obs_ND: Array) -> Tensor:
-    return policy.propose(torch.as_tensor(obs_ND)[None])
-
-
-@torch.no_grad()
-def _game(policy: Acts, obs_ND: Array) -> Game:
-    return cast(Refines, policy).game(torch.as_tensor(obs_ND)[None])
-
-
-def _action(env: JointEnv, profile_1NA: Tensor) -> Array:
-    return env.to_env(profile_1NA[0].cpu().numpy())

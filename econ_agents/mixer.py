@@ -7,6 +7,7 @@ C members of a cluster.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -14,9 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from econ_agents import plugins
+from econ_agents.attention import self_attention
 from econ_agents.belief import mlp
 from econ_agents.clusters import attend_within, equal_clusters
 from econ_agents.errors import ConfigError, TeamError
+
+LEAK = 0.1
+"""Slope of the mixing far below 0, so that it does not flatten out there."""
 
 
 class Mixed(NamedTuple):
@@ -72,8 +77,9 @@ class Mixer(nn.Module):
     """Self-attention over {e_i} gives w_i; (w_i, E) gives F_i; weights made from F_i mix Q_i monotonically into Q_tot.
 
     The mixing is that of QMIX (Rashid et al. 2018) with weights from each agent's features instead of a global state:
-    h = ELU(mean_i softplus(U F_i) Q_i + b), Q_tot = softplus(V mean_i F_i) . h + v(mean_i F_i). Weights are not
-    negative and ELU does not decrease, so dQ_tot / dQ_i >= 0. Q_tot also depends on the controls through F_i: what one
+    h = f(mean_i softplus(U F_i) Q_i + b), Q_tot = softplus(V mean_i F_i) . h + v(mean_i F_i). Weights are not negative
+    and f(x) = ELU(x) + x / 10 rises everywhere, so dQ_tot / dQ_i > 0; ELU alone would be flat far below 0 and could not
+    tell large negative returns apart. Q_tot also depends on the controls through F_i: what one
     agent's e_i is worth may depend on the others' (that coupling makes the choice of e a game).
 
     In clusters agents attend to their neighbours only, and clusters meet in the means over agents (a mean field, as in
@@ -165,20 +171,17 @@ class Mixer(nn.Module):
 
     def _features(self, act_BNA: Tensor, group_BE: Tensor) -> Tensor:
         tokens = self.inward(act_BNA)
-        w_BNW = self.norm(tokens + attend_within(self._attend, tokens, self.cluster_size))
+        w_BNW = self.norm(tokens + attend_within(partial(self_attention, self.attention), tokens, self.cluster_size))
         group_BNE = group_BE[:, None].expand(-1, act_BNA.shape[1], -1)
         return torch.tanh(self.features(torch.cat([w_BNW, group_BNE], dim=-1)))
-
-    def _attend(self, tokens: Tensor) -> Tensor:
-        attended: Tensor = self.attention(tokens, tokens, tokens, need_weights=False)[0]
-        return attended
 
     def _weighed(self, q_BN: Tensor, features_BNW: Tensor) -> Tensor:
         return F.softplus(self.local_weight(features_BNW)) * q_BN[..., None]
 
     def _mix(self, weighed_xW: Tensor, pooled_xW: Tensor) -> Tensor:
         """Q_tot from the means over agents of weighed local values and of features."""
-        hidden_xW = F.elu(weighed_xW + self.local_bias(pooled_xW))
+        mixed_xW = weighed_xW + self.local_bias(pooled_xW)
+        hidden_xW = F.elu(mixed_xW) + LEAK * mixed_xW
         total_xW = F.softplus(self.total_weight(pooled_xW))
         total_x: Tensor = (total_xW * hidden_xW).mean(dim=-1) + self.total_bias(pooled_xW).squeeze(-1)
         return total_x

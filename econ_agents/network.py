@@ -97,7 +97,13 @@ class TeamNetwork(nn.Module):
         return squash(self.heads(belief_BNH))
 
     def values(
-        self, belief_BNH: Tensor, act_BNA: Tensor, *, pessimistic: bool, detach_local: bool = False
+        self,
+        belief_BNH: Tensor,
+        act_BNA: Tensor,
+        *,
+        pessimistic: bool,
+        detach_local: bool = False,
+        group: Group | None = None,
     ) -> TeamValues:
         """Values of acting `act_BNA` with beliefs [B, N, H].
 
@@ -106,10 +112,12 @@ class TeamNetwork(nn.Module):
             act_BNA: Controls in [-1, 1].
             pessimistic: Mix the least of the critics' estimates instead of their mean.
             detach_local: Keep the gradient of Q_tot out of beliefs and local critics.
+            group: What the encoder makes of these beliefs, where that is known already.
         """
         local_CBN = self.critic(belief_BNH, act_BNA)
         mixed_in = local_CBN.min(dim=0).values if pessimistic else local_CBN.mean(dim=0)
-        group = self.encoder(belief_BNH.detach() if detach_local else belief_BNH)
+        if group is None:
+            group = self.encoder(belief_BNH.detach() if detach_local else belief_BNH)
         mixed = self.mixer(mixed_in.detach() if detach_local else mixed_in, act_BNA, group.group_BE)
         return TeamValues(local_CBN, mixed.total_B, mixed.features_BNW, group)
 

@@ -192,12 +192,18 @@ def _bounds(spec: TeamSpec) -> str:
 
 
 class TeamGame:
-    """A game of common payoff: what one agent's deviation is worth to the team, by the critics, at fixed beliefs."""
+    """A game of common payoff: what one agent's deviation is worth to the team, by the critics, at fixed beliefs.
 
-    def __init__(self, network: TeamNetwork, belief_BNH: Tensor) -> None:
+    Args:
+        network: Whose critics and mixer these are.
+        belief_BNH: The beliefs.
+        group_BE: Their group representation, where that is known already.
+    """
+
+    def __init__(self, network: TeamNetwork, belief_BNH: Tensor, group_BE: Tensor | None = None) -> None:
         self.network = network
         self.belief_BNH = belief_BNH
-        self.group_BE = network.encoder(belief_BNH).group_BE
+        self.group_BE = network.encoder(belief_BNH).group_BE if group_BE is None else group_BE
 
     def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
         """Q_tot [B, N, M] when agent n alone plays candidate m; differentiable in both arguments."""

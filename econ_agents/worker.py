@@ -19,8 +19,8 @@ from pettingzoo import ParallelEnv
 from econ_agents.batches import TeamSpec
 from econ_agents.equilibrium import Outcome
 from econ_agents.errors import TeamError
-from econ_agents.evaluate import EpisodeResult, Trial
 from econ_agents.joint_env import JointEnv, as_joint
+from econ_agents.trial import EpisodeResult, Trial
 
 
 class Site(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from econ_agents.evaluate import EpisodeResult
+from econ_agents.trial import EpisodeResult
 from econ_agents.workers import Workers
 from econ_env.app.environments import make_env
 from econ_env.app.keeper import Keeper, KeptPurse, needs_keeper

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from econ_agents.evaluate import EpisodeResult
+from econ_agents.trial import EpisodeResult
 from econ_env.answers import AnswerRule
 from econ_env.app.display import Tally
 from econ_env.app.failures import Failures

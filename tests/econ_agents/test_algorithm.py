@@ -55,6 +55,55 @@ def test_the_gap_is_measured_at_each_interval() -> None:
     assert all(step.policy is not None for step in stats)
 
 
+@pytest.mark.parametrize(("n_agents", "rows"), [(1, 6), (3, 6), (4, 4), (8, 2), (48, 1)])
+def test_larger_teams_measure_the_gap_in_fewer_rows(n_agents: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    gap = losses.equilibrium
+
+    def spy(payoff_BN: Tensor, best_BN: Tensor, weight_B: Tensor) -> Tensor:
+        seen.append(tuple(payoff_BN.shape))
+        return gap(payoff_BN, best_BN, weight_B)
+
+    monkeypatch.setattr(losses, "equilibrium", spy)
+    spec = make_spec(n_agents)
+    config = small(losses={"candidate_rows": 6, "candidates": 2})
+    EconAlgorithm(EconPolicy(spec, config, (0.4, 0.4, 0.2)))._update_with_batch(replayed(spec))
+    assert seen == [(rows, n_agents)]
+
+
+def test_what_was_seen_is_encoded_once_in_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    algorithm = make(losses={**only(*LOSSES), "improvement": 0.0})
+    net, calls = algorithm.policy.network, []
+    for part in (net.belief, net.encoder):
+        part.register_forward_hook(lambda module, *_: calls.append(type(module).__name__))
+    algorithm._update_with_batch(replayed(SPEC, terminated=np.ones(8, bool)))
+    assert calls == ["BeliefNetwork", "BeliefEncoder"]
+
+
+def test_gradients_are_clipped_as_one() -> None:
+    algorithm = make(optimizer={"max_grad_norm": 1e-3})
+    parts = (algorithm.policy.network.heads, algorithm.value_params)
+    for part, optimizer in zip(parts, (algorithm.actor_optim, algorithm.value_optim), strict=True):
+        held = list(part.parameters()) if isinstance(part, torch.nn.Module) else part
+        optimizer._optim = torch.optim.SGD(held, lr=1.0)
+    before = {name: p.detach().clone() for name, p in algorithm.policy.network.named_parameters()}
+    algorithm._update_with_batch(replayed(SPEC, rows=16))
+    steps = {name: p.detach() - before[name] for name, p in algorithm.policy.network.named_parameters()}
+    for heads in (True, False):
+        own = [step.flatten() for name, step in steps.items() if name.startswith("heads.") is heads]
+        assert torch.cat(own).norm().item() == pytest.approx(1e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_train_reaches_every_network_but_the_targets(mode: bool) -> None:
+    algorithm = make()
+    algorithm.policy.network.train(not mode)  # as evaluation leaves it
+    algorithm.train(mode)
+    shared = algorithm.policy.network.belief.norm  # with the targets; knows no modes
+    assert {part.training for part in algorithm.policy.modules() if part is not shared} == {mode}
+    assert not any(module.training for module in algorithm.target.module.modules())
+
+
 def moved(algorithm: EconAlgorithm, updates: int = 2, **rows: Any) -> set[str]:
     """Parts in which a parameter changed over some updates."""
     before = {name: p.detach().clone() for name, p in algorithm.policy.named_parameters()}

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from teams import small
 from torch import Tensor
 
 from econ_agents.equilibrium import EquilibriumConfig
 from econ_agents.errors import ConfigError
-from econ_agents.evaluate import EpisodeResult, evaluate, evaluate_each
+from econ_agents.evaluate import evaluate, evaluate_each
 from econ_agents.joint_env import JointEnv
+from econ_agents.policy import EconPolicy
 from econ_agents.testing import AsyncQuadraticEnv, CoordinationEnv, QuadraticEnv, QuadraticPolicy
+from econ_agents.trial import EpisodeResult
 
 torch.set_num_threads(1)
 NEVER = EquilibriumConfig(convergence_threshold=0.0)
@@ -84,6 +87,17 @@ def test_a_result_tells_how_it_came_about() -> None:
     assert decision.numbers["rounds"] == 3.0
     assert decision.numbers["valid"] == [1.0] * 3
     assert (result.problem, result.failed, result.error) == (7, False, None)
+
+
+def test_a_policy_is_refined_as_it_was_trained_unless_told_otherwise() -> None:
+    torch.manual_seed(0)
+    bne = {"damping": 0.25, "convergence_threshold": 0.0}
+    policy = EconPolicy(JointEnv(QuadraticEnv()).team, small(bne=bne))
+    own, same, other = (
+        evaluate(policy, QuadraticEnv, [0, 1], config=config)
+        for config in (None, policy.config.bne.equilibrium(), NEVER)
+    )
+    assert own == same != other
 
 
 def test_results_are_plain_values() -> None:
