@@ -15,11 +15,12 @@ from markupsafe import Markup
 
 import econ_env
 from econ_env.problem_tables import FORMATS
+from econ_env.report.cells import Table, minus, p_value
 from econ_env.report.episodes import Packed
 from econ_env.report.plots import Plot
 from econ_env.report.runs import Runs
 from econ_env.report.style import DARK, LIGHT, NARROW, WIDE, render_svg
-from econ_env.report.tables import REASONS, Table, minus, p_value, second_control
+from econ_env.report.tables import REASONS, second_control
 
 SCRIPTS = ("data.js", "build.js", "episode.js", "browser.js")
 """In the order in which they stand in the page, in one scope."""

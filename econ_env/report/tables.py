@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from econ_env.app.results import Row
+from econ_env.report.cells import DASH, Cell, Column, Table, estimate, number, p_value, percent, spread, without_empty
 from econ_env.report.runs import Runs
 
-DASH = "–"
 REASONS = {
     "commitment_repeated": "answer repeated",
     "small_change": "controls at rest",
@@ -21,46 +20,6 @@ REASONS = {
     "all_invalid": "nothing valid",
 }
 """Why refinement ended, in words."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell."""
-
-    text: str
-    """What it says."""
-    detail: str = ""
-    """Smaller, after it: an interval, a count."""
-    bar: tuple[float, float | None, float | None] | None = None
-    """Value and bounds to draw, in the column's range."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column."""
-
-    name: str
-    """Heading."""
-    unit: str = ""
-    """What its numbers are in."""
-    numeric: bool = True
-    """Whether to align it to the right."""
-    span: tuple[float, float] = (0.0, 1.0)
-    """Range of its bars."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table; the first column names the row."""
-
-    title: str
-    """What it shows."""
-    columns: list[Column]
-    """From left to right."""
-    rows: list[list[Cell]]
-    """Cells, one per column."""
-    notes: tuple[str, ...] = ()
-    """How to read it."""
 
 
 def all_tables(runs: Runs) -> dict[str, Table]:
@@ -73,14 +32,7 @@ def all_tables(runs: Runs) -> dict[str, Table]:
         "refinement": refinement(runs),
         "controls": controls(runs),
     }
-    return {name: _without_empty(table) for name, table in made.items() if table.rows}
-
-
-def _without_empty(table: Table) -> Table:
-    """The table without the columns in which no row has anything."""
-    kept = [place for place in range(len(table.columns)) if any(row[place].text != DASH for row in table.rows)]
-    columns = [table.columns[place] for place in kept]
-    return replace(table, columns=columns, rows=[[row[place] for place in kept] for row in table.rows])
+    return {name: without_empty(table) for name, table in made.items() if table.rows}
 
 
 def accuracy(runs: Runs) -> Table:
@@ -132,11 +84,11 @@ def _accuracy_row(label: str, about: str, part: Mapping[str, Any], baseline: str
     cells = [Cell(label, about), *[Cell(DASH)] * 6, Cell(str(part["failed"]))]
     if found is not None:
         cells[1] = Cell(f"{found['correct']}/{found['answers']}")
-        cells[2] = _estimate(found["estimate"], "{:.1f}", "{:.1f}")
+        cells[2] = estimate(found["estimate"], "{:.1f}", "{:.1f}")
     if label == baseline:
         cells[3] = Cell("baseline")
     if gain is not None:
-        cells[3] = _estimate(gain["estimate"], "{:+.1f}", "{:+.1f}")
+        cells[3] = estimate(gain["estimate"], "{:+.1f}", "{:+.1f}")
         cells[4], cells[5] = Cell(p_value(gain["p"])), Cell(p_value(gain["p_holm"]))
         cells[6] = Cell(DASH if gain["needed"] is None else f"{gain['needed']:,}", f"have {gain['problems']:,}")
     return cells
@@ -165,13 +117,13 @@ def cost(runs: Runs) -> Table:
         rows.append(
             [
                 Cell(label),
-                Cell(_number(own["tokens"], "{:,.0f}")),
-                Cell(DASH) if ratio is None else _estimate(ratio, "{:.2f}", "{:.2f}", scale=1.0, bar=False),
-                *(Cell(_number(roles[role], "{:,.0f}")) for role in ("strategy", "executor", "commitment")),
+                Cell(number(own["tokens"], "{:,.0f}")),
+                Cell(DASH) if ratio is None else estimate(ratio, "{:.2f}", "{:.2f}", scale=1.0, bar=False),
+                *(Cell(number(roles[role], "{:,.0f}")) for role in ("strategy", "executor", "commitment")),
                 Cell(f"{100 * own['completion_tokens'] / own['tokens']:.0f}" if own["tokens"] else DASH),
-                Cell(_number(own["calls"], "{:.1f}")),
-                Cell(_number(own["rounds"], "{:.2f}")),
-                Cell(_number(own["seconds"], "{:.2f}")),
+                Cell(number(own["calls"], "{:.1f}")),
+                Cell(number(own["rounds"], "{:.2f}")),
+                Cell(number(own["seconds"], "{:.2f}")),
                 Cell(DASH if own["usd"] is None else f"{1000 * own['usd']:,.2f}"),
             ]
         )
@@ -215,7 +167,7 @@ def team(runs: Runs) -> Table:
         own, found = part["executors"], part["accuracy"]
         shares = [own["each"], own["any"], own["majority"], found["estimate"]["value"] if found else None]
         shares += [part["agreement"], part["unparsed"]["replies"], part["unparsed"]["answers"]]
-        rows.append([Cell(label), *(Cell(_percent(share)) for share in shares)])
+        rows.append([Cell(label), *(Cell(percent(share)) for share in shares)])
     notes = (
         "Of the last round's replies. Unread: no final answer could be found in the text. With one reply there are no "
         "pairs to agree.",
@@ -235,9 +187,9 @@ def transitions(runs: Runs) -> Table:
     ]
     rows = []
     for label, part in runs.overview["methods"].items():
-        for number, step in enumerate(part["transitions"], start=1):
+        for place, step in enumerate(part["transitions"], start=1):
             keys = ("right_right", "wrong_right", "right_wrong", "wrong_wrong")
-            rows.append([Cell(label), Cell(f"{number} to {number + 1}"), *(Cell(f"{step[key]:,}") for key in keys)])
+            rows.append([Cell(label), Cell(f"{place} to {place + 1}"), *(Cell(f"{step[key]:,}") for key in keys)])
     return Table("From round to round", columns, rows, ("An episode that stopped early is not in later steps.",))
 
 
@@ -289,9 +241,9 @@ def controls(runs: Runs) -> Table:
                 [
                     Cell(label),
                     Cell(kind),
-                    *(_spread([reply[name] for reply in replies]) for name in ("temperature", "p")),
+                    *(spread([reply[name] for reply in replies]) for name in ("temperature", "p")),
                     Cell(f"{sum(judged)}/{len(judged)}"),
-                    Cell(_percent(sum(judged) / len(judged) if judged else None)),
+                    Cell(percent(sum(judged) / len(judged) if judged else None)),
                 ]
             )
     return Table(
@@ -314,35 +266,3 @@ def second_control(runs: Runs) -> str:
     """What p is in these runs."""
     sampling = runs.runs[0].about.get("config", {}).get("sampling", {})
     return "top_p" if sampling.get("second_action") == "top_p" else "Repetition penalty p"
-
-
-def p_value(value: float | None) -> str:
-    """A p-value for reading."""
-    return DASH if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _estimate(
-    found: Mapping[str, float | None], middle: str, bound: str, scale: float = 100.0, bar: bool = True
-) -> Cell:
-    value, low, high = found["value"], found["low"], found["high"]
-    assert value is not None
-    detail = "" if low is None or high is None else f"{bound.format(scale * low)} to {bound.format(scale * high)}"
-    text = middle.format(scale * value)
-    return Cell(minus(text), minus(detail), (value, low, high) if bar else None)
-
-
-def minus(text: str) -> str:
-    """The text with true minus signs."""
-    return text.replace("-", "−")
-
-
-def _spread(values: list[float]) -> Cell:
-    return Cell(f"{np.mean(values):.2f} ± {np.std(values):.2f}") if values else Cell(DASH)
-
-
-def _number(value: float | None, form: str) -> str:
-    return DASH if value is None else form.format(value)
-
-
-def _percent(share: float | None) -> str:
-    return DASH if share is None else f"{100 * share:.1f}"

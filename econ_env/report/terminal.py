@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from econ_env.app.compare_table import print_overview
+from econ_env.report.cells import Table as Numbers
 from econ_env.report.runs import Runs
-from econ_env.report.tables import Table as Numbers
 from econ_env.report.tables import controls, refinement
 
 

@@ -11,6 +11,7 @@ from econ_env.app.run_config import EnvArgs
 from econ_env.app.trained_on import fingerprint, note_trained_on, read_trained_on
 from econ_env.errors import ProblemError, TraceError
 from econ_env.records import Problem
+from econ_env.traces import read_lines
 
 
 def a_table(folder: Path, rows: int) -> Path:
@@ -113,6 +114,13 @@ def test_the_test_pays_with_the_policy_s_weights_and_stops_by_the_threshold(run,
         assert paid != (1.0, 0.0, 0.0)
         assert (config.convergence_threshold, config.damping, config.temperature) == (0.25, 0.4, 0.1)
         assert not config.stop_when_repeated
+
+
+def test_more_problems_in_flight_than_there_are_to_train_on_is_no_mistake(run, small, tmp_path):
+    given = [*small, "--train-eps", 3, "--test-eps", 1, "--train-envs", 64, "--log-dir", "logs"]
+    ran = run("run_p0_test.py", *given)
+    assert ran.code == 0, ran.err
+    assert [row["episode"] for row in read_lines(tmp_path / "logs" / "training.jsonl")] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("script", ["test_p0.py", "run_p0_test.py"])

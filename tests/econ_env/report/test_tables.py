@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from econ_env.report.cells import DASH
 from econ_env.report.plots import residuals_by_step
 from econ_env.report.runs import load_runs
-from econ_env.report.tables import DASH, accuracy, all_tables, controls, refinement, transitions
+from econ_env.report.tables import accuracy, all_tables, controls, refinement, transitions
 from tests.econ_env.report.made_runs import make_run
 
 

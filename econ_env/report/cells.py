@@ -1,0 +1,101 @@
+"""What the report's tables are made of: cells and columns, and numbers as they are written there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell."""
+
+    text: str
+    """What it says."""
+    detail: str = ""
+    """Smaller, after it: an interval, a count."""
+    bar: tuple[float, float | None, float | None] | None = None
+    """Value and bounds to draw, in the column's range."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column."""
+
+    name: str
+    """Heading."""
+    unit: str = ""
+    """What its numbers are in."""
+    numeric: bool = True
+    """Whether to align it to the right."""
+    span: tuple[float, float] = (0.0, 1.0)
+    """Range of its bars."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table; the first column names the row."""
+
+    title: str
+    """What it shows."""
+    columns: list[Column]
+    """From left to right."""
+    rows: list[list[Cell]]
+    """Cells, one per column."""
+    notes: tuple[str, ...] = ()
+    """How to read it."""
+
+
+def without_empty(table: Table) -> Table:
+    """The table without the columns in which no row has anything."""
+    kept = [place for place in range(len(table.columns)) if any(row[place].text != DASH for row in table.rows)]
+    columns = [table.columns[place] for place in kept]
+    return replace(table, columns=columns, rows=[[row[place] for place in kept] for row in table.rows])
+
+
+def p_value(value: float | None) -> str:
+    """A p-value for reading."""
+    return DASH if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def estimate(
+    found: Mapping[str, float | None], middle: str, bound: str, scale: float = 100.0, bar: bool = True
+) -> Cell:
+    """A value with its interval.
+
+    Args:
+        found: `value`, `low` and `high`; the value is there.
+        middle: Format of the value.
+        bound: Format of the interval's ends.
+        scale: What all are multiplied with.
+        bar: Whether to draw it.
+    """
+    value, low, high = found["value"], found["low"], found["high"]
+    assert value is not None
+    detail = "" if low is None or high is None else f"{bound.format(scale * low)} to {bound.format(scale * high)}"
+    text = middle.format(scale * value)
+    return Cell(minus(text), minus(detail), (value, low, high) if bar else None)
+
+
+def minus(text: str) -> str:
+    """The text with true minus signs."""
+    return text.replace("-", "−")
+
+
+def spread(values: list[float]) -> Cell:
+    """Mean and standard deviation."""
+    return Cell(f"{np.mean(values):.2f} ± {np.std(values):.2f}") if values else Cell(DASH)
+
+
+def number(value: float | None, form: str) -> str:
+    """A number in a format, or a dash."""
+    return DASH if value is None else form.format(value)
+
+
+def percent(share: float | None) -> str:
+    """A share in per cent, or a dash."""
+    return DASH if share is None else f"{100 * share:.1f}"
