@@ -36,10 +36,10 @@ def plan(variants: Sequence[Variant], seeds: int, episodes: int, short: int, gap
     first = [(v, seed, episodes) for v in variants if v.kind == "main" for seed in range(seeds)]
     rest = [v for v in variants if v.kind != "main"]
     return first + [
-        (v, seed, short if v.kind == "ablation" else episodes)
-        for seed in range(seeds)
+        (v, seed, short if v.kind in ("ablation", "gap") else episodes)
+        for seed in range(max(seeds, gap_seeds))
         for v in sorted(rest, key=lambda v: ("peer", "gap", "ablation").index(v.kind))
-        if v.kind != "gap" or seed < gap_seeds
+        if seed < (gap_seeds if v.kind == "gap" else seeds)
     ]
 
 
@@ -70,9 +70,9 @@ def collect(jobs: Sequence[Job], kept: Path, workers: int) -> list[dict[str, Any
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(1), help="Runs of each learner.")
 @click.option("--episodes", default=500, show_default=True, type=click.IntRange(64), help="Of defaults and peers.")
 @click.option(
-    "--ablation-episodes", "short", default=240, show_default=True, type=click.IntRange(64), help="Of ablations."
+    "--short-episodes", "short", default=240, show_default=True, type=click.IntRange(64), help="Of ablations and gaps."
 )
-@click.option("--gap-seeds", default=3, show_default=True, type=click.IntRange(0), help="Runs that measure true gaps.")
+@click.option("--gap-seeds", default=10, show_default=True, type=click.IntRange(0), help="Runs that measure true gaps.")
 @click.option(
     "--jobs", "workers", default=2, show_default=True, type=click.IntRange(0), help="Processes; 0 reports what is kept."
 )

@@ -67,7 +67,7 @@ class Scaled(nn.Module):
 
 
 class ExploringPolicy(ContinuousDeterministicPolicy):
-    """Tianshou's deterministic policy, which explores exactly as ECON does: same random start, schedule and share.
+    """Tianshou's deterministic policy, which explores as ECON does: random start, falling noise, a share at random.
 
     Args:
         actor: Observations [B, N, D] to actions [B, N * A] in [-1, 1].

@@ -34,9 +34,9 @@ CHECKPOINT = 16
 """Episodes between measurements."""
 GAP_CHECKPOINT = 128
 """Episodes between measurements of the true gap, which takes half a second for each problem."""
-GAP_PROBLEMS = 6
+GAP_PROBLEMS = 4
 """Problems for which it is measured along the way."""
-GAP_PROBLEMS_END = 16
+GAP_PROBLEMS_END = 8
 """And at the end."""
 NEAR = (0.95, 0.98)
 """Shares of the oracle's accuracy whose first checkpoint is told."""
@@ -141,7 +141,7 @@ def run(variant: Variant, seed: int, episodes: int) -> dict[str, Any]:
         _search(variant, seed, episodes, result)
     elif variant.learner == "econ":
         _learn(variant, seed, episodes, result)
-    else:
+    elif variant.rates is not None:
         task, judge = tasks(variant.coupling)[0], measure(variant.coupling)
         note = partial(_note, result, judge)
         make = partial(environment, task, variant.weights())

@@ -170,8 +170,7 @@ class ExplorationConfig(Settings):
     noise_start: float = Field(0.5, ge=0)
     """Standard deviation of Gaussian noise after that, on controls in [-1, 1]."""
     noise_end: float = Field(0.2, ge=0)
-    """Standard deviation at the end of the schedule, kept from there on: with less of it, critics of 0/1 rewards can no
-    longer tell what is better nearby, and controls drift."""
+    """Standard deviation at the end of the schedule, kept from there on."""
     noise_episodes: int = Field(200, ge=1)
     """Decisions over which the noise falls linearly."""
     random_share: float = Field(0.1, ge=0, le=1)

@@ -77,9 +77,15 @@ def test_the_defaults_are_run_first_and_then_all_learners_seed_by_seed():
     jobs = plan(VARIANTS, seeds=2, episodes=500, short=320, gap_seeds=1)
     assert [(v.name, seed, n) for v, seed, n in jobs[:2]] == [("default", 0, 500), ("default", 1, 500)]
     assert [seed for _, seed, _ in jobs[2:]] == sorted(seed for _, seed, _ in jobs[2:])
-    assert {n for v, _, n in jobs if v.kind == "ablation"} == {320}
+    assert {n for v, _, n in jobs if v.kind in ("ablation", "gap")} == {320}
     assert [seed for v, seed, _ in jobs if v.kind == "gap"] == [0]
     assert len(jobs) == 2 * len(VARIANTS) - 1
+
+
+def test_true_gaps_may_have_more_seeds_than_the_rest():
+    jobs = plan(VARIANTS, seeds=1, episodes=500, short=320, gap_seeds=3)
+    assert [seed for v, seed, _ in jobs if v.kind == "gap"] == [0, 1, 2]
+    assert {seed for v, seed, _ in jobs if v.kind != "gap"} == {0}
 
 
 def test_what_is_kept_is_not_run_again(tmp_path):
