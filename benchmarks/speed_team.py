@@ -85,7 +85,7 @@ def _ours(url: str, problems: int) -> float:
 
 def _ask(client: openai.OpenAI, text: str, temperature: float) -> str:
     reply = client.chat.completions.create(
-        model="test", messages=[{"role": "user", "content": text}], temperature=temperature, max_tokens=64
+        model="test-model", messages=[{"role": "user", "content": text}], temperature=temperature, max_tokens=64
     )
     return reply.choices[0].message.content or ""
 

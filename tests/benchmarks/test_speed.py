@@ -58,3 +58,14 @@ def test_a_part_is_measured_shown_and_written(tmp_path, monkeypatch):
     assert second["reference_value"] == pytest.approx(0.013)
     assert first["ratio"] == pytest.approx(first["value"] / first["reference_value"])
     assert "team latency" in ran.output
+
+
+def test_throughput_asks_the_server_in_each_of_its_ways(monkeypatch):
+    import speed_team
+
+    monkeypatch.setattr(speed_team, "LATENCY", 0.001)
+    monkeypatch.setattr(speed_team, "ONE_BY_ONE", 1)
+    lines = speed_team.throughput(sizes=(2,))
+    assert [line.reference for line in lines] == ["ideal", "a thread for each call", "its calls one by one"]
+    assert lines[0].value == lines[1].value == pytest.approx(2 * lines[2].value)
+    assert lines[2].reference_value >= 13 * 0.001
