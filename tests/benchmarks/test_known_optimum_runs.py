@@ -143,6 +143,7 @@ def test_random_search_halves_and_stays_below_the_best_fixed_control():
         assert share <= TEST.best_fixed.accuracy / TEST.oracle.accuracy + 1e-9
 
 
+@pytest.mark.slow
 def test_a_peer_s_run_depends_on_its_seed_alone():
     first, again, other = (run(BY_NAME["td3"], seed, 32) for seed in (0, 0, 1))
     assert first["episodes"] == [16, 32]

@@ -69,6 +69,7 @@ def test_own_work_per_call_does_not_grow_with_the_team():
     assert large < small
 
 
+@pytest.mark.slow
 def test_it_prints_memory_and_work_for_each_team():
     ran = CliRunner().invoke(main, ["--problems", "20", "--agents", "3", "--agents", "5", "--calls", "20"])
     assert ran.exit_code == 0, ran.output

@@ -15,7 +15,7 @@ from econ_env.errors import ConfigError, ExtensionError
 from econ_env.infos import INFO_KEYS
 from econ_env.llm import ChatRequest
 from econ_env.observation_parts import Known
-from econ_env.prompts import EconPrompts
+from econ_env.prompts import PROMPT_VERSION, EconPrompts
 from econ_env.records import Problem
 from econ_env.reward_terms import RESERVED, Submission
 from econ_env.testing import ScriptedLLM, check_env
@@ -324,5 +324,5 @@ def test_prompts_that_begin_alike_are_not_for_the_simulated_model():
             return self.executor(question, None, None, "text")
 
     env = make(prompts=Alike())
-    with pytest.raises(ConfigError, match=r"simulated model can't read the prompts econ-prompts-v2: .* begin alike"):
+    with pytest.raises(ConfigError, match=f"simulated model can't read the prompts {PROMPT_VERSION}: .* begin alike"):
         env.reset(seed=0)
