@@ -87,8 +87,15 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         except (SystemExit, KeyboardInterrupt):
             continue  # a coroutine raised it: asyncio stops the loop, but the caller still has to get it
         break
+    loop.run_until_complete(_cancel_all())  # Ctrl-C may come after a coroutine was started, before it is waited for
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
+
+
+async def _cancel_all() -> None:
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await _all_ended()
 
 
 async def _all_ended() -> None:
