@@ -23,6 +23,7 @@ from tianshou.algorithm.optim import AdamOptimizerFactory
 from tianshou.utils.net.common import Net
 from tianshou.utils.net.continuous import ContinuousActorDeterministic, ContinuousCritic
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from econ_agents.algorithm import EconAlgorithm
 from econ_agents.collector import RefiningCollector
@@ -42,15 +43,19 @@ BATCHES = (16, 64, 256)
 TEAMS = (3, 8, 32)
 DECISIONS = 128
 """Kept in the buffer."""
-STEPS = 10
-"""Gradient steps that are timed in one go."""
+STEPS = 16
+"""Gradient steps that are timed in one go, such that each contains one measurement of the gap."""
 QMIX_ACTIONS = 25
 """A grid of 5 by 5 controls."""
 ACTED = (1, 256)
 
 
 def updates() -> list[Line]:
-    """Seconds for a gradient step, on one thread."""
+    """Seconds for a gradient step, on one thread, and the arithmetic in it.
+
+    Parameters that agents share work once for each agent, those of a joint view once for the team. So with as many
+    parameters a step of ours has more to compute, and the ratio of arithmetic tells how much of the time that explains.
+    """
     lines: list[Line] = []
     took: dict[tuple[int, int], float] = {}
     with torch_threads(1):
@@ -59,13 +64,17 @@ def updates() -> list[Line]:
             ours = EconAlgorithm(policy)
             size = sum(parameter.numel() for parameter in policy.network.parameters())
             peers = {"DDPG, joint view": _stepping(_ddpg(env, size), buffer), "QMIX": _qmix(env, buffer, size)}
+            steps = [_stepping(ours, buffer), *peers.values()]
             for batch in BATCHES:
-                timed = [partial(step, batch) for step in (_stepping(ours, buffer), *peers.values())]
-                mine, *others = in_turns(timed, repeats=3)
+                mine, *others = in_turns([partial(step, batch) for step in steps], repeats=3)
                 took[agents, batch] = mine
                 for name, other in zip(peers, others, strict=True):
                     what = f"N={agents}, batch {batch}"
                     lines.append(Line("gradient step", what, 1e3 * mine, "ms", name, 1e3 * other, "lower", 1.0))
+            own, *theirs = (_multiplied(step, BATCHES[0]) for step in steps)
+            for name, other in zip(peers, theirs, strict=True):
+                what = f"N={agents}, batch {BATCHES[0]}, arithmetic"
+                lines.append(Line("gradient step", what, own, "MFLOP", name, other, "lower"))
     for batch in BATCHES:
         few, many = TEAMS[0], TEAMS[-1]
         what, reference = f"N={many}, batch {batch}", f"{many}/{few} times N={few}"
@@ -133,6 +142,13 @@ def _stepping(algorithm: OffPolicyAlgorithm, buffer: TeamBuffer) -> Callable[[in
             return (time.perf_counter() - start) / STEPS
 
     return step
+
+
+def _multiplied(step: Callable[[int], float], batch: int) -> float:
+    """Millions of floating-point operations in the matrix products and attention of a gradient step."""
+    with FlopCounterMode(display=False) as counter:
+        step(batch)
+    return counter.get_total_flops() / STEPS / 1e6
 
 
 def _width(make: Callable[[int], nn.Module], size: int) -> int:

@@ -72,7 +72,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
     """
 
     class Optimizer(OffPolicyAlgorithm.Optimizer):
-        """Tianshou's optimizer, which clips all gradients in one go."""
+        """Tianshou's optimizer, which touches gradients only where they are to be clipped."""
 
         def __init__(self, optim: torch.optim.Optimizer, module: nn.Module, max_grad_norm: float | None = None) -> None:
             super().__init__(optim, module, max_grad_norm)
@@ -83,7 +83,10 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             self._optim.zero_grad()
             loss.backward(retain_graph=retain_graph, create_graph=create_graph)  # type: ignore[no-untyped-call] # untyped upstream
             if self._max_grad_norm is not None:
-                nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm, foreach=True)
+                gradients = [p.grad for p in self._parameters if p.grad is not None]
+                norm = nn.utils.get_total_norm(gradients, foreach=True)
+                if norm > self._max_grad_norm:
+                    nn.utils.clip_grads_with_norm_(self._parameters, self._max_grad_norm, norm, foreach=True)
             self._optim.step()
 
     def __init__(self, policy: EconPolicy) -> None:

@@ -102,8 +102,9 @@ class ObservationNorm(nn.Module):
         """Take rows [R, S] into the statistics (Chan's parallel update)."""
         size = float(len(rows_RS))
         total = self.count + size
-        delta_S = rows_RS.mean(0) - self.mean_S
-        spread_S = (rows_RS - rows_RS.mean(0)).square().mean(0)  # many times faster than Tensor.var along this axis
+        seen_S = rows_RS.mean(0)
+        delta_S = seen_S - self.mean_S
+        spread_S = (rows_RS - seen_S).square_().mean(0)  # many times faster than Tensor.var along this axis
         self.var_S.copy_((self.var_S * self.count + spread_S * size + delta_S**2 * self.count * size / total) / total)
         self.mean_S.add_(delta_S * size / total)
         self.count.copy_(total.clamp(max=self.horizon))
@@ -114,7 +115,7 @@ class ObservationNorm(nn.Module):
             return x_BNS
         shared_G = torch.zeros_like(self.sharing_G).index_add(0, self.group_S, self.var_S) / self.sharing_G
         scale_S = torch.where(self.var_S > 1e-10, torch.rsqrt(shared_G[self.group_S] + 1e-10), 0.0)
-        return ((x_BNS - self.mean_S) * scale_S).clamp(-LARGEST_DEVIATION, LARGEST_DEVIATION)
+        return (x_BNS - self.mean_S).mul_(scale_S).clamp_(-LARGEST_DEVIATION, LARGEST_DEVIATION)
 
 
 def id_code(n_agents: int) -> Tensor:
@@ -196,7 +197,7 @@ class BeliefNetwork(nn.Module):
         batch, n_agents = obs_BND.shape[:2]
         static = self.norm(self._static(obs_BND)) * self.weight_S
         if self.training and self.input_noise > 0:
-            static = static + self.input_noise * torch.randn_like(static)
+            static.add_(torch.randn_like(static), alpha=self.input_noise)
         if self.uses_id:
             code = id_code(n_agents).to(obs_BND).expand(batch, n_agents, ID_CODE)
             static = torch.cat([static, code], dim=-1)

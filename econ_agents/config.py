@@ -147,7 +147,7 @@ class LossConfig(Settings):
     """Deviations tried for each agent to measure the gap."""
     candidate_rows: int = Field(16, ge=1)
     """Rows of a batch for which they are tried; in teams of more than three fewer, for as many agents in all."""
-    gap_interval: int = Field(4, ge=1)
+    gap_interval: int = Field(16, ge=1)
     """Gradient steps from one measurement of the gap to the next; `equilibrium` and `response` act at those alone."""
 
 

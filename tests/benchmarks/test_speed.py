@@ -69,3 +69,17 @@ def test_throughput_asks_the_server_in_each_of_its_ways(monkeypatch):
     assert [line.reference for line in lines] == ["ideal", "a thread for each call", "its calls one by one"]
     assert lines[0].value == lines[1].value == pytest.approx(2 * lines[2].value)
     assert lines[2].reference_value >= 13 * 0.001
+
+
+def test_arithmetic_is_told_for_each_step():
+    import torch
+    from speed_learner import STEPS, _multiplied
+
+    weight = torch.ones(8, 16)
+
+    def step(batch):
+        for _ in range(STEPS):
+            torch.ones(batch, 8) @ weight
+        return 0.0
+
+    assert _multiplied(step, 4) == pytest.approx(2 * 4 * 8 * 16 / 1e6)
