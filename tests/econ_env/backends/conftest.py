@@ -68,14 +68,20 @@ def request_() -> Callable[..., ChatRequest]:
 
 
 @pytest.fixture
-def say() -> Iterator[Callable[..., str]]:
+def heads() -> list[bytes]:
+    """Request lines and headers that the servers of `say` and `answer` were sent."""
+    return []
+
+
+@pytest.fixture
+def say(heads) -> Iterator[Callable[..., str]]:
     """Starts a server that sends the same bytes to everybody, whatever it is asked; gives its base URL."""
     listeners = []
 
     def start(*chunks: bytes) -> str:
         listener = socket.create_server(("127.0.0.1", 0))
         listeners.append(listener)
-        threading.Thread(target=_repeat, args=(listener, b"".join(chunks)), daemon=True).start()
+        threading.Thread(target=_repeat, args=(listener, b"".join(chunks), heads), daemon=True).start()
         return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
 
     yield start
@@ -83,7 +89,7 @@ def say() -> Iterator[Callable[..., str]]:
         listener.close()
 
 
-def _repeat(listener: socket.socket, said: bytes) -> None:
+def _repeat(listener: socket.socket, said: bytes, heads: list[bytes]) -> None:
     while True:
         try:
             peer, _ = listener.accept()
@@ -93,6 +99,7 @@ def _repeat(listener: socket.socket, said: bytes) -> None:
             head = b""
             while b"\r\n\r\n" not in head:
                 head += peer.recv(65536)
+            heads.append(head.partition(b"\r\n\r\n")[0])
             peer.sendall(said)
 
 

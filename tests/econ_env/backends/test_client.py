@@ -390,6 +390,35 @@ def test_a_budget_at_a_server_that_counts_nothing_stops_the_run(answer, client, 
         ask(client(silent, "m", budget_tokens=10_000), request_())
 
 
+# What is sent --------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_has_the_headers_that_the_openai_package_gives(answer, heads, client, request_, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-9")
+    url = answer(200, json.dumps({"choices": [{"message": {"content": "4"}}]}))
+    ask(client(url, "m"), request_())
+    (head,) = heads
+    first, *lines = head.decode().split("\r\n")
+    sent = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    assert first == "POST /v1/chat/completions HTTP/1.1"
+    assert sent["authorization"] == f"Bearer {KEY}"
+    assert sent["content-type"] == sent["accept"] == "application/json"
+    assert sent["openai-organization"] == "org-9"
+    assert "openai-project" not in sent
+    assert sent["user-agent"].startswith("AsyncOpenAI/Python")
+
+
+def test_a_proxy_of_the_environment_is_asked(serve, client, request_, monkeypatch):
+    proxy = serve(echo)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
+    monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))  # the one that wins, where both are set
+    assert ask(client("http://far.invalid/v1", "test-model"), request_(seed=7)).text == "The answer is 7."
+    assert proxy.seen.calls == 1
+
+
 # Secrets -------------------------------------------------------------------------------------------------------------
 
 

@@ -279,3 +279,26 @@ def test_a_cancelled_call_ends_frees_its_slot_and_is_counted(serve, client, requ
 
     assert asyncio.run(cancel_one()).text
     assert llm.meter.snapshot().failed == {"cancelled": 1}
+
+
+def test_calls_cancelled_while_they_wait_for_their_turn_take_no_slot_with_them(serve, client, request_):
+    server = serve(latency=0.05)
+    llm = client(server, "test-model", concurrency=2)
+
+    async def some_cancelled():
+        calls = [asyncio.ensure_future(llm.complete(request_(seed=seed))) for seed in range(12)]
+        while server.seen.calls < 2:
+            await asyncio.sleep(0.005)
+        for call in calls[3::2]:
+            call.cancel()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    async def four_more():
+        await asyncio.gather(*(llm.complete(request_(seed=seed)) for seed in range(20, 24)))
+
+    came = asyncio.run(some_cancelled())
+    assert [isinstance(one, asyncio.CancelledError) for one in came] == [n in range(3, 12, 2) for n in range(12)]
+    assert server.seen.calls == 7  # the others were never sent
+    server.seen.most_in_flight = 0
+    asyncio.run(four_more())
+    assert (server.seen.calls, server.seen.most_in_flight) == (11, 2)
