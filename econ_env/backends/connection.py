@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from econ_env import background
@@ -19,7 +20,7 @@ from econ_env.errors import LLMError, LLMRequestError
 from econ_env.limits import shared_limits
 
 if TYPE_CHECKING:
-    from httpx2 import AsyncClient
+    from httpx2 import URL, AsyncClient
     from openai import AsyncOpenAI
 
 logger = logging.getLogger(__name__)
@@ -129,9 +130,9 @@ class Connection:
             try:
                 async with asyncio.timeout(self.config.timeout):
                     if body is None:
-                        response = await http.get(self._url + path)
+                        response = await http.get(_parsed(self._url + path))
                     else:
-                        response = await http.post(self._url + path, json=body)
+                        response = await http.post(_parsed(self._url + path), json=body)
             except TimeoutError:
                 late = f"no answer from {self._url} within {self.config.timeout:g} s"
                 raise TransientError(late, "timeout") from None
@@ -257,6 +258,14 @@ class Connection:
         if login_header(self._url):
             return "check the user name and password in the URL"
         return f"{'check the key in' if self._has_key else 'put a key into'} {self.server.key_variable}"
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> URL:
+    """A URL as the HTTP client takes it apart, which is a tenth of a request's time."""
+    from httpx2 import URL
+
+    return URL(url)
 
 
 async def _in_thread(work: Any, engine: EngineSettings) -> None:

@@ -13,7 +13,7 @@ import os
 import random
 import weakref
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from econ_env.backends.address import scrub
@@ -296,6 +296,6 @@ _lines: dict[tuple[int, Server, LLMConfig], Line] = {}
 
 def line_to(server: Server, config: LLMConfig) -> Line:
     """This process's line to a server with these settings; a forked child has its own."""
-    key = (os.getpid(), replace(server, model=""), config)
+    key = (os.getpid(), server.without_model, config)
     line = _lines.get(key)
     return _lines.setdefault(key, Line(server, config)) if line is None else line

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from econ_env.backends.address import Address
 from econ_env.backends.engine import EngineSettings
@@ -32,3 +33,8 @@ class Server:
     """Whether its model is so small that asking for JSON hurts it."""
     engine: EngineSettings | None = None
     """The embedded engine to start, for a server inside this process."""
+
+    @cached_property
+    def without_model(self) -> Server:
+        """The same server, whichever of its models is asked."""
+        return replace(self, model="")
