@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import importlib.util
 import itertools
@@ -198,7 +199,8 @@ class TextEncoder:
             error = caught
         for waiters in waiting.values():
             for loop, future in waiters:
-                loop.call_soon_threadsafe(_settle, future, error)
+                with contextlib.suppress(RuntimeError):  # a closed loop: nobody waits there any more
+                    loop.call_soon_threadsafe(_settle, future, error)
 
     def _encode_new(self, texts: list[str]) -> Rows:
         rows = self.embedder.encode(texts)
