@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+
 from econ_env.backends.address import scrub
 from econ_env.backends.connection import Connection
 from econ_env.backends.failures import RefusedFieldError, TransientError
@@ -211,28 +213,35 @@ class Line:
         return names[0]
 
     async def _until_answered(self, send: Callable[[Connection], Awaitable[Answered]], tally: Tally) -> Answered:
-        """What an attempt gives; after one that failed another is made, as many as are allowed."""
         failed: set[Connection] = set()
-        allowed = self.config.max_retries + len(self.connections)
-        made = 0
-        while True:
-            made += 1
+
+        def wait(state: RetryCallState) -> float:
+            return 0.0 if self._fresh(failed) else self._wait(state, state.attempt_number - len(failed))
+
+        attempts = self.config.max_retries + len(self.connections)
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(attempts), wait=wait, retry=retry_if_exception_type(TransientError), reraise=True
+        )
+
+        async def attempt() -> Answered:
             tally.attempts += 1
             tally.deadline.pause()
-            try:
-                async with self._slots:
-                    connection = self._choose(failed)
+            async with self._slots:
+                connection = self._choose(failed)
+                try:
                     return await self._attempt(connection, send)
-            except TransientError as error:
-                failed.add(connection)
-                tally.fault = error.reason
-                if made == allowed:
-                    several = len(self.connections) > 1 and all(c.health.state == "out" for c in self.connections)
-                    none = f"none of {len(self.connections)} servers answers; the last one: " if several else ""
-                    times = f"after {made} attempt{'s' if made > 1 else ''}"
-                    raise LLMUnavailableError(f"{none}{error} ({times})") from None
-                wait = 0.0 if self._fresh(failed) else self._wait(error, made - len(failed))
-            await asyncio.sleep(wait)
+                except TransientError as error:
+                    failed.add(connection)
+                    tally.fault = error.reason
+                    raise
+
+        try:
+            return await retrying(attempt)
+        except TransientError as error:
+            several = len(self.connections) > 1 and all(c.health.state == "out" for c in self.connections)
+            none = f"none of {len(self.connections)} servers answers; the last one: " if several else ""
+            times = f"after {attempts} attempt{'s' if attempts > 1 else ''}"
+            raise LLMUnavailableError(f"{none}{error} ({times})") from None
 
     async def _attempt(self, connection: Connection, send: Callable[[Connection], Awaitable[Answered]]) -> Answered:
         """One attempt at a server, and what it says of the server's health."""
@@ -285,10 +294,12 @@ class Line:
         self._probes.add(task)
         task.add_done_callback(self._probes.discard)
 
-    def _wait(self, error: TransientError, attempts: int) -> float:
+    def _wait(self, state: RetryCallState, attempts: int) -> float:
         """Seconds to wait: what the server asks for, and a jitter up to a bound that doubles each time."""
         bound = min(self.config.retry_wait * 2.0**attempts, self.config.retry_wait_max)
-        return min(error.retry_after or 0.0, self.config.retry_after_max) + _jitter.uniform(0.0, bound)
+        error = None if state.outcome is None else state.outcome.exception()
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        return min(asked or 0.0, self.config.retry_after_max) + _jitter.uniform(0.0, bound)
 
 
 _lines: dict[tuple[int, Server, LLMConfig], Line] = {}
