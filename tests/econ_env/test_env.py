@@ -528,11 +528,14 @@ import os, sys, threading
 from econ_env import parallel_env
 from econ_env.scripted import ScriptedLLM
 
+def tell(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # in one go, since two processes write
+
 def answer(request):
     if forks.pop("inside", False):
         forks["child"] = os.fork()
         if forks["child"] == 0:
-            print("child", play(make()), flush=True)
+            tell("child", play(make()))
             os._exit(0)
     threads[:] = [threading.current_thread()]
     return f"The answer is {next(numbers)}."  # always a new one, which is embedded in another thread
@@ -561,9 +564,9 @@ elif sys.argv[1] == "other thread":
         thread.join()
 else:
     child = os.fork()
-print("child" if child == 0 else "parent", play(env), flush=True)
+tell("child" if child == 0 else "parent", play(env))
 if child:
-    print(os.waitpid(child, 0)[1], play(env))
+    tell(os.waitpid(child, 0)[1], play(env))
 """
 
 
