@@ -184,6 +184,7 @@ def test_the_learner_trains_a_mixer_and_leaves_out_what_needs_features() -> None
     assert all(not torch.equal(before[name], now) for name, now in policy.network.mixer.state_dict().items())
 
 
+@pytest.mark.slow
 def test_training_with_a_mixer_of_a_name(register: Callable[[str, str, str], None], tmp_path: Path) -> None:
     register(plugins.MIXERS, "weighty", f"{HERE}:Weighted")
     config = small(network={"mixer": "weighty"})

@@ -319,6 +319,7 @@ def local_to_global(chance, sizes, wrong_answers):
     return float(independent_counts(np.array(local)) @ win_chance(len(sizes), wrong_answers))
 
 
+@pytest.mark.slow
 def test_the_simulated_team_is_right_as_often_as_a_majority_of_majorities():
     task = known_optimum(n_problems=400, n_agents=9, kinds=1)
     (kind,) = task.kind_shares

@@ -570,6 +570,7 @@ if child:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.parametrize("where", ["between", "inside", "other thread"])
 def test_a_fork_leaves_the_callers_loop_of_the_parent_alone(where):

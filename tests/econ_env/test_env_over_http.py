@@ -88,7 +88,9 @@ def test_with_every_kind_of_fault_each_problem_ends_once_judged_or_failed_with_i
     assert same > len(PROBLEMS) / 2  # the others were asked again with another seed, or lost a reply
     assert sum((episode.usage for episode in faulty), Usage()) == account.total
     assert {e.problem.id: e.usage for e in faulty} == account.by_problem
-    assert seen.calls == account.total.calls + sum(account.failed.values()) + account.total.retries
+    attempts = account.total.calls + sum(account.failed.values()) + account.total.retries
+    # On a busy machine an attempt's time may be over before the server has read it.
+    assert attempts - account.faults["timeout"] <= seen.calls <= attempts
 
 
 def test_faults_that_leave_the_seed_alone_leave_every_answer_alone(play):

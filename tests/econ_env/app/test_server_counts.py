@@ -30,6 +30,7 @@ def plain(folder):
     return sorted(rows, key=lambda row: (row["method"], row["problem"]))
 
 
+@pytest.mark.faults
 def test_a_run_on_two_servers_of_which_one_dies_is_like_one_on_one(run, small, servers, tmp_path, monkeypatch, caplog):
     one, two = servers
     arguments = [*small, "--no-cache", "--train-eps", 4, "--test-eps", TESTED, "--set", "llm.retry_wait=0.001"]

@@ -154,6 +154,7 @@ def test_two_models_of_one_server_share_its_slots(serve, client, request_):
     assert server.seen.most_in_flight == 4
 
 
+@pytest.mark.slow
 def test_a_thousand_calls_in_flight_take_no_thread_of_their_own(serve, client, request_):
     server = serve(echo, latency=0.01)
     llm = client(server, concurrency=50, cache=True)

@@ -75,6 +75,7 @@ def test_what_can_not_be_converted_stays_text_and_does_not_harm_the_others(text)
     assert [isinstance(pieces[0], list) for pieces in (before, after)] == [True, True]
 
 
+@pytest.mark.faults
 def test_a_converter_that_ends_again_and_again_is_given_up(monkeypatch):
     monkeypatch.setattr("econ_env.report.maths.MAX_RESTARTS", 1)
     bad = [rf"\({'(' * 40}{n}\)" for n in range(4)]
