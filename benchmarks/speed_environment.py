@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
@@ -25,9 +29,10 @@ CALLERS = 64
 def overhead() -> list[Line]:
     """Decisions per second, n = 3: reset and step, one environment and many on one loop."""
     part, aim = "environment", "1,500 decisions/s"
-    single, many = in_turns([_one_after_another, _at_once], repeats=3)
+    single, pinned, many = in_turns([_one_after_another, _on_one_core, _at_once], repeats=3)
     return [
         Line(part, "decisions, one environment", single, "1/s", aim, AIM_PER_SECOND, "higher", 1.0),
+        Line(part, "the same, all threads on one core", pinned, "1/s", aim, AIM_PER_SECOND, "higher", 1.0),
         Line(part, f"decisions, {TEAMS} environments at once", many, "1/s", aim, AIM_PER_SECOND, "higher", 1.0),
     ]
 
@@ -46,6 +51,30 @@ def _one_after_another() -> float:
         env.reset()
         env.step(actions)
     return DECISIONS / (time.perf_counter() - start)
+
+
+def _on_one_core() -> float:
+    """The same where no thread wakes up another core, which takes longer on an idle machine than the work itself."""
+    with _one_core():
+        return _one_after_another()
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Keep all threads that there are on one core; does nothing where the system can't (other than Linux)."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = {thread: os.sched_getaffinity(thread) for thread in map(int, os.listdir("/proc/self/task"))}
+    core = min(os.sched_getaffinity(0))
+    for thread in before:
+        os.sched_setaffinity(thread, {core})
+    try:
+        yield
+    finally:
+        for thread, cores in before.items():
+            if Path(f"/proc/self/task/{thread}").exists():
+                os.sched_setaffinity(thread, cores)
 
 
 def _at_once() -> float:

@@ -2,8 +2,6 @@
 
 Sync callers use `run`, async callers on any loop use `submit`. Connections, locks and limits therefore all live on
 one loop, whoever asks. A forked child starts a loop of its own, and at exit the loop is closed quietly.
-
-What is not bound to that loop need not go to another thread and back: `run(..., any_loop=True)`.
 """
 
 from __future__ import annotations
@@ -11,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import contextvars
 import os
-import selectors
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -55,53 +51,15 @@ class _Background:
         self.thread.join(_CLOSING_SECONDS)
 
 
-class _Callers:
-    """A loop that runs in the thread of whoever calls, for one caller at a time; Ctrl-C cancels what runs."""
-
-    def __init__(self) -> None:
-        self.free = threading.Lock()
-        self._runner: asyncio.Runner | None = None
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        if self._runner is None:
-            # Not the default selector: a forked child that closes its epoll would unregister the parent's sockets.
-            self._runner = asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.PollSelector()))
-        results: list[T] = []
-
-        async def work() -> None:  # without a result: the runner puts a task's repr into a message at every call
-            results.append(await coroutine)
-
-        try:
-            self._runner.run(work(), context=contextvars.copy_context())
-            return results[0]
-        except BaseException:
-            if asyncio.all_tasks(self._runner.get_loop()):  # a second Ctrl-C, or a signal's handler that raised
-                runner, self._runner = self._runner, None
-                runner.close()  # cancels them and waits for their end
-            raise
-        finally:
-            coroutine.close()  # where Ctrl-C came before it began
-
-    def close(self) -> None:
-        if self._runner is not None:
-            self._runner.get_loop().close()  # the runner's own close may start a thread: too late for that at exit
-
-
 _lock = threading.Lock()
-_callers = _Callers()
 _current: _Background | None = None
-_inherited: list[_Background | _Callers] = []
+_inherited: list[_Background] = []
 
 
 def _after_fork() -> None:
-    """Forget the parent's loops. None that runs is destroyed: its thread may not exist here, its sockets are shared."""
-    global _lock, _current, _callers
+    """Forget the parent's loop without destroying it: its thread does not exist here, its sockets are the parent's."""
+    global _lock, _current
     _lock = threading.Lock()
-    inherited, _callers = _callers, _Callers()
-    if inherited.free.acquire(blocking=False):
-        inherited.close()
-    else:  # it runs: in the thread that forked, or in one that does not exist here
-        _inherited.append(inherited)
     if _current is not None:
         _inherited.append(_current)
         _current = None
@@ -124,12 +82,6 @@ def _stop(background: _Background) -> None:
         background.stop()
 
 
-@atexit.register
-def _close_callers() -> None:
-    if _callers.free.acquire(blocking=False):
-        _callers.close()
-
-
 def loop() -> asyncio.AbstractEventLoop:
     """This process's background loop; started if it does not run yet."""
     return _background().loop
@@ -145,27 +97,15 @@ def at_exit(closer: Callable[[], Awaitable[None]]) -> None:
     _background().closers.append(closer)
 
 
-def run(coroutine: Coroutine[Any, Any, T], *, any_loop: bool = False) -> T:
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the background loop and wait for its result.
 
     May be called from any thread, also where another loop is running (Jupyter). When the wait is interrupted
     (Ctrl-C), the coroutine is cancelled.
 
-    Args:
-        coroutine: What to run.
-        any_loop: Whether it may run on another loop beside the background one, in the calling thread, which saves the
-            way to the background thread and back. It is done where this thread runs no loop and no other thread is
-            doing so.
-
     Raises:
         EpisodeError: The caller is on the background loop itself, where waiting would block it for ever.
     """
-    callers = _callers
-    if any_loop and not _in_a_loop() and callers.free.acquire(blocking=False):
-        try:
-            return callers.run(coroutine)
-        finally:
-            callers.free.release()
     if inside():
         coroutine.close()
         raise EpisodeError("a sync call was made inside the model calls' own loop; await the async twin instead")
@@ -175,14 +115,6 @@ def run(coroutine: Coroutine[Any, Any, T], *, any_loop: bool = False) -> T:
     except BaseException:
         future.cancel()
         raise
-
-
-def _in_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 async def submit(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -23,10 +23,10 @@ Version history: v0, first release.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box
@@ -58,7 +58,6 @@ from econ_env.traces import shared_lines
 STRATEGIES_KEPT = 512
 """Strategies an env remembers; the oldest go first."""
 
-T = TypeVar("T")
 Observations = dict[str, NDArray[np.float32]]
 Ends = dict[str, bool]
 Transition = tuple[Observations, dict[str, float], Ends, Ends, Infos]
@@ -231,7 +230,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         Raises:
             EconError: The problem does not exist, or the models can't be had.
         """
-        return self._run(self._reset(seed, options))
+        return background.run(self.areset(seed, options))
 
     async def areset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
@@ -251,7 +250,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         Raises:
             EpisodeError: No episode is running, or an action is missing or not finite.
         """
-        return self._run(self._deliberate(actions))
+        return background.run(self.adeliberate(actions))
 
     async def adeliberate(self, actions: Actions) -> tuple[Observations, Infos]:
         """`deliberate` for coroutines."""
@@ -271,7 +270,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         Raises:
             EpisodeError: No episode is running, or an action is missing or not finite.
         """
-        return self._run(self._step(actions))
+        return background.run(self.astep(actions))
 
     async def astep(self, actions: Actions) -> Transition:
         """`step` for coroutines."""
@@ -323,10 +322,6 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         if self._encoder is None:
             self._encoder = shared_encoder(self._embedder)
         return self._encoder
-
-    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        # models that are not there yet are built on the background loop
-        return background.run(coroutine, any_loop=self._team is not None and self._team.any_loop)
 
     async def _reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Observations, Infos]:
         if seed is not None or self._order is None:

@@ -96,10 +96,6 @@ class LLMInfo:
     keeps_deadline: bool = False
     """Whether it ends a call after `llm.round_timeout` itself, not counting the time in which the call waits for its
     turn. Otherwise whoever calls it counts from the call on."""
-    any_loop: bool = False
-    """Whether it holds nothing that is bound to an event loop, may be called on several loops in as many threads at the
-    same time, and leaves no task behind when a call ends. Sync calls of an environment whose models all say so run in
-    the calling thread, which takes less time."""
 
 
 @runtime_checkable
@@ -122,8 +118,7 @@ class LLM(Protocol):
     async def complete(self, request: ChatRequest) -> Completion:
         """Answer one request.
 
-        Calls run concurrently on one event loop, or more with `info.any_loop`; the implementation bounds how many are
-        in flight.
+        Calls run concurrently on one event loop; the implementation bounds how many are in flight.
 
         Raises:
             LLMError: The call failed for good. It must never answer with a made-up text instead.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
@@ -62,10 +61,6 @@ def check_llm(
     first = _run(llm.complete(request), seconds)
     _check_completion(first)
     _check_many(_run(_many(llm, request), seconds))  # on another event loop than before
-    if llm.info.any_loop:
-        with ThreadPoolExecutor(2) as pool:
-            for answers in pool.map(lambda _: _run(_many(llm, request), seconds), range(2)):
-                _check_many(answers)
     if reproducible:
         labelled = replace(request, agent="executor_1", problem_id="other", round_index=3)
         again = _run(llm.complete(labelled), seconds)

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TypeVar
 
 from econ_env.answers import DEFAULT_RULE, AnswerRule, judging, majority_of
@@ -49,11 +48,6 @@ class Team:
     def models(self) -> tuple[str, ...]:
         """Names of all models, each once, the coordinator's first."""
         return tuple(dict.fromkeys(llm.info.model for llm in (self.coordinator, *self.executors)))
-
-    @cached_property
-    def any_loop(self) -> bool:
-        """Whether all its models may be called on any event loop."""
-        return all(llm.info.any_loop for llm in (self.coordinator, *self.executors))
 
     def form(self, llm: LLM) -> ReplyFormat:
         """JSON or text, as the settings say; `auto` asks small models for text, since JSON hurts them."""

@@ -16,16 +16,13 @@ class ScriptedLLM:
 
     Args:
         script: A function from a request to a text, which may raise an `LLMError`, or the texts in order of the calls.
-            Environments in several threads may call the function at the same time.
         small: Whether it counts as a small model, which `reply_format: auto` asks for text.
     """
 
     def __init__(self, script: Script, *, small: bool = True) -> None:
         self._function = script if callable(script) else None
         self._texts: Iterator[str] = iter(()) if callable(script) else iter(script)
-        self.info = LLMInfo(
-            backend="scripted", model="scripted", where="", json_mode=False, small=small, any_loop=callable(script)
-        )
+        self.info = LLMInfo(backend="scripted", model="scripted", where="", json_mode=False, small=small)
         self.requests: list[ChatRequest] = []
 
     async def complete(self, request: ChatRequest) -> Completion:

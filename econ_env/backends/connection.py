@@ -215,8 +215,9 @@ class Connection:
                 if self.server.engine is not None:
                     self._url = await asyncio.to_thread(acquire_engine, self.server.engine)
                 http, client = await asyncio.to_thread(self._connect)  # the first time this imports for a second
-                headers = {**client.auth_headers, **client.default_headers}
-                http.headers = {name: value for name, value in headers.items() if isinstance(value, str)}
+                for name, value in [*client.auth_headers.items(), *client.default_headers.items()]:
+                    if isinstance(value, str):  # otherwise it marks what is not sent
+                        http.headers[name] = value
                 self._http = http
                 if not self._closes_at_exit:
                     self._closes_at_exit = True
@@ -232,7 +233,9 @@ class Connection:
         from httpx2 import Limits
 
         server = self.server
-        key = os.environ.get(server.key_variable) if server.engine is None else None
+        key = os.environ.get(server.key_variable, "").strip() if server.engine is None else None
+        if key and not (key.isascii() and key.isprintable()):
+            raise LLMRequestError(f"the key in {server.key_variable} holds characters that no key has: set it again")
         self._has_key = bool(key)
         if key:
             remember_secret(key)

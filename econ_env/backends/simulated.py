@@ -171,7 +171,7 @@ class SimulatedLLM:
     @property
     def info(self) -> LLMInfo:
         """What is known of the model."""
-        return LLMInfo(backend="simulated", model=MODEL, where="", json_mode=True, any_loop=True)
+        return LLMInfo(backend="simulated", model=MODEL, where="", json_mode=True)
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Answer one request, after `latency` seconds.

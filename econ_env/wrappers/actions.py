@@ -14,6 +14,7 @@ from gymnasium.spaces import Box, Discrete, Space
 from numpy.typing import ArrayLike, NDArray
 from pettingzoo.utils import BaseParallelWrapper
 
+from econ_env import background
 from econ_env.config import Weights
 from econ_env.env import EconParallelEnv, Observations, Outcome, Transition
 from econ_env.errors import ConfigError, EpisodeError
@@ -81,7 +82,7 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
 
     def deliberate(self, actions: Mapping[str, Any]) -> tuple[Observations, Infos]:
         """Run one round at these actions; no time passes and nothing is paid."""
-        return self.env.deliberate(self._read(actions))
+        return background.run(self.adeliberate(actions))
 
     async def adeliberate(self, actions: Mapping[str, Any]) -> tuple[Observations, Infos]:
         """`deliberate` for coroutines."""
@@ -89,7 +90,7 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
 
     def step(self, actions: Mapping[str, Any]) -> Transition:
         """Submit these actions."""
-        return self.env.step(self._read(actions))
+        return background.run(self.astep(actions))
 
     async def astep(self, actions: Mapping[str, Any]) -> Transition:
         """`step` for coroutines."""

@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
 from numpy.typing import ArrayLike, NDArray
 
+from econ_env import background
 from econ_env.env import Transition
 from econ_env.errors import ConfigError, EpisodeError
 from econ_env.wrappers.actions import TeamEnv
@@ -59,9 +60,7 @@ class JointView(View):
         Returns:
             The state [S], and an empty info.
         """
-        super().reset(seed=seed)
-        self.parallel_env.reset(seed, options)
-        return self.parallel_env.state(), {}
+        return background.run(self.areset(seed=seed, options=options))
 
     async def areset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
         """`reset` for coroutines."""
@@ -78,8 +77,7 @@ class JointView(View):
         Raises:
             EpisodeError: No episode is running, or the action does not fit the space.
         """
-        _, infos = self.parallel_env.deliberate(self._split(action))
-        return self.parallel_env.state(), dict(infos)
+        return background.run(self.adeliberate(action))
 
     async def adeliberate(self, action: ArrayLike) -> tuple[Array, Info]:
         """`deliberate` for coroutines."""
@@ -95,7 +93,7 @@ class JointView(View):
         Raises:
             EpisodeError: No episode is running, or the action does not fit the space.
         """
-        return self._join(self.parallel_env.step(self._split(action)))
+        return background.run(self.astep(action))
 
     async def astep(self, action: ArrayLike) -> JointTransition:
         """`step` for coroutines."""

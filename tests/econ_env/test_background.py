@@ -1,14 +1,10 @@
 """The process's own event loop: who may call it, how it ends, and what a forked child gets."""
 
 import asyncio
-import inspect
 import os
-import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
 
 import pytest
 
@@ -80,9 +76,9 @@ def test_two_thousand_waits_take_no_thread():
     assert threading.active_count() <= before
 
 
-def program(text: str, *options: str, first: str = "") -> subprocess.CompletedProcess[str]:
-    head = f"import asyncio, os, sys, threading, time\n{first}\nfrom econ_env import background\n"
-    arguments = [sys.executable, "-W", "default::ResourceWarning", *options, "-c", head + text]
+def program(text: str) -> subprocess.CompletedProcess[str]:
+    head = "import asyncio, os, sys, threading, time\nfrom econ_env import background\n"
+    arguments = [sys.executable, "-W", "default::ResourceWarning", "-c", head + text]
     return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -149,86 +145,3 @@ print(os.waitpid(child, 0)[1], background.run(here()) == parent, flush=True)
     )
     assert done.stdout.split("\n") == ["True", "True", "0 True", "closed by parent", ""]
     assert done.stderr == ""
-
-
-def test_what_may_run_on_any_loop_runs_in_the_callers_thread():
-    async def nested():
-        return background.run(here(), any_loop=True)
-
-    name, loop = background.run(here(), any_loop=True)
-    assert (name, background.run(here(), any_loop=True)[1]) == (threading.current_thread().name, loop)
-    assert loop is not background.loop()
-    assert background.run(nested(), any_loop=True) == asyncio.run(nested()) == ("econ-env-loop", background.loop())
-    with pytest.raises(EpisodeError, match="await the async twin"):
-        background.run(nested())
-
-
-def test_a_second_thread_does_not_wait_for_the_callers_loop():
-    begun, go_on = threading.Event(), threading.Event()
-
-    async def wait():
-        begun.set()
-        while not go_on.is_set():
-            await asyncio.sleep(0.001)
-        return await here()
-
-    with ThreadPoolExecutor(1, "caller") as pool:
-        first = pool.submit(lambda: background.run(wait(), any_loop=True))
-        assert begun.wait(5)
-        assert background.run(here(), any_loop=True)[0] == "econ-env-loop"
-        go_on.set()
-        assert first.result()[0].startswith("caller")
-
-
-def test_the_callers_loop_passes_on_errors_and_context_and_never_writes_a_result_out():
-    written = []
-
-    class Large:
-        def __repr__(self):  # takes long
-            written.append(self)
-            return "Large()"
-
-    async def work():
-        asked.set("changed")
-        return Large()
-
-    async def fail():
-        raise KeyError(asked.get())
-
-    asked = ContextVar("asked", default="nothing")
-    asked.set("mine")
-    assert type(background.run(work(), any_loop=True)) is Large
-    assert not written
-    with pytest.raises(KeyError, match="mine"):
-        background.run(fail(), any_loop=True)
-    assert asked.get() == "mine"
-
-
-def test_ctrl_c_before_the_work_began_leaves_nothing_unawaited():
-    async def before_the_next():
-        loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, os.kill, os.getpid(), signal.SIGINT)
-
-    background.run(before_the_next(), any_loop=True)
-    work = here()
-    with pytest.raises(KeyboardInterrupt):
-        background.run(work, any_loop=True)
-    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
-    assert background.run(here(), any_loop=True)[0] == threading.current_thread().name
-
-
-def test_at_exit_the_callers_loop_is_closed_quietly():
-    done = program(
-        """
-async def work():
-    await asyncio.to_thread(time.sleep, 0)
-    await asyncio.sleep(0)
-    return asyncio.get_running_loop()
-loop = background.run(work(), any_loop=True)
-print(loop.is_closed())
-""",
-        "-X",
-        "dev",
-        first="import atexit; atexit.register(lambda: print(loop.is_closed()))",  # first registered, last called
-    )
-    assert (done.stdout.split(), done.stderr, done.returncode) == (["False", "True"], "", 0)

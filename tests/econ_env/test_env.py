@@ -1,14 +1,7 @@
 """The environment: PettingZoo's own tests, ours where those are blind, and what each call costs and shows."""
 
 import asyncio
-import os
 import pickle
-import subprocess
-import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +9,6 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from econ_env import background, parallel_env
 from econ_env.answers import Extracted, process
-from econ_env.backends.simulated import SimulatedLLM
 from econ_env.checks import check_env
 from econ_env.errors import ConfigError, EpisodeError, LLMRequestError, LLMUnavailableError, ProblemError
 from econ_env.infos import INFO_KEYS, ROUND_KEYS, TEXT_KEYS
@@ -320,20 +312,12 @@ def test_async_twins_do_the_same_and_run_together():
         assert env.step(at(env))[1] == result[1]
 
 
-def in_a_loop():
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 def test_formulas_are_never_compared_on_the_loop_of_the_calls(monkeypatch):
     on_the_loop = []
 
     class Pool:
         def ask(self, request):
-            on_the_loop.append(in_a_loop())
+            on_the_loop.append(background.inside())
 
     monkeypatch.setattr(process, "_pool", Pool())
     said = {"executor": r"The answer is $\sqrt{7919}+x$.", "commitment": r"The answer is $y+\sqrt{7907}$."}
@@ -356,7 +340,7 @@ def test_an_answer_rule_of_ones_own_never_compares_on_the_loop_of_the_calls():
             return Extracted(reply, None, parsed_json=False)
 
         def same(self, answer, gold):
-            self.on_the_loop.append(in_a_loop())
+            self.on_the_loop.append(background.inside())
             return answer == gold
 
     rule = Slow()
@@ -372,211 +356,9 @@ def test_sync_calls_work_inside_a_running_loop():
     async def inside():
         env = simulated()
         env.reset(seed=0)
-        return [env.step(at(env))[1], env.reset(), env.step(at(env))[1]]
+        return env.step(at(env))[1]
 
-    assert all(asyncio.run(inside()))
-
-
-class Tells:
-    """The simulated model, which notes on which thread it is asked."""
-
-    def __init__(self, **changes):
-        self.llm, self.threads = SimulatedLLM(load_problems("bundled:1", limit=20)), []
-        self.info = replace(self.llm.info, **changes)
-
-    async def complete(self, request):
-        self.threads.append("the loop's" if background.inside() else threading.current_thread().name)
-        await asyncio.sleep(0.001)
-        return await self.llm.complete(request)
-
-    async def aclose(self):
-        pass
-
-
-def episodes(llm, seeds=range(5), **changes):
-    """What is seen and paid, after a first call that builds the team."""
-    env = parallel_env(load_problems("bundled:1", limit=20), llm=llm, embedder="hash", **changes)
-    env.reset(seed=99)
-    if isinstance(llm, Tells):
-        llm.threads.clear()
-    for seed in seeds:
-        observations, _ = env.reset(seed=seed)
-        yield {name: row.tolist() for name, row in observations.items()}
-        observations, infos = env.deliberate(at(env))
-        yield {name: row.tolist() for name, row in observations.items()}, infos
-        observations, *rest = env.step(at(env, 0.7))
-        yield {name: row.tolist() for name, row in observations.items()}, rest
-
-
-@pytest.mark.parametrize("changes", [{}, {"n_agents": 9}])
-def test_models_for_any_loop_run_in_the_callers_thread_with_the_same_results(changes):
-    bound, free = Tells(any_loop=False), Tells()
-    assert list(episodes(bound, **changes)) == list(episodes(free, **changes))
-    assert set(bound.threads) == {"the loop's"}
-    assert set(free.threads) == {threading.current_thread().name}
-
-
-def test_one_model_that_is_bound_to_a_loop_takes_the_whole_team_there():
-    free, bound = Tells(), Tells(any_loop=False)
-    list(episodes(free, executors=[free, bound, free]))
-    assert set(free.threads) == set(bound.threads) == {"the loop's"}
-
-
-def test_two_threads_step_at_the_same_time():
-    alone = list(episodes(Tells(), range(20)))
-    llm = Tells()
-    with ThreadPoolExecutor(2, "caller") as pool:
-        assert list(pool.map(lambda _: list(episodes(llm, range(20))), range(2))) == [alone, alone]
-    assert "the loop's" in llm.threads
-    assert len({*llm.threads} - {"the loop's"}) >= 1
-
-
-def test_an_environment_can_be_stepped_by_the_model_of_another():
-    inner = simulated()
-    inner.reset(seed=0)
-
-    def asks_another_team(request):
-        inner.reset(seed=0)
-        inner.step(at(inner))
-        return f"The answer is {inner.last_outcome.answer}."
-
-    env, _ = scripted(asks_another_team)
-    env.reset = partial(env.reset, options={"plan": False})
-    env.team  # noqa: B018 - built, so that all of it runs in this thread
-    env.reset(seed=0)
-    env.step(at(env))
-    assert env.last_outcome.answer == inner.last_outcome.answer
-
-
-HEAD = """
-import logging
-logging.getLogger("asyncio").setLevel(logging.ERROR)  # what takes long is no error
-"""
-INTERRUPTED = """
-import asyncio, os, signal, sys, threading, time
-from dataclasses import replace
-from econ_env import parallel_env
-from econ_env.scripted import ScriptedLLM
-
-asked, tasks, more = threading.Event(), [], sys.argv[1] == "stubborn"
-
-class Waits(ScriptedLLM):
-    waits = False
-    async def complete(self, request):
-        tasks.append(asyncio.current_task())
-        if self.waits and request.agent == "executor_1":
-            assert threading.current_thread() is threading.main_thread()
-            asked.set()
-            try:
-                await asyncio.sleep(60)
-            finally:
-                if more:
-                    asked.set()
-                    await asyncio.sleep(60)
-        return await super().complete(request)
-
-llm = Waits(lambda request: "The answer is 4.")
-env = parallel_env("bundled:1", llm=llm, embedder="hash")
-actions = dict.fromkeys(env.possible_agents, (0.5, 1.1))
-env.reset(seed=0)
-
-def interrupt():
-    for _ in range(2 if more else 1):
-        asked.wait(20)
-        asked.clear()
-        time.sleep(0.1)
-        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
-
-def stop(number, frame):
-    raise SystemExit("stopped")
-
-signal.signal(signal.SIGTERM, stop)
-threading.Thread(target=interrupt).start()
-llm.waits = True
-try:
-    env.step(actions)
-except (KeyboardInterrupt, SystemExit) as error:
-    print(type(error).__name__)
-llm.waits = False
-print({task.done() for task in tasks})
-env.reset(seed=0)
-print(sum(env.step(actions)[1].values()) > 0, env.agents)
-"""
-
-
-def run_program(text, *arguments):
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", HEAD + text, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-
-
-@pytest.mark.parametrize(
-    ("model", "number", "raised"),
-    [
-        ("good", "SIGINT", "KeyboardInterrupt"),
-        ("stubborn", "SIGINT", "KeyboardInterrupt"),
-        ("good", "SIGTERM", "SystemExit"),
-    ],
-)
-def test_ctrl_c_in_the_callers_thread_cancels_the_calls_and_the_environment_goes_on(model, number, raised):
-    done = run_program(INTERRUPTED, model, number)
-    assert (done.stdout.split("\n"), done.stderr) == ([raised, "{True}", "True []", ""], "")
-    assert done.returncode == 0
-
-
-FORKS = """
-import os, sys, threading
-from econ_env import parallel_env
-from econ_env.scripted import ScriptedLLM
-
-def tell(*words):
-    os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # in one go, since two processes write
-
-def answer(request):
-    if forks.pop("inside", False):
-        forks["child"] = os.fork()
-        if forks["child"] == 0:
-            tell("child", play(make()))
-            os._exit(0)
-    threads[:] = [threading.current_thread()]
-    return f"The answer is {next(numbers)}."  # always a new one, which is embedded in another thread
-
-forks, threads, numbers = {}, [], iter(range(10**9, 2 * 10**9))
-def make():
-    return parallel_env("bundled:1", llm=ScriptedLLM(answer), embedder="hash")
-
-def play(env, times=2):
-    for _ in range(times):
-        env.reset()
-        env.step(dict.fromkeys(env.possible_agents, (0.5, 1.1)))
-    return threads == [threading.current_thread()]
-
-env = make()
-play(env)
-if sys.argv[1] == "inside":
-    forks["inside"] = True
-    play(env)
-    child = forks["child"]
-elif sys.argv[1] == "other thread":
-    thread = threading.Thread(target=play, args=(make(), 20))
-    thread.start()
-    child = os.fork()
-    if child:
-        thread.join()
-else:
-    child = os.fork()
-tell("child" if child == 0 else "parent", play(env))
-if child:
-    tell(os.waitpid(child, 0)[1], play(env))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.parametrize("where", ["between", "inside", "other thread"])
-def test_a_fork_leaves_the_callers_loop_of_the_parent_alone(where):
-    done = run_program(FORKS, where)
-    assert (sorted(done.stdout.split("\n")), done.stderr) == (["", "0 True", "child True", "parent True"], "")
-    assert done.returncode == 0
+    assert asyncio.run(inside())
 
 
 def test_render_modes():

@@ -71,20 +71,6 @@ class OneLoop(Own):
         return GOOD
 
 
-class Queues(Own):
-    """Bound to the loop on which somebody first had to wait."""
-
-    info = replace(INFO, any_loop=True)
-
-    def __init__(self):
-        self.slots = asyncio.Semaphore(1)
-
-    async def complete(self, request):
-        async with self.slots:
-            await asyncio.sleep(0)
-        return GOOD
-
-
 class OpenedEarly(Own):
     def __init__(self):
         self.lock = threading.Lock()
@@ -176,11 +162,6 @@ def test_unsound_models_are_found_out(make, repair):
 def test_a_model_bound_to_one_loop_fails_on_the_second():
     with pytest.raises(RuntimeError, match="another loop"):
         check_llm(OneLoop)
-
-
-def test_a_model_that_claims_any_loop_is_asked_on_several():
-    with pytest.raises(RuntimeError, match="bound to a different event loop"):
-        check_llm(Queues)
 
 
 def test_a_cancelled_call_may_have_been_answered_already():

@@ -16,8 +16,7 @@ class Abacus:
     """Knows from `request.role` what it is asked for; another model would be sent `request.messages`."""
 
     def __init__(self, config: LLMConfig, model: str | None) -> None:
-        # any_loop: with a connection or a lock of asyncio's it would be bound to one loop
-        self.info = LLMInfo("abacus", model or "abacus", where="", json_mode=True, small=True, any_loop=True)
+        self.info = LLMInfo("abacus", model or "abacus", where="", json_mode=True, small=True)
 
     async def complete(self, request: ChatRequest) -> Completion:
         """A plan, a sum, or what most solutions say."""

@@ -410,6 +410,36 @@ def test_a_request_has_the_headers_that_the_openai_package_gives(answer, heads, 
     assert sent["user-agent"].startswith("AsyncOpenAI/Python")
 
 
+def test_headers_of_the_environment_take_the_place_of_others_however_they_are_written(
+    answer, heads, client, request_, monkeypatch
+):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv(
+        "OPENAI_CUSTOM_HEADERS", "authorization: Bearer other\ncontent-type: application/json; charset=utf-8"
+    )
+    ask(client(answer(200, json.dumps({"choices": [{"message": {"content": "4"}}]})), "m"), request_())
+    lines = heads[0].decode().lower().split("\r\n")
+    assert [line for line in lines if line.startswith("authorization")] == ["authorization: bearer other"]
+    assert [line for line in lines if line.startswith("content-type")] == [
+        "content-type: application/json; charset=utf-8"
+    ]
+
+
+def test_a_key_with_a_line_end_is_stripped(answer, heads, client, request_, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\r\n")
+    ask(client(answer(200, json.dumps({"choices": [{"message": {"content": "4"}}]})), "m"), request_())
+    assert f"authorization: bearer {KEY}\r\n".lower() in heads[0].decode().lower()
+
+
+@pytest.mark.parametrize("key", ["\u201csk-1\u201d", "sk-1\r\nsk-2"])
+def test_a_key_that_no_header_can_carry_is_one_clear_error(answer, client, request_, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    url = answer(200, "{}")
+    with pytest.raises(LLMRequestError, match="the key in OPENAI_API_KEY holds characters") as caught:
+        ask(client(url, "m"), request_())
+    assert "sk-1" not in str(caught.value)
+
+
 def test_a_proxy_of_the_environment_is_asked(serve, client, request_, monkeypatch):
     proxy = serve(echo)
     monkeypatch.delenv("NO_PROXY", raising=False)
