@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py --json speed.json
 
-takes about twelve minutes on two cores; `--only` takes parts of it. Nothing else should run meanwhile.
+takes about ten minutes on two cores; `--only` takes parts of it. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
