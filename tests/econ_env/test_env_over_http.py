@@ -150,6 +150,7 @@ def test_a_budget_that_is_spent_ends_the_run_and_keeps_what_was_done(play, caplo
     assert "never retrieved" not in caplog.text
 
 
+@pytest.mark.faults
 def test_the_deadline_of_a_round_leaves_out_what_hangs_and_goes_on(play):
     with simulated(faults={"hang": 0.2}, seed=4) as server:
         episodes, account, _ = play(server, timeout=30.0, round_timeout=1.0)

@@ -192,6 +192,7 @@ def test_a_run_uses_all_of_them_by_name(run, config, tmp_path, monkeypatch):
     assert "trained with the reward terms al, ts, cc, brevity, the environment has al, ts, cc" in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("installed")
 def test_a_run_uses_all_of_them_by_module_and_attribute(run, config, tmp_path):
     arguments = [*config(by_path(SETTINGS)), "--log-dir", "logs", "--model-dir", "models"]

@@ -54,6 +54,7 @@ def until(true):
 # Shares --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 8, 100])
 def test_servers_get_shares_by_weight(serve, client, request_, at_once):
     latency = 0.0 if at_once == 1 else 0.05  # one that answers faster than its weight says gets more
