@@ -128,6 +128,7 @@ def test_training_and_measuring_use_other_problems_of_the_same_kinds():
 # Peers
 
 
+@pytest.mark.slow
 def test_random_search_halves_and_stays_below_the_best_fixed_control():
     steps = list(random_search(partial(environment, TRAIN, None), 160, seed=3))
     spent = [number for number, _ in steps]

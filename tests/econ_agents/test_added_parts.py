@@ -174,6 +174,7 @@ def test_a_mixer_takes_the_place_of_the_attention_mixer(n_agents: int) -> None:
     assert values.features_BNW is None
 
 
+@pytest.mark.slow
 def test_the_learner_trains_a_mixer_and_leaves_out_what_needs_features() -> None:
     policy = EconPolicy(make_spec(6), small(network={"mixer": Weighted}))
     algorithm = EconAlgorithm(policy)

@@ -140,6 +140,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(tmp_path: Path, kind: s
     assert_same(whole, TrainResult(EconPolicy.from_pretrained(tmp_path / "final"), 18, "episodes"))
 
 
+@pytest.mark.slow
 def test_a_run_with_several_decisions_and_learned_weights_goes_on_too(tmp_path: Path) -> None:
     config = small(checkpoint_interval=4, alpha={"learn": True, "learning_rate": 0.1}, replay={"capacity": 11})
 
@@ -382,6 +383,7 @@ def test_training_ends_early_when_the_reward_stands_still() -> None:
 THREE = {"commitment_threshold": 10.0, "reward_threshold": -100.0, "loss_threshold": 0.02, "patience": 2}
 
 
+@pytest.mark.slow
 def test_three_criteria_see_commitments_rewards_and_losses_and_go_on_exactly(tmp_path: Path) -> None:
     config = stopping(bne={"max_iterations_train": 2}, early_stopping={"enabled": True, **THREE})
     whole = train(make_env, config, episodes=400)

@@ -74,6 +74,7 @@ def short_limit(monkeypatch):
     process.shutdown()
 
 
+@pytest.mark.faults
 @HANG_GUARD
 @pytest.mark.parametrize(
     "latex",

@@ -15,6 +15,7 @@ from econ_env.answers.formula import _same as formula_cache
 PAIRS = [(rf"{n}\sqrt{{8}}", rf"{2 * n}\sqrt{{2}}") for n in range(3, 15)]
 
 
+@pytest.mark.slow
 def test_many_threads_get_their_own_verdicts():
     def ask(n):
         reply, gold = PAIRS[n % len(PAIRS)]

@@ -175,6 +175,7 @@ def play(task: KnownOptimum, n: int, profile) -> float:
     return asyncio.run(all_rounds())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", [TASK, COUPLED])
 @pytest.mark.parametrize("profile", [[(0.9, 1.2)] * 3, [(0.7, 1.15), (0.75, 1.16), (1.0, 1.25)]])
 def test_the_team_is_as_accurate_as_computed(task, profile):

@@ -49,6 +49,7 @@ def test_no_minute_sees_more_tokens_than_allowed_and_the_last_request(run_jumpin
     assert times[-1] <= 60.0 * sum(amounts) / 3000 * 1.05
 
 
+@pytest.mark.slow
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(tpm=st.integers(60, 5000), amounts=st.lists(st.integers(1, 800), min_size=1, max_size=20))
 def test_callers_pass_in_order_and_as_fast_as_the_rate_allows(run_jumping, tpm, amounts):
