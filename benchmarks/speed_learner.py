@@ -71,7 +71,7 @@ def updates() -> list[Line]:
                 for name, other in zip(peers, others, strict=True):
                     what = f"N={agents}, batch {batch}"
                     lines.append(Line("gradient step", what, 1e3 * mine, "ms", name, 1e3 * other, "lower", 1.0))
-            own, *theirs = (_multiplied(step, BATCHES[0]) for step in steps)
+            own, *theirs = (_arithmetic(step, BATCHES[0]) for step in steps)
             for name, other in zip(peers, theirs, strict=True):
                 what = f"N={agents}, batch {BATCHES[0]}, arithmetic"
                 lines.append(Line("gradient step", what, own, "MFLOP", name, other, "lower"))
@@ -144,7 +144,7 @@ def _stepping(algorithm: OffPolicyAlgorithm, buffer: TeamBuffer) -> Callable[[in
     return step
 
 
-def _multiplied(step: Callable[[int], float], batch: int) -> float:
+def _arithmetic(step: Callable[[int], float], batch: int) -> float:
     """Millions of floating-point operations in the matrix products and attention of a gradient step."""
     with FlopCounterMode(display=False) as counter:
         step(batch)

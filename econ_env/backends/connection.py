@@ -215,6 +215,7 @@ class Connection:
                 if self.server.engine is not None:
                     self._url = await asyncio.to_thread(acquire_engine, self.server.engine)
                 http, client = await asyncio.to_thread(self._connect)  # the first time this imports for a second
+                # Here and not in the thread: one of them names the library of the loop.
                 for name, value in [*client.auth_headers.items(), *client.default_headers.items()]:
                     if isinstance(value, str):  # otherwise it marks what is not sent
                         http.headers[name] = value

@@ -73,7 +73,7 @@ def test_throughput_asks_the_server_in_each_of_its_ways(monkeypatch):
 
 def test_arithmetic_is_told_for_each_step():
     import torch
-    from speed_learner import STEPS, _multiplied
+    from speed_learner import STEPS, _arithmetic
 
     weight = torch.ones(8, 16)
 
@@ -82,4 +82,4 @@ def test_arithmetic_is_told_for_each_step():
             torch.ones(batch, 8) @ weight
         return 0.0
 
-    assert _multiplied(step, 4) == pytest.approx(2 * 4 * 8 * 16 / 1e6)
+    assert _arithmetic(step, 4) == pytest.approx(2 * 4 * 8 * 16 / 1e6)
