@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from math import gcd, isqrt, lcm
 
-from econ_env.bundled.words import COLOURS, Draft, latex, number_text, ordinal, proper_fraction
+from benchmarks.bundled.words import COLOURS, Draft, latex, number_text, ordinal, proper_fraction
 
 _TRIPLES = ((3, 4, 5), (5, 12, 13), (8, 15, 17), (7, 24, 25), (20, 21, 29), (9, 40, 41))
 

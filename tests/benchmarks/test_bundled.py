@@ -14,8 +14,8 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.bundled.generate import LEVELS, generate
-from econ_env.bundled.words import Noun, latex, number_text, ordinal
+from benchmarks.bundled.generate import LEVELS, generate
+from benchmarks.bundled.words import Noun, latex, number_text, ordinal
 from econ_env.problems import check_problems, load_problems
 
 ROWS = [
@@ -49,7 +49,7 @@ def numbers(text):
 
 def test_the_generator_writes_the_shipped_file(tmp_path):
     out = tmp_path / "again.jsonl"
-    command = [sys.executable, "-m", "econ_env.bundled", "--seed", "0", "--out", str(out)]
+    command = [sys.executable, "-m", "benchmarks.bundled", "--seed", "0", "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"{len(ROWS)} problems written to ")
     assert out.read_bytes() == resources.files("econ_env").joinpath("data/bundled.jsonl").read_bytes()

@@ -1,4 +1,4 @@
-"""Writes the bundled problem set to a file: `python -m econ_env.bundled --seed 0 --out FILE`."""
+"""Writes the bundled problem set to a file: `python -m benchmarks.bundled --seed 0 --out FILE`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from econ_env.bundled.generate import write
+from benchmarks.bundled.generate import write
 
 
 @click.command()

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 
-from econ_env.bundled import level1, level2, level3_exercises, level3_stories
-from econ_env.bundled.words import Draft
+from benchmarks.bundled import level1, level2, level3_exercises, level3_stories
+from benchmarks.bundled.words import Draft
 
 Template = Callable[[random.Random], Draft]
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 
-from econ_env.bundled.words import (
+from benchmarks.bundled.words import (
     COLOURS,
     FOODS,
     THINGS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from econ_env.bundled.words import COLOURS, FOODS, FRUITS, HOLDERS, THINGS, WEEKDAYS, Draft, person, two_people
+from benchmarks.bundled.words import COLOURS, FOODS, FRUITS, HOLDERS, THINGS, WEEKDAYS, Draft, person, two_people
 
 
 def _one_colour(rng: random.Random) -> Draft:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from econ_env.bundled.words import COLOURS, FOODS, HOLDERS, SCENES, THINGS, WEEKDAYS, Draft, Noun, person, two_people
+from benchmarks.bundled.words import COLOURS, FOODS, HOLDERS, SCENES, THINGS, WEEKDAYS, Draft, Noun, person, two_people
 
 _WARES = ("ball", "book", "cake", "cap", "cup", "egg", "onion", "orange", "pen", "ruler", "spoon", "umbrella")
 _PRODUCTS = tuple((a, b) for a in range(2, 5) for b in range(2, 5) if a * b < 10)
