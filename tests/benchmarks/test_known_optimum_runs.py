@@ -10,13 +10,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from known_optimum import collect, plan
-from known_optimum_http import over_http
-from known_optimum_peers import ARMS, random_search
-from known_optimum_report import interval, markdown, paired, sheets, verdict
-from known_optimum_runs import Result, environment, first_reaching, learn, measure, run, tasks
-from known_optimum_variants import BY_NAME, VARIANTS, Variant
 
+from benchmarks.known_optimum.__main__ import collect, plan
+from benchmarks.known_optimum.http import over_http
+from benchmarks.known_optimum.peers import ARMS, random_search
+from benchmarks.known_optimum.report import interval, markdown, paired, sheets, verdict
+from benchmarks.known_optimum.runs import Result, environment, first_reaching, learn, measure, run, tasks
+from benchmarks.known_optimum.variants import BY_NAME, VARIANTS, Variant
 from econ_agents.baselines import FixedControls
 from econ_agents.config import AgentConfig
 from econ_env.testing import FaultyServer

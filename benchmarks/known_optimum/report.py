@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
-from known_optimum_runs import NEAR, REFINEMENTS, first_reaching, tasks
-from known_optimum_variants import COUPLING, VARIANTS, Variant
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from scipy import stats
+
+from benchmarks.known_optimum.runs import NEAR, REFINEMENTS, first_reaching, tasks
+from benchmarks.known_optimum.variants import COUPLING, VARIANTS, Variant
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 """By name of the variant, one result for each seed."""

@@ -1,6 +1,6 @@
 """Measures how well and how fast ECON learns where the best is known: shares of the oracle, ablations, peers, gaps.
 
-    python benchmarks/known_optimum.py --seeds 5
+    python -m benchmarks.known_optimum --seeds 5
 
 trains the defaults, the same with one switch turned, and other learners, all on one simulated task with the same
 episodes. It writes results.jsonl (one line per run; a stopped benchmark goes on from there), results.json, results.md
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from known_optimum_http import run_http
-from known_optimum_report import draw, markdown, print_sheets, sheets
-from known_optimum_runs import run, warm_up
-from known_optimum_variants import BY_NAME, VARIANTS, Variant
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.known_optimum.http import run_http
+from benchmarks.known_optimum.report import draw, markdown, print_sheets, sheets
+from benchmarks.known_optimum.runs import run, warm_up
+from benchmarks.known_optimum.variants import BY_NAME, VARIANTS, Variant
 from econ_env.traces import read_lines, write_json
 
 Job = tuple[Variant, int, int]

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from known_optimum_peers import random_search, train_actor_critic
-from known_optimum_variants import Variant
 
+from benchmarks.known_optimum.peers import random_search, train_actor_critic
+from benchmarks.known_optimum.variants import Variant
 from econ_agents.config import BneConfig
 from econ_agents.equilibrium import Acts, EquilibriumConfig
 from econ_agents.evaluate import evaluate

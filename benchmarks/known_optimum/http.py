@@ -6,9 +6,8 @@ import time
 from functools import partial
 from typing import Any
 
-from known_optimum_runs import Result, learn, tasks
-from known_optimum_variants import BY_NAME
-
+from benchmarks.known_optimum.runs import Result, learn, tasks
+from benchmarks.known_optimum.variants import BY_NAME
 from econ_agents.train import train
 from econ_env import EconParallelEnv, parallel_env
 from econ_env.known_optimum import KnownOptimum
