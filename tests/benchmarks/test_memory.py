@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from memory import Timed, made_up, main
 
+from benchmarks.measure.memory import Timed, made_up, main
 from econ_env import background, parallel_env
 from econ_env.backends.simulated import SimulatedLLM
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+ROOT = Path(__file__).parents[2]
 GROWTH = 8.0
 """MiB that fragments of memory may come to while 10,000 problems are answered. Each of them writes 10 kB of rows and
 traces, of which any that were kept would show: 4 kB a row was 40 MiB."""
 
 MEASURE = """
 import json
-from memory import memory
+from benchmarks.measure.memory import memory
 seen = []
 memory({6_000, 11_000, 16_000}, seen.append)
 print(json.dumps(seen))
@@ -34,7 +34,7 @@ print(json.dumps(seen))
 @pytest.mark.timeout(600)
 def test_memory_is_flat():
     """In a process of its own: caches are full after 6,000 problems, which 20,000 texts and more are said about."""
-    run = subprocess.run([sys.executable, "-c", MEASURE], cwd=BENCHMARKS, capture_output=True, text=True, check=False)
+    run = subprocess.run([sys.executable, "-c", MEASURE], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-2000:]
     seen = {problems: resident for problems, resident, _ in json.loads(run.stdout)}
     assert seen.keys() == {6_000, 11_000, 16_000}

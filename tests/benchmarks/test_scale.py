@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from scale import Run, descendants
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from benchmarks.measure.scale import Run, descendants
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -37,8 +38,10 @@ def test_children_are_found():
 
 @pytest.mark.slow
 def test_it_measures_one_process_and_a_worker(tmp_path):
-    command = [sys.executable, BENCHMARKS / "scale.py", "--problems", "60", "--workers", "0", "--workers", "1"]
-    done = subprocess.run([*command, "--output", tmp_path / "scale.json"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.measure.scale", "--problems", "60", "--workers", "0", "--workers", "1"]
+    done = subprocess.run(
+        [*command, "--output", tmp_path / "scale.json"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "bottleneck with no workers:" in done.stdout
     alone, spread = json.loads((tmp_path / "scale.json").read_text())["runs"]

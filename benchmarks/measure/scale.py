@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from memory import CONTROLS, made_up
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measure.memory import CONTROLS, made_up
 from econ_agents.baselines import FixedControls
 from econ_agents.batches import TeamSpec
 from econ_agents.evaluate import evaluate_each

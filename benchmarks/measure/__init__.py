@@ -1,0 +1,1 @@
+"""Single measurements, each a script: memory, workers, failures, the judge, large teams."""
