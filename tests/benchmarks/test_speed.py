@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-import speed
 from click.testing import CliRunner
-from speed_lines import Line, in_turns
+
+from benchmarks.speed import __main__ as speed
+from benchmarks.speed.lines import Line, in_turns
 
 
 @pytest.mark.parametrize(
@@ -42,14 +43,15 @@ def test_measures_take_turns_and_the_first_round_does_not_count():
 @pytest.mark.parametrize("part", speed.PARTS)
 def test_every_part_can_be_found(part):
     module, name = speed.PARTS[part]
-    tree = ast.parse(Path(speed.__file__).with_name(f"{module}.py").read_text(encoding="utf-8"))
+    path = Path(speed.__file__).parents[2].joinpath(*module.split(".")).with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 def test_a_part_is_measured_shown_and_written(tmp_path, monkeypatch):
-    import speed_team
+    from benchmarks.speed import team
 
-    monkeypatch.setattr(speed_team, "LATENCY", 0.001)
+    monkeypatch.setattr(team, "LATENCY", 0.001)
     file = tmp_path / "speed.json"
     ran = CliRunner().invoke(speed.main, ["--only", "latency", "--json", str(file)])
     assert ran.exit_code == 0, ran.output
@@ -61,11 +63,11 @@ def test_a_part_is_measured_shown_and_written(tmp_path, monkeypatch):
 
 
 def test_throughput_asks_the_server_in_each_of_its_ways(monkeypatch):
-    import speed_team
+    from benchmarks.speed import team
 
-    monkeypatch.setattr(speed_team, "LATENCY", 0.001)
-    monkeypatch.setattr(speed_team, "ONE_BY_ONE", 1)
-    lines = speed_team.throughput(sizes=(2,))
+    monkeypatch.setattr(team, "LATENCY", 0.001)
+    monkeypatch.setattr(team, "ONE_BY_ONE", 1)
+    lines = team.throughput(sizes=(2,))
     assert [line.reference for line in lines] == ["ideal", "a thread for each call", "its calls one by one"]
     assert lines[0].value == lines[1].value == pytest.approx(2 * lines[2].value)
     assert lines[2].reference_value >= 13 * 0.001
@@ -73,7 +75,8 @@ def test_throughput_asks_the_server_in_each_of_its_ways(monkeypatch):
 
 def test_arithmetic_is_told_for_each_step():
     import torch
-    from speed_learner import STEPS, _arithmetic
+
+    from benchmarks.speed.learner import STEPS, _arithmetic
 
     weight = torch.ones(8, 16)
 

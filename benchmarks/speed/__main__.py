@@ -1,6 +1,6 @@
 """Measures what is not spent in the models, each thing beside what a user would pick instead; quote the ratios.
 
-    python benchmarks/speed.py --json speed.json
+    python -m benchmarks.speed --json speed.json
 
 takes about ten minutes on two cores; `--only` takes parts of it. Nothing else should run meanwhile.
 """
@@ -18,20 +18,20 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Column, Table
-from speed_lines import Line
 
+from benchmarks.speed.lines import Line
 from econ_env.traces import write_json
 
 PARTS = {
-    "latency": ("speed_team", "latency"),
-    "throughput": ("speed_team", "throughput"),
-    "environment": ("speed_environment", "overhead"),
-    "embedding": ("speed_environment", "embedding"),
-    "learner": ("speed_learner", "updates"),
-    "acting": ("speed_learner", "acting"),
-    "engine": ("speed_engine", "engine"),
-    "tokens": ("speed_tokens", "tokens"),
-    "start": ("speed_start", "start"),
+    "latency": ("benchmarks.speed.team", "latency"),
+    "throughput": ("benchmarks.speed.team", "throughput"),
+    "environment": ("benchmarks.speed.environment", "overhead"),
+    "embedding": ("benchmarks.speed.environment", "embedding"),
+    "learner": ("benchmarks.speed.learner", "updates"),
+    "acting": ("benchmarks.speed.learner", "acting"),
+    "engine": ("benchmarks.speed.engine", "engine"),
+    "tokens": ("benchmarks.speed.tokens", "tokens"),
+    "start": ("benchmarks.speed.start", "start"),
 }
 """Module and function of each part; a module is imported when its part runs."""
 

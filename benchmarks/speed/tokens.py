@@ -1,4 +1,4 @@
-"""Part of `speed.py`: tokens of a trained team beside debate and votes, on a task with a known optimum."""
+"""Part of the speed benchmark: tokens of a trained team beside debate and votes, on a task with a known optimum."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 from functools import partial
 
 import numpy as np
-from speed_lines import Line
 
+from benchmarks.speed.lines import Line
 from econ_agents.baselines import FixedControls
 from econ_agents.batches import TeamSpec
 from econ_agents.config import AgentConfig

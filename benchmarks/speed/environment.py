@@ -1,4 +1,4 @@
-"""Parts of `speed.py`: what the environment itself costs where models and embedders cost nothing, and embedding."""
+"""Parts of the speed benchmark: what the environment itself costs where models and embedders cost nothing, and embedding."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
-from speed_lines import Line, in_turns
 
+from benchmarks.speed.lines import Line, in_turns
 from econ_env import EconParallelEnv, background, parallel_env
 from econ_env.embedding import SentenceEmbedder, TextEncoder, make_embedder
 from econ_env.scripted import ScriptedLLM

@@ -1,4 +1,4 @@
-"""Part of `speed.py`: the embedded model through our client beside plain HTTP, and its prompt cache."""
+"""Part of the speed benchmark: the embedded model through our client beside plain HTTP, and its prompt cache."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import aiohttp
 import numpy as np
-from speed_lines import Line, in_turns
 
+from benchmarks.speed.lines import Line, in_turns
 from econ_env import background, parallel_env
 from econ_env.backends import make_llm
 from econ_env.backends.engine import acquire_engine, release_engine

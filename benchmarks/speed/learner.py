@@ -1,4 +1,4 @@
-"""Parts of `speed.py`: gradient steps beside DDPG on the joint view and QMIX of the same size, and the policy's acting.
+"""Parts of the speed benchmark: gradient steps beside DDPG on the joint view and QMIX of the same size, and the policy's acting.
 
 All learn from decisions that one team made, kept in the same buffer.
 """
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from speed_lines import Line, in_turns
 from tianshou.algorithm import DDPG
 from tianshou.algorithm.algorithm_base import OffPolicyAlgorithm, policy_within_training_step
 from tianshou.algorithm.modelfree.ddpg import ContinuousDeterministicPolicy
@@ -25,6 +24,7 @@ from tianshou.utils.net.continuous import ContinuousActorDeterministic, Continuo
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.speed.lines import Line, in_turns
 from econ_agents.algorithm import EconAlgorithm
 from econ_agents.collector import RefiningCollector
 from econ_agents.concurrency import torch_threads
@@ -35,7 +35,7 @@ from econ_agents.replay import TeamBuffer, make_buffer
 from econ_agents.training_envs import TrainingEnvs
 from econ_env import parallel_env
 
-sys.path.append(str(Path(__file__).parent / "plugins"))
+sys.path.append(str(Path(__file__).parents[1] / "plugins"))
 from epymarl_qmix import QMix, Step
 from epymarl_qmix import loss as qmix_loss
 

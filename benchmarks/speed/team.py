@@ -1,21 +1,25 @@
-"""Parts of `speed.py`: what a team takes beyond its model calls, for one problem and for hundreds at once."""
+"""Parts of the speed benchmark: what a team takes beyond its model calls, for one problem and for hundreds at once."""
 
 from __future__ import annotations
 
 import asyncio
+import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import openai
-from client_load import server
-from speed_lines import Line
-from team_latency import problem_latency
 
+from benchmarks.speed.lines import Line
 from econ_env import parallel_env
 from econ_env.records import Problem
+from econ_env.testing import FaultyServer
 
 AGENTS, ROUNDS = 3, 3
 CALLS = 1 + ROUNDS * (AGENTS + 1)
@@ -27,6 +31,55 @@ IN_FLIGHT = 64
 """Calls allowed at once."""
 ONE_BY_ONE = 4
 """Problems of the slowest way, which takes 2.6 s for each."""
+
+
+class Latency(NamedTuple):
+    """What a problem took."""
+
+    wall: float
+    """Seconds, median."""
+    calls: float
+    """Calls of a problem."""
+
+
+def problem_latency(latency: float, executors: int, rounds: int, repeats: int) -> Latency:
+    """Play problems one after another against a server in this process.
+
+    Args:
+        latency: Seconds that it takes for each call.
+        executors: Of the team.
+        rounds: K.
+        repeats: Problems, after a first one which also opens the connections and does not count.
+    """
+    problems = [Problem(f"What is {number} + {number}?", str(2 * number), str(number)) for number in range(repeats + 1)]
+    walls = []
+    with FaultyServer(latency=latency) as server:
+        env = parallel_env(
+            problems, n_agents=executors, llm=server.url, embedder="hash",
+            config={"llm": {"cache": False, "concurrency": 64}},
+        )  # fmt: skip
+        for number in range(repeats + 1):
+            start = time.perf_counter()
+            env.reset(seed=0, options={"problem": number})
+            for round_ in range(rounds):
+                actions = {agent: np.array([0.5 + 0.1 * round_, 1.1], np.float32) for agent in env.agents}
+                env.deliberate(actions)
+            env.step(actions)
+            walls.append(time.perf_counter() - start)
+        calls = server.seen.calls / (repeats + 1)
+        env.close()
+    return Latency(statistics.median(walls[1:]), calls)
+
+
+@contextmanager
+def server(latency: float) -> Iterator[str]:
+    """A server in a process of its own; gives its base URL."""
+    command = [sys.executable, "-m", "econ_env.faulty_server", "--latency", str(latency)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
 
 
 def latency() -> list[Line]:

@@ -1,4 +1,4 @@
-"""Part of `speed.py`: how long things take to start, each in a process of its own."""
+"""Part of the speed benchmark: how long things take to start, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from speed_lines import Line, in_turns
+from benchmarks.speed.lines import Line, in_turns
 
 FIRST_ANSWER = """
 import numpy as np
@@ -17,7 +17,7 @@ env = econ_env.parallel_env(problems="bundled:1", n_agents=3, llm="simulated", e
 env.reset(seed=0)
 env.step({agent: np.array([0.7, 1.1], np.float32) for agent in env.agents})
 """
-SCRIPT = Path(__file__).with_name("run_math_test.py")
+SCRIPT = Path(__file__).parents[1] / "run_math_test.py"
 
 
 def start() -> list[Line]:
