@@ -13,7 +13,7 @@ from econ_agents.config import AgentConfig, parse_config
 from econ_env.app.run_config import load_run_config
 
 Kind = Literal["main", "ablation", "peer", "gap"]
-PAPER = Path(__file__).parent / "config_paper.yaml"
+PAPER = Path(__file__).parents[1] / "config_paper.yaml"
 COUPLING = 0.6
 """Of the task on which true gaps are measured."""
 VERSION = 3

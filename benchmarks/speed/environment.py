@@ -1,4 +1,4 @@
-"""Parts of the speed benchmark: what the environment itself costs where models and embedders cost nothing, and embedding."""
+"""What the environment itself costs where models cost nothing, and what embedding costs: parts of the benchmark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of the speed benchmark: gradient steps beside DDPG on the joint view and QMIX of the same size, and the policy's acting.
+"""Gradient steps beside DDPG on the joint view and QMIX of the same size, and acting: parts of the benchmark.
 
 All learn from decisions that one team made, kept in the same buffer.
 """
@@ -26,13 +26,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.lines import Line, in_turns
 from econ_agents.algorithm import EconAlgorithm
-from econ_agents.collector import RefiningCollector
 from econ_agents.concurrency import torch_threads
 from econ_agents.config import AgentConfig
 from econ_agents.joint_env import JointEnv
 from econ_agents.policy import EconPolicy
-from econ_agents.replay import TeamBuffer, make_buffer
-from econ_agents.training_envs import TrainingEnvs
+from econ_agents.training.collector import RefiningCollector
+from econ_agents.training.replay import TeamBuffer, make_buffer
+from econ_agents.training.training_envs import TrainingEnvs
 from econ_env import parallel_env
 
 sys.path.append(str(Path(__file__).parents[1] / "plugins"))

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.speed.lines import Line
 from econ_agents.baselines import FixedControls
-from econ_agents.batches import TeamSpec
 from econ_agents.config import AgentConfig
+from econ_agents.team_spec import TeamSpec
 from econ_agents.train import train
 from econ_env import EconParallelEnv, parallel_env
 from econ_env.app.team_method import TeamMethod
