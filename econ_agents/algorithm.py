@@ -25,9 +25,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from econ_agents import losses
 from econ_agents.batches import TeamBatch, to_team_batch
-from econ_agents.belief import squash
-from econ_agents.encoder import Group
-from econ_agents.network import Outlook, TeamNetwork
+from econ_agents.networks.belief import squash
+from econ_agents.networks.encoder import Group
+from econ_agents.networks.network import Outlook, TeamNetwork
 from econ_agents.policy import EconPolicy, TeamGame
 
 NEARBY = 0.2

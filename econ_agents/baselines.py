@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from econ_agents.batches import TeamSpec
 from econ_agents.errors import TeamError
+from econ_agents.team_spec import TeamSpec
 
 
 class FixedControls:

@@ -15,9 +15,9 @@ from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 from pettingzoo import ParallelEnv
 
-from econ_agents.batches import TeamSpec
 from econ_agents.equilibrium import Outcome
 from econ_agents.errors import TeamError
+from econ_agents.team_spec import TeamSpec
 
 Array = NDArray[np.float32]
 Observations = dict[str, NDArray[np.float32]]

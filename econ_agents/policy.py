@@ -20,14 +20,14 @@ from tianshou.data.batch import BatchProtocol
 from tianshou.data.types import ActStateBatchProtocol, ObsBatchProtocol
 from torch import Tensor
 
-from econ_agents.alpha import DEFAULT_WEIGHTS, TS, RewardWeights
-from econ_agents.batches import TeamSpec
 from econ_agents.checkpoint import Checkpoint, load_checkpoint, locate, save_checkpoint
 from econ_agents.config import AgentConfig, parse_config
 from econ_agents.errors import CheckpointError, ConfigError, TeamError
-from econ_agents.mixer import Mixer
-from econ_agents.network import TeamNetwork
+from econ_agents.networks.alpha import DEFAULT_WEIGHTS, TS, RewardWeights
+from econ_agents.networks.mixer import Mixer
+from econ_agents.networks.network import TeamNetwork
 from econ_agents.plugins import is_path
+from econ_agents.team_spec import TeamSpec
 
 
 class EconPolicy(Policy, ModelHubMixin):

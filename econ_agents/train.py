@@ -18,21 +18,21 @@ from tianshou.trainer import OffPolicyTrainer, OffPolicyTrainerParams
 from tianshou.utils import BaseLogger, LazyLogger
 
 from econ_agents.algorithm import EconAlgorithm, EconTrainingStats
-from econ_agents.alpha import DEFAULT_WEIGHTS
-from econ_agents.averaging import AveragedNetwork
-from econ_agents.collector import RefiningCollector
 from econ_agents.concurrency import torch_threads
 from econ_agents.config import AgentConfig
-from econ_agents.early_stopping import EarlyStopping
 from econ_agents.equilibrium import EquilibriumConfig
 from econ_agents.errors import ConfigError
-from econ_agents.isolation import last_episodes, private_generators
 from econ_agents.joint_env import JointEnv
+from econ_agents.networks.alpha import DEFAULT_WEIGHTS
+from econ_agents.networks.averaging import AveragedNetwork
 from econ_agents.policy import EconPolicy
-from econ_agents.replay import UniformReplayBuffer, make_buffer
-from econ_agents.training_envs import TrainingEnvs, episode_seed
-from econ_agents.training_state import Learner, TrainingState, restore_state, save_state
-from econ_agents.watch import EpisodeOutcome, Watch
+from econ_agents.training.collector import RefiningCollector
+from econ_agents.training.early_stopping import EarlyStopping
+from econ_agents.training.isolation import last_episodes, private_generators
+from econ_agents.training.replay import UniformReplayBuffer, make_buffer
+from econ_agents.training.state import Learner, TrainingState, restore_state, save_state
+from econ_agents.training.training_envs import TrainingEnvs, episode_seed
+from econ_agents.training.watch import EpisodeOutcome, Watch
 
 FINAL = "final"
 """Folder of the last policy, below the folder of the checkpoints."""

@@ -17,12 +17,12 @@ from tianshou.utils.net.continuous import ContinuousActorDeterministic, Continuo
 from torch import Tensor, nn
 
 from econ_agents.baselines import FixedControls
-from econ_agents.batches import TeamSpec
 from econ_agents.config import AgentConfig
 from econ_agents.evaluate import evaluate
 from econ_agents.joint_env import Array, JointEnv
 from econ_agents.policy import EconPolicy
-from econ_agents.training_envs import TrainingEnvs
+from econ_agents.team_spec import TeamSpec
+from econ_agents.training.training_envs import TrainingEnvs
 from econ_env import EconParallelEnv
 
 FEATURES = (64,)

@@ -23,8 +23,8 @@ from econ_agents.equilibrium import Acts, EquilibriumConfig
 from econ_agents.evaluate import evaluate
 from econ_agents.joint_env import Array, as_joint
 from econ_agents.policy import EconPolicy
-from econ_agents.replay import UniformReplayBuffer
 from econ_agents.train import TrainUpdate, train
+from econ_agents.training.replay import UniformReplayBuffer
 from econ_env import EconParallelEnv, parallel_env
 from econ_env.known_optimum import KnownOptimum, known_optimum
 

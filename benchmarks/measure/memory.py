@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from econ_agents.baselines import FixedControls
-from econ_agents.batches import TeamSpec
 from econ_agents.config import AgentConfig
 from econ_agents.equilibrium import Acts
 from econ_agents.evaluate import evaluate_each
 from econ_agents.policy import EconPolicy
+from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import EpisodeResult
 from econ_env import parallel_env
 from econ_env.app.folder import RunFolder

@@ -24,8 +24,8 @@ from rich.table import Table
 
 from benchmarks.measure.memory import CONTROLS, made_up
 from econ_agents.baselines import FixedControls
-from econ_agents.batches import TeamSpec
 from econ_agents.evaluate import evaluate_each
+from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import EpisodeResult
 from econ_agents.workers import Workers
 from econ_env.app.cluster import Report, RunSite

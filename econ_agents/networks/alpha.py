@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from econ_agents.batches import REWARD_TERMS
 from econ_agents.errors import ConfigError
+from econ_agents.team_spec import REWARD_TERMS
 
 DEFAULT_WEIGHTS = (0.1, 0.8, 0.1)
 """Weights (AL, TS, CC) where the environment tells none."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from econ_agents.network import TeamNetwork
+from econ_agents.networks.network import TeamNetwork
 
 
 class AveragedNetwork:

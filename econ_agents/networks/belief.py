@@ -7,65 +7,20 @@ C critics. An `x` stands for whatever the caller has there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from econ_agents.batches import TeamSpec
-from econ_agents.errors import ConfigError, TeamError
+from econ_agents.errors import ConfigError
+from econ_agents.networks.layers import PerAgent, call, mlp
+from econ_agents.team_spec import TeamSpec
 
 ID_CODE = 8
 """Width of the code that tells agents apart when they share parameters."""
 
 LARGEST_DEVIATION = 5.0
 """Normalised inputs are cut here, so that one odd observation moves the networks but little."""
-
-
-def mlp(sizes: list[int], dropout: float = 0.0) -> nn.Sequential:
-    """Linear layers of the given widths, with layer norm, SiLU and dropout between them."""
-    layers: list[nn.Module] = []
-    for position, (width_in, width_out) in enumerate(pairwise(sizes)):
-        layers.append(nn.Linear(width_in, width_out))
-        if position < len(sizes) - 2:
-            layers += [nn.LayerNorm(width_out), nn.SiLU()]
-            if dropout > 0:
-                layers.append(nn.Dropout(dropout))
-    return nn.Sequential(*layers)
-
-
-class PerAgent(nn.Module):
-    """One module used by all agents, or one for each.
-
-    Args:
-        make: Builds the module; it maps tensors [B, N, x] (or [B, x]) to one of the same leading axes.
-        copies: 1 to share it, else the number of agents.
-    """
-
-    def __init__(self, make: Callable[[], nn.Module], copies: int) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(make() for _ in range(copies))
-
-    def forward(self, *inputs_BNx: Tensor) -> Tensor:
-        """Apply it to tensors [B, N, x].
-
-        Raises:
-            TeamError: There is one module per agent, but for another number of agents.
-        """
-        if len(self.members) == 1:
-            return _call(self.members[0], *inputs_BNx)
-        n_agents = inputs_BNx[0].shape[1]
-        if n_agents != len(self.members):
-            raise TeamError(f"parameters for {len(self.members)} agents can't serve {n_agents}")
-        outputs = [_call(member, *(x[:, i] for x in inputs_BNx)) for i, member in enumerate(self.members)]
-        return torch.stack(outputs, dim=1)
-
-
-def _call(module: nn.Module, *inputs: Tensor) -> Tensor:
-    output: Tensor = module(*inputs)
-    return output
 
 
 class ObservationNorm(nn.Module):
@@ -202,7 +157,7 @@ class BeliefNetwork(nn.Module):
             code = id_code(n_agents).to(obs_BND).expand(batch, n_agents, ID_CODE)
             static = torch.cat([static, code], dim=-1)
         remembered = obs_BND[..., self.memory_part] if self.memory_shape[0] else obs_BND[..., :0]
-        return _call(self.body, static, remembered.reshape(batch, n_agents, *self.memory_shape))
+        return call(self.body, static, remembered.reshape(batch, n_agents, *self.memory_shape))
 
     def _static(self, obs_BND: Tensor) -> Tensor:
         """Observations [B, N, S] without what is remembered; joining two slices is faster than indexing."""
@@ -242,7 +197,7 @@ class ControlHeads(nn.Module):
 
     def forward(self, belief_BNH: Tensor) -> Tensor:
         """Logits [B, N, A]."""
-        return _call(self.head, belief_BNH)
+        return call(self.head, belief_BNH)
 
 
 def squash(logit: Tensor) -> Tensor:
@@ -277,4 +232,4 @@ class LocalCritic(nn.Module):
         if not self.sees_controls:
             act_BNA = torch.zeros_like(act_BNA)
         inputs = torch.cat([F.silu(belief_BNH), act_BNA, act_BNA.square()], dim=-1)
-        return torch.stack([_call(member, inputs).squeeze(-1) for member in self.members])
+        return torch.stack([call(member, inputs).squeeze(-1) for member in self.members])

@@ -10,9 +10,9 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from econ_agents.attention import encoder_block
-from econ_agents.belief import mlp
-from econ_agents.clusters import attend_local_to_global
+from econ_agents.networks.attention import encoder_block
+from econ_agents.networks.clusters import attend_local_to_global
+from econ_agents.networks.layers import mlp
 
 
 class Group(NamedTuple):

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from econ_agents import plugins
-from econ_agents.attention import self_attention
-from econ_agents.belief import mlp
-from econ_agents.clusters import attend_within, equal_clusters
 from econ_agents.errors import ConfigError, TeamError
+from econ_agents.networks.attention import self_attention
+from econ_agents.networks.clusters import attend_within, equal_clusters
+from econ_agents.networks.layers import mlp
 
 LEAK = 0.1
 """Slope of the mixing far below 0, so that it does not flatten out there."""

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from econ_agents.batches import TeamSpec
-from econ_agents.belief import BeliefNetwork, ControlHeads, LocalCritic, squash
 from econ_agents.config import AgentConfig
-from econ_agents.encoder import BeliefEncoder, Group
-from econ_agents.mixer import MixerShape, make_mixer
+from econ_agents.networks.belief import BeliefNetwork, ControlHeads, LocalCritic, squash
+from econ_agents.networks.encoder import BeliefEncoder, Group
+from econ_agents.networks.mixer import MixerShape, make_mixer
+from econ_agents.team_spec import TeamSpec
 
 
 class TeamValues(NamedTuple):

@@ -1,8 +1,4 @@
-"""What tests of environments and policies can use: games and small environments with known answers, and checks.
-
-`check_deliberates` tells whether an environment keeps the protocol by which its profiles can be refined; `check_mixer`
-and `check_solver` whether a mixer and a solver keep theirs.
-"""
+"""Checks that an environment keeps the protocol by which a profile of its agents can be refined."""
 
 from __future__ import annotations
 
@@ -12,35 +8,7 @@ from typing import Any
 import numpy as np
 from pettingzoo import ParallelEnv
 
-from econ_agents.games import (
-    MatchingPennies,
-    MatrixGame,
-    QuadraticGame,
-    TwoEquilibriaGame,
-    biased_rock_paper_scissors,
-    mean_of_others,
-    rock_paper_scissors,
-)
 from econ_agents.joint_env import Array, Observations
-from econ_agents.plugin_checks import check_mixer, check_solver
-from econ_agents.tiny_envs import AsyncQuadraticEnv, CoordinationEnv, QuadraticEnv, QuadraticPolicy
-
-__all__ = [
-    "AsyncQuadraticEnv",
-    "CoordinationEnv",
-    "MatchingPennies",
-    "MatrixGame",
-    "QuadraticEnv",
-    "QuadraticGame",
-    "QuadraticPolicy",
-    "TwoEquilibriaGame",
-    "biased_rock_paper_scissors",
-    "check_deliberates",
-    "check_mixer",
-    "check_solver",
-    "mean_of_others",
-    "rock_paper_scissors",
-]
 
 
 def check_deliberates(env: ParallelEnv[str, Any, Any]) -> None:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from econ_agents.equilibrium import make_solver, refine
-from econ_agents.games import QuadraticGame
-from econ_agents.mixer import MakesMixer, MixerShape
+from econ_agents.networks.mixer import MakesMixer, MixerShape
 from econ_agents.responses import EquilibriumConfig, Solver
+from econ_agents.testing.games import QuadraticGame
 
 ROWS = 5
 SLACK = 1e-6

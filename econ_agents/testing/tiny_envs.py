@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 from torch import Tensor
 
-from econ_agents.games import QuadraticGame, mean_of_others
 from econ_agents.joint_env import Infos, Observations, Transition
+from econ_agents.testing.games import QuadraticGame, mean_of_others
 
 Array = NDArray[np.float32]
 CONTROLS = 2

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import torch
 
 from econ_agents.algorithm import EconAlgorithm
-from econ_agents.averaging import AveragedNetwork
 from econ_agents.checkpoint import (
     CONFIG_FILE,
     Checkpoint,
@@ -22,7 +21,8 @@ from econ_agents.checkpoint import (
 )
 from econ_agents.config import AgentConfig
 from econ_agents.errors import CheckpointError
-from econ_agents.replay import TeamBuffer, fill, to_arrays
+from econ_agents.networks.averaging import AveragedNetwork
+from econ_agents.training.replay import TeamBuffer, fill, to_arrays
 
 _NETS, _AVERAGE, _REPLAY = "algorithm.", "average.", "replay."
 

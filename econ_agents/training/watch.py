@@ -12,7 +12,7 @@ import numpy as np
 from tianshou.data.collector import CollectActionBatchProtocol
 from tianshou.data.types import RolloutBatchProtocol
 
-from econ_agents.batches import TeamSpec
+from econ_agents.team_spec import TeamSpec
 
 
 class EpisodeOutcome(NamedTuple):

@@ -16,10 +16,10 @@ import torch
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
-from econ_agents.batches import TeamSpec
 from econ_agents.equilibrium import Outcome
 from econ_agents.errors import TeamError
 from econ_agents.joint_env import JointEnv, as_joint
+from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import EpisodeResult, Trial
 
 

@@ -24,9 +24,9 @@ from numpy.typing import ArrayLike
 from econ_agents.equilibrium import Outcome
 from econ_agents.errors import WorkerError
 from econ_agents.joint_env import Array, JointEnv, JointTransition
-from econ_agents.ray_clusters import find_ray
 from econ_agents.trial import EpisodeResult, Trial
-from econ_agents.worker import About, Answer, Call, Home, Site, Worker
+from econ_agents.workers.ray_clusters import find_ray
+from econ_agents.workers.worker import About, Answer, Call, Home, Site, Worker
 
 if TYPE_CHECKING:
     from ray import ObjectRef

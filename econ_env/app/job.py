@@ -11,9 +11,9 @@ from typing import Any
 
 from tianshou.utils import BaseLogger
 
-from econ_agents.batches import TeamSpec
 from econ_agents.evaluate import evaluate_each
 from econ_agents.policy import EconPolicy
+from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import EpisodeResult
 from econ_agents.workers import Workers
 from econ_env.app import display

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from econ_agents.baselines import FixedControls, RandomControls
-from econ_agents.batches import TeamSpec
 from econ_agents.equilibrium import Acts
+from econ_agents.team_spec import TeamSpec
 from econ_env import plugins
 from econ_env.app.environments import make_env
 from econ_env.app.run_config import RunConfig

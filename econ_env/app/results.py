@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from econ_agents.watch import EpisodeOutcome
+from econ_agents.training.watch import EpisodeOutcome
 from econ_env.answers import DEFAULT_RULE, AnswerRule, judge
 from econ_env.episode import Decision, Episode
 from econ_env.records import Reply, Round, Usage

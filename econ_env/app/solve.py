@@ -13,11 +13,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from econ_agents.baselines import FixedControls
-from econ_agents.batches import TeamSpec
 from econ_agents.equilibrium import Acts
 from econ_agents.evaluate import consult
 from econ_agents.joint_env import JointEnv, as_joint
 from econ_agents.policy import EconPolicy
+from econ_agents.team_spec import TeamSpec
 from econ_env import background
 from econ_env.app import display
 from econ_env.app.run_config import RunConfig

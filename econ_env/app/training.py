@@ -10,7 +10,7 @@ from typing import Any
 from tianshou.utils import BaseLogger
 
 from econ_agents.train import TrainResult, train
-from econ_agents.watch import EpisodeOutcome
+from econ_agents.training.watch import EpisodeOutcome
 from econ_env.app import curves, display
 from econ_env.app.failures import Failures
 from econ_env.app.folder import RunFolder

@@ -9,9 +9,9 @@ import torch
 from tianshou.data import Batch
 from torch import Tensor
 
-from econ_agents.batches import TeamSpec
 from econ_agents.config import AgentConfig, parse_config
-from econ_agents.network import TeamNetwork
+from econ_agents.networks.network import TeamNetwork
+from econ_agents.team_spec import TeamSpec
 
 QUESTION, COMMITMENT, MEMORY, FEATURES = 4, 3, 2, 4
 SIZES = (1, 2, 3, 8, 48)

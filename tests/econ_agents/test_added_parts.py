@@ -16,15 +16,15 @@ from torch.nn import functional as F
 
 from econ_agents import plugins
 from econ_agents.algorithm import EconAlgorithm
-from econ_agents.alpha import RewardWeights
-from econ_agents.batches import REWARD_TERMS, TeamSpec
 from econ_agents.config import parse_config
 from econ_agents.equilibrium import EquilibriumConfig, Refiner, refine
 from econ_agents.errors import CheckpointError, ConfigError, TeamError
 from econ_agents.evaluate import evaluate
-from econ_agents.mixer import Mixer, MixerShape
+from econ_agents.networks.alpha import RewardWeights
+from econ_agents.networks.mixer import Mixer, MixerShape
 from econ_agents.policy import EconPolicy
 from econ_agents.responses import respond
+from econ_agents.team_spec import REWARD_TERMS, TeamSpec
 from econ_agents.testing import (
     AsyncQuadraticEnv,
     CoordinationEnv,
@@ -146,7 +146,7 @@ def test_a_mixer_that_can_not_be_had_is_told(name: str, message: str) -> None:
     [
         ("no_such_module:Thing", "solver no_such_module:Thing: ModuleNotFoundError"),
         ("json:dumps", r"solver json:dumps: function has no respond\(game, trajectory, config\)"),
-        ("econ_agents.batches:TeamSpec", "solver econ_agents.batches:TeamSpec: it can't be made: TypeError"),
+        ("econ_agents.team_spec:TeamSpec", "solver econ_agents.team_spec:TeamSpec: it can't be made: TypeError"),
         ("simultaneou", "did you mean 'simultaneous'"),
     ],
 )

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from econ_agents import losses
 from econ_agents.algorithm import EconAlgorithm
-from econ_agents.alpha import RewardWeights
 from econ_agents.batches import to_team_batch
 from econ_agents.errors import ConfigError
+from econ_agents.networks.alpha import RewardWeights
 from econ_agents.policy import EconPolicy
 
 SPEC = make_spec()

@@ -4,9 +4,9 @@ import torch
 from scipy import stats
 
 from econ_agents.baselines import FixedControls, RandomControls
-from econ_agents.batches import TeamSpec
 from econ_agents.errors import TeamError
 from econ_agents.evaluate import evaluate
+from econ_agents.team_spec import TeamSpec
 from econ_agents.testing import QuadraticEnv
 
 SPEC = TeamSpec(n_agents=3, obs_dim=5, action_low=(0.1, 1.0), action_high=(2.0, 1.5))

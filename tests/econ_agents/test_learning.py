@@ -13,10 +13,10 @@ import pytest
 from pettingzoo.utils import BaseParallelWrapper
 
 from econ_agents.baselines import RandomControls
-from econ_agents.batches import TeamSpec
 from econ_agents.config import AgentConfig, parse_config
 from econ_agents.equilibrium import Acts
 from econ_agents.evaluate import evaluate
+from econ_agents.team_spec import TeamSpec
 from econ_agents.testing import CoordinationEnv, QuadraticEnv
 from econ_agents.train import train
 from econ_agents.trial import EpisodeResult

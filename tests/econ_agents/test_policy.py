@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from teams import SIZES, make_spec, observations, small
 from tianshou.data import Batch
 
-from econ_agents.batches import TeamSpec
 from econ_agents.equilibrium import EquilibriumConfig, best_response
 from econ_agents.errors import TeamError
 from econ_agents.policy import EconPolicy
+from econ_agents.team_spec import TeamSpec
 from econ_agents.testing import CoordinationEnv, QuadraticEnv
 
 

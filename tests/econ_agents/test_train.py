@@ -23,7 +23,7 @@ from econ_agents.joint_env import JointEnv
 from econ_agents.policy import EconPolicy
 from econ_agents.testing import AsyncQuadraticEnv, CoordinationEnv, QuadraticEnv
 from econ_agents.train import TrainResult, TrainUpdate, train
-from econ_agents.watch import EpisodeOutcome
+from econ_agents.training.watch import EpisodeOutcome
 
 
 def make_env() -> QuadraticEnv:

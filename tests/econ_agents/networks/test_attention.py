@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from econ_agents.attention import encoder_block, self_attention
+from econ_agents.networks.attention import encoder_block, self_attention
 
 
 def tokens_of(rows: int, members: int, width: int) -> torch.Tensor:

@@ -7,8 +7,8 @@ import torch
 from teams import make_network, make_spec, observations
 from torch import Tensor
 
-from econ_agents.averaging import AveragedNetwork
-from econ_agents.network import TeamNetwork
+from econ_agents.networks.averaging import AveragedNetwork
+from econ_agents.networks.network import TeamNetwork
 
 
 def trained(net: TeamNetwork, step: int) -> Tensor:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from teams import FEATURES, MEMORY, SIZES, make_network, make_spec, observations
 from torch import Tensor
 
-from econ_agents.belief import ControlHeads, ObservationNorm, id_code, squash
 from econ_agents.errors import ConfigError, TeamError
 from econ_agents.joint_env import JointEnv
+from econ_agents.networks.belief import ControlHeads, ObservationNorm, id_code, squash
 from econ_agents.testing import CoordinationEnv
 
 

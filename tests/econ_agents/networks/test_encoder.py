@@ -6,7 +6,7 @@ import pytest
 import torch
 from teams import SIZES
 
-from econ_agents.encoder import BeliefEncoder
+from econ_agents.networks.encoder import BeliefEncoder
 
 
 def make(*, attention: bool = True, blocks: int = 2) -> BeliefEncoder:

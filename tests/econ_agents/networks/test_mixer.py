@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from teams import SIZES
 
-from econ_agents.mixer import Mixer
+from econ_agents.networks.mixer import Mixer
 
 
 def make(seed: int = 0, *, learned: bool = True, commitment_dim: int = 0) -> Mixer:

@@ -11,11 +11,11 @@ from tianshou.algorithm.algorithm_base import Policy
 from tianshou.data import Batch, Collector, VectorReplayBuffer
 from torch import Tensor
 
-from econ_agents.batches import TeamSpec
-from econ_agents.collector import RefiningCollector
 from econ_agents.equilibrium import EquilibriumConfig, Game, refine
 from econ_agents.errors import ConfigError
+from econ_agents.team_spec import TeamSpec
 from econ_agents.testing import AsyncQuadraticEnv, CoordinationEnv, QuadraticEnv, QuadraticGame
+from econ_agents.training.collector import RefiningCollector
 from econ_agents.vector_env import JointVectorEnv
 
 torch.set_num_threads(1)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from teams import small
 
 from econ_agents.config import EarlyStoppingConfig, parse_config
-from econ_agents.early_stopping import EarlyStopping
 from econ_agents.errors import ConfigError
+from econ_agents.training.early_stopping import EarlyStopping
 
 THREE = {"commitment_threshold": 0.01, "reward_threshold": 0.7, "loss_threshold": 1e-4}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tianshou.data import Batch
 
 from econ_agents.config import ReplayConfig
-from econ_agents.replay import TeamBuffer, fill, make_buffer, to_arrays
+from econ_agents.training.replay import TeamBuffer, fill, make_buffer, to_arrays
 
 
 def add(buffer: TeamBuffer, rows: range, envs: int, *, with_first: bool = True) -> None:

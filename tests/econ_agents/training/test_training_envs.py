@@ -9,7 +9,7 @@ import pytest
 
 from econ_agents.errors import TeamError
 from econ_agents.testing import CoordinationEnv, QuadraticEnv
-from econ_agents.training_envs import TrainingEnvs, episode_seed
+from econ_agents.training.training_envs import TrainingEnvs, episode_seed
 
 Started = list[tuple[int | None, dict[str, Any]]]
 

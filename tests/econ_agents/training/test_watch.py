@@ -9,8 +9,8 @@ import pytest
 from teams import make_spec
 from tianshou.data import Batch
 
-from econ_agents.batches import TeamSpec
-from econ_agents.watch import EpisodeOutcome, Watch
+from econ_agents.team_spec import TeamSpec
+from econ_agents.training.watch import EpisodeOutcome, Watch
 
 
 def step(

@@ -21,12 +21,12 @@ from teams import small
 from econ_agents.errors import ConfigError, TeamError, WorkerError
 from econ_agents.evaluate import evaluate, evaluate_each
 from econ_agents.policy import EconPolicy
-from econ_agents.ray_clusters import start_ray
 from econ_agents.testing import AsyncQuadraticEnv, QuadraticEnv, QuadraticPolicy
 from econ_agents.train import train
+from econ_agents.training.watch import EpisodeOutcome
 from econ_agents.trial import EpisodeResult
-from econ_agents.watch import EpisodeOutcome
 from econ_agents.workers import Workers
+from econ_agents.workers.ray_clusters import start_ray
 
 
 class SlowEnv(AsyncQuadraticEnv):

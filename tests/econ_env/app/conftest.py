@@ -80,8 +80,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained policy for the team of `small`."""
     import torch
 
-    from econ_agents.batches import TeamSpec
     from econ_agents.policy import EconPolicy
+    from econ_agents.team_spec import TeamSpec
     from econ_env.app.environments import make_env
     from econ_env.app.run_config import load_run_config
     from econ_env.problems import load_problems

@@ -9,10 +9,10 @@ from collections import Counter
 import pytest
 from click.testing import CliRunner
 
-from econ_agents.batches import TeamSpec
 from econ_agents.config import AgentConfig
 from econ_agents.errors import AgentsError
 from econ_agents.policy import EconPolicy
+from econ_agents.team_spec import TeamSpec
 from econ_env import parallel_env
 from econ_env.app import compare as compare_module
 from econ_env.app.compare import CompareOptions

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from econ_agents.ray_clusters import start_ray
+from econ_agents.workers.ray_clusters import start_ray
 from econ_env.app import job
 from econ_env.backends.simulated import SimulatedLLM, count_tokens
 from econ_env.faulty_server import FaultyServer

@@ -1,0 +1,10 @@
+"""What is learned: beliefs of agents, the encoder of the group, the mixer, critics and heads.
+
+A mixer of your own takes a `MixerShape` and is named in `NetworkConfig(mixer=...)`.
+"""
+
+from econ_agents.networks.belief import BeliefNetwork
+from econ_agents.networks.encoder import BeliefEncoder
+from econ_agents.networks.mixer import Mixer, MixerShape
+
+__all__ = ["BeliefEncoder", "BeliefNetwork", "Mixer", "MixerShape"]
