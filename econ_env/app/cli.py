@@ -32,7 +32,7 @@ def econ() -> None:
 @settings_options(None)
 def solve(config: RunConfig, question: str, gold: str | None, model_dir: Path | None) -> None:
     """Let the team answer QUESTION; prints strategy, replies, commitment and cost."""
-    from econ_env.app.solve import solve as answer  # torch and the learner, which --help does not need
+    from econ_env.app.ask.solve import solve as answer  # torch and the learner, which --help does not need
 
     answer(config, model_dir, question, gold)
 
@@ -52,8 +52,8 @@ def serve(
     config: RunConfig, model_dir: Path | None, host: str, port: int, model_name: str, key_file: Path | None
 ) -> None:
     """Serve the team behind an OpenAI-compatible endpoint: /v1/chat/completions and /v1/models."""
-    from econ_env.app.serve import read_key
-    from econ_env.app.serve import serve as run
+    from econ_env.app.ask.serve import read_key
+    from econ_env.app.ask.serve import serve as run
 
     run(config, model_dir, host=host, port=port, model_name=model_name, key=read_key(key_file))
 

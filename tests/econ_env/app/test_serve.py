@@ -11,10 +11,10 @@ import httpx2 as httpx
 import openai
 import pytest
 
+from econ_env.app.ask.serve import Team, listening, read_key
+from econ_env.app.ask.solve import Solver, known_problems
 from econ_env.app.cli import econ
 from econ_env.app.run_config import load_run_config
-from econ_env.app.serve import Team, listening, read_key
-from econ_env.app.solve import Solver, known_problems
 from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError
 from econ_env.faulty_server import FaultyServer
 from econ_env.problems import load_problems

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from econ_env.app.ask.solve import Solver, known_problems, readable
 from econ_env.app.cli import econ
 from econ_env.app.run_config import load_run_config
-from econ_env.app.solve import Solver, known_problems, readable
 from econ_env.faulty_server import FaultyServer
 from econ_env.problems import load_problems
 from econ_env.records import Commitment

@@ -1,0 +1,1 @@
+"""Asks the team: one question (`econ solve`), or an OpenAI-compatible endpoint (`econ serve`)."""
