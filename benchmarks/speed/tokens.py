@@ -13,7 +13,7 @@ from econ_agents.config import AgentConfig
 from econ_agents.team_spec import TeamSpec
 from econ_agents.train import train
 from econ_env import EconParallelEnv, parallel_env
-from econ_env.app.team_method import TeamMethod
+from econ_env.app.compare.team_method import TeamMethod
 from econ_env.known_optimum import KnownOptimum, known_optimum
 from econ_env.methods import Debate, Method, SelfConsistency, judged
 from econ_env.problems import ProblemSet

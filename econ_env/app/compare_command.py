@@ -74,7 +74,10 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
         policy: Path | None,
         train_eps: int | None,
     ) -> None:
-        from econ_env.app.compare import CompareOptions, compare  # torch and the learner, which --help does not need
+        from econ_env.app.compare.compare import (  # torch and the learner, which --help does not need
+            CompareOptions,
+            compare,
+        )
 
         measure = {"tokens": "tokens", "calls": "calls", "none": None}[match]
         compare(

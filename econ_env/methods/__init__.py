@@ -4,7 +4,7 @@ A method is anything of the shape `Method`: a name, and a coroutine from a probl
 the team's models, prompts and limits (`Team.replies`, `Team.commit`), and one judge, which the caller applies.
 """
 
-from econ_env.methods.budget import Match, match_units
+from econ_env.app.compare.match_units import Match, match_units
 from econ_env.methods.debate import Debate
 from econ_env.methods.method import Answer, Method, judged
 from econ_env.methods.sampling import BestOfN, SelfConsistency, SingleCall

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from econ_env.answers import AnswerRule, make_rule
+from econ_env.app.compare.overview import REFERENCE, overview
 from econ_env.app.folder import RESULTS_FILE, RUN_FILE, SUMMARY_FILE, TRAINING_FILE, VOLATILE
-from econ_env.app.overview import REFERENCE, overview
 from econ_env.app.results import Row, by_method
 from econ_env.errors import ConfigError, TraceError
 from econ_env.traces import read_lines
@@ -60,7 +60,7 @@ class Runs:
     rows: list[Row]
     """All rows; `method` is the label shown, and `run` the run's place."""
     overview: dict[str, Any]
-    """What `econ_env.app.overview` says of them."""
+    """What `econ_env.app.compare.overview` says of them."""
 
     @property
     def methods(self) -> dict[str, list[Row]]:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from econ_env.app.compare_table import print_overview
+from econ_env.app.compare.compare_table import print_overview
 from econ_env.report.cells import Table as Numbers
 from econ_env.report.runs import Runs
 from econ_env.report.tables import controls, refinement

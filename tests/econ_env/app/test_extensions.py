@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from econ_agents import plugins as agents_plugins
 from econ_agents.policy import EconPolicy
 from econ_env import backends, plugins
-from econ_env.app.method_names import KIND as METHODS
+from econ_env.app.compare.method_names import KIND as METHODS
 from econ_env.plugins import Kind
 
 EXAMPLES = Path(__file__).parents[3] / "benchmarks" / "examples"

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from econ_agents.concurrency import all_or_none
+from econ_env.app.compare.method_names import BUILT_IN, MethodMaker, MethodName
+from econ_env.app.compare.overview import REFERENCE
 from econ_env.app.folder import RunFolder
-from econ_env.app.method_names import BUILT_IN, MethodMaker, MethodName
-from econ_env.app.overview import REFERENCE
 from econ_env.methods import Answer, Match, Method, match_units
 from econ_env.records import Problem, Usage
 

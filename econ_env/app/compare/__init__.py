@@ -1,0 +1,1 @@
+"""Compares ways to answer on the same problems, at equal cost."""
