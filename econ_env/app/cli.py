@@ -8,9 +8,9 @@ import click
 
 from econ_env.app.compare_command import compare_command
 from econ_env.app.options import main, settings_options
+from econ_env.app.report.__main__ import report
 from econ_env.app.run_config import RunConfig
 from econ_env.app.scripts import checkpoint_command, train_command
-from econ_env.report.__main__ import report
 
 _CHECKPOINT = click.option(
     "--model-dir",

@@ -5,10 +5,10 @@ import json
 import re
 
 import pytest
+from tests.econ_env.app.report.made_runs import make_run
 
-from econ_env.report import write_report
+from econ_env.app.report import write_report
 from tests.browser.conftest import HOSTILE
-from tests.econ_env.report.made_runs import make_run
 
 pytestmark = pytest.mark.browser
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from econ_env.answers import DEFAULT_RULE, AnswerRule
-from econ_env.app.compare.compare import statistics
+from econ_env.app.compare import statistics
 from econ_env.app.results import Row, by_method
 
 REFERENCE = "bne"

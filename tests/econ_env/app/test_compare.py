@@ -14,8 +14,8 @@ from econ_agents.errors import AgentsError
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_env import parallel_env
+from econ_env.app.compare import compare as compare_module
 from econ_env.app.compare.compare import CompareOptions
-from econ_env.app.compare.compare import compare as compare_module
 from econ_env.app.compare.method_names import BUILT_IN, parse_names
 from econ_env.app.compare.overview import overview
 from econ_env.app.compare_command import compare_command

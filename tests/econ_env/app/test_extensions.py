@@ -224,7 +224,7 @@ def test_a_comparison_uses_a_method(run, config, tmp_path, name):
     assert {row["rule"] for row in rows} == {"whole-numbers-v1"}
     added = json.loads((tmp_path / "logs" / "summary.json").read_text())["added"]
     assert added["econ_env.methods"] == {name: VERSION if name == "ask_twice" else None}
-    from econ_env.report.runs import load_runs
+    from econ_env.app.report.runs import load_runs
 
     assert set(load_runs([tmp_path / "logs"]).methods) == {"sc@3", name}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from econ_env.app.compare.compare import statistics
+from econ_env.app.compare import statistics
 
 
 def row(problem, verdict="correct", *, seed=0, **changes):

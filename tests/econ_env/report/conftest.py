@@ -1,6 +1,5 @@
 import pytest
-
-from tests.econ_env.report.made_runs import add_training, make_run
+from tests.econ_env.app.report.made_runs import add_training, make_run
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.report.maths import ATTRIBUTES, ELEMENTS, Converter, Formula, find_formulas, to_tree
+from econ_env.app.report.maths import ATTRIBUTES, ELEMENTS, Converter, Formula, find_formulas, to_tree
 
 
 def formulas(text):
@@ -77,7 +77,7 @@ def test_what_can_not_be_converted_stays_text_and_does_not_harm_the_others(text)
 
 @pytest.mark.faults
 def test_a_converter_that_ends_again_and_again_is_given_up(monkeypatch):
-    monkeypatch.setattr("econ_env.report.maths.MAX_RESTARTS", 1)
+    monkeypatch.setattr("econ_env.app.report.maths.MAX_RESTARTS", 1)
     bad = [rf"\({'(' * 40}{n}\)" for n in range(4)]
     assert [source(pieces) for pieces in convert(*bad, r"\(x\)")] == [*bad, r"\(x\)"]
 

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from tests.econ_env.app.report.made_runs import METHODS, make_run
 
 from econ_env.app.options import main
-from econ_env.report import write_report
-from econ_env.report.__main__ import report
-from econ_env.report.curves import read_curves
-from econ_env.report.episodes import pack_episodes, readable
-from econ_env.report.page import _title, findings
-from econ_env.report.plots import controls
-from econ_env.report.runs import load_runs
-from econ_env.report.style import DARK, LIGHT, NARROW, render_svg
-from econ_env.report.terminal import print_summary
-from tests.econ_env.report.made_runs import METHODS, make_run
+from econ_env.app.report import write_report
+from econ_env.app.report.__main__ import report
+from econ_env.app.report.curves import read_curves
+from econ_env.app.report.episodes import pack_episodes, readable
+from econ_env.app.report.page import _title, findings
+from econ_env.app.report.plots import controls
+from econ_env.app.report.runs import load_runs
+from econ_env.app.report.style import DARK, LIGHT, NARROW, render_svg
+from econ_env.app.report.terminal import print_summary
 
 HOSTILE = '</script><script>evil()</script><img src=x onerror="evil()">'
 
@@ -254,7 +254,9 @@ def test_bad_input_is_one_line_and_exit_code_two(arguments, said, monkeypatch, c
 
 
 def test_the_package_is_not_imported_by_the_environment():
-    code = "import sys, econ_env; print([m for m in sys.modules if m.startswith(('econ_env.report', 'matplotlib'))])"
+    code = (
+        "import sys, econ_env; print([m for m in sys.modules if m.startswith(('econ_env.app.report', 'matplotlib'))])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 

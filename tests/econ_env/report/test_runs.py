@@ -1,10 +1,10 @@
 import json
 
 import pytest
+from tests.econ_env.app.report.made_runs import make_run
 
+from econ_env.app.report.runs import load_runs
 from econ_env.errors import ConfigError, TraceError
-from econ_env.report.runs import load_runs
-from tests.econ_env.report.made_runs import make_run
 
 
 def test_a_run_keeps_its_rows_and_its_methods(run_folder):

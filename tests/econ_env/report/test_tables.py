@@ -1,12 +1,12 @@
 from dataclasses import replace
 
 import pytest
+from tests.econ_env.app.report.made_runs import make_run
 
-from econ_env.report.cells import DASH
-from econ_env.report.plots import residuals_by_step
-from econ_env.report.runs import load_runs
-from econ_env.report.tables import accuracy, all_tables, controls, refinement, transitions
-from tests.econ_env.report.made_runs import make_run
+from econ_env.app.report.cells import DASH
+from econ_env.app.report.plots import residuals_by_step
+from econ_env.app.report.runs import load_runs
+from econ_env.app.report.tables import accuracy, all_tables, controls, refinement, transitions
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from econ_env.app.compare.compare_table import print_overview
-from econ_env.report.cells import Table as Numbers
-from econ_env.report.runs import Runs
-from econ_env.report.tables import controls, refinement
+from econ_env.app.report.cells import Table as Numbers
+from econ_env.app.report.runs import Runs
+from econ_env.app.report.tables import controls, refinement
 
 
 def print_summary(console: Console, runs: Runs) -> None:

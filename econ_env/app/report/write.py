@@ -1,4 +1,4 @@
-"""Reports of runs: a page to look at, plots for papers and a summary for the terminal, from what runs have written."""
+"""Writes the report of runs: the page, and the plots beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from econ_env.report.runs import Runs
+    from econ_env.app.report.runs import Runs
 
 REPORT_FILE = "report.html"
 PLOTS_FOLDER = "plots"
@@ -28,7 +28,7 @@ def write_report(log_dirs: Sequence[str | Path], out: str | Path | None = None, 
         TraceError: A folder has no results, or something can't be read or written.
         ConfigError: No folder is given, or there is no such baseline.
     """
-    from econ_env.report.runs import load_runs  # the statistics behind it take a second to import
+    from econ_env.app.report.runs import load_runs  # the statistics behind it take a second to import
 
     return write_page(load_runs(log_dirs, baseline), out)
 
@@ -39,13 +39,13 @@ def write_page(runs: Runs, out: str | Path | None = None) -> Path:
     Raises:
         TraceError: Something can't be read or written.
     """
+    from econ_env.app.report.curves import read_curves
+    from econ_env.app.report.episodes import pack_episodes
+    from econ_env.app.report.page import render_page
+    from econ_env.app.report.plots import all_plots
+    from econ_env.app.report.style import render_png
+    from econ_env.app.report.tables import all_tables
     from econ_env.errors import TraceError
-    from econ_env.report.curves import read_curves
-    from econ_env.report.episodes import pack_episodes
-    from econ_env.report.page import render_page
-    from econ_env.report.plots import all_plots
-    from econ_env.report.style import render_png
-    from econ_env.report.tables import all_tables
 
     target = runs.runs[0].path / REPORT_FILE if out is None else Path(out)
     plots = all_plots(runs, {run.name: read_curves(run) for run in runs.runs})

@@ -8,9 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from econ_env.app.report.cells import (
+    DASH,
+    Cell,
+    Column,
+    Table,
+    estimate,
+    number,
+    p_value,
+    percent,
+    spread,
+    without_empty,
+)
+from econ_env.app.report.runs import Runs
 from econ_env.app.results import Row
-from econ_env.report.cells import DASH, Cell, Column, Table, estimate, number, p_value, percent, spread, without_empty
-from econ_env.report.runs import Runs
 
 REASONS = {
     "commitment_repeated": "answer repeated",

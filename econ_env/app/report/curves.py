@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from econ_env.report.runs import Run
+from econ_env.app.report.runs import Run
 
 FOLDER = "tensorboard"
 EVENTS = "events.out.tfevents.*"

@@ -14,13 +14,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import econ_env
+from econ_env.app.report.cells import Table, minus, p_value
+from econ_env.app.report.episodes import Packed
+from econ_env.app.report.plots import Plot
+from econ_env.app.report.runs import Runs
+from econ_env.app.report.style import DARK, LIGHT, NARROW, WIDE, render_svg
+from econ_env.app.report.tables import REASONS, second_control
 from econ_env.problem_tables import FORMATS
-from econ_env.report.cells import Table, minus, p_value
-from econ_env.report.episodes import Packed
-from econ_env.report.plots import Plot
-from econ_env.report.runs import Runs
-from econ_env.report.style import DARK, LIGHT, NARROW, WIDE, render_svg
-from econ_env.report.tables import REASONS, second_control
 
 SCRIPTS = ("data.js", "build.js", "episode.js", "browser.js")
 """In the order in which they stand in the page, in one scope."""
@@ -43,7 +43,7 @@ def render_page(runs: Runs, tables: Mapping[str, Table], plots: Mapping[str, Plo
     run and load is limited by its policy: its own script and style, by their hashes, and images inside the file.
     """
     environment = Environment(
-        loader=PackageLoader("econ_env.report"),
+        loader=PackageLoader("econ_env.app.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -228,4 +228,4 @@ def _hash(text: str) -> str:
 
 
 def _static(name: str) -> str:
-    return files("econ_env.report").joinpath("static", name).read_text(encoding="utf-8")
+    return files("econ_env.app.report").joinpath("static", name).read_text(encoding="utf-8")

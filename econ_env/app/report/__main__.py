@@ -1,4 +1,4 @@
-"""Writes a report of runs: `python -m econ_env.report LOGDIR... [--out FILE]`."""
+"""Writes a report of runs: `python -m econ_env.app.report LOGDIR... [--out FILE]`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from econ_env.app.options import main
 def report(log_dirs: tuple[Path, ...], out: Path | None, baseline: str | None, summary_only: bool) -> None:
     """Summarise runs on the terminal, and write a page to look at and plots for papers."""
     from econ_env.app.display import console
-    from econ_env.report import write_page
-    from econ_env.report.runs import load_runs
-    from econ_env.report.terminal import print_summary
+    from econ_env.app.report.runs import load_runs
+    from econ_env.app.report.terminal import print_summary
+    from econ_env.app.report.write import write_page
 
     runs = load_runs(log_dirs, baseline)
     print_summary(console, runs)

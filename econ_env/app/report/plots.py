@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from econ_env.app.report.curves import Curve
+from econ_env.app.report.runs import Runs
+from econ_env.app.report.style import Draw, Theme, color, legend, marker, new_figure, short
+from econ_env.app.report.tables import by_kind, second_control
 from econ_env.app.results import ROLES, Row
-from econ_env.report.curves import Curve
-from econ_env.report.runs import Runs
-from econ_env.report.style import Draw, Theme, color, legend, marker, new_figure, short
-from econ_env.report.tables import by_kind, second_control
 
 MAX_PANELS = 12
 """Kinds and curves drawn; further ones are named in the caption."""
