@@ -26,9 +26,9 @@ from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import EpisodeResult
 from econ_env import parallel_env
-from econ_env.app.folder import RunFolder
-from econ_env.app.recording import make_record
 from econ_env.app.run_config import RunConfig
+from econ_env.app.runs.folder import RunFolder
+from econ_env.app.runs.recording import make_record
 from econ_env.backends.simulated import SimulatedLLM
 from econ_env.env import EconParallelEnv
 from econ_env.llm import ChatRequest, Completion, LLMInfo

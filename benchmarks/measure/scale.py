@@ -30,9 +30,9 @@ from econ_agents.trial import EpisodeResult
 from econ_agents.workers import Workers
 from econ_env.app.cluster import Report, RunSite
 from econ_env.app.environments import make_env
-from econ_env.app.folder import RunFolder
-from econ_env.app.recording import make_record
 from econ_env.app.run_config import RunConfig, load_run_config
+from econ_env.app.runs.folder import RunFolder
+from econ_env.app.runs.recording import make_record
 from econ_env.problems import ProblemSet
 from econ_env.traces import shared_lines
 

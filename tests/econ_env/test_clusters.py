@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from econ_env import parallel_env
-from econ_env.app.results import result_row
 from econ_env.app.run_config import load_run_config
+from econ_env.app.runs.results import result_row
 from econ_env.clusters import split_team
 from econ_env.config import EnvConfig
 from econ_env.embedding import HashEmbedder

@@ -19,9 +19,9 @@ from econ_agents.joint_env import JointEnv, as_joint
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_env import background
-from econ_env.app import display
 from econ_env.app.run_config import RunConfig
-from econ_env.app.team_facts import print_facts, reach_team
+from econ_env.app.runs import display
+from econ_env.app.runs.team_facts import print_facts, reach_team
 from econ_env.backends.simulated import SimulatedLLM
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError, LLMUnavailableError

@@ -7,7 +7,7 @@ from typing import Any
 
 from econ_env.answers import DEFAULT_RULE, AnswerRule
 from econ_env.app.compare import statistics
-from econ_env.app.results import Row, by_method
+from econ_env.app.runs.results import Row, by_method
 
 REFERENCE = "bne"
 """The method whose cost the others are held against."""

@@ -21,7 +21,7 @@ from statsmodels.stats.multitest import multipletests  # type: ignore[import-unt
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # same
 
 from econ_env.answers import DEFAULT_RULE, AnswerRule, majority_of
-from econ_env.app.results import ROLES, Row
+from econ_env.app.runs.results import ROLES, Row
 
 Rows = Sequence[Row]
 FloatArray = npt.NDArray[np.float64]

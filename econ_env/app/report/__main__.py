@@ -20,10 +20,10 @@ from econ_env.app.options import main
 @click.option("--summary-only", is_flag=True, help="Print the summary alone and write nothing.")
 def report(log_dirs: tuple[Path, ...], out: Path | None, baseline: str | None, summary_only: bool) -> None:
     """Summarise runs on the terminal, and write a page to look at and plots for papers."""
-    from econ_env.app.display import console
     from econ_env.app.report.runs import load_runs
     from econ_env.app.report.terminal import print_summary
     from econ_env.app.report.write import write_page
+    from econ_env.app.runs.display import console
 
     runs = load_runs(log_dirs, baseline)
     print_summary(console, runs)

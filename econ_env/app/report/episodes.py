@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from econ_env.app.folder import EPISODES_FILE
 from econ_env.app.report.maths import Converter, Pieces
 from econ_env.app.report.runs import Runs
-from econ_env.app.results import Row
+from econ_env.app.runs.folder import EPISODES_FILE
+from econ_env.app.runs.results import Row
 from econ_env.traces import read_lines
 
 CHUNK = 100

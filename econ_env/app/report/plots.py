@@ -15,7 +15,7 @@ from econ_env.app.report.curves import Curve
 from econ_env.app.report.runs import Runs
 from econ_env.app.report.style import Draw, Theme, color, legend, marker, new_figure, short
 from econ_env.app.report.tables import by_kind, second_control
-from econ_env.app.results import ROLES, Row
+from econ_env.app.runs.results import ROLES, Row
 
 MAX_PANELS = 12
 """Kinds and curves drawn; further ones are named in the caption."""

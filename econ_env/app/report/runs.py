@@ -10,8 +10,8 @@ from typing import Any
 
 from econ_env.answers import AnswerRule, make_rule
 from econ_env.app.compare.overview import REFERENCE, overview
-from econ_env.app.folder import RESULTS_FILE, RUN_FILE, SUMMARY_FILE, TRAINING_FILE, VOLATILE
-from econ_env.app.results import Row, by_method
+from econ_env.app.runs.folder import RESULTS_FILE, RUN_FILE, SUMMARY_FILE, TRAINING_FILE, VOLATILE
+from econ_env.app.runs.results import Row, by_method
 from econ_env.errors import ConfigError, TraceError
 from econ_env.traces import read_lines
 

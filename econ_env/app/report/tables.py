@@ -21,7 +21,7 @@ from econ_env.app.report.cells import (
     without_empty,
 )
 from econ_env.app.report.runs import Runs
-from econ_env.app.results import Row
+from econ_env.app.runs.results import Row
 
 REASONS = {
     "commitment_repeated": "answer repeated",

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import click
 import pytest
 
-from econ_env.app import display
 from econ_env.app.options import main
+from econ_env.app.runs import display
 
 ROOT = Path(__file__).parents[3]
 BENCHMARKS = ROOT / "benchmarks"

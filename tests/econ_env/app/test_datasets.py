@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from econ_env.app.datasets import choose_problems
 from econ_env.app.run_config import EnvArgs
+from econ_env.app.runs.datasets import choose_problems
 from econ_env.errors import ProblemError, ProblemSourceError
 
 

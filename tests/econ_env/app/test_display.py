@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from econ_env.app import display
+from econ_env.app.runs import display
 
 
 @pytest.fixture

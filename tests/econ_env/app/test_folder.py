@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from econ_env.app.folder import RunFolder
+from econ_env.app.runs.folder import RunFolder
 from econ_env.errors import ConfigError, TraceError
 
 ABOUT = {"config": {"n_agents": 3, "seed": 0, "llm": {"timeout": 5}}}

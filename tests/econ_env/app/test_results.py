@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.app.results import ROLES, Totals, summarise, summarise_methods, summarise_training
+from econ_env.app.runs.results import ROLES, Totals, summarise, summarise_methods, summarise_training
 
 COUNTS = st.integers(0, 50)
 ROWS = st.fixed_dictionaries(

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from econ_env.app.folder import RunFolder
 from econ_env.app.run_config import RunConfig, load_run_config
+from econ_env.app.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[3]
 BENCHMARKS = ROOT / "benchmarks"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from econ_env.app.folder import RunFolder
+from econ_env.app.runs.folder import RunFolder
 from econ_env.app.server_counts import count_servers, print_servers
 from econ_env.backends.simulated import SimulatedLLM
 from econ_env.faulty_server import FaultyServer

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from econ_env.app.folder import TRAINING_FILE, RunFolder
-from econ_env.app.results import result_row, summarise
+from econ_env.app.runs.folder import TRAINING_FILE, RunFolder
+from econ_env.app.runs.results import result_row, summarise
 from econ_env.episode import Decision, Episode
 from econ_env.records import (
     Commitment,

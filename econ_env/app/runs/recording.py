@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from econ_agents.trial import EpisodeResult
 from econ_env.answers import AnswerRule
-from econ_env.app.display import Tally
 from econ_env.app.failures import Failures
-from econ_env.app.folder import RunFolder
-from econ_env.app.results import Row, result_row
 from econ_env.app.run_config import RunConfig
+from econ_env.app.runs.display import Tally
+from econ_env.app.runs.folder import RunFolder
+from econ_env.app.runs.results import Row, result_row
 from econ_env.episode import Episode
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from econ_env.app.run_config import EnvArgs
-from econ_env.app.trained_on import fingerprint
+from econ_env.app.runs.trained_on import fingerprint
 from econ_env.errors import ProblemError, ProblemSplitError, ProblemUnreachableError
 from econ_env.problems import ProblemSet, load_problems
 

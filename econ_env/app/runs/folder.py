@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from econ_env.app.results import Row
+from econ_env.app.runs.results import Row
 from econ_env.errors import ConfigError, TraceError
 from econ_env.traces import JsonLines, read_lines, write_json, write_json_list, write_lines
 
