@@ -31,7 +31,7 @@ def run_script(config: Path, about: str | None, *, train_episodes: int, test_epi
     @_test_eps(test_episodes)
     @common_options(config)
     def command(common: CommonOptions, train_eps: int, test_eps: int) -> None:
-        from econ_env.app.job import train_and_test  # torch and the learner, which --help does not need
+        from econ_env.app.train_test.job import train_and_test  # torch and the learner, which --help does not need
 
         train_and_test(common, train_eps, test_eps)
 
@@ -57,7 +57,7 @@ def checkpoint_command(config: Path | None, about: str | None, *, name: str, mod
     @_test_eps(10)
     @common_options(config, log_dir=f"logs_{name}_test", model_dir=model_dir, tests=True)
     def command(common: CommonOptions, test_eps: int) -> None:
-        from econ_env.app.job import checkpoint_test
+        from econ_env.app.train_test.job import checkpoint_test
 
         checkpoint_test(common, test_eps, name)
 
@@ -79,7 +79,7 @@ def train_command(config: Path | None, about: str | None, *, train_episodes: int
     )
     @common_options(config)
     def command(common: CommonOptions, train_eps: int) -> None:
-        from econ_env.app.job import train_and_test
+        from econ_env.app.train_test.job import train_and_test
 
         train_and_test(common, train_eps, 0)
 

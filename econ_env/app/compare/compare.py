@@ -33,7 +33,7 @@ from econ_env.app.runs.results import Row, result_row, summarise_methods
 from econ_env.app.runs.team_facts import print_facts, reach_servers, reach_team
 from econ_env.app.runs.trained_on import all_trained_on
 from econ_env.app.server_counts import count_servers
-from econ_env.app.training import train_policy
+from econ_env.app.train_test.training import train_policy
 from econ_env.errors import ConfigError
 from econ_env.meter import shared_meter
 from econ_env.methods import Answer, Method, judged

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from econ_env.app import job
 from econ_env.app.run_config import EnvArgs
 from econ_env.app.runs.datasets import choose_problems, choose_test_problems
 from econ_env.app.runs.trained_on import fingerprint, note_trained_on, read_trained_on
+from econ_env.app.train_test import job
 from econ_env.errors import ProblemError, TraceError
 from econ_env.records import Problem
 from econ_env.traces import read_lines

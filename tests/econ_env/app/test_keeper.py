@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from econ_env import limits
-from econ_env.app.keeper import Keeper, KeptPurse, needs_keeper
+from econ_env.app.train_test.ray_limits import Keeper, KeptPurse, needs_keeper
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError
 from econ_env.limits import shared_limits, use_gate

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from econ_agents.workers.ray_clusters import start_ray
-from econ_env.app import job
+from econ_env.app.train_test import job
 from econ_env.backends.simulated import SimulatedLLM, count_tokens
 from econ_env.faulty_server import FaultyServer
 from econ_env.problems import load_problems

@@ -16,7 +16,6 @@ from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import EpisodeResult
 from econ_agents.workers import Workers
-from econ_env.app.cluster import Report, start_workers
 from econ_env.app.environments import make_env
 from econ_env.app.options import CommonOptions
 from econ_env.app.run_config import RunConfig
@@ -29,7 +28,8 @@ from econ_env.app.runs.results import Totals, summarise, summarise_methods, summ
 from econ_env.app.runs.team_facts import print_facts, reach_servers, reach_team
 from econ_env.app.runs.trained_on import all_trained_on, fingerprint, read_trained_on
 from econ_env.app.server_counts import count_servers, print_servers
-from econ_env.app.training import run_logger, train_policy
+from econ_env.app.train_test.ray_run import Report, start_workers
+from econ_env.app.train_test.training import run_logger, train_policy
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.meter import shared_meter
