@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from econ_env.env import EconParallelEnv
     from econ_env.errors import EconError
     from econ_env.factory import parallel_env
-    from econ_env.llm import LLM, ChatRequest, Completion, LLMInfo
+    from econ_env.llm.protocol import LLM, ChatRequest, Completion, LLMInfo
     from econ_env.problems import load_problems
     from econ_env.records import Judgement, Problem, PromptEmbedding
 
@@ -34,10 +34,10 @@ _WHERE = {
     "EconParallelEnv": "econ_env.env",
     "EconError": "econ_env.errors",
     "parallel_env": "econ_env.factory",
-    "LLM": "econ_env.llm",
-    "ChatRequest": "econ_env.llm",
-    "Completion": "econ_env.llm",
-    "LLMInfo": "econ_env.llm",
+    "LLM": "econ_env.llm.protocol",
+    "ChatRequest": "econ_env.llm.protocol",
+    "Completion": "econ_env.llm.protocol",
+    "LLMInfo": "econ_env.llm.protocol",
     "load_problems": "econ_env.problems",
     "Judgement": "econ_env.records",
     "Problem": "econ_env.records",

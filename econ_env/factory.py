@@ -11,7 +11,7 @@ from econ_env.config import EnvConfig, parse_settings
 from econ_env.embedding import Embedder
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
-from econ_env.llm import LLM
+from econ_env.llm.protocol import LLM
 from econ_env.observation_parts import ObservationPart
 from econ_env.problems import ProblemSet, ProblemStream, Source, load_problems
 from econ_env.prompts import PromptSet

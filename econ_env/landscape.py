@@ -31,7 +31,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from econ_env.config import SamplingConfig, Settings
-from econ_env.seeding import derive_seed
+from econ_env.llm.seeding import derive_seed
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Checks that an object is a language model in the sense of `econ_env.llm.LLM`, and says how to repair what is not.
+"""Checks that an object is a language model in the sense of `econ_env.llm.protocol.LLM`, and says how to repair what is not.
 
 >>> from econ_env.testing import check_llm
 >>> check_llm(lambda: MyLLM("http://localhost:8000"))
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from econ_env.checks import CheckError
 from econ_env.errors import BudgetError, LLMError
-from econ_env.llm import LLM, ChatRequest, Completion, LLMInfo
+from econ_env.llm.protocol import LLM, ChatRequest, Completion, LLMInfo
 from econ_env.prompts import executor_messages
 from econ_env.records import Usage
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from econ_env.backends.simulated import SimulatedLLM
 from econ_env.config import EnvConfig
 from econ_env.errors import LLMReplyError
-from econ_env.llm import ChatRequest, Completion, LLMInfo
+from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.methods import Answer, Method, judged
 from econ_env.problems import ProblemSet, load_problems
 from econ_env.records import Problem, Round, Usage

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from econ_env import plugins
-from econ_env.llm import Message
+from econ_env.llm.protocol import Message
 
 PROMPT_VERSION = "econ-prompts-v3"
 

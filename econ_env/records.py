@@ -58,7 +58,7 @@ class Usage:
     """What calls cost. Adding two usages adds every field.
 
     An answer from the cache on disk counts the tokens of the call that was once made for it, so that a replayed run
-    reports the same tokens as the original; budgets and prices count only what was sent (see `econ_env.meter`).
+    reports the same tokens as the original; budgets and prices count only what was sent (see `econ_env.llm.meter`).
     """
 
     calls: int = 0

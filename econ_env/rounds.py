@@ -16,10 +16,10 @@ from econ_env.answers import DEFAULT_RULE, AnswerRule, judging, majority_of
 from econ_env.clusters import split_team
 from econ_env.config import EnvConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError, LLMUnavailableError
-from econ_env.llm import LLM, ChatRequest, Completion, Message
+from econ_env.llm.protocol import LLM, ChatRequest, Completion, Message
+from econ_env.llm.seeding import derive_seed
 from econ_env.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA, PromptSet, ReplyFormat, redact_answer
 from econ_env.records import Cluster, Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
-from econ_env.seeding import derive_seed
 
 NEUTRAL_PENALTY = 1.0
 

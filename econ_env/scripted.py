@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from econ_env.errors import LLMReplyError
-from econ_env.llm import ChatRequest, Completion, LLMInfo
+from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.records import Usage
 
 Script = Callable[[ChatRequest], str] | Iterable[str]

@@ -25,7 +25,7 @@ from scipy.stats import binomtest
 from econ_env import parallel_env
 from econ_env.backends.openai_client import OpenAIClient
 from econ_env.episode import Episode
-from econ_env.meter import MeterSnapshot
+from econ_env.llm.meter import MeterSnapshot
 from econ_env.problems import ProblemSet, load_problems
 from econ_env.records import Usage
 from econ_env.testing import Fault, FaultyServer, SimulatedLLM

@@ -26,7 +26,7 @@ from econ_env.clusters import split_team
 from econ_env.env import EconParallelEnv
 from econ_env.episode import Episode
 from econ_env.known_optimum import KnownOptimum, known_optimum
-from econ_env.llm import LLM, ChatRequest, Completion, LLMInfo
+from econ_env.llm.protocol import LLM, ChatRequest, Completion, LLMInfo
 from econ_env.records import Round
 from econ_env.traces import write_json
 from econ_env.votes import independent_counts, win_chance

@@ -31,7 +31,7 @@ from econ_env.app.runs.folder import RunFolder
 from econ_env.app.runs.recording import make_record
 from econ_env.backends.simulated import SimulatedLLM
 from econ_env.env import EconParallelEnv
-from econ_env.llm import ChatRequest, Completion, LLMInfo
+from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.problems import ProblemSet
 from econ_env.records import Problem
 

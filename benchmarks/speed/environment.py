@@ -13,8 +13,9 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from benchmarks.speed.lines import Line, in_turns
-from econ_env import EconParallelEnv, background, parallel_env
+from econ_env import EconParallelEnv, parallel_env
 from econ_env.embedding import SentenceEmbedder, TextEncoder, make_embedder
+from econ_env.llm import background
 from econ_env.scripted import ScriptedLLM
 
 DECISIONS = 1_000

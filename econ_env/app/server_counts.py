@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from econ_env.app.runs.display import console, short
-from econ_env.meter import ServerCount
+from econ_env.llm.meter import ServerCount
 
 Counts = dict[str, dict[str, int]]
 

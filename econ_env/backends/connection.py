@@ -8,7 +8,6 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from econ_env import background
 from econ_env.backends.address import Address, login_header, remember_secret, scrub
 from econ_env.backends.engine import EngineSettings, acquire_engine, release_engine
 from econ_env.backends.failures import RefusedFieldError, TransientError, connection_failure, status_failure
@@ -17,7 +16,8 @@ from econ_env.backends.wire import PENALTY_FIELDS, read_models
 from econ_env.config import LLMConfig
 from econ_env.deadline import Deadline
 from econ_env.errors import LLMError, LLMRequestError
-from econ_env.limits import shared_limits
+from econ_env.llm import background
+from econ_env.llm.limits import shared_limits
 
 if TYPE_CHECKING:
     from httpx2 import URL, AsyncClient

@@ -14,7 +14,7 @@ from typing import Any
 from econ_env.backends.address import scrub
 from econ_env.backends.wire import OPTIONAL_FIELDS
 from econ_env.errors import LLMContextError, LLMError, LLMReplyError, LLMRequestError
-from econ_env.meter import Reason
+from econ_env.llm.meter import Reason
 
 _LONGEST_MESSAGE = 240
 _CONTEXT = re.compile(

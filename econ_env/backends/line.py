@@ -23,11 +23,11 @@ from econ_env.backends.connection import Connection
 from econ_env.backends.failures import RefusedFieldError, TransientError
 from econ_env.backends.server import Server
 from econ_env.backends.wire import read_models
-from econ_env.cache import CompletionCache, shared_cache
 from econ_env.config import LLMConfig
 from econ_env.deadline import Deadline
 from econ_env.errors import LLMError, LLMRequestError, LLMUnavailableError
-from econ_env.meter import Meter, Reason, shared_meter
+from econ_env.llm.cache import CompletionCache, shared_cache
+from econ_env.llm.meter import Meter, Reason, shared_meter
 from econ_env.records import Usage
 
 logger = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from pydantic import AliasChoices, BaseModel, Field, ValidationError
 from econ_env.answers import extract_answer
 from econ_env.errors import ConfigError, LLMReplyError, LLMRequestError
 from econ_env.landscape import Landscape, unit_draw
-from econ_env.llm import ChatRequest, Completion, LLMInfo, Message
+from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo, Message
 from econ_env.prompts import (
     DEFAULT_PROMPTS,
     LAST_ANSWER_HEADING,

@@ -11,7 +11,7 @@ from typing import Any
 
 from econ_env.answers.json_field import read_json_field
 from econ_env.backends.address import scrub, well_formed
-from econ_env.llm import ChatRequest, Completion
+from econ_env.llm.protocol import ChatRequest, Completion
 from econ_env.records import Usage
 
 PENALTY_FIELDS = ("repetition_penalty", "repeat_penalty")

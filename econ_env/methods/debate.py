@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass
 
 from econ_env.errors import ConfigError
+from econ_env.llm.seeding import derive_seed
 from econ_env.methods.method import Answer
 from econ_env.methods.sampling import TEMPERATURE, neutral_controls
 from econ_env.methods.voting import vote
 from econ_env.records import Problem, Reply, Round, Strategy
 from econ_env.rounds import Team
-from econ_env.seeding import derive_seed
 
 ROUNDS = 3
 """R by default."""

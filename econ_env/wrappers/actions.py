@@ -14,11 +14,11 @@ from gymnasium.spaces import Box, Discrete, Space
 from numpy.typing import ArrayLike, NDArray
 from pettingzoo.utils import BaseParallelWrapper
 
-from econ_env import background
 from econ_env.config import Weights
 from econ_env.env import EconParallelEnv, Observations, Outcome, Transition
 from econ_env.errors import ConfigError, EpisodeError
 from econ_env.infos import Infos
+from econ_env.llm import background
 
 Array = NDArray[np.float32]
 TeamEnv: TypeAlias = Union[EconParallelEnv, "ActionWrapper"]

@@ -13,9 +13,9 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
 from numpy.typing import ArrayLike, NDArray
 
-from econ_env import background
 from econ_env.env import Transition
 from econ_env.errors import ConfigError, EpisodeError
+from econ_env.llm import background
 from econ_env.wrappers.actions import TeamEnv
 from econ_env.wrappers.view import View
 

@@ -18,10 +18,10 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
-from econ_env import background
 from econ_env.env import Transition
 from econ_env.errors import ConfigError
 from econ_env.infos import Infos
+from econ_env.llm import background
 from econ_env.wrappers.actions import TeamEnv
 from econ_env.wrappers.joint import Array, Info, JointTransition, JointView
 

@@ -13,7 +13,7 @@ import pytest
 
 from econ_env.answers import DEFAULT_RULE, Extracted
 from econ_env.embedding import HashEmbedder
-from econ_env.llm import Message
+from econ_env.llm.protocol import Message
 from econ_env.methods import Answer, BestOfN, Debate, SelfConsistency, SingleCall, vote
 from econ_env.prompts import DEFAULT_PROMPTS, EconPrompts
 from econ_env.records import Commitment, Problem, PromptEmbedding, Round, Strategy

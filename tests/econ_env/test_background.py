@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from econ_env import background
 from econ_env.errors import EpisodeError
+from econ_env.llm import background
 
 
 async def here():

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.cache import CompletionCache, request_key, shared_cache
 from econ_env.config import LLMConfig
-from econ_env.llm import ChatRequest, Completion, Message
+from econ_env.llm.cache import CompletionCache, request_key, shared_cache
+from econ_env.llm.protocol import ChatRequest, Completion, Message
 from econ_env.records import Usage
 
 REQUEST = ChatRequest((Message("system", "Solve."), Message("user", "2 + 2?")), "", 0.5, 1.1, 0.9, 64, 7)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from econ_env.limits import RateLimits, shared_limits
+from econ_env.llm.limits import RateLimits, shared_limits
 
 
 async def passages(limits, amounts):

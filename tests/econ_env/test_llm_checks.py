@@ -8,7 +8,7 @@ import pytest
 
 import econ_env.testing as public
 from econ_env.errors import LLMUnavailableError
-from econ_env.llm import Completion, LLMInfo
+from econ_env.llm.protocol import Completion, LLMInfo
 from econ_env.records import Problem, Usage
 from econ_env.testing import CheckError, ScriptedLLM, SimulatedLLM, check_llm
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError
-from econ_env.llm import ChatRequest, Message
-from econ_env.meter import Meter, shared_meter
+from econ_env.llm.meter import Meter, shared_meter
+from econ_env.llm.protocol import ChatRequest, Message
 from econ_env.records import Usage
 
 COUNTS = st.integers(0, 1000)
@@ -53,7 +53,7 @@ def test_every_breakdown_adds_up_to_the_total(calls):
 
 
 def test_the_account_does_not_grow_with_the_number_of_problems(monkeypatch):
-    monkeypatch.setattr("econ_env.meter.PROBLEMS_KEPT", 10)
+    monkeypatch.setattr("econ_env.llm.meter.PROBLEMS_KEPT", 10)
     meter = Meter(LLMConfig())
     for number in range(1000):
         meter.add(request(problem_id=f"p{number}"), Usage(calls=1, prompt_tokens=number))

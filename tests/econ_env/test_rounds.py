@@ -6,7 +6,7 @@ import pytest
 
 from econ_env.config import EnvConfig, LLMConfig, SamplingConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMReplyError, LLMRequestError, LLMUnavailableError
-from econ_env.llm import ChatRequest, Completion, LLMInfo, Message
+from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo, Message
 from econ_env.records import Problem, PromptEmbedding, Strategy, Usage
 from econ_env.rounds import Team
 from econ_env.scripted import ScriptedLLM

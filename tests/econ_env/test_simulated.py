@@ -21,7 +21,8 @@ from econ_env.backends.simulated import SimulatedLLM, count_tokens, wrong_answer
 from econ_env.config import SamplingConfig
 from econ_env.errors import ConfigError, LLMReplyError, LLMRequestError
 from econ_env.landscape import Landscape
-from econ_env.llm import LLM, ChatRequest, Message
+from econ_env.llm.protocol import LLM, ChatRequest, Message
+from econ_env.llm.seeding import derive_seed
 from econ_env.prompts import (
     REPLY_SCHEMA,
     commitment_messages,
@@ -30,7 +31,6 @@ from econ_env.prompts import (
     strategy_messages,
 )
 from econ_env.records import Problem
-from econ_env.seeding import derive_seed
 from econ_env.votes import coupled_counts
 
 PEAK = (0.5, 1.1)

@@ -18,7 +18,6 @@ from econ_agents.evaluate import consult
 from econ_agents.joint_env import JointEnv, as_joint
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
-from econ_env import background
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs import display
 from econ_env.app.runs.team_facts import print_facts, reach_team
@@ -27,7 +26,8 @@ from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError, LLMUnavailableError
 from econ_env.factory import parallel_env
 from econ_env.landscape import Landscape
-from econ_env.llm import LLM
+from econ_env.llm import background
+from econ_env.llm.protocol import LLM
 from econ_env.methods import Answer, judged
 from econ_env.methods.sampling import TEMPERATURE, neutral_controls
 from econ_env.problems import ProblemSet, load_problems

@@ -15,7 +15,6 @@ import torch
 
 from econ_agents.concurrency import all_or_none
 from econ_agents.policy import EconPolicy
-from econ_env import background
 from econ_env.answers import make_rule
 from econ_env.app.compare.compare_table import print_overview
 from econ_env.app.compare.matching import PROBE_PROBLEMS, Matching, Measure
@@ -35,10 +34,11 @@ from econ_env.app.runs.trained_on import all_trained_on
 from econ_env.app.server_counts import count_servers
 from econ_env.app.train_test.training import train_policy
 from econ_env.errors import ConfigError
-from econ_env.meter import shared_meter
+from econ_env.llm import background
+from econ_env.llm.meter import shared_meter
+from econ_env.llm.seeding import derive_seed
 from econ_env.methods import Answer, Method, judged
 from econ_env.records import Problem
-from econ_env.seeding import derive_seed
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
-from econ_env.budget import Budget
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError
-from econ_env.limits import RateLimits
+from econ_env.llm.budget import Budget
+from econ_env.llm.limits import RateLimits
 from econ_env.records import Usage
 
 
@@ -111,7 +111,7 @@ class KeptPurse:
             self._keeper.release.remote(*call, spent)
 
     async def pass_by(self, server: str, tokens: int) -> None:
-        """Wait until the keeper lets a request pass; a gate for `econ_env.limits`."""
+        """Wait until the keeper lets a request pass; a gate for `econ_env.llm.limits`."""
         with _errors_of_keeper():
             await self._keeper.pass_by.remote(server, tokens)
 

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 
 from econ_agents import plugins as agents_plugins
 from econ_agents.policy import EconPolicy
-from econ_env import backends, plugins
+from econ_env import plugins
 from econ_env.app.compare.method_names import KIND as METHODS
+from econ_env.llm import make as backends
 from econ_env.plugins import Kind
 
 EXAMPLES = Path(__file__).parents[3] / "benchmarks" / "examples"
@@ -307,8 +308,8 @@ def test_each_is_taken_as_an_object(monkeypatch):
     from econ_agents.config import parse_config
     from econ_agents.evaluate import evaluate
     from econ_agents.train import train
-    from econ_env import background
     from econ_env.config import LLMConfig
+    from econ_env.llm import background
     from econ_env.methods import judged
     from econ_env.wrappers import NormalizedActions
 

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from econ_env import limits
 from econ_env.app.train_test.ray_limits import Keeper, KeptPurse, needs_keeper
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError
-from econ_env.limits import shared_limits, use_gate
+from econ_env.llm import limits
+from econ_env.llm.limits import shared_limits, use_gate
 from econ_env.records import Usage
 
 ray = pytest.importorskip("ray")

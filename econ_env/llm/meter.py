@@ -10,10 +10,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeVar
 
-from econ_env.budget import Budget, Purse, price
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError
-from econ_env.llm import ChatRequest
+from econ_env.llm.budget import Budget, Purse, price
+from econ_env.llm.protocol import ChatRequest
 from econ_env.records import CallRole, Usage
 
 Reason = Literal[

@@ -1,7 +1,7 @@
 """What a language model is to this package: one async method from a request to a completion.
 
 Anything with the attributes of `LLM` can be passed as `llm=` to the environment. The OpenAI-compatible client, the
-embedded engine and the simulated team under `econ_env.backends` all speak this protocol.
+embedded engine and the simulated team under `econ_env.llm.make` all speak this protocol.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ import diskcache
 from platformdirs import user_cache_path
 
 from econ_env.config import LLMConfig
-from econ_env.llm import ChatRequest, Completion
+from econ_env.llm.protocol import ChatRequest, Completion
 from econ_env.records import Usage
 
 logger = logging.getLogger(__name__)

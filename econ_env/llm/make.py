@@ -13,7 +13,7 @@ from econ_env import plugins
 from econ_env.backends.address import Address, clean_url, read_addresses
 from econ_env.config import LLMConfig
 from econ_env.errors import ConfigError
-from econ_env.llm import LLM
+from econ_env.llm.protocol import LLM
 
 if TYPE_CHECKING:
     from econ_env.backends.server import Server
