@@ -35,7 +35,6 @@ from pettingzoo import ParallelEnv
 
 from econ_env import observations
 from econ_env.answers import AnswerRule, EconAnswerRule, judging, make_rule
-from econ_env.backends.address import without_login
 from econ_env.config import TERMS, EnvConfig, Weights, check_weights
 from econ_env.controls import Actions, action_space, read_actions
 from econ_env.embedding import Embedder, TextEncoder, shared_encoder
@@ -43,6 +42,7 @@ from econ_env.episode import Decision, Episode
 from econ_env.errors import ConfigError, EpisodeError
 from econ_env.infos import Infos, add_texts, info_keys, round_infos, step_infos
 from econ_env.llm import background
+from econ_env.llm.http.address import without_login
 from econ_env.llm.make import make_llm
 from econ_env.llm.protocol import LLM
 from econ_env.llm.seeding import derive_seed

@@ -23,8 +23,8 @@ from rich.table import Table
 from scipy.stats import binomtest
 
 from econ_env import parallel_env
-from econ_env.backends.openai_client import OpenAIClient
 from econ_env.episode import Episode
+from econ_env.llm.http.client import OpenAIClient
 from econ_env.llm.meter import MeterSnapshot
 from econ_env.problems import ProblemSet, load_problems
 from econ_env.records import Usage

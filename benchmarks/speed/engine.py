@@ -11,10 +11,10 @@ import numpy as np
 
 from benchmarks.speed.lines import Line, in_turns
 from econ_env import parallel_env
-from econ_env.backends.engine import acquire_engine, release_engine
-from econ_env.backends.local import local_server
 from econ_env.config import LLMConfig
 from econ_env.llm import background
+from econ_env.llm.http.engine import acquire_engine, release_engine
+from econ_env.llm.http.local import local_server
 from econ_env.llm.make import make_llm
 from econ_env.llm.protocol import ChatRequest, Message
 from econ_env.problems import load_problems

@@ -11,7 +11,6 @@ from pydantic import Field, field_validator, model_validator
 
 from econ_agents.config import AgentConfig
 from econ_agents.plugins import BUILT_IN, MIXERS, SOLVERS, load_plugin
-from econ_env.backends.address import read_addresses, without_login
 from econ_env.config import (
     EnvConfig,
     EpisodeConfig,
@@ -25,6 +24,7 @@ from econ_env.config import (
     parse_settings,
 )
 from econ_env.errors import ConfigError
+from econ_env.llm.http.address import read_addresses, without_login
 
 
 class EnvArgs(EpisodeConfig):

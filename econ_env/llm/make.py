@@ -10,13 +10,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from econ_env import plugins
-from econ_env.backends.address import Address, clean_url, read_addresses
 from econ_env.config import LLMConfig
 from econ_env.errors import ConfigError
+from econ_env.llm.http.address import Address, clean_url, read_addresses
 from econ_env.llm.protocol import LLM
 
 if TYPE_CHECKING:
-    from econ_env.backends.server import Server
+    from econ_env.llm.http.server import Server
 
 __all__ = ["TOGETHER_MODEL", "TOGETHER_URL", "make_llm", "resolve"]
 
@@ -68,7 +68,7 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
         )
     if plugins.find(plugins.LLMS, spec) is not None:
         return _added(spec, settings, model, os.getpid())
-    from econ_env.backends.openai_client import OpenAIClient
+    from econ_env.llm.http.client import OpenAIClient
 
     server = _server(spec, settings, model)
     return OpenAIClient(server, settings if server.engine is None else _patient(settings))
@@ -90,7 +90,7 @@ def _added(name: str, config: LLMConfig, model: str | None, process: int) -> LLM
 
 def _given(llm: LLM, model: str | None) -> LLM:
     """An LLM object as it is, or, for a client, the same server with another model."""
-    from econ_env.backends.openai_client import OpenAIClient
+    from econ_env.llm.http.client import OpenAIClient
 
     if not isinstance(llm, LLM):
         raise ConfigError(f"llm must be text or have info, complete and aclose, got {type(llm).__name__}")
@@ -113,7 +113,7 @@ def resolve(spec: str) -> str:
 
 
 def _server(spec: str, config: LLMConfig, model: str | None) -> Server:
-    from econ_env.backends.server import Server
+    from econ_env.llm.http.server import Server
 
     if spec == "together":
         if not os.environ.get("TOGETHER_API_KEY"):
@@ -133,7 +133,7 @@ def _server(spec: str, config: LLMConfig, model: str | None) -> Server:
         where = ", ".join(map(str, addresses))
         return Server("openai", where, identity=addresses[0].url, addresses=addresses, model=model or "")
     if spec == "local" or spec.startswith(("local:", "hub:")) or spec.endswith(".gguf"):
-        from econ_env.backends.local import local_server
+        from econ_env.llm.http.local import local_server
 
         named = spec.removeprefix("local").removeprefix(":") or None
         return local_server((model or "").removeprefix("local:") or named, config)

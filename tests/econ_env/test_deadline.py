@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from econ_env.deadline import Deadline
+from econ_env.llm.http.deadline import Deadline
 
 
 def test_waiting_does_not_count(run_jumping):

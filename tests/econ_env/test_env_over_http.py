@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from econ_env import parallel_env
-from econ_env.backends.address import login_header
-from econ_env.backends.openai_client import OpenAIClient
 from econ_env.errors import BudgetError, LLMRequestError
+from econ_env.llm.http.address import login_header
+from econ_env.llm.http.client import OpenAIClient
 from econ_env.problems import load_problems
 from econ_env.records import Usage
 from econ_env.testing import FaultyServer, SimulatedLLM

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from econ_env.app.runs.display import console
-from econ_env.backends.openai_client import OpenAIClient
 from econ_env.env import EconParallelEnv
 from econ_env.llm import background
+from econ_env.llm.http.client import OpenAIClient
 from econ_env.rounds import Team
 
 

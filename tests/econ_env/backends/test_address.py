@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.backends.address import (
+from econ_env.errors import ConfigError
+from econ_env.llm.http.address import (
     Address,
     clean_url,
     login_header,
@@ -16,7 +17,6 @@ from econ_env.backends.address import (
     well_formed,
     without_login,
 )
-from econ_env.errors import ConfigError
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789%!$&'()*+,;=-._~", min_size=4, max_size=12)
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from econ_env.backends.openai_client import OpenAIClient
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError, ConfigError, LLMError, LLMRequestError, LLMUnavailableError
 from econ_env.llm import background
+from econ_env.llm.http.client import OpenAIClient
 from econ_env.llm.make import make_llm
 from econ_env.llm.protocol import LLM
 from econ_env.records import Usage

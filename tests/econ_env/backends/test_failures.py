@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.backends.failures import (
+from econ_env.errors import LLMContextError, LLMReplyError, LLMRequestError
+from econ_env.llm.http.failures import (
     RefusedFieldError,
     TransientError,
     connection_failure,
     retry_after,
     status_failure,
 )
-from econ_env.errors import LLMContextError, LLMReplyError, LLMRequestError
 
 SENT = {"model": "m-1", "seed": 1, "repetition_penalty": 1.1, "response_format": {}}
 

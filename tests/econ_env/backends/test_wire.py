@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.backends.wire import (
+from econ_env.llm.http.wire import (
     PENALTY_FIELDS,
     UnusableError,
     most_prompt_tokens,

@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping
 from datetime import UTC
 from typing import Any
 
-from econ_env.backends.address import scrub
-from econ_env.backends.wire import OPTIONAL_FIELDS
 from econ_env.errors import LLMContextError, LLMError, LLMReplyError, LLMRequestError
+from econ_env.llm.http.address import scrub
+from econ_env.llm.http.wire import OPTIONAL_FIELDS
 from econ_env.llm.meter import Reason
 
 _LONGEST_MESSAGE = 240

@@ -18,15 +18,15 @@ from typing import Any, NamedTuple
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from econ_env.backends.address import scrub
-from econ_env.backends.connection import Connection
-from econ_env.backends.failures import RefusedFieldError, TransientError
-from econ_env.backends.server import Server
-from econ_env.backends.wire import read_models
 from econ_env.config import LLMConfig
-from econ_env.deadline import Deadline
 from econ_env.errors import LLMError, LLMRequestError, LLMUnavailableError
 from econ_env.llm.cache import CompletionCache, shared_cache
+from econ_env.llm.http.address import scrub
+from econ_env.llm.http.connection import Connection
+from econ_env.llm.http.deadline import Deadline
+from econ_env.llm.http.failures import RefusedFieldError, TransientError
+from econ_env.llm.http.server import Server
+from econ_env.llm.http.wire import read_models
 from econ_env.llm.meter import Meter, Reason, shared_meter
 from econ_env.records import Usage
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from econ_env.backends.line import Line, Tally, line_to
-from econ_env.backends.server import Server
-from econ_env.backends.wire import UnusableError, most_prompt_tokens, read_answer, request_body
 from econ_env.config import LLMConfig
-from econ_env.deadline import Deadline
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMReplyError, LLMUnavailableError
 from econ_env.llm import background
 from econ_env.llm.cache import request_key
+from econ_env.llm.http.deadline import Deadline
+from econ_env.llm.http.pool import Line, Tally, line_to
+from econ_env.llm.http.server import Server
+from econ_env.llm.http.wire import UnusableError, most_prompt_tokens, read_answer, request_body
 from econ_env.llm.meter import Meter, Reason, shared_meter
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.llm.seeding import derive_seed

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from econ_env.backends.address import Address
-from econ_env.backends.engine import EngineSettings
-from econ_env.backends.wire import PENALTY_FIELDS
+from econ_env.llm.http.address import Address
+from econ_env.llm.http.engine import EngineSettings
+from econ_env.llm.http.wire import PENALTY_FIELDS
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from econ_env.backends.address import Address
-from econ_env.backends.engine import EngineSettings
-from econ_env.backends.server import Server
 from econ_env.config import LLMConfig
 from econ_env.errors import ConfigError, LLMUnavailableError
+from econ_env.llm.http.address import Address
+from econ_env.llm.http.engine import EngineSettings
+from econ_env.llm.http.server import Server
 
 logger = logging.getLogger(__name__)
 

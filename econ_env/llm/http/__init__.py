@@ -1,0 +1,1 @@
+"""Speaks to servers over HTTP, and to the engine that runs a model in this process."""
