@@ -33,20 +33,20 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
-from econ_env import observations
 from econ_env.answers import AnswerRule, EconAnswerRule, judging, make_rule
 from econ_env.config import TERMS, EnvConfig, Weights, check_weights
-from econ_env.controls import Actions, action_space, read_actions
 from econ_env.embedding import Embedder, TextEncoder, shared_encoder
 from econ_env.episode import Decision, Episode
 from econ_env.errors import ConfigError, EpisodeError
-from econ_env.infos import Infos, add_texts, info_keys, round_infos, step_infos
 from econ_env.llm import background
 from econ_env.llm.http.address import without_login
 from econ_env.llm.make import make_llm
 from econ_env.llm.protocol import LLM
 from econ_env.llm.seeding import derive_seed
-from econ_env.observation_parts import Known, ObservationPart, make_parts, part_values
+from econ_env.observations import layout as observations
+from econ_env.observations.added import Known, ObservationPart, make_parts, part_values
+from econ_env.observations.controls import Actions, action_space, read_actions
+from econ_env.observations.infos import Infos, add_texts, info_keys, round_infos, step_infos
 from econ_env.problem_order import ProblemOrder
 from econ_env.problems import ProblemSet, ProblemStream
 from econ_env.prompts import PromptSet, make_prompts

@@ -1,4 +1,4 @@
-"""Checks that an object is an observation part in the sense of `econ_env.observation_parts.ObservationPart`.
+"""Checks that an object is an observation part in the sense of `econ_env.observations.added.ObservationPart`.
 
 >>> from econ_env.testing import check_observation_part
 >>> check_observation_part(MyPart())
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from econ_env.errors import ExtensionError
-from econ_env.observation_parts import Known, ObservationPart, make_parts, part_values
+from econ_env.observations.added import Known, ObservationPart, make_parts, part_values
 from econ_env.sample_plays import sample_known
 from econ_env.violations import Violations
 

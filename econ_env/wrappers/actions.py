@@ -17,8 +17,8 @@ from pettingzoo.utils import BaseParallelWrapper
 from econ_env.config import Weights
 from econ_env.env import EconParallelEnv, Observations, Outcome, Transition
 from econ_env.errors import ConfigError, EpisodeError
-from econ_env.infos import Infos
 from econ_env.llm import background
+from econ_env.observations.infos import Infos
 
 Array = NDArray[np.float32]
 TeamEnv: TypeAlias = Union[EconParallelEnv, "ActionWrapper"]

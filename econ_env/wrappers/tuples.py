@@ -10,7 +10,7 @@ from gymnasium.spaces import Space, Tuple
 from numpy.typing import NDArray
 
 from econ_env.errors import EpisodeError
-from econ_env.infos import Infos
+from econ_env.observations.infos import Infos
 from econ_env.wrappers.actions import TeamEnv
 from econ_env.wrappers.view import View
 

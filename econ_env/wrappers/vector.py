@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from econ_env.env import Transition
 from econ_env.errors import ConfigError
-from econ_env.infos import Infos
 from econ_env.llm import background
+from econ_env.observations.infos import Infos
 from econ_env.wrappers.actions import TeamEnv
 from econ_env.wrappers.joint import Array, Info, JointTransition, JointView
 

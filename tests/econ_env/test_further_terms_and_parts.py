@@ -12,9 +12,9 @@ import econ_env
 from econ_env.answers import Extracted
 from econ_env.config import TERMS, check_weights, parse_settings
 from econ_env.errors import ConfigError, ExtensionError
-from econ_env.infos import INFO_KEYS
 from econ_env.llm.protocol import ChatRequest
-from econ_env.observation_parts import Known
+from econ_env.observations.added import Known
+from econ_env.observations.infos import INFO_KEYS
 from econ_env.prompts import PROMPT_VERSION, EconPrompts
 from econ_env.records import Problem
 from econ_env.reward_terms import RESERVED, Submission

@@ -16,7 +16,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from econ_env.config import SamplingConfig
-from econ_env.controls import scaled
+from econ_env.observations.controls import scaled
 from econ_env.records import Round
 
 Vector = NDArray[np.float32]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from econ_env import plugins
 from econ_env.errors import ConfigError, ExtensionError
-from econ_env.observations import PARTS
+from econ_env.observations.layout import PARTS
 from econ_env.records import Commitment, Reply
 
 Vector = NDArray[np.float32]
