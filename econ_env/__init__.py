@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from econ_env.errors import EconError
     from econ_env.factory import parallel_env
     from econ_env.llm.protocol import LLM, ChatRequest, Completion, LLMInfo
-    from econ_env.problems import load_problems
+    from econ_env.problems.load import load_problems
     from econ_env.records import Judgement, Problem, PromptEmbedding
 
 _WHERE = {
@@ -38,7 +38,7 @@ _WHERE = {
     "ChatRequest": "econ_env.llm.protocol",
     "Completion": "econ_env.llm.protocol",
     "LLMInfo": "econ_env.llm.protocol",
-    "load_problems": "econ_env.problems",
+    "load_problems": "econ_env.problems.load",
     "Judgement": "econ_env.records",
     "Problem": "econ_env.records",
     "PromptEmbedding": "econ_env.records",

@@ -47,8 +47,8 @@ from econ_env.observations import layout as observations
 from econ_env.observations.added import Known, ObservationPart, make_parts, part_values
 from econ_env.observations.controls import Actions, action_space, read_actions
 from econ_env.observations.infos import Infos, add_texts, info_keys, round_infos, step_infos
-from econ_env.problem_order import ProblemOrder
-from econ_env.problems import ProblemSet, ProblemStream
+from econ_env.problems.load import ProblemSet, ProblemStream
+from econ_env.problems.order import ProblemOrder
 from econ_env.prompts import PromptSet, make_prompts
 from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.reward_terms import RewardTerm, make_terms

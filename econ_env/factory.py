@@ -13,7 +13,7 @@ from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.llm.protocol import LLM
 from econ_env.observations.added import ObservationPart
-from econ_env.problems import ProblemSet, ProblemStream, Source, load_problems
+from econ_env.problems.load import ProblemSet, ProblemStream, Source, load_problems
 from econ_env.prompts import PromptSet
 from econ_env.reward_terms import RewardTerm
 

@@ -15,7 +15,7 @@ from econ_env.config import EnvConfig
 from econ_env.errors import LLMReplyError
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.methods import Answer, Method, judged
-from econ_env.problems import ProblemSet, load_problems
+from econ_env.problems.load import ProblemSet, load_problems
 from econ_env.records import Problem, Round, Usage
 from econ_env.rounds import Team
 from econ_env.violations import Violations

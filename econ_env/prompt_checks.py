@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 
 from econ_env.llm.protocol import Message
-from econ_env.problems import load_problems
+from econ_env.problems.load import load_problems
 from econ_env.prompts import PromptSet, ReplyFormat
 from econ_env.records import Problem
 from econ_env.violations import Violations

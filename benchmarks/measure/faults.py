@@ -26,7 +26,7 @@ from econ_env import parallel_env
 from econ_env.episode import Episode
 from econ_env.llm.http.client import OpenAIClient
 from econ_env.llm.meter import MeterSnapshot
-from econ_env.problems import ProblemSet, load_problems
+from econ_env.problems.load import ProblemSet, load_problems
 from econ_env.records import Usage
 from econ_env.testing import Fault, FaultyServer, SimulatedLLM
 from econ_env.traces import read_lines

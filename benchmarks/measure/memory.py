@@ -32,7 +32,7 @@ from econ_env.app.runs.recording import make_record
 from econ_env.backends.simulated import SimulatedLLM
 from econ_env.env import EconParallelEnv
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
-from econ_env.problems import ProblemSet
+from econ_env.problems.load import ProblemSet
 from econ_env.records import Problem
 
 CONTROLS = (0.7, 1.1)

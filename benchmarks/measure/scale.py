@@ -33,7 +33,7 @@ from econ_env.app.run_config import RunConfig, load_run_config
 from econ_env.app.runs.folder import RunFolder
 from econ_env.app.runs.recording import make_record
 from econ_env.app.train_test.ray_run import Report, RunSite
-from econ_env.problems import ProblemSet
+from econ_env.problems.load import ProblemSet
 from econ_env.traces import shared_lines
 
 PART = "fixed"

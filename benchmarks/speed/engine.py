@@ -17,7 +17,7 @@ from econ_env.llm.http.engine import acquire_engine, release_engine
 from econ_env.llm.http.local import local_server
 from econ_env.llm.make import make_llm
 from econ_env.llm.protocol import ChatRequest, Message
-from econ_env.problems import load_problems
+from econ_env.problems.load import load_problems
 
 IN_FLIGHT = (1, 4, 8, 16)
 WRITTEN = 32

@@ -16,7 +16,7 @@ from econ_env import EconParallelEnv, parallel_env
 from econ_env.app.compare.team_method import TeamMethod
 from econ_env.known_optimum import KnownOptimum, known_optimum
 from econ_env.methods import Debate, Method, SelfConsistency, judged
-from econ_env.problems import ProblemSet
+from econ_env.problems.load import ProblemSet
 from econ_env.records import Usage
 
 EPISODES = 160

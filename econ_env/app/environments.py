@@ -7,7 +7,7 @@ from pathlib import Path
 from econ_env.app.run_config import RunConfig
 from econ_env.env import EconParallelEnv
 from econ_env.factory import parallel_env
-from econ_env.problems import ProblemSet
+from econ_env.problems.load import ProblemSet
 
 
 def make_env(config: RunConfig, problems: ProblemSet, trace: Path | None = None) -> EconParallelEnv:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from benchmarks.bundled.generate import LEVELS, generate
 from benchmarks.bundled.words import Noun, latex, number_text, ordinal
-from econ_env.problems import check_problems, load_problems
+from econ_env.problems.load import check_problems, load_problems
 
 ROWS = [
-    json.loads(line) for line in resources.files("econ_env").joinpath("data/bundled.jsonl").read_text().splitlines()
+    json.loads(line) for line in resources.files("econ_env.problems").joinpath("bundled.jsonl").read_text().splitlines()
 ]
 SPLITS = ("train", "test")
 
@@ -52,7 +52,7 @@ def test_the_generator_writes_the_shipped_file(tmp_path):
     command = [sys.executable, "-m", "benchmarks.bundled", "--seed", "0", "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"{len(ROWS)} problems written to ")
-    assert out.read_bytes() == resources.files("econ_env").joinpath("data/bundled.jsonl").read_bytes()
+    assert out.read_bytes() == resources.files("econ_env.problems").joinpath("bundled.jsonl").read_bytes()
 
 
 def test_another_seed_gives_another_set():

@@ -9,7 +9,7 @@ import pytest
 from econ_env import plugins
 from econ_env.errors import ConfigError
 from econ_env.plugins import Kind
-from econ_env.problems import load_problems
+from econ_env.problems.load import load_problems
 
 SHAPES = Kind("shape", "econ_test.shapes", ("name", "area"), ("circle",))
 

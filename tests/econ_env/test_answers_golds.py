@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from econ_env.answers import judge
-from econ_env.problems import check_problems, load_problems
+from econ_env.problems.load import check_problems, load_problems
 
 
 def forms(gold: str) -> list[str]:

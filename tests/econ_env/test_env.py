@@ -14,7 +14,7 @@ from econ_env.errors import ConfigError, EpisodeError, LLMRequestError, LLMUnava
 from econ_env.known_optimum import known_optimum_problems
 from econ_env.llm import background
 from econ_env.observations.infos import INFO_KEYS, ROUND_KEYS, TEXT_KEYS
-from econ_env.problems import load_problems
+from econ_env.problems.load import load_problems
 from econ_env.records import Problem
 from econ_env.scripted import ScriptedLLM
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from econ_env import parallel_env
-from econ_env.problems import load_problems
+from econ_env.problems.load import load_problems
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
 

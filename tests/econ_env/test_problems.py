@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env import problem_tables
 from econ_env.errors import ConfigError, ProblemError, ProblemFieldError, ProblemGoldError, ProblemSourceError
-from econ_env.problem_rows import read_gold
-from econ_env.problems import SHUFFLE_BUFFER, ProblemSet, ProblemStream, check_problems, load_problems
+from econ_env.problems import tables as problem_tables
+from econ_env.problems.load import SHUFFLE_BUFFER, ProblemSet, ProblemStream, check_problems, load_problems
+from econ_env.problems.rows import read_gold
 from econ_env.records import Judgement, Problem
 
 DATA = Path(__file__).parent / "data"
@@ -397,7 +397,7 @@ def test_slices_are_sets():
 
 def test_neither_importing_nor_the_bundled_set_loads_heavy_libraries():
     code = (
-        "import sys, econ_env.problems as p; p.load_problems('bundled'); "
+        "import sys, econ_env.problems.load as p; p.load_problems('bundled'); "
         "print([m for m in ('datasets', 'torch', 'pandas', 'huggingface_hub') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

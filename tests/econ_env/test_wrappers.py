@@ -20,7 +20,7 @@ from econ_env import EconParallelEnv, econ_v0, parallel_env
 from econ_env.checks import check_env
 from econ_env.errors import ConfigError, EpisodeError, LLMRequestError
 from econ_env.observations.infos import INFO_KEYS, ROUND_KEYS
-from econ_env.problems import load_problems
+from econ_env.problems.load import load_problems
 from econ_env.scripted import ScriptedLLM
 from econ_env.wrappers import (
     DiscreteActions,

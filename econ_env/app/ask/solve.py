@@ -30,7 +30,7 @@ from econ_env.llm import background
 from econ_env.llm.protocol import LLM
 from econ_env.methods import Answer, judged
 from econ_env.methods.sampling import TEMPERATURE, neutral_controls
-from econ_env.problems import ProblemSet, load_problems
+from econ_env.problems.load import ProblemSet, load_problems
 from econ_env.prompts import make_prompts
 from econ_env.records import Commitment, Problem, Reply, Round
 

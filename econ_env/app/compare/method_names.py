@@ -17,7 +17,7 @@ from econ_env.errors import ConfigError
 from econ_env.methods import BestOfN, Debate, Method, SelfConsistency, SingleCall
 from econ_env.methods.debate import ROUNDS
 from econ_env.methods.sampling import neutral_controls
-from econ_env.problems import ProblemSet
+from econ_env.problems.load import ProblemSet
 from econ_env.rounds import Team
 
 BUILT_IN: Mapping[str, str] = {

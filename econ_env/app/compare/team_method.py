@@ -11,7 +11,7 @@ from econ_agents.evaluate import play
 from econ_agents.joint_env import JointEnv, as_joint
 from econ_env.env import EconParallelEnv
 from econ_env.methods import Answer
-from econ_env.problems import ProblemSet
+from econ_env.problems.load import ProblemSet
 from econ_env.records import Problem
 
 

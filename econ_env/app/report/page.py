@@ -20,7 +20,7 @@ from econ_env.app.report.plots import Plot
 from econ_env.app.report.runs import Runs
 from econ_env.app.report.style import DARK, LIGHT, NARROW, WIDE, render_svg
 from econ_env.app.report.tables import REASONS, second_control
-from econ_env.problem_tables import FORMATS
+from econ_env.problems.tables import FORMATS
 
 SCRIPTS = ("data.js", "build.js", "episode.js", "browser.js")
 """In the order in which they stand in the page, in one scope."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from econ_env.app.run_config import EnvArgs
 from econ_env.app.runs.trained_on import fingerprint
 from econ_env.errors import ProblemError, ProblemSplitError, ProblemUnreachableError
-from econ_env.problems import ProblemSet, load_problems
+from econ_env.problems.load import ProblemSet, load_problems
 
 log = logging.getLogger(__name__)
 

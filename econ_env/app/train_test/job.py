@@ -33,7 +33,7 @@ from econ_env.app.train_test.training import run_logger, train_policy
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.llm.meter import shared_meter
-from econ_env.problems import ProblemSet
+from econ_env.problems.load import ProblemSet
 from econ_env.traces import shared_lines
 
 TRAIN = "train"

@@ -21,7 +21,7 @@ from econ_env.llm.http.address import login_header, read_addresses
 from econ_env.llm.limits import use_gate
 from econ_env.llm.make import resolve
 from econ_env.llm.meter import Meter, MeterSnapshot, shared_meter
-from econ_env.problems import ProblemSet
+from econ_env.problems.load import ProblemSet
 
 
 class Report(NamedTuple):

@@ -18,7 +18,7 @@ from econ_env.app.runs import loggers as curves
 from econ_env.app.runs.folder import RunFolder
 from econ_env.app.runs.results import training_row
 from econ_env.app.runs.trained_on import note_trained_on
-from econ_env.problems import ProblemSet
+from econ_env.problems.load import ProblemSet
 
 
 def run_logger(common: CommonOptions) -> AbstractContextManager[BaseLogger]:

@@ -84,7 +84,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from econ_agents.team_spec import TeamSpec
     from econ_env.app.environments import make_env
     from econ_env.app.run_config import load_run_config
-    from econ_env.problems import load_problems
+    from econ_env.problems.load import load_problems
 
     folder = tmp_path_factory.mktemp("checkpoint")
     (folder / "small.yaml").write_text(SMALL)

@@ -18,7 +18,7 @@ import pytest
 
 from econ_env.backends.simulated import SimulatedLLM
 from econ_env.faulty_server import FaultyServer
-from econ_env.problems import load_problems
+from econ_env.problems.load import load_problems
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 TRAINED, TESTED = 6, 8

@@ -9,7 +9,7 @@ from econ_env.app.server_counts import count_servers, print_servers
 from econ_env.backends.simulated import SimulatedLLM
 from econ_env.faulty_server import FaultyServer
 from econ_env.llm.meter import ServerCount
-from econ_env.problems import load_problems
+from econ_env.problems.load import load_problems
 
 TESTED = 12
 

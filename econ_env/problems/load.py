@@ -17,8 +17,8 @@ from os import PathLike
 from typing import Any, Literal, overload
 
 from econ_env.errors import ConfigError, ProblemError, ProblemFieldError, ProblemGoldError, ProblemSourceError
-from econ_env.problem_rows import choose_columns, to_problem
-from econ_env.problem_tables import Table, open_table, quiet
+from econ_env.problems.rows import choose_columns, to_problem
+from econ_env.problems.tables import Table, open_table, quiet
 from econ_env.records import Judgement, Problem
 
 Rows = Iterable[Problem | Mapping[str, Any]]
@@ -178,7 +178,7 @@ def load_problems(
     r"""Load problems with their gold answers.
 
     A problem's id is its split (or `row`) and its row number, so it stays the same under shuffling and limits. How a
-    gold is read and which columns make the question and the kind is told in `econ_env.problem_rows`.
+    gold is read and which columns make the question and the kind is told in `econ_env.problems.rows`.
 
     Args:
         source: `bundled` (`bundled:level1` or `bundled:1,2` for some of its levels), `gsm8k`, `math` (MATH-500),

@@ -20,7 +20,7 @@ from typing import Any
 
 from econ_env import plugins
 from econ_env.errors import ProblemSourceError, ProblemSplitError, ProblemUnreachableError
-from econ_env.problem_rows import suggestion
+from econ_env.problems.rows import suggestion
 from econ_env.records import Problem
 
 Row = Problem | Mapping[str, Any]
@@ -161,7 +161,7 @@ def _bundled(levels: str, split: str | None) -> Table:
     if unknown:
         raise ProblemSourceError(f"the bundled set has no {unknown[0]}; it has: {', '.join(LEVELS)}")
     chosen = choose_split(("train", "test"), split, "the bundled set")
-    text = resources.files("econ_env").joinpath("data", "bundled.jsonl").read_text(encoding="utf-8")
+    text = resources.files("econ_env.problems").joinpath("bundled.jsonl").read_text(encoding="utf-8")
     problems = [
         Problem(row["question"], row["answer"], row["id"], "bundled", row["kind"])
         for row in map(json.loads, text.splitlines())

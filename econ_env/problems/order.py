@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from econ_env.errors import ProblemError
-from econ_env.problems import ProblemSet, ProblemStream
+from econ_env.problems.load import ProblemSet, ProblemStream
 from econ_env.records import Problem
 
 
