@@ -51,9 +51,9 @@ from econ_env.problems.load import ProblemSet, ProblemStream
 from econ_env.problems.order import ProblemOrder
 from econ_env.prompts import PromptSet, make_prompts
 from econ_env.records import PromptEmbedding, Round, Strategy
-from econ_env.reward_terms import RewardTerm, make_terms
+from econ_env.rewards.added import RewardTerm, make_terms
+from econ_env.rewards.scoring import agrees, score
 from econ_env.rounds import Team, reused
-from econ_env.scoring import agrees, score
 from econ_env.traces import shared_lines
 
 STRATEGIES_KEPT = 512

@@ -15,7 +15,7 @@ from econ_env.llm.protocol import LLM
 from econ_env.observations.added import ObservationPart
 from econ_env.problems.load import ProblemSet, ProblemStream, Source, load_problems
 from econ_env.prompts import PromptSet
-from econ_env.reward_terms import RewardTerm
+from econ_env.rewards.added import RewardTerm
 
 
 def parallel_env(

@@ -1,4 +1,4 @@
-"""Checks that an object is a reward term in the sense of `econ_env.reward_terms.RewardTerm`.
+"""Checks that an object is a reward term in the sense of `econ_env.rewards.added.RewardTerm`.
 
 >>> from econ_env.testing import check_reward_term
 >>> check_reward_term(MyTerm())
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 
 from econ_env.errors import ExtensionError
-from econ_env.reward_terms import RewardTerm, make_terms, term_value
+from econ_env.rewards.added import RewardTerm, make_terms, term_value
 from econ_env.sample_plays import sample_submissions
 from econ_env.violations import Violations
 

@@ -16,7 +16,7 @@ from econ_env.landscape import unit_draw
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.observations.added import Known
 from econ_env.problems.load import ProblemSet, load_problems
-from econ_env.reward_terms import Submission
+from econ_env.rewards.added import Submission
 
 TEAMS = (1, 3, 6)
 PROBLEMS = 6

@@ -58,7 +58,7 @@ def test_the_command_line_loads_nothing_heavy() -> None:
 
 
 def test_an_environment_that_is_made_loads_no_learner() -> None:
-    loaded = loaded_by("import econ_env.env, econ_env.config, econ_env.problems.load, econ_env.rewards")
+    loaded = loaded_by("import econ_env.env, econ_env.config, econ_env.problems.load, econ_env.rewards.terms")
     assert {name for name in ("torch", "tianshou", "sentence_transformers", "datasets") if name in loaded} == set()
 
 

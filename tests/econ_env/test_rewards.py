@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from econ_env.config import RewardConfig
 from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
-from econ_env.rewards import action_likelihood, collaborative_contribution, novelty, task_specific, weigh
-from econ_env.scoring import agrees, score
+from econ_env.rewards.scoring import agrees, score
+from econ_env.rewards.terms import action_likelihood, collaborative_contribution, novelty, task_specific, weigh
 
 E = PromptEmbedding(0.5, 1.1)
 X, Y, MINUS_X = (np.array(v, np.float32) for v in ([1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]))

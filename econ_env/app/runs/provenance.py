@@ -16,7 +16,7 @@ from econ_env.answers import make_rule
 from econ_env.app.run_config import RunConfig
 from econ_env.plugins import Kind
 from econ_env.prompts import make_prompts
-from econ_env.rewards import REWARD_VERSION
+from econ_env.rewards.terms import REWARD_VERSION
 
 PACKAGES = ("tianshou", "torch", "pettingzoo", "gymnasium", "openai", "sentence-transformers", "datasets", "numpy")
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from econ_env.answers import DEFAULT_RULE, AnswerRule, judge
 from econ_env.config import RewardConfig, Weights
 from econ_env.records import Judgement, Problem, RewardParts, Round
-from econ_env.reward_terms import RewardTerm, Submission, term_value
-from econ_env.rewards import action_likelihood, collaborative_contribution, nothing, novelty, task_specific, weigh
+from econ_env.rewards.added import RewardTerm, Submission, term_value
+from econ_env.rewards.terms import action_likelihood, collaborative_contribution, nothing, novelty, task_specific, weigh
 
 Rows = NDArray[np.float32]
 
