@@ -310,8 +310,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
 
     def _simulated(self) -> LLM:
         """The simulated team, whose answer key are this environment's problems."""
-        from econ_env.backends.simulated import SimulatedLLM
-        from econ_env.landscape import Landscape
+        from econ_env.simulation.landscape import Landscape
+        from econ_env.simulation.model import SimulatedLLM
 
         if isinstance(self.problems, ProblemStream):
             raise ConfigError("the simulated model needs all answers at once; load the problems without streaming")

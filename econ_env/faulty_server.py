@@ -24,8 +24,8 @@ from typing import Any, Literal, get_args
 import click
 from aiohttp import web
 
-from econ_env.backends.simulated import count_tokens
 from econ_env.errors import ConfigError, LLMError, LLMRequestError
+from econ_env.simulation.model import count_tokens
 
 Fault = Literal[
     "too_many",

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from econ_env.backends.simulated import SimulatedLLM
 from econ_env.config import EnvConfig
 from econ_env.errors import LLMReplyError
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
@@ -18,6 +17,7 @@ from econ_env.methods import Answer, Method, judged
 from econ_env.problems.load import ProblemSet, load_problems
 from econ_env.records import Problem, Round, Usage
 from econ_env.rounds import Team
+from econ_env.simulation.model import SimulatedLLM
 from econ_env.violations import Violations
 
 N_AGENTS = 3

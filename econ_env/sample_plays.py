@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from econ_env.backends.simulated import SimulatedLLM
 from econ_env.errors import LLMReplyError
 from econ_env.factory import parallel_env
-from econ_env.landscape import unit_draw
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.observations.added import Known
 from econ_env.problems.load import ProblemSet, load_problems
 from econ_env.rewards.added import Submission
+from econ_env.simulation.landscape import unit_draw
+from econ_env.simulation.model import SimulatedLLM
 
 TEAMS = (1, 3, 6)
 PROBLEMS = 6

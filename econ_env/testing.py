@@ -17,12 +17,9 @@
 | `check_method`                         | asks of a method that it is fair, reproducible and minds failed calls      |
 """
 
-from econ_env.backends.simulated import SimulatedLLM
 from econ_env.checks import CheckError, check_env
 from econ_env.embedder_checks import check_embedder
 from econ_env.faulty_server import Fault, FaultyServer, Seen
-from econ_env.known_optimum import KnownOptimum, known_optimum
-from econ_env.landscape import Landscape
 from econ_env.llm_checks import check_llm
 from econ_env.method_checks import check_method
 from econ_env.observation_checks import check_observation_part
@@ -31,6 +28,9 @@ from econ_env.prompt_checks import check_prompt_set
 from econ_env.reward_checks import check_reward_term
 from econ_env.rule_checks import check_answer_rule
 from econ_env.scripted import ScriptedLLM
+from econ_env.simulation.known_optimum import KnownOptimum, known_optimum
+from econ_env.simulation.landscape import Landscape
+from econ_env.simulation.model import SimulatedLLM
 
 __all__ = [
     "CheckError",

@@ -25,11 +25,11 @@ from econ_env import parallel_env
 from econ_env.clusters import split_team
 from econ_env.env import EconParallelEnv
 from econ_env.episode import Episode
-from econ_env.known_optimum import KnownOptimum, known_optimum
 from econ_env.llm.protocol import LLM, ChatRequest, Completion, LLMInfo
 from econ_env.records import Round
+from econ_env.simulation.known_optimum import KnownOptimum, known_optimum
+from econ_env.simulation.votes import independent_counts, win_chance
 from econ_env.traces import write_json
-from econ_env.votes import independent_counts, win_chance
 
 CONTROLS = (0.9, 1.1)
 """(T, p) of every executor, away from the peak, so that the team has something to decide."""

@@ -29,11 +29,11 @@ from econ_env import parallel_env
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs.folder import RunFolder
 from econ_env.app.runs.recording import make_record
-from econ_env.backends.simulated import SimulatedLLM
 from econ_env.env import EconParallelEnv
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.problems.load import ProblemSet
 from econ_env.records import Problem
+from econ_env.simulation.model import SimulatedLLM
 
 CONTROLS = (0.7, 1.1)
 IN_FLIGHT = 6

@@ -63,7 +63,7 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
         return llm
     if spec == "simulated":
         raise ConfigError(
-            "the simulated model must know its problems: pass econ_env.backends.simulated.SimulatedLLM(problems), "
+            "the simulated model must know its problems: pass econ_env.simulation.model.SimulatedLLM(problems), "
             "or llm='simulated' to the environment, which does that"
         )
     if plugins.find(plugins.LLMS, spec) is not None:

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from benchmarks.measure.memory import Timed, made_up, main
 from econ_env import parallel_env
-from econ_env.backends.simulated import SimulatedLLM
 from econ_env.llm import background
+from econ_env.simulation.model import SimulatedLLM
 
 ROOT = Path(__file__).parents[2]
 GROWTH = 8.0

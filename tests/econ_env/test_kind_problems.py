@@ -9,7 +9,7 @@ import pytest
 
 from econ_env.embedding import HashEmbedder
 from econ_env.errors import ConfigError
-from econ_env.kind_problems import KINDS, known_optimum_problems
+from econ_env.simulation.kind_problems import KINDS, known_optimum_problems
 
 
 def test_problems_take_turns_and_are_unique_and_repeatable():

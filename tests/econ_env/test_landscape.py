@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.landscape import SEED_BLOCK, Landscape
+from econ_env.simulation.landscape import SEED_BLOCK, Landscape
 
 PEAK = (0.5, 1.1)
 

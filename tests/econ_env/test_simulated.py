@@ -17,10 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from econ_env.answers import judge
-from econ_env.backends.simulated import SimulatedLLM, count_tokens, wrong_answers
 from econ_env.config import SamplingConfig
 from econ_env.errors import ConfigError, LLMReplyError, LLMRequestError
-from econ_env.landscape import Landscape
 from econ_env.llm.protocol import LLM, ChatRequest, Message
 from econ_env.llm.seeding import derive_seed
 from econ_env.prompts import (
@@ -31,7 +29,9 @@ from econ_env.prompts import (
     strategy_messages,
 )
 from econ_env.records import Problem
-from econ_env.votes import coupled_counts
+from econ_env.simulation.landscape import Landscape
+from econ_env.simulation.model import SimulatedLLM, count_tokens, wrong_answers
+from econ_env.simulation.votes import coupled_counts
 
 PEAK = (0.5, 1.1)
 PROBLEM = Problem("How much is 20 plus 22?", "42", "a", kind="sum")

@@ -11,7 +11,7 @@ import pytest
 from scipy.special import ndtri
 from scipy.stats import binom, multivariate_normal
 
-from econ_env.votes import _sampled_counts, coupled_counts, independent_counts, win_chance
+from econ_env.simulation.votes import _sampled_counts, coupled_counts, independent_counts, win_chance
 
 
 def test_win_chance_by_hand():

@@ -21,11 +21,9 @@ from econ_agents.team_spec import TeamSpec
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs import display
 from econ_env.app.runs.team_facts import print_facts, reach_team
-from econ_env.backends.simulated import SimulatedLLM
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError, LLMUnavailableError
 from econ_env.factory import parallel_env
-from econ_env.landscape import Landscape
 from econ_env.llm import background
 from econ_env.llm.protocol import LLM
 from econ_env.methods import Answer, judged
@@ -33,6 +31,8 @@ from econ_env.methods.sampling import TEMPERATURE, neutral_controls
 from econ_env.problems.load import ProblemSet, load_problems
 from econ_env.prompts import make_prompts
 from econ_env.records import Commitment, Problem, Reply, Round
+from econ_env.simulation.landscape import Landscape
+from econ_env.simulation.model import SimulatedLLM
 
 
 @dataclass(frozen=True)

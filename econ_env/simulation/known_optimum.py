@@ -25,13 +25,13 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]  # scipy shi
 from scipy.special import ndtr  # type: ignore[import-untyped]  # same
 from scipy.stats import qmc  # type: ignore[import-untyped]  # same
 
-from econ_env.backends.simulated import SimulatedLLM
 from econ_env.config import SamplingConfig
 from econ_env.errors import ConfigError
-from econ_env.kind_problems import KINDS, known_optimum_problems
-from econ_env.landscape import FloatArray, Landscape
 from econ_env.records import Problem
-from econ_env.votes import coupled_counts, independent_counts, win_chance
+from econ_env.simulation.kind_problems import KINDS, known_optimum_problems
+from econ_env.simulation.landscape import FloatArray, Landscape
+from econ_env.simulation.model import SimulatedLLM
+from econ_env.simulation.votes import coupled_counts, independent_counts, win_chance
 
 _PLACES = ((0.2, 0.2), (0.8, 0.8), (0.8, 0.2), (0.2, 0.8), (0.5, 0.5), (0.5, 0.0))
 """Where `known_optimum` puts the peaks of its kinds, as shares of the bounds of T and p."""

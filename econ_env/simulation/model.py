@@ -26,7 +26,6 @@ from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from econ_env.answers import extract_answer
 from econ_env.errors import ConfigError, LLMReplyError, LLMRequestError
-from econ_env.landscape import Landscape, unit_draw
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo, Message
 from econ_env.prompts import (
     DEFAULT_PROMPTS,
@@ -38,6 +37,7 @@ from econ_env.prompts import (
     ReplyFormat,
 )
 from econ_env.records import Problem, Usage
+from econ_env.simulation.landscape import Landscape, unit_draw
 
 MODEL = "simulated"
 
