@@ -49,11 +49,11 @@ from econ_env.observations.controls import Actions, action_space, read_actions
 from econ_env.observations.infos import Infos, add_texts, info_keys, round_infos, step_infos
 from econ_env.problems.load import ProblemSet, ProblemStream
 from econ_env.problems.order import ProblemOrder
-from econ_env.prompts import PromptSet, make_prompts
 from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.rewards.added import RewardTerm, make_terms
 from econ_env.rewards.scoring import agrees, score
-from econ_env.rounds import Team, reused
+from econ_env.team.prompts import PromptSet, make_prompts
+from econ_env.team.rounds import Team, reused
 from econ_env.traces import shared_lines
 
 STRATEGIES_KEPT = 512

@@ -14,8 +14,8 @@ from econ_env.errors import ConfigError
 from econ_env.llm.protocol import LLM
 from econ_env.observations.added import ObservationPart
 from econ_env.problems.load import ProblemSet, ProblemStream, Source, load_problems
-from econ_env.prompts import PromptSet
 from econ_env.rewards.added import RewardTerm
+from econ_env.team.prompts import PromptSet
 
 
 def parallel_env(

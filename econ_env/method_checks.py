@@ -16,8 +16,8 @@ from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.methods import Answer, Method, judged
 from econ_env.problems.load import ProblemSet, load_problems
 from econ_env.records import Problem, Round, Usage
-from econ_env.rounds import Team
 from econ_env.simulation.model import SimulatedLLM
+from econ_env.team.rounds import Team
 from econ_env.violations import Violations
 
 N_AGENTS = 3

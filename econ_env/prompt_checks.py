@@ -1,4 +1,4 @@
-"""Checks that an object is a prompt set in the sense of `econ_env.prompts.PromptSet`.
+"""Checks that an object is a prompt set in the sense of `econ_env.team.prompts.PromptSet`.
 
 >>> from econ_env.testing import check_prompt_set
 >>> check_prompt_set(MyPrompts())
@@ -12,8 +12,8 @@ from itertools import pairwise
 
 from econ_env.llm.protocol import Message
 from econ_env.problems.load import load_problems
-from econ_env.prompts import PromptSet, ReplyFormat
 from econ_env.records import Problem
+from econ_env.team.prompts import PromptSet, ReplyFormat
 from econ_env.violations import Violations
 
 QUESTIONS = (

@@ -16,7 +16,7 @@ from econ_env.methods.method import Answer
 from econ_env.methods.sampling import TEMPERATURE, neutral_controls
 from econ_env.methods.voting import vote
 from econ_env.records import Problem, Reply, Round, Strategy
-from econ_env.rounds import Team
+from econ_env.team.rounds import Team
 
 ROUNDS = 3
 """R by default."""

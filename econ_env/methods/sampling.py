@@ -12,7 +12,7 @@ from econ_env.errors import ConfigError
 from econ_env.methods.method import Answer
 from econ_env.methods.voting import vote
 from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
-from econ_env.rounds import NEUTRAL_PENALTY, Team
+from econ_env.team.rounds import NEUTRAL_PENALTY, Team
 
 TEMPERATURE = 0.7
 """At which baselines sample by default; self-consistency was introduced with it (https://arxiv.org/abs/2203.11171)."""

@@ -27,7 +27,9 @@ from pydantic import AliasChoices, BaseModel, Field, ValidationError
 from econ_env.answers import extract_answer
 from econ_env.errors import ConfigError, LLMReplyError, LLMRequestError
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo, Message
-from econ_env.prompts import (
+from econ_env.records import Problem, Usage
+from econ_env.simulation.landscape import Landscape, unit_draw
+from econ_env.team.prompts import (
     DEFAULT_PROMPTS,
     LAST_ANSWER_HEADING,
     PLAN_HEADING,
@@ -36,8 +38,6 @@ from econ_env.prompts import (
     PromptSet,
     ReplyFormat,
 )
-from econ_env.records import Problem, Usage
-from econ_env.simulation.landscape import Landscape, unit_draw
 
 MODEL = "simulated"
 

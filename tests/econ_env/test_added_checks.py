@@ -15,8 +15,8 @@ from econ_env.answers import DEFAULT_RULE, Extracted
 from econ_env.embedding import HashEmbedder
 from econ_env.llm.protocol import Message
 from econ_env.methods import Answer, BestOfN, Debate, SelfConsistency, SingleCall, vote
-from econ_env.prompts import DEFAULT_PROMPTS, EconPrompts
 from econ_env.records import Commitment, Problem, PromptEmbedding, Round, Strategy
+from econ_env.team.prompts import DEFAULT_PROMPTS, EconPrompts
 from econ_env.testing import (
     CheckError,
     check_answer_rule,

@@ -15,9 +15,9 @@ from econ_env.errors import ConfigError, ExtensionError
 from econ_env.llm.protocol import ChatRequest
 from econ_env.observations.added import Known
 from econ_env.observations.infos import INFO_KEYS
-from econ_env.prompts import PROMPT_VERSION, EconPrompts
 from econ_env.records import Problem
 from econ_env.rewards.added import RESERVED, Submission
+from econ_env.team.prompts import PROMPT_VERSION, EconPrompts
 from econ_env.testing import ScriptedLLM, check_env
 
 PROBLEMS = [Problem(f"What is {n} + {n}?", str(2 * n), f"p{n}") for n in range(2, 9)]

@@ -17,8 +17,8 @@ from econ_env.config import LLMConfig
 from econ_env.errors import ConfigError, LLMRequestError
 from econ_env.llm.make import make_llm
 from econ_env.problems.load import load_problems
-from econ_env.prompts import executor_messages
 from econ_env.records import PromptEmbedding
+from econ_env.team.prompts import executor_messages
 from econ_env.testing import FaultyServer, ScriptedLLM, SimulatedLLM
 
 PROBLEMS = load_problems("bundled:1", limit=4)

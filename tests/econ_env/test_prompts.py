@@ -1,7 +1,7 @@
 import pytest
 
 from econ_env.answers import judge
-from econ_env.prompts import commitment_messages, executor_messages, redact_answer, strategy_messages
+from econ_env.team.prompts import commitment_messages, executor_messages, redact_answer, strategy_messages
 
 QUESTION = "Ann has 3 apples and buys four more. How many apples does she have?"
 

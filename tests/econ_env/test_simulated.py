@@ -21,17 +21,17 @@ from econ_env.config import SamplingConfig
 from econ_env.errors import ConfigError, LLMReplyError, LLMRequestError
 from econ_env.llm.protocol import LLM, ChatRequest, Message
 from econ_env.llm.seeding import derive_seed
-from econ_env.prompts import (
+from econ_env.records import Problem
+from econ_env.simulation.landscape import Landscape
+from econ_env.simulation.model import SimulatedLLM, count_tokens, wrong_answers
+from econ_env.simulation.votes import coupled_counts
+from econ_env.team.prompts import (
     REPLY_SCHEMA,
     commitment_messages,
     executor_messages,
     redact_answer,
     strategy_messages,
 )
-from econ_env.records import Problem
-from econ_env.simulation.landscape import Landscape
-from econ_env.simulation.model import SimulatedLLM, count_tokens, wrong_answers
-from econ_env.simulation.votes import coupled_counts
 
 PEAK = (0.5, 1.1)
 PROBLEM = Problem("How much is 20 plus 22?", "42", "a", kind="sum")

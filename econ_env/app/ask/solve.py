@@ -29,10 +29,10 @@ from econ_env.llm.protocol import LLM
 from econ_env.methods import Answer, judged
 from econ_env.methods.sampling import TEMPERATURE, neutral_controls
 from econ_env.problems.load import ProblemSet, load_problems
-from econ_env.prompts import make_prompts
 from econ_env.records import Commitment, Problem, Reply, Round
 from econ_env.simulation.landscape import Landscape
 from econ_env.simulation.model import SimulatedLLM
+from econ_env.team.prompts import make_prompts
 
 
 @dataclass(frozen=True)

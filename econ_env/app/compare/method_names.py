@@ -18,7 +18,7 @@ from econ_env.methods import BestOfN, Debate, Method, SelfConsistency, SingleCal
 from econ_env.methods.debate import ROUNDS
 from econ_env.methods.sampling import neutral_controls
 from econ_env.problems.load import ProblemSet
-from econ_env.rounds import Team
+from econ_env.team.rounds import Team
 
 BUILT_IN: Mapping[str, str] = {
     "single": "one greedy call",

@@ -15,8 +15,8 @@ from econ_env import plugins
 from econ_env.answers import make_rule
 from econ_env.app.run_config import RunConfig
 from econ_env.plugins import Kind
-from econ_env.prompts import make_prompts
 from econ_env.rewards.terms import REWARD_VERSION
+from econ_env.team.prompts import make_prompts
 
 PACKAGES = ("tianshou", "torch", "pettingzoo", "gymnasium", "openai", "sentence-transformers", "datasets", "numpy")
 

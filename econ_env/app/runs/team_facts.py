@@ -9,7 +9,7 @@ from econ_env.app.runs.display import console
 from econ_env.env import EconParallelEnv
 from econ_env.llm import background
 from econ_env.llm.http.client import OpenAIClient
-from econ_env.rounds import Team
+from econ_env.team.rounds import Team
 
 
 def reach_team(env: EconParallelEnv, *, embeds: bool = True) -> dict[str, Any]:

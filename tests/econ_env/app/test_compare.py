@@ -21,8 +21,8 @@ from econ_env.app.compare.overview import overview
 from econ_env.app.compare_command import compare_command
 from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError, ProblemError
 from econ_env.methods import Answer, vote
-from econ_env.prompts import executor_messages
 from econ_env.records import PromptEmbedding, Reply, Round, Strategy
+from econ_env.team.prompts import executor_messages
 from econ_env.testing import FaultyServer
 from econ_env.traces import read_lines
 

@@ -80,7 +80,7 @@ def test_results_of_a_policy_are_not_mixed_with_those_of_one_trained_longer(trai
 
 def test_a_finished_run_that_is_resumed_asks_nothing_and_says_the_same(trained, run, tmp_path, monkeypatch):
     before = json.loads((tmp_path / "logs" / "summary.json").read_text())
-    monkeypatch.setattr("econ_env.rounds.Team._ask", None)
+    monkeypatch.setattr("econ_env.team.rounds.Team._ask", None)
     ran = run("run_p0_test.py", *trained, "--test-eps", 3, "--resume")
     assert ran.code == 0, ran.err
     after = json.loads((tmp_path / "logs" / "summary.json").read_text())

@@ -18,8 +18,8 @@ from econ_env.config import EnvConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError, LLMUnavailableError
 from econ_env.llm.protocol import LLM, ChatRequest, Completion, Message
 from econ_env.llm.seeding import derive_seed
-from econ_env.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA, PromptSet, ReplyFormat, redact_answer
 from econ_env.records import Cluster, Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
+from econ_env.team.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA, PromptSet, ReplyFormat, redact_answer
 
 NEUTRAL_PENALTY = 1.0
 
