@@ -87,7 +87,7 @@ class Run:
 @contextmanager
 def server(latency: float) -> Iterator[tuple[str, int]]:
     """A server in a process of its own; gives its base URL and its process id."""
-    command = [sys.executable, "-m", "econ_env.faulty_server", "--latency", str(latency)]
+    command = [sys.executable, "-m", "econ_env.testing.faulty_server", "--latency", str(latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

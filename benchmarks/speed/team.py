@@ -74,7 +74,7 @@ def problem_latency(latency: float, executors: int, rounds: int, repeats: int) -
 @contextmanager
 def server(latency: float) -> Iterator[str]:
     """A server in a process of its own; gives its base URL."""
-    command = [sys.executable, "-m", "econ_env.faulty_server", "--latency", str(latency)]
+    command = [sys.executable, "-m", "econ_env.testing.faulty_server", "--latency", str(latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

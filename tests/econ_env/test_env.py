@@ -9,14 +9,14 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from econ_env import parallel_env
 from econ_env.answers import Extracted, process
-from econ_env.checks import check_env
 from econ_env.errors import ConfigError, EpisodeError, LLMRequestError, LLMUnavailableError, ProblemError
 from econ_env.llm import background
 from econ_env.observations.infos import INFO_KEYS, ROUND_KEYS, TEXT_KEYS
 from econ_env.problems.load import load_problems
 from econ_env.records import Problem
-from econ_env.scripted import ScriptedLLM
 from econ_env.simulation.known_optimum import known_optimum_problems
+from econ_env.testing.env_checks import check_env
+from econ_env.testing.scripted import ScriptedLLM
 
 PROBLEMS = [Problem("What is 2 + 2?", "4", "four"), Problem("What is 3 + 3?", "6", "six")]
 

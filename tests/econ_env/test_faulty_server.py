@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from econ_env.errors import ConfigError, LLMReplyError, LLMRequestError
-from econ_env.faulty_server import FaultyServer, main
+from econ_env.testing.faulty_server import FaultyServer, main
 
 FAST = {"html", "empty", "null", "too_many", "too_many_wait", "error_500", "error_503"}
 
@@ -147,7 +147,7 @@ def test_shares_that_can_not_be_are_refused(bad):
 
 def test_from_a_shell():
     with subprocess.Popen(
-        [sys.executable, "-m", "econ_env.faulty_server", "--fault", "error_500=1"],
+        [sys.executable, "-m", "econ_env.testing.faulty_server", "--fault", "error_500=1"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -8,8 +8,8 @@ from econ_env.config import EnvConfig, LLMConfig, SamplingConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMReplyError, LLMRequestError, LLMUnavailableError
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo, Message
 from econ_env.records import Problem, PromptEmbedding, Strategy, Usage
-from econ_env.scripted import ScriptedLLM
 from econ_env.team.rounds import Team
+from econ_env.testing.scripted import ScriptedLLM
 
 PROBLEM = Problem("What is 2 + 2?", "4", "p1")
 PROFILE = (PromptEmbedding(0.2, 1.0), PromptEmbedding(0.9, 1.2), PromptEmbedding(1.5, 1.4))

@@ -17,11 +17,11 @@ from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, see
 from pettingzoo.utils import parallel_to_aec
 
 from econ_env import EconParallelEnv, econ_v0, parallel_env
-from econ_env.checks import check_env
 from econ_env.errors import ConfigError, EpisodeError, LLMRequestError
 from econ_env.observations.infos import INFO_KEYS, ROUND_KEYS
 from econ_env.problems.load import load_problems
-from econ_env.scripted import ScriptedLLM
+from econ_env.testing.env_checks import check_env
+from econ_env.testing.scripted import ScriptedLLM
 from econ_env.wrappers import (
     DiscreteActions,
     JointView,

@@ -8,7 +8,7 @@ import pytest
 from econ_env.app.options import CommonOptions, common_options, main, settings_options
 from econ_env.app.run_config import RunConfig
 from econ_env.errors import EconError
-from econ_env.faulty_server import FaultyServer
+from econ_env.testing.faulty_server import FaultyServer
 
 SCRIPTS = [f"{kind}_{name}.py" for kind in ("test",) for name in ("p0", "math", "svamp")]
 SCRIPTS += [f"run_{name}_test.py" for name in ("p0", "math", "svamp")]

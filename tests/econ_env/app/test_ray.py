@@ -16,9 +16,9 @@ import pytest
 
 from econ_agents.workers.ray_clusters import start_ray
 from econ_env.app.train_test import job
-from econ_env.faulty_server import FaultyServer
 from econ_env.problems.load import load_problems
 from econ_env.simulation.model import SimulatedLLM, count_tokens
+from econ_env.testing.faulty_server import FaultyServer
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 TRAINED, TESTED = 6, 8

@@ -16,8 +16,8 @@ from econ_env.app.ask.solve import Solver, known_problems
 from econ_env.app.cli import econ
 from econ_env.app.run_config import load_run_config
 from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError
-from econ_env.faulty_server import FaultyServer
 from econ_env.problems.load import load_problems
+from econ_env.testing.faulty_server import FaultyServer
 
 PROBLEMS = load_problems("bundled:1", split="test", limit=12)
 

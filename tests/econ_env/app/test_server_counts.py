@@ -6,10 +6,10 @@ import pytest
 
 from econ_env.app.runs.folder import RunFolder
 from econ_env.app.server_counts import count_servers, print_servers
-from econ_env.faulty_server import FaultyServer
 from econ_env.llm.meter import ServerCount
 from econ_env.problems.load import load_problems
 from econ_env.simulation.model import SimulatedLLM
+from econ_env.testing.faulty_server import FaultyServer
 
 TESTED = 12
 

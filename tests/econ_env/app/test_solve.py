@@ -8,9 +8,9 @@ import pytest
 from econ_env.app.ask.solve import Solver, known_problems, readable
 from econ_env.app.cli import econ
 from econ_env.app.run_config import load_run_config
-from econ_env.faulty_server import FaultyServer
 from econ_env.problems.load import load_problems
 from econ_env.records import Commitment
+from econ_env.testing.faulty_server import FaultyServer
 
 PROBLEM = load_problems("bundled:1", limit=1)[0]
 

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 import pytest
 
 from econ_env.config import LLMConfig
-from econ_env.faulty_server import FaultyServer
 from econ_env.llm.http.client import OpenAIClient
 from econ_env.llm.make import make_llm
 from econ_env.llm.protocol import ChatRequest, Message
+from econ_env.testing.faulty_server import FaultyServer
 
 
 @pytest.fixture(autouse=True)

@@ -23,8 +23,8 @@ from econ_env.llm.http.client import OpenAIClient
 from econ_env.llm.make import make_llm
 from econ_env.llm.protocol import LLM
 from econ_env.records import Usage
-from econ_env.scripted import ScriptedLLM
 from econ_env.testing import check_llm
+from econ_env.testing.scripted import ScriptedLLM
 
 KEY = "sk-geheim-0123456789"
 

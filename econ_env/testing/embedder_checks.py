@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from econ_env.embedding import Embedder
-from econ_env.violations import Violations
+from econ_env.testing.violations import Violations
 
 Rows = NDArray[np.float32]
 

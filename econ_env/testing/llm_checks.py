@@ -12,11 +12,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
-from econ_env.checks import CheckError
 from econ_env.errors import BudgetError, LLMError
 from econ_env.llm.protocol import LLM, ChatRequest, Completion, LLMInfo
 from econ_env.records import Usage
 from econ_env.team.prompts import executor_messages
+from econ_env.testing.env_checks import CheckError
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from econ_env.problems.load import ProblemSet, load_problems
 from econ_env.records import Problem, Round, Usage
 from econ_env.simulation.model import SimulatedLLM
 from econ_env.team.rounds import Team
-from econ_env.violations import Violations
+from econ_env.testing.violations import Violations
 
 N_AGENTS = 3
 PROBLEMS = 4

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from econ_env.errors import ExtensionError
 from econ_env.observations.added import Known, ObservationPart, make_parts, part_values
-from econ_env.sample_plays import sample_known
-from econ_env.violations import Violations
+from econ_env.testing.sample_plays import sample_known
+from econ_env.testing.violations import Violations
 
 
 def check_observation_part(part: ObservationPart) -> None:

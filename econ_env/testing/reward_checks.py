@@ -10,8 +10,8 @@ import copy
 
 from econ_env.errors import ExtensionError
 from econ_env.rewards.added import RewardTerm, make_terms, term_value
-from econ_env.sample_plays import sample_submissions
-from econ_env.violations import Violations
+from econ_env.testing.sample_plays import sample_submissions
+from econ_env.testing.violations import Violations
 
 
 def check_reward_term(term: RewardTerm) -> None:

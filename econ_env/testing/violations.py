@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from econ_env.checks import CheckError
+from econ_env.testing.env_checks import CheckError
 
 
 class Violations:

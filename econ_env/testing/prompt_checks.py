@@ -14,7 +14,7 @@ from econ_env.llm.protocol import Message
 from econ_env.problems.load import load_problems
 from econ_env.records import Problem
 from econ_env.team.prompts import PromptSet, ReplyFormat
-from econ_env.violations import Violations
+from econ_env.testing.violations import Violations
 
 QUESTIONS = (
     "What is 2 + 3?",

@@ -12,7 +12,7 @@ from functools import partial
 from econ_env.answers import DEFAULT_RULE, AnswerRule, judge
 from econ_env.errors import ProblemGoldError, ProblemSplitError
 from econ_env.problems.load import ProblemSet, Source, check_problems, load_problems
-from econ_env.violations import Violations
+from econ_env.testing.violations import Violations
 
 
 def check_dataset(

@@ -12,7 +12,7 @@ from itertools import permutations, product
 
 from econ_env.answers import AnswerRule, Extracted, judge
 from econ_env.records import Judgement
-from econ_env.violations import Violations
+from econ_env.testing.violations import Violations
 
 GOLDS = ("18", "8", "180", "-18", "7")
 """Answers that are read by default, no two of them the same."""
