@@ -13,9 +13,9 @@ from econ_env.answers.exact import Number
 from econ_env.answers.json_field import ends_inside_object, read_json_field
 from econ_env.answers.last_number import read_last_number
 from econ_env.answers.marks import read_boxed, read_hash
+from econ_env.answers.parse import read_form
 from econ_env.answers.phrase import read_bare, read_chosen, read_phrase
 from econ_env.answers.prose import HEDGE, settle
-from econ_env.answers.reading import read_form
 
 Origin = Literal["json", "boxed", "hash", "phrase", "bare", "number"]
 """Where an answer was read, in the order in which the places are tried."""

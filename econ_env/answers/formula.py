@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from econ_env.answers import process
+from econ_env.answers import algebra_process
 from econ_env.answers.exact import Number
 
 MAX_LENGTH = 400
@@ -83,7 +83,7 @@ def _for_parser(latex: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _value(latex: str) -> Number | None:
-    reply = process.ask({"do": "value", "latex": latex})
+    reply = algebra_process.ask({"do": "value", "latex": latex})
     if "rational" in reply:
         return Number(Fraction(reply["rational"]))
     if "decimal" in reply:
@@ -93,5 +93,5 @@ def _value(latex: str) -> Number | None:
 
 @lru_cache(maxsize=4096)
 def _same(a: str, b: str) -> bool:
-    reply = process.ask({"do": "same", "latex": a, "other": b})
+    reply = algebra_process.ask({"do": "same", "latex": a, "other": b})
     return bool(reply.get("same"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from econ_env.answers.parse import read_form
 from econ_env.answers.prose import HEDGE, MATH, NUMBER, SENTENCE_END, reads_as_answer
-from econ_env.answers.reading import read_form
 
 MAX_SENTENCE = 1_000
 """Only so many characters at the end of a longer sentence are read."""

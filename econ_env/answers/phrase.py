@@ -6,8 +6,8 @@ import re
 
 from econ_env.answers.clean import closing, has_content
 from econ_env.answers.forms import Words
+from econ_env.answers.parse import read_form
 from econ_env.answers.prose import HEDGE, MATH, NUMBER, SENTENCE_END, reads_as_answer, settle
-from econ_env.answers.reading import read_form
 
 MAX_PHRASES = 20
 """Only so many phrases, the last ones, are looked at."""

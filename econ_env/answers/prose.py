@@ -7,7 +7,7 @@ import re
 from econ_env.answers.clean import has_content
 from econ_env.answers.exact import Number
 from econ_env.answers.forms import Choice, Form, Formula, Group, Named, Words
-from econ_env.answers.reading import read_form
+from econ_env.answers.parse import read_form
 
 MAX_WORDS = 3
 """Longer runs of words are prose, not an answer."""

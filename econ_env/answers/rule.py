@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar, TypeVarTuple
 
 from econ_env import plugins
+from econ_env.answers.algebra_process import NeedsToWaitError, without_waiting
+from econ_env.answers.compare import Majority, majority, same_answer
 from econ_env.answers.extract import Extracted, extract_answer
-from econ_env.answers.process import NeedsToWaitError, without_waiting
-from econ_env.answers.same import Majority, majority, same_answer
 from econ_env.errors import ProblemGoldError
 from econ_env.records import Judgement
 

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from econ_env.answers import extract_answer, judge, process, same_answer
-from econ_env.answers.process import ask
+from econ_env.answers import algebra_process as process
+from econ_env.answers import extract_answer, judge, same_answer
+from econ_env.answers.algebra_process import ask
 from econ_env.errors import JudgeError
 
 HANG_GUARD = pytest.mark.timeout(60)
@@ -85,7 +86,7 @@ def short_limit(monkeypatch):
     ],
 )
 def test_an_evaluation_without_end_is_ended_and_the_next_one_works(latex, short_limit, caplog):
-    caplog.set_level(logging.INFO, logger="econ_env.answers.process")
+    caplog.set_level(logging.INFO, logger="econ_env.answers.algebra_process")
     assert ask({"do": "value", "latex": latex}) == {}
     assert "taken as different" in caplog.text
     assert ask({"do": "value", "latex": r"\sqrt{49}"}) == {"rational": "7"}

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from econ_env.answers import judge, judging, process, same_answer
+from econ_env.answers import algebra_process as process
+from econ_env.answers import judge, judging, same_answer
 from econ_env.answers.formula import _same as formula_cache
 
 PAIRS = [(rf"{n}\sqrt{{8}}", rf"{2 * n}\sqrt{{2}}") for n in range(3, 15)]

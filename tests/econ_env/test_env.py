@@ -8,7 +8,8 @@ import pytest
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from econ_env import parallel_env
-from econ_env.answers import Extracted, process
+from econ_env.answers import Extracted
+from econ_env.answers import algebra_process as process
 from econ_env.errors import ConfigError, EpisodeError, LLMRequestError, LLMUnavailableError, ProblemError
 from econ_env.llm import background
 from econ_env.observations.infos import INFO_KEYS, ROUND_KEYS, TEXT_KEYS

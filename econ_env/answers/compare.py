@@ -8,7 +8,7 @@ from typing import NamedTuple
 from econ_env.answers.exact import Number, same_number
 from econ_env.answers.forms import Choice, Form, Formula, Group, Named, Words
 from econ_env.answers.formula import are_equivalent, value_of
-from econ_env.answers.reading import read_form, read_list
+from econ_env.answers.parse import read_form, read_list
 
 MAX_UNORDERED = 40
 """Larger sets are compared in the order written."""

@@ -23,7 +23,7 @@ TIME_LIMIT = 2.0
 MAX_PROCESSES = min(4, os.cpu_count() or 1)
 """Formulas evaluated at the same time; further threads wait for one to finish."""
 
-_SCRIPT = Path(__file__).with_name("worker.py")
+_SCRIPT = Path(__file__).with_name("algebra_worker.py")
 _log = logging.getLogger(__name__)
 
 
@@ -158,7 +158,7 @@ _pool = _Pool()
 
 
 def ask(request: dict[str, str]) -> dict[str, Any]:
-    """Send one request to a process of `worker.py`.
+    """Send one request to a process of `algebra_worker.py`.
 
     Args:
         request: As described there.
