@@ -21,7 +21,7 @@ from pydantic import (
 
 from econ_env import plugins
 from econ_env.errors import ConfigError
-from econ_env.llm.protocol import SecondControl
+from econ_env.records import SecondControl
 
 Weights = tuple[Annotated[float, Field(ge=0, le=1)], ...]
 """alpha, in the order AL, TS, CC, then of the further reward terms."""

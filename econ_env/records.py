@@ -7,8 +7,8 @@ not be had is `None` or marked by a status, never replaced by a plausible value.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 Verdict = Literal["correct", "wrong", "no_answer"]
 """What the judge says of a reply: `no_answer` means that no final answer could be read in it."""
@@ -23,8 +23,8 @@ majority of valid answers after the coordinator's call failed, or nobody."""
 CallRole = Literal["strategy", "executor", "commitment", "other"]
 """What a model call is for; usage is accounted by it."""
 
-StopReason = Literal["commitment_repeated", "small_change", "oscillation", "max_rounds", "all_invalid"]
-"""Why refinement ended."""
+SecondControl = Literal["repetition_penalty", "top_p"]
+"""Which sampling parameter the action's second coordinate p drives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +224,3 @@ class RewardParts:
     """The sum, weighted by alpha."""
     further: Mapping[str, float] = field(default_factory=dict)
     """Terms that were added to these, by name."""
-
-
-def to_dict(record: Any) -> dict[str, Any]:
-    """A record as plain nested dicts and lists, ready for JSON."""
-    return asdict(record)

@@ -1,4 +1,4 @@
-"""The judge: reads the final answer of a reply (`extract`, `parse`) and compares it with the gold (`compare`, `rule`)."""
+"""The judge: reads the answer of a reply (`extract`, `parse`) and compares it with the gold (`compare`, `rule`)."""
 
 from econ_env.answers.compare import Majority, majority, same_answer
 from econ_env.answers.extract import Extracted, Origin, extract_answer

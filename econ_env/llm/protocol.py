@@ -15,9 +15,6 @@ from econ_env.records import CallRole, Usage
 if TYPE_CHECKING:
     from econ_env.config import LLMConfig
 
-SecondControl = Literal["repetition_penalty", "top_p"]
-"""Which sampling parameter the action's second coordinate p drives."""
-
 
 @dataclass(frozen=True, slots=True)
 class Message:

@@ -4,7 +4,7 @@
 ...     llm = make_llm(server.url)
 
 It answers `/v1/chat/completions` and `/v1/models`, runs in a thread of its own and counts what it saw. From a shell:
-`python -m econ_env.testing.faulty_server --latency 0.2 --fault error_500=0.1 --fault hang=0.01` prints its address and serves
+`python -m econ_env.testing.faulty_server --latency 0.2 --fault error_500=0.1` prints its address and serves
 until its input ends.
 """
 

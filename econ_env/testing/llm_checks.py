@@ -1,4 +1,4 @@
-"""Checks that an object is a language model in the sense of `econ_env.llm.protocol.LLM`, and says how to repair what is not.
+"""Checks that an object is a language model (`econ_env.llm.LLM`), and says how to repair what is not.
 
 >>> from econ_env.testing import check_llm
 >>> check_llm(lambda: MyLLM("http://localhost:8000"))

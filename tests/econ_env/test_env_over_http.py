@@ -11,8 +11,8 @@ import pytest
 
 from econ_env import parallel_env
 from econ_env.errors import BudgetError, LLMRequestError
-from econ_env.llm.http.address import login_header
 from econ_env.llm.http.client import OpenAIClient
+from econ_env.llm.http.secrets import login_header
 from econ_env.problems.load import load_problems
 from econ_env.records import Usage
 from econ_env.testing import FaultyServer, SimulatedLLM

@@ -17,7 +17,8 @@ from econ_env.app.train_test.ray_limits import Keeper, KeptPurse, needs_keeper
 from econ_env.embedding import shared_encoder
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
-from econ_env.llm.http.address import login_header, read_addresses
+from econ_env.llm.http.address import read_addresses
+from econ_env.llm.http.secrets import login_header
 from econ_env.llm.limits import use_gate
 from econ_env.llm.make import resolve
 from econ_env.llm.meter import Meter, MeterSnapshot, shared_meter

@@ -1,21 +1,14 @@
-"""Makes texts safe to show and to store: credentials are taken out of URLs, keys out of messages."""
+"""Reads the addresses of servers: one URL or several with weights, without logins and keys."""
 
 from __future__ import annotations
 
-import base64
-import os
 import re
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from econ_env.errors import ConfigError
+from econ_env.llm.http.secrets import hide_login, remember_login, remember_secret
 
-KEY_VARIABLES = ("TOGETHER_API_KEY", "OPENAI_API_KEY")
-
-_login_headers: dict[str, str] = {}  # only ever in memory: a pickled client leaves them behind
-_secrets: set[str] = set()
-_SHORTEST_SECRET = 4  # a shorter one would blot out ordinary words
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 _BETWEEN_URLS = re.compile(r",(?=\s*[A-Za-z]+://)")  # a password may hold commas too
 _WEIGHT = re.compile(r"\*(\d+\.?\d*|\.\d+)\s*$")
 
@@ -61,7 +54,7 @@ def clean_url(url: str) -> str:
     Raises:
         ConfigError: It is no http(s) URL, or it carries a query, where keys like to hide, or a list's signs.
     """
-    shown = _USERINFO.sub("***@", url.partition("?")[0])
+    shown = hide_login(url.partition("?")[0])
     try:
         parts = urlsplit(url.strip())
         port = parts.port
@@ -78,10 +71,8 @@ def clean_url(url: str) -> str:
     clean = urlunsplit((parts.scheme, address, parts.path.rstrip("/") or "/v1", "", ""))
     if parts.username is not None or parts.password is not None:
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        token = base64.b64encode(f"{user}:{password}".encode()).decode()
-        _login_headers[clean] = f"Basic {token}"
-        for secret in (user, password, token, parts.password or ""):
-            remember_secret(secret)
+        remember_login(clean, user, password)
+        remember_secret(parts.password or "")  # as it was written, percent signs and all
     return clean
 
 
@@ -94,29 +85,3 @@ def without_login(spec: str) -> str:
         ConfigError: It looks like a URL but is none.
     """
     return ",".join(map(str, read_addresses(spec))) if "://" in spec else spec
-
-
-def login_header(url: str) -> str | None:
-    """What `Authorization` a cleaned URL's own credentials ask for; `None` if it had none in this process."""
-    return _login_headers.get(url)
-
-
-def remember_secret(value: str) -> None:
-    """Have `scrub` take a key out of texts from now on, also when it has left the environment."""
-    if len(value) >= _SHORTEST_SECRET:
-        _secrets.add(value)
-
-
-def well_formed(text: str) -> str:
-    """A text that can be encoded: half of a surrogate pair, as cut JSON leaves it, becomes a replacement character."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def scrub(text: str) -> str:
-    """A text in one line without any key, password or login, which can be encoded."""
-    values = _secrets | {os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)}
-    for value in sorted(values, key=len, reverse=True):
-        text = text.replace(value, "***")
-    return " ".join(_USERINFO.sub("***@", well_formed(text)).split())

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from econ_env.config import LLMConfig
 from econ_env.errors import LLMError, LLMRequestError
 from econ_env.llm import background
-from econ_env.llm.http.address import Address, login_header, remember_secret, scrub
+from econ_env.llm.http.address import Address
 from econ_env.llm.http.deadline import Deadline
 from econ_env.llm.http.engine import EngineSettings, acquire_engine, release_engine
 from econ_env.llm.http.failures import RefusedFieldError, TransientError, connection_failure, status_failure
+from econ_env.llm.http.secrets import login_header, remember_secret, scrub
 from econ_env.llm.http.server import Server
 from econ_env.llm.http.wire import PENALTY_FIELDS, read_models
 from econ_env.llm.limits import shared_limits

@@ -12,7 +12,7 @@ from datetime import UTC
 from typing import Any
 
 from econ_env.errors import LLMContextError, LLMError, LLMReplyError, LLMRequestError
-from econ_env.llm.http.address import scrub
+from econ_env.llm.http.secrets import scrub
 from econ_env.llm.http.wire import OPTIONAL_FIELDS
 from econ_env.llm.meter import Reason
 

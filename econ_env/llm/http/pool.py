@@ -21,10 +21,10 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from econ_env.config import LLMConfig
 from econ_env.errors import LLMError, LLMRequestError, LLMUnavailableError
 from econ_env.llm.cache import CompletionCache, shared_cache
-from econ_env.llm.http.address import scrub
 from econ_env.llm.http.connection import Connection
 from econ_env.llm.http.deadline import Deadline
 from econ_env.llm.http.failures import RefusedFieldError, TransientError
+from econ_env.llm.http.secrets import scrub
 from econ_env.llm.http.server import Server
 from econ_env.llm.http.wire import read_models
 from econ_env.llm.meter import Meter, Reason, shared_meter

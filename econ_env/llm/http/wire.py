@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from econ_env.answers.json_field import read_json_field
-from econ_env.llm.http.address import scrub, well_formed
+from econ_env.llm.http.secrets import scrub, well_formed
 from econ_env.llm.protocol import ChatRequest, Completion
 from econ_env.records import Usage
 

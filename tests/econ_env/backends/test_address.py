@@ -7,16 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from econ_env.errors import ConfigError
-from econ_env.llm.http.address import (
-    Address,
-    clean_url,
-    login_header,
-    read_addresses,
-    remember_secret,
-    scrub,
-    well_formed,
-    without_login,
-)
+from econ_env.llm.http.address import Address, clean_url, read_addresses, without_login
+from econ_env.llm.http.secrets import login_header, remember_secret, scrub, well_formed
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789%!$&'()*+,;=-._~", min_size=4, max_size=12)
 
