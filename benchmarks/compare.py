@@ -3,8 +3,8 @@
 python benchmarks/compare.py --problems 100 --policy models_exp1/final --match tokens --log-dir logs_compare
 """
 
-from econ_env.app.compare_command import compare_command
-from econ_env.app.options import main
+from econ_env.app.commands import compare_command
+from econ_env.app.entry import main
 
 if __name__ == "__main__":
     main(compare_command(None, __doc__))

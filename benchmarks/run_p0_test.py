@@ -5,7 +5,7 @@ python benchmarks/run_p0_test.py --train-eps 100 --test-eps 30 --log-dir logs_ex
 
 from pathlib import Path
 
-from econ_env.app.scripts import run_script
+from econ_env.app.commands import run_script
 
 if __name__ == "__main__":
     run_script(Path(__file__).with_name("config_p0.yaml"), __doc__, train_episodes=100, test_episodes=30)

@@ -5,7 +5,7 @@ python benchmarks/test_math.py --model-dir models_exp1/final
 
 from pathlib import Path
 
-from econ_env.app.scripts import run_test_script
+from econ_env.app.commands import run_test_script
 
 MODEL_DIR = "models_exp1/final"  # what is tested without --model-dir
 

@@ -4,9 +4,14 @@
 >>> env = econ_env.parallel_env(problems="bundled", llm="simulated", embedder="hash")
 >>> observations, infos = env.reset(seed=0)
 
-Gymnasium and PettingZoo know it by the ids in `econ_env.registration`.
+Importing it registers these ids; gymnasium also does so by itself, with `gymnasium.make("econ_env:econ_env/Joint-v0")`.
+All take the arguments of `parallel_env`. Everything else loads when it is first used.
 
-Everything heavy loads when it is first used.
+| id                   | made by                                | what                                               |
+|----------------------|----------------------------------------|----------------------------------------------------|
+| `econ_env/Joint-v0`  | `gymnasium.make`, `gymnasium.make_vec` | `JointView`, `VectorTeam`                          |
+| `econ_env/Tuple-v0`  | `gymnasium.make`                       | `TupleView` on a 5 x 5 grid of controls            |
+| `econ_env/Econ-v0`   | `pettingzoo.make` (since 1.27)         | the parallel environment, or its AEC conversion    |
 """
 
 from __future__ import annotations
@@ -14,7 +19,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from econ_env import registration
+import gymnasium
+import pettingzoo
 
 __version__ = "0.1.0"
 
@@ -24,51 +30,48 @@ if TYPE_CHECKING:
     from econ_env.env import EconParallelEnv
     from econ_env.errors import EconError
     from econ_env.factory import parallel_env
-    from econ_env.llm.protocol import LLM, ChatRequest, Completion, LLMInfo
-    from econ_env.problems.load import load_problems
+    from econ_env.llm import LLM, ChatRequest, Completion, LLMInfo
+    from econ_env.problems import load_problems
     from econ_env.records import Judgement, Problem, PromptEmbedding
 
-_WHERE = {
-    "judge": "econ_env.answers",
-    "EnvConfig": "econ_env.config",
-    "EconParallelEnv": "econ_env.env",
-    "EconError": "econ_env.errors",
-    "parallel_env": "econ_env.factory",
-    "LLM": "econ_env.llm.protocol",
-    "ChatRequest": "econ_env.llm.protocol",
-    "Completion": "econ_env.llm.protocol",
-    "LLMInfo": "econ_env.llm.protocol",
-    "load_problems": "econ_env.problems.load",
-    "Judgement": "econ_env.records",
-    "Problem": "econ_env.records",
-    "PromptEmbedding": "econ_env.records",
-}
-
 __all__ = [
-    "LLM",
-    "ChatRequest",
-    "Completion",
-    "EconError",
-    "EconParallelEnv",
-    "EnvConfig",
-    "Judgement",
-    "LLMInfo",
-    "Problem",
-    "PromptEmbedding",
-    "judge",
-    "load_problems",
-    "parallel_env",
-]
+    "LLM", "ChatRequest", "Completion", "EconError", "EconParallelEnv", "EnvConfig", "Judgement", "LLMInfo", "Problem",
+    "PromptEmbedding", "judge", "load_problems", "parallel_env",
+]  # fmt: skip
+
+_NAMES = {
+    "answers": "judge",
+    "config": "EnvConfig",
+    "env": "EconParallelEnv",
+    "errors": "EconError",
+    "factory": "parallel_env",
+    "llm": "LLM ChatRequest Completion LLMInfo",
+    "problems": "load_problems",
+    "records": "Judgement Problem PromptEmbedding",
+}
+_MODULE_OF = {name: f"econ_env.{module}" for module, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_WHERE[name]), name)
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_WHERE])
+    return sorted([*globals(), *_MODULE_OF])
 
 
-registration.register()
+gymnasium.register(
+    id="econ_env/Joint-v0",
+    entry_point="econ_env.econ_v0:joint_env",
+    vector_entry_point="econ_env.econ_v0:joint_vector_env",
+)
+gymnasium.register(
+    id="econ_env/Tuple-v0",
+    entry_point="econ_env.econ_v0:tuple_env",
+    disable_env_checker=True,  # gymnasium's checker wants one reward, EPyMARL one for each agent
+)
+if hasattr(pettingzoo, "register"):
+    pettingzoo.register("parallel", "econ_env/Econ-v0", "econ_env.econ_v0:parallel_env")
+    pettingzoo.register("aec", "econ_env/Econ-v0", "econ_env.econ_v0:env")

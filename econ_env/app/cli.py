@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from econ_env.app.compare_command import compare_command
-from econ_env.app.options import main, settings_options
-from econ_env.app.report.__main__ import report
+from econ_env.app.commands import checkpoint_command, compare_command, report, train_command
+from econ_env.app.entry import main
+from econ_env.app.options import settings_options
 from econ_env.app.run_config import RunConfig
-from econ_env.app.scripts import checkpoint_command, train_command
 
 _CHECKPOINT = click.option(
     "--model-dir",

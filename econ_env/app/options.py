@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,8 @@ from typing import Any
 
 import click
 
-from econ_agents.errors import AgentsError
+from econ_env.app.entry import InterruptedRun
 from econ_env.app.run_config import RunConfig, load_run_config
-from econ_env.errors import EconError
-
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -135,7 +129,7 @@ def common_options(
             try:
                 command(common=CommonOptions(config, log_dir, model_dir, resume, wandb), **own)
             except (click.Abort, KeyboardInterrupt):
-                raise _Interrupted("stopped; what was done is kept, --resume goes on from there") from None
+                raise InterruptedRun("stopped; what was done is kept, --resume goes on from there") from None
 
         decorated = settings_options(default_config, spreads=spreads)(run)
         for option in reversed(options):
@@ -163,41 +157,6 @@ _RAY_OPTIONS = (
                       "RAY_ADDRESS, or one that is started here. [ray.address]"),
     click.option("--ray-workers", type=int, help="Processes that play. [ray.workers]"),
 )  # fmt: skip
-
-
-class _Interrupted(click.ClickException):
-    """Ctrl-C in a run that can go on; click would forget the text of a `KeyboardInterrupt`."""
-
-
-def main(command: click.Command) -> None:
-    """Run a command; bad input and failed runs print one line and exit with 2, Ctrl-C with 130."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: busy waiting slows down all others
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a command's own folder comes first; module:attribute may lie where it is called
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("econ_env").setLevel(logging.INFO)
-    logging.getLogger("tianshou").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="tianshou", message=".*env_num")  # a last update may have fewer episodes
-    try:
-        command.main(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except _Interrupted as stop:
-        _fail(stop.message, EXIT_INTERRUPTED)
-    except click.ClickException as error:
-        _fail(error.format_message(), EXIT_BAD_INPUT)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("stopped", EXIT_INTERRUPTED)
-    except (EconError, AgentsError) as error:
-        _fail(str(error), EXIT_BAD_INPUT)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}; what was done is kept", EXIT_BAD_INPUT)
-
-
-def _fail(text: str, code: int) -> None:
-    click.echo(f"error: {' '.join(text.split())}", err=True)
-    sys.exit(code)
 
 
 def _flag(name: str) -> str:

@@ -23,8 +23,11 @@ from econ_env.config import (
     Settings,
     parse_settings,
 )
+from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
+from econ_env.factory import parallel_env
 from econ_env.llm.http.address import read_addresses, without_login
+from econ_env.problems.load import ProblemSet
 
 
 class EnvArgs(EpisodeConfig):
@@ -260,3 +263,22 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(values, dict):
             raise ConfigError(f"{key}: {group} is a single value and has no keys below it")
     values[last] = value
+
+
+def make_env(config: RunConfig, problems: ProblemSet, trace: Path | None = None) -> EconParallelEnv:
+    """An environment over these problems.
+
+    Args:
+        config: The run's settings.
+        problems: What is asked.
+        trace: A file to which every round is appended.
+    """
+    return parallel_env(
+        problems,
+        config=config.env_config(),
+        llm=config.llm.backend,
+        coordinator=config.coordinator_model,
+        executors=config.executor_model,
+        embedder=config.embedder,
+        trace=trace,
+    )

@@ -7,19 +7,18 @@ problems = load_problems("my_problems.csv", question_field="task", answer_field=
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from os import PathLike
 from typing import Any, Literal, overload
 
-from econ_env.errors import ConfigError, ProblemError, ProblemFieldError, ProblemGoldError, ProblemSourceError
+from econ_env.errors import ConfigError, ProblemError, ProblemFieldError, ProblemSourceError
 from econ_env.problems.rows import choose_columns, to_problem
 from econ_env.problems.tables import Table, open_table, quiet
-from econ_env.records import Judgement, Problem
+from econ_env.records import Problem
 
 Rows = Iterable[Problem | Mapping[str, Any]]
 """A `datasets.Dataset`, a list of `Problem`, a list of dicts."""
@@ -230,43 +229,6 @@ def load_problems(
             f"no problem of {stream.source} is short enough: {max_question_length=}, {max_answer_length=} characters"
         )
     return stream if streaming else ProblemSet(tuple(problems[:limit]), stream.source, stream.split)
-
-
-def check_problems(problems: Iterable[Problem], judge: Callable[[str, str], Judgement] | None = None) -> int:
-    r"""Ask the judge whether it accepts every gold answer as a reply: plain, in `\boxed{}`, and in JSON.
-
-    Args:
-        problems: What to check.
-        judge: Called with reply and gold; by default `econ_env.answers.judge`.
-
-    Returns:
-        How many problems were checked.
-
-    Raises:
-        ProblemGoldError: A gold is not accepted; the message counts them and names the first few with their form.
-    """
-    if judge is None:
-        from econ_env.answers import judge as standard_judge
-
-        judge = standard_judge
-    count = 0
-    refused = []
-    for problem in problems:
-        count += 1
-        forms = {
-            "plain": problem.answer,
-            "boxed": f"\\boxed{{{problem.answer}}}",
-            "json": json.dumps({"reasoning": "Worked out step by step.", "answer": problem.answer}),
-        }
-        for form, reply in forms.items():
-            if not judge(reply, problem.answer).correct:
-                refused.append(f"{problem.id} ({form}: {problem.answer})")
-    if refused:
-        more = ", ..." if len(refused) > 5 else ""
-        raise ProblemGoldError(
-            f"the judge does not accept {len(refused)} forms of {count} gold answers: {', '.join(refused[:5])}{more}"
-        )
-    return count
 
 
 def _shuffled(problems: Iterator[Problem], rng: random.Random) -> Iterator[Problem]:

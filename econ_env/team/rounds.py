@@ -10,16 +10,17 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TypeVar
 
 from econ_env.answers import DEFAULT_RULE, AnswerRule, judging, majority_of
-from econ_env.clusters import split_team
 from econ_env.config import EnvConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError, LLMUnavailableError
 from econ_env.llm.protocol import LLM, ChatRequest, Completion, Message
 from econ_env.llm.seeding import derive_seed
 from econ_env.records import Cluster, Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
-from econ_env.team.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA, PromptSet, ReplyFormat, redact_answer
+from econ_env.team.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA, PromptSet, ReplyFormat
+from econ_env.team.redact import redact_answer
 
 NEUTRAL_PENALTY = 1.0
 
@@ -321,3 +322,21 @@ async def _all_or_none(tasks: Sequence[asyncio.Future[T]]) -> tuple[T, ...]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+def split_team(n_agents: int, cluster_size: int) -> tuple[range, ...]:
+    """Clusters of neighbouring executors, as few and as even as can be, the larger ones first.
+
+    Nine executors in clusters of at most four are 3 + 3 + 3; five are 3 + 2. A team that fits into one cluster is flat.
+
+    Args:
+        n_agents: Number of executors, >= 1.
+        cluster_size: Most executors in a cluster; 0 keeps every team flat.
+
+    Returns:
+        The executors' numbers by cluster, together 0 .. n_agents - 1 in order.
+    """
+    count = -(-n_agents // cluster_size) if cluster_size else 1
+    size, larger = divmod(n_agents, count)
+    starts = [number * size + min(number, larger) for number in range(count + 1)]
+    return tuple(range(start, stop) for start, stop in pairwise(starts))

@@ -6,12 +6,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from econ_env.answers import DEFAULT_RULE, AnswerRule, judge
-from econ_env.errors import ProblemGoldError, ProblemSplitError
-from econ_env.problems.load import ProblemSet, Source, check_problems, load_problems
+from econ_env.errors import (
+    ProblemGoldError,
+    ProblemSplitError,
+)
+from econ_env.problems.load import ProblemSet, Source, load_problems
+from econ_env.records import Judgement, Problem
 from econ_env.testing.violations import Violations
 
 
@@ -71,3 +77,40 @@ def _check_problems(found: Violations, name: str, problems: ProblemSet, rule: An
         check_problems(problems, judge=partial(judge, rule=rule))
     except ProblemGoldError as error:
         found.require(False, f"{name}: {error}")
+
+
+def check_problems(problems: Iterable[Problem], judge: Callable[[str, str], Judgement] | None = None) -> int:
+    r"""Ask the judge whether it accepts every gold answer as a reply: plain, in `\boxed{}`, and in JSON.
+
+    Args:
+        problems: What to check.
+        judge: Called with reply and gold; by default `econ_env.answers.judge`.
+
+    Returns:
+        How many problems were checked.
+
+    Raises:
+        ProblemGoldError: A gold is not accepted; the message counts them and names the first few with their form.
+    """
+    if judge is None:
+        from econ_env.answers import judge as standard_judge
+
+        judge = standard_judge
+    count = 0
+    refused = []
+    for problem in problems:
+        count += 1
+        forms = {
+            "plain": problem.answer,
+            "boxed": f"\\boxed{{{problem.answer}}}",
+            "json": json.dumps({"reasoning": "Worked out step by step.", "answer": problem.answer}),
+        }
+        for form, reply in forms.items():
+            if not judge(reply, problem.answer).correct:
+                refused.append(f"{problem.id} ({form}: {problem.answer})")
+    if refused:
+        more = ", ..." if len(refused) > 5 else ""
+        raise ProblemGoldError(
+            f"the judge does not accept {len(refused)} forms of {count} gold answers: {', '.join(refused[:5])}{more}"
+        )
+    return count

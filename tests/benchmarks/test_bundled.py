@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from benchmarks.bundled.generate import LEVELS, generate
 from benchmarks.bundled.words import Noun, latex, number_text, ordinal
-from econ_env.problems.load import check_problems, load_problems
+from econ_env.problems.load import load_problems
+from econ_env.testing.dataset_checks import check_problems
 
 ROWS = [
     json.loads(line) for line in resources.files("econ_env.problems").joinpath("bundled.jsonl").read_text().splitlines()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from econ_env.app.ask.solve import Solution, readable
+from econ_env.app.ask.solver import Solution, readable
 from econ_env.records import Commitment, Round, Usage
 
 

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from econ_env.app.ask.chat_protocol import ApiError, chunks, completion, read_request
-from econ_env.app.ask.solve import Solver, failure, known_problems
+from econ_env.app.ask.solver import Solver, failure, known_problems
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs.display import console
 from econ_env.errors import BudgetError, ConfigError, EconError

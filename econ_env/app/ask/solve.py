@@ -2,143 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from econ_agents.baselines import FixedControls
-from econ_agents.equilibrium import Acts
-from econ_agents.evaluate import consult
-from econ_agents.joint_env import JointEnv, as_joint
-from econ_agents.policy import EconPolicy
-from econ_agents.team_spec import TeamSpec
+from econ_env.app.ask.solver import Solution, Solver, failure, known_problems, readable
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs import display
-from econ_env.app.runs.team_facts import print_facts, reach_team
-from econ_env.env import EconParallelEnv
+from econ_env.app.runs.team_facts import print_facts
 from econ_env.errors import ConfigError, LLMUnavailableError
-from econ_env.factory import parallel_env
 from econ_env.llm import background
-from econ_env.llm.protocol import LLM
-from econ_env.methods import Answer, judged
-from econ_env.methods.sampling import TEMPERATURE, neutral_controls
-from econ_env.problems.load import ProblemSet, load_problems
-from econ_env.records import Commitment, Problem, Reply, Round
-from econ_env.simulation.landscape import Landscape
-from econ_env.simulation.model import SimulatedLLM
-from econ_env.team.prompts import make_prompts
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What a team made of a question."""
-
-    answer: Answer
-    """All that was said, and how refinement went."""
-    seconds: float
-    """Wall time."""
-
-
-class Solver:
-    """A team that is asked one question after another, or many at once.
-
-    Args:
-        config: Settings of team and models.
-        checkpoint: Folder or hub repository of the policy that chooses the controls; without one they are neutral:
-            every executor is sampled at temperature 0.7 without penalty, in one round.
-        known: Problems that the simulated model knows; others do not need them.
-
-    Raises:
-        ConfigError: More than one decision was asked for.
-        CheckpointError: There is no such checkpoint.
-    """
-
-    def __init__(self, config: RunConfig, checkpoint: Path | None, known: tuple[Problem, ...] = ()) -> None:
-        check_one_decision(config)
-        n_agents = config.n_agents if "n_agents" in config.model_fields_set else None
-        self._policy: Acts | None = None
-        if checkpoint is not None:
-            self._policy = EconPolicy.from_pretrained(str(checkpoint), n_agents=n_agents, trust=config.trusted).eval()
-            config = config.model_copy(update={"n_agents": self._policy.spec.n_agents})
-        self.config, self.checkpoint = config, checkpoint
-        self._llm: str | LLM = config.llm.backend
-        if self._llm == "simulated":
-            landscape, prompts = Landscape(sampling=config.sampling), make_prompts(config.prompts)
-            self._llm = SimulatedLLM(known, landscape, prompts=prompts)
-        self._idle: list[JointEnv] = []
-
-    def prepare(self) -> None:
-        """Reach the models and say what the team is.
-
-        Raises:
-            TeamError: The policy was made for another team.
-            EconError: The models can't be had.
-        """
-        env = self._env()
-        reach_team(env)
-        spec = TeamSpec.of(env)
-        if isinstance(self._policy, EconPolicy):
-            self._policy.fits(spec)
-            print_facts({"controls": f"{self.checkpoint}, up to {self.rounds} rounds"})
-        else:
-            neutral = neutral_controls(env.team, TEMPERATURE)
-            self._policy = FixedControls(spec, (neutral.temperature, neutral.p))
-            print_facts({"controls": f"neutral, T={neutral.temperature:g} p={neutral.p:g} (no --model-dir)"})
-        self._idle.append(as_joint(env))
-
-    @cached_property
-    def rounds(self) -> int:
-        """Most rounds K; controls that know no game are not refined."""
-        return self.config.test_rounds if self.checkpoint is not None else 1
-
-    async def solve(self, question: str, *, seed: int, gold: str | None = None) -> Solution:
-        """Answer a question; `prepare` must have been called.
-
-        Args:
-            question: What is asked.
-            seed: Decides every sample.
-            gold: The right answer; with it the answer is judged.
-
-        Raises:
-            EconError: The models refuse every request, or the budget is spent.
-        """
-        assert self._policy is not None
-        problem = Problem(question, gold or "", "question", source="question")
-        env = self._idle.pop() if self._idle else as_joint(self._env())
-        start = time.perf_counter()
-        env.parallel_env.unwrapped.problems = ProblemSet((problem,))
-        done = await consult(
-            self._policy,
-            env,
-            0,
-            seed=seed,
-            rounds=self.rounds,
-            config=self.config.bne.equilibrium(),
-        )
-        episode = env.parallel_env.unwrapped.episode
-        self._idle.append(env)  # one whose question was given up may still be busy with it
-        gap = None if done.gap_after is None else sum(done.gap_after)
-        answer = Answer(episode, (done.stop_reason,), tuple(done.residuals), gap)
-        if gold is not None:
-            await judged(answer, env.parallel_env.unwrapped.answer_rule)
-        return Solution(answer, time.perf_counter() - start)
-
-    def _env(self) -> EconParallelEnv:
-        config = self.config
-        return parallel_env(
-            ProblemSet((Problem("", "", "question"),)),
-            config=config.env_config(),
-            llm=self._llm,
-            coordinator=config.coordinator_model,
-            executors=config.executor_model,
-            embedder=config.embedder,
-        )
+from econ_env.records import Round
 
 
 def solve(config: RunConfig, checkpoint: Path | None, question: str, gold: str | None) -> None:
@@ -163,65 +39,6 @@ def solve(config: RunConfig, checkpoint: Path | None, question: str, gold: str |
     print_solution(display.console, done, config)
     if done.answer.rounds[-1].failed:
         raise LLMUnavailableError(failure(done.answer))
-
-
-def check_one_decision(config: RunConfig) -> None:
-    """Refuse settings with several decisions before anything is loaded or reached.
-
-    Raises:
-        ConfigError: More than one decision was asked for.
-    """
-    if config.env_args.max_rounds > 1:
-        raise ConfigError(
-            "a question is answered in one decision, since a second one needs the gold answer: leave max_rounds "
-            "at 1 and ask for more rounds with --bne-rounds"
-        )
-
-
-def known_problems(config: RunConfig, question: str | None = None, gold: str | None = None) -> tuple[Problem, ...]:
-    """What a simulated model knows: the problems of `--dataset`, and the question if its answer is given.
-
-    Raises:
-        ProblemError: They can't be loaded.
-        ConfigError: The simulated model is asked what it does not know, or more than one decision was asked for.
-    """
-    check_one_decision(config)
-    if config.llm.backend != "simulated":
-        return ()
-    args = config.env_args
-    problems = load_problems(
-        args.hf_dataset_path,
-        split=args.dataset_split,
-        question_field=args.question_field_name,
-        answer_field=args.answer_field_name,
-    ).problems
-    if question is None or any(problem.question.strip() == question.strip() for problem in problems):
-        return problems
-    if gold is None:
-        raise ConfigError(
-            f"the simulated model knows only the problems of {args.hf_dataset_path}: ask one of these, give --gold, or "
-            "choose a real model with --llm"
-        )
-    return (Problem(question.strip(), gold, "question"),)
-
-
-def failure(answer: Answer) -> str:
-    """Why a team gave no answer."""
-    last = answer.rounds[-1]
-    reason = next((reply.error for reply in last.replies if reply.error), last.commitment.error)
-    return f"the team gave no valid reply: {reason}"
-
-
-def readable(said: Reply | Commitment) -> str:
-    """What was said, without the JSON around it."""
-    text = said.text or ""
-    if said.parsed_json:
-        try:
-            parts = json.loads(text)
-            return f"{parts['reasoning']}\n\nThe answer is {parts['answer']}."
-        except (ValueError, KeyError, TypeError):
-            pass  # JSON of another shape is shown as it is
-    return text
 
 
 def print_solution(console: Console, done: Solution, config: RunConfig) -> None:

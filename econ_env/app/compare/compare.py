@@ -20,18 +20,17 @@ from econ_env.app.compare.compare_table import print_overview
 from econ_env.app.compare.matching import PROBE_PROBLEMS, Matching, Measure
 from econ_env.app.compare.method_names import BUILT_IN, EMBEDS, LEARNED, MethodMaker, MethodName, parse_names
 from econ_env.app.compare.overview import REFERENCE, overview
-from econ_env.app.environments import make_env
-from econ_env.app.failures import Failures
 from econ_env.app.options import CommonOptions
-from econ_env.app.run_config import RunConfig
+from econ_env.app.run_config import RunConfig, make_env
 from econ_env.app.runs import display
 from econ_env.app.runs.datasets import RunProblems, choose_problems, choose_test_problems
+from econ_env.app.runs.display import count_servers
 from econ_env.app.runs.folder import RunFolder, files_of_run
 from econ_env.app.runs.provenance import added, provenance
+from econ_env.app.runs.recording import Failures
 from econ_env.app.runs.results import Row, result_row, summarise_methods
 from econ_env.app.runs.team_facts import print_facts, reach_servers, reach_team
 from econ_env.app.runs.trained_on import all_trained_on
-from econ_env.app.server_counts import count_servers
 from econ_env.app.train_test.training import train_policy
 from econ_env.errors import ConfigError
 from econ_env.llm import background

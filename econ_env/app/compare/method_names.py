@@ -11,8 +11,7 @@ from econ_agents.equilibrium import Acts
 from econ_agents.team_spec import TeamSpec
 from econ_env import plugins
 from econ_env.app.compare.team_method import TeamMethod
-from econ_env.app.environments import make_env
-from econ_env.app.run_config import RunConfig
+from econ_env.app.run_config import RunConfig, make_env
 from econ_env.errors import ConfigError
 from econ_env.methods import BestOfN, Debate, Method, SelfConsistency, SingleCall
 from econ_env.methods.debate import ROUNDS

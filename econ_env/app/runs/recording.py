@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from econ_agents.trial import EpisodeResult
 from econ_env.answers import AnswerRule
-from econ_env.app.failures import Failures
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs.display import Tally
 from econ_env.app.runs.folder import RunFolder
 from econ_env.app.runs.results import Row, result_row
 from econ_env.episode import Episode
+from econ_env.errors import LLMUnavailableError
 
 
 class Record(NamedTuple):
@@ -64,3 +64,27 @@ def recorder(folder: RunFolder, tally: Tally) -> Callable[[Record], None]:
         failures.count(row["verdict"] == "failed", row["error"])
 
     return record
+
+
+FAILURES_IN_A_ROW = 5
+"""Problems that may fail one after another before the run gives up on its models."""
+
+
+class Failures:
+    """Counts problems that failed one after another."""
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def count(self, failed: bool, reason: str | None) -> None:
+        """Take note of a finished problem.
+
+        Raises:
+            LLMUnavailableError: Too many failed one after another.
+        """
+        self._in_a_row = self._in_a_row + 1 if failed else 0
+        if self._in_a_row >= FAILURES_IN_A_ROW:
+            raise LLMUnavailableError(
+                f"{self._in_a_row} problems failed one after another, the last with: {reason}; "
+                "mend it and go on with --resume"
+            )

@@ -16,18 +16,17 @@ from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import EpisodeResult
 from econ_agents.workers import Workers
-from econ_env.app.environments import make_env
 from econ_env.app.options import CommonOptions
-from econ_env.app.run_config import RunConfig
+from econ_env.app.run_config import RunConfig, make_env
 from econ_env.app.runs import display
 from econ_env.app.runs.datasets import RunProblems, choose_problems, choose_test_problems
+from econ_env.app.runs.display import count_servers, print_servers
 from econ_env.app.runs.folder import RunFolder, files_of_run
 from econ_env.app.runs.provenance import provenance
 from econ_env.app.runs.recording import make_record, recorder
 from econ_env.app.runs.results import Totals, summarise, summarise_methods, summarise_training
 from econ_env.app.runs.team_facts import print_facts, reach_servers, reach_team
 from econ_env.app.runs.trained_on import all_trained_on, fingerprint, read_trained_on
-from econ_env.app.server_counts import count_servers, print_servers
 from econ_env.app.train_test.ray_run import Report, start_workers
 from econ_env.app.train_test.training import run_logger, train_policy
 from econ_env.env import EconParallelEnv

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from econ_agents.trial import EpisodeResult
 from econ_agents.workers import Workers
-from econ_env.app.environments import make_env
-from econ_env.app.run_config import RunConfig
+from econ_env.app.run_config import RunConfig, make_env
 from econ_env.app.runs.provenance import provenance
 from econ_env.app.runs.recording import Record, make_record
 from econ_env.app.train_test.ray_limits import Keeper, KeptPurse, needs_keeper

@@ -11,11 +11,11 @@ from tianshou.utils import BaseLogger
 
 from econ_agents.train import TrainResult, train
 from econ_agents.training.watch import EpisodeOutcome
-from econ_env.app.failures import Failures
 from econ_env.app.options import CommonOptions
 from econ_env.app.runs import display
 from econ_env.app.runs import loggers as curves
 from econ_env.app.runs.folder import RunFolder
+from econ_env.app.runs.recording import Failures
 from econ_env.app.runs.results import training_row
 from econ_env.app.runs.trained_on import note_trained_on
 from econ_env.problems.load import ProblemSet

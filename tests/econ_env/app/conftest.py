@@ -12,7 +12,7 @@ from typing import NamedTuple
 import click
 import pytest
 
-from econ_env.app.options import main
+from econ_env.app.entry import main
 from econ_env.app.runs import display
 
 ROOT = Path(__file__).parents[3]
@@ -82,8 +82,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from econ_agents.policy import EconPolicy
     from econ_agents.team_spec import TeamSpec
-    from econ_env.app.environments import make_env
-    from econ_env.app.run_config import load_run_config
+    from econ_env.app.run_config import load_run_config, make_env
     from econ_env.problems.load import load_problems
 
     folder = tmp_path_factory.mktemp("checkpoint")

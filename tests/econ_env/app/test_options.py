@@ -5,7 +5,8 @@ import logging
 import click
 import pytest
 
-from econ_env.app.options import CommonOptions, common_options, main, settings_options
+from econ_env.app.entry import main
+from econ_env.app.options import CommonOptions, common_options, settings_options
 from econ_env.app.run_config import RunConfig
 from econ_env.errors import EconError
 from econ_env.testing.faulty_server import FaultyServer

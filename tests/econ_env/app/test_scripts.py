@@ -155,7 +155,7 @@ def test_settings_shape_the_policy(small, key, value, seen, tmp_path):
     from types import SimpleNamespace
 
     from econ_agents.train import train
-    from econ_env.app.environments import make_env
+    from econ_env.app.run_config import make_env
     from econ_env.problems.load import load_problems
 
     config = load_run_config(Path(small[1]), [f"{key}={json.dumps(value)}"])

@@ -1,0 +1,53 @@
+"""Runs a command: errors become one line and an exit code, Ctrl-C keeps what was done."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+
+import click
+
+from econ_agents.errors import AgentsError
+from econ_env.errors import EconError
+
+EXIT_BAD_INPUT = 2
+
+
+EXIT_INTERRUPTED = 130
+
+
+class InterruptedRun(click.ClickException):
+    """Ctrl-C in a run that can go on; click would forget the text of a `KeyboardInterrupt`."""
+
+
+def main(command: click.Command) -> None:
+    """Run a command; bad input and failed runs print one line and exit with 2, Ctrl-C with 130."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: busy waiting slows down all others
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a command's own folder comes first; module:attribute may lie where it is called
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("econ_env").setLevel(logging.INFO)
+    logging.getLogger("tianshou").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="tianshou", message=".*env_num")  # a last update may have fewer episodes
+    try:
+        command.main(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except InterruptedRun as stop:
+        _fail(stop.message, EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        _fail(error.format_message(), EXIT_BAD_INPUT)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("stopped", EXIT_INTERRUPTED)
+    except (EconError, AgentsError) as error:
+        _fail(str(error), EXIT_BAD_INPUT)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}; what was done is kept", EXIT_BAD_INPUT)
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(f"error: {' '.join(text.split())}", err=True)
+    sys.exit(code)
