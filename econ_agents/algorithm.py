@@ -26,7 +26,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from econ_agents import losses
 from econ_agents.batches import TeamBatch, to_team_batch
 from econ_agents.networks.belief import squash
-from econ_agents.networks.encoder import Group
+from econ_agents.networks.encoder import GroupBelief
 from econ_agents.networks.network import Outlook, TeamNetwork
 from econ_agents.policy import EconPolicy, TeamGame
 
@@ -139,7 +139,9 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
     def _update_lagged_network_weights(self) -> None:
         self._soft_update(self._lagged, self._learned, 0)
 
-    def _learn_values(self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats) -> tuple[Tensor, Group]:
+    def _learn_values(
+        self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats
+    ) -> tuple[Tensor, GroupBelief]:
         """Move beliefs, critics, encoder and mixer towards their targets, and alpha.
 
         Returns:
@@ -174,7 +176,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         total.descend(self.value_optim)
         self._learn_alpha(rows, local_BN.detach() - future_BN, stats)
         error_B = (values.total_B - target_B).detach().abs() * (w_B > 0)  # a failed problem has nothing to teach
-        return error_B, Group(*(part.detach() for part in values.group))
+        return error_B, GroupBelief(*(part.detach() for part in values.group))
 
     def _learn_alpha(self, rows: TeamBatch, expected_BN: Tensor, stats: EconTrainingStats) -> None:
         """Move the reward weights so that rewards surprise the critics less, if they are to be learned."""
@@ -185,7 +187,9 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.descend(self.alpha_optim)
         stats.weight_ts = self.policy.alpha.values()[1]
 
-    def _learn_controls(self, rows: TeamBatch, belief_BNH: Tensor, group: Group, stats: EconTrainingStats) -> None:
+    def _learn_controls(
+        self, rows: TeamBatch, belief_BNH: Tensor, group: GroupBelief, stats: EconTrainingStats
+    ) -> None:
         """Move the heads, with all values fixed."""
         net, weights, total = self.policy.network, self.config.losses, _Total(stats)
         logit_BNA = net.heads(belief_BNH)

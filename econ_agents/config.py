@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from econ_agents.responses import EquilibriumConfig
 
 
-class Settings(BaseModel):
+class AgentSettings(BaseModel):
     """Base of all setting groups: immutable, closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
@@ -45,7 +45,7 @@ MixerName = Annotated[str, AfterValidator(partial(check_name, MIXERS))]
 SolverName = Annotated[str, AfterValidator(partial(check_name, SOLVERS))]
 
 
-class NetworkConfig(Settings):
+class NetworkConfig(AgentSettings):
     """Sizes and switches of the networks. The switches that default to on are there for ablations."""
 
     shared: bool = True
@@ -105,7 +105,7 @@ class NetworkConfig(Settings):
         return self
 
 
-class OptimizerConfig(Settings):
+class OptimizerConfig(AgentSettings):
     """How parameters are moved."""
 
     learning_rate: float = Field(1e-3, gt=0)
@@ -120,7 +120,7 @@ class OptimizerConfig(Settings):
     """Largest norm of a gradient."""
 
 
-class LossConfig(Settings):
+class LossConfig(AgentSettings):
     """Weight of each loss; 0 switches it off."""
 
     td_local: float = Field(1.0, ge=0)
@@ -151,7 +151,7 @@ class LossConfig(Settings):
     """Gradient steps from one measurement of the gap to the next; `equilibrium` and `response` act at those alone."""
 
 
-class AlphaConfig(Settings):
+class AlphaConfig(AgentSettings):
     """The weights of the reward terms (AL, TS, CC)."""
 
     learn: bool = False
@@ -162,7 +162,7 @@ class AlphaConfig(Settings):
     """Least weight of TS, kept exactly."""
 
 
-class ExplorationConfig(Settings):
+class ExplorationConfig(AgentSettings):
     """What is added to the controls while training."""
 
     random_episodes: int = Field(32, ge=0)
@@ -177,7 +177,7 @@ class ExplorationConfig(Settings):
     """Chance that an agent's controls are drawn uniformly at random instead, also later on."""
 
 
-class ReplayConfig(Settings):
+class ReplayConfig(AgentSettings):
     """What is learned from again."""
 
     capacity: int = Field(5000, ge=1)
@@ -190,7 +190,7 @@ class ReplayConfig(Settings):
     """How far the losses correct for it."""
 
 
-class BneConfig(Settings):
+class BneConfig(AgentSettings):
     """Refinement of the controls towards an equilibrium within one decision."""
 
     max_iterations_train: int = Field(1, ge=1)
@@ -223,7 +223,7 @@ class BneConfig(Settings):
         )
 
 
-class EarlyStoppingConfig(Settings):
+class EarlyStoppingConfig(AgentSettings):
     """When training ends before its last episode: by the three criteria if all thresholds are set, else by one."""
 
     enabled: bool = False
@@ -254,7 +254,7 @@ class EarlyStoppingConfig(Settings):
         return self
 
 
-class AgentConfig(Settings):
+class AgentConfig(AgentSettings):
     """Everything that shapes the learner.
 
     The defaults are those that learn best; `benchmarks/config_paper.yaml` has the paper's.
@@ -331,10 +331,10 @@ def _explain(item: dict[str, Any]) -> str:
     if item["type"] != "extra_forbidden":
         text = str(item["msg"]).removeprefix("Value error, ")
         return text if item["type"] == "value_error" else f"{name}: {text} (got {item['input']!r})"
-    group: type[Settings] = AgentConfig
+    group: type[AgentSettings] = AgentConfig
     for part in path[:-1]:
         inner = group.model_fields[part].annotation
-        if isinstance(inner, type) and issubclass(inner, Settings):
+        if isinstance(inner, type) and issubclass(inner, AgentSettings):
             group = inner
     close = difflib.get_close_matches(path[-1], group.model_fields, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(group.model_fields))}"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Rows = NDArray[np.float32]
+Embeddings = NDArray[np.float32]
 DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
 PACKAGED_MODEL = "minilm"
 CACHE_TEXTS = 20_000
@@ -58,7 +58,7 @@ class Embedder(Protocol):
         """Length d of a row; may load the model to find out."""
         ...
 
-    def encode(self, texts: Sequence[str]) -> Rows:
+    def encode(self, texts: Sequence[str]) -> Embeddings:
         """Rows of shape [n, d], float32, each of length 1 (within 1e-3).
 
         Raises:
@@ -77,7 +77,7 @@ class HashEmbedder:
         self.dim = dim
         self.name = f"hash-{dim}"
 
-    def encode(self, texts: Sequence[str]) -> Rows:
+    def encode(self, texts: Sequence[str]) -> Embeddings:
         """Rows of shape [n, dim]; a text without words gives the first basis vector."""
         rows = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
@@ -112,7 +112,7 @@ class SentenceEmbedder:
             raise EmbeddingError(f"embedding model {self.name} does not tell its dimension; choose another --embedder")
         return size
 
-    def encode(self, texts: Sequence[str]) -> Rows:
+    def encode(self, texts: Sequence[str]) -> Embeddings:
         """Rows of shape [n, d] of unit length."""
         rows = self._load().encode(
             list(texts), batch_size=BATCH_TEXTS, normalize_embeddings=True, show_progress_bar=False
@@ -152,7 +152,7 @@ class TextEncoder:
 
     def __init__(self, embedder: Embedder) -> None:
         self.embedder = embedder
-        self._cache: OrderedDict[str, Rows] = OrderedDict()
+        self._cache: OrderedDict[str, Embeddings] = OrderedDict()
         self._start()
         _living.add(self)
 
@@ -161,7 +161,7 @@ class TextEncoder:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="econ-embed")
         self._waiting: dict[str, list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]]] = {}
 
-    def encode(self, texts: Sequence[str]) -> Rows:
+    def encode(self, texts: Sequence[str]) -> Embeddings:
         """Rows of shape [n, d] in the order of the texts; every distinct text is encoded once."""
         with self._lock:
             found = {text: self._cache[text] for text in texts if text in self._cache}
@@ -171,7 +171,7 @@ class TextEncoder:
             self._remember(found)
         return np.array([found[text] for text in texts])
 
-    async def aencode(self, texts: Sequence[str]) -> Rows:
+    async def aencode(self, texts: Sequence[str]) -> Embeddings:
         """The same from a coroutine, batched with whatever else is waiting."""
         loop = asyncio.get_running_loop()
         waits = []
@@ -202,7 +202,7 @@ class TextEncoder:
                 with contextlib.suppress(RuntimeError):  # a closed loop: nobody waits there any more
                     loop.call_soon_threadsafe(_settle, future, error)
 
-    def _encode_new(self, texts: list[str]) -> Rows:
+    def _encode_new(self, texts: list[str]) -> Embeddings:
         rows = self.embedder.encode(texts)
         lengths = np.linalg.norm(rows, axis=-1) if rows.ndim == 2 else np.zeros(1)
         if rows.shape[0] != len(texts) or not np.allclose(lengths, 1.0, atol=1e-3):
@@ -211,7 +211,7 @@ class TextEncoder:
             )
         return rows
 
-    def _remember(self, rows: dict[str, Rows]) -> None:
+    def _remember(self, rows: dict[str, Embeddings]) -> None:
         with self._lock:
             for text, row in rows.items():
                 self._cache[text] = row

@@ -64,7 +64,7 @@ Ends = dict[str, bool]
 Transition = tuple[Observations, dict[str, float], Ends, Ends, Infos]
 
 
-class Outcome(NamedTuple):
+class RoundOutcome(NamedTuple):
     """What the last round came to."""
 
     answer: str | None
@@ -209,10 +209,10 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         return info_keys(self.reward_terms[len(TERMS) :])
 
     @property
-    def last_outcome(self) -> Outcome | None:
+    def last_outcome(self) -> RoundOutcome | None:
         """What the last round of the running decision came to; `None` before its first."""
         rounds = self._running_episode().decisions[-1].rounds
-        return Outcome(rounds[-1].commitment.answer, rounds[-1].failed) if rounds else None
+        return RoundOutcome(rounds[-1].commitment.answer, rounds[-1].failed) if rounds else None
 
     # Episodes ------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from econ_agents.networks.clusters import attend_local_to_global
 from econ_agents.networks.layers import mlp
 
 
-class Group(NamedTuple):
+class GroupBelief(NamedTuple):
     """What the encoder makes of the beliefs."""
 
     tokens_BNE: Tensor
@@ -62,18 +62,18 @@ class BeliefEncoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.readout = mlp([dim + action_dim, dim, 1])
 
-    def forward(self, belief_BNH: Tensor) -> Group:
+    def forward(self, belief_BNH: Tensor) -> GroupBelief:
         """Tokens and group representation of beliefs [B, N, H]."""
         tokens = attend_local_to_global(self._attend, self.inward(belief_BNH), self.cluster_size)
         tokens_BNE = self.norm(tokens)
-        return Group(tokens_BNE, tokens_BNE.mean(dim=1))
+        return GroupBelief(tokens_BNE, tokens_BNE.mean(dim=1))
 
     def _attend(self, tokens: Tensor) -> Tensor:
         for block in self.blocks:
             tokens = encoder_block(cast(nn.TransformerEncoderLayer, block), tokens)
         return tokens
 
-    def values(self, group: Group, act_BNA: Tensor) -> Tensor:
+    def values(self, group: GroupBelief, act_BNA: Tensor) -> Tensor:
         """Each agent's value [B, N] as read from its token and controls; used by the encoder's own loss only."""
         inputs = torch.cat([group.tokens_BNE, act_BNA], dim=-1)
         values_BN: Tensor = self.readout(inputs).squeeze(-1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from econ_agents.config import AgentConfig
 from econ_agents.networks.belief import BeliefNetwork, ControlHeads, LocalCritic, squash
-from econ_agents.networks.encoder import BeliefEncoder, Group
+from econ_agents.networks.encoder import BeliefEncoder, GroupBelief
 from econ_agents.networks.mixer import MixerShape, make_mixer
 from econ_agents.team_spec import TeamSpec
 
@@ -25,7 +25,7 @@ class TeamValues(NamedTuple):
     """Q_tot."""
     features_BNW: Tensor | None
     """F_i; None where the mixer has none."""
-    group: Group
+    group: GroupBelief
     """The encoder's tokens and E."""
 
 
@@ -103,7 +103,7 @@ class TeamNetwork(nn.Module):
         *,
         pessimistic: bool,
         detach_local: bool = False,
-        group: Group | None = None,
+        group: GroupBelief | None = None,
     ) -> TeamValues:
         """Values of acting `act_BNA` with beliefs [B, N, H].
 

@@ -26,7 +26,7 @@ class EpisodeOutcome(NamedTuple):
     """The team's numbers in the infos of its last step, such as `team_correct`, `failed`, `prompt_tokens`."""
 
 
-class Seen(NamedTuple):
+class SinceUpdate(NamedTuple):
     """What was seen since the last update."""
 
     reward: float
@@ -69,11 +69,11 @@ class Watch:
                 numbers = {name: float(value[row]) for name, value in info.items() if np.ndim(value) == 1}
                 self._on_episode(EpisodeOutcome(self._numbers[env], paid, numbers))
 
-    def take(self) -> Seen:
+    def take(self) -> SinceUpdate:
         """What was seen since the last call."""
         rewards, moves = self._rewards, self._moves
         self._rewards, self._moves = [], []
-        return Seen(float(np.mean(rewards)) if rewards else 0.0, float(np.mean(moves)) if moves else None)
+        return SinceUpdate(float(np.mean(rewards)) if rewards else 0.0, float(np.mean(moves)) if moves else None)
 
     def _note_moves(self, obs_RND: np.ndarray, obs_next_RND: np.ndarray) -> None:
         before_RX, after_RX = obs_RND[:, 0, self._commitment], obs_next_RND[:, 0, self._commitment]

@@ -59,7 +59,7 @@ class About(NamedTuple):
     """The site's."""
 
 
-class Call(NamedTuple):
+class EpisodeRequest(NamedTuple):
     """Something to do in an environment."""
 
     name: str
@@ -70,7 +70,7 @@ class Call(NamedTuple):
     """Reward weights to pay with, where the environment has such."""
 
 
-class Answer(NamedTuple):
+class EpisodeReport(NamedTuple):
     """What came of a call."""
 
     value: Any
@@ -87,7 +87,7 @@ class _Hosted:
 
     env: JointEnv
     episode: int = -1
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[EpisodeReport] = field(default_factory=list)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -126,7 +126,9 @@ class Worker:
         shape = (env.team, env.observation_space, env.action_space, env.metadata, env.can_deliberate)
         return About(*shape, weights, (await self._site(home)).identity())
 
-    async def advance(self, home: Home, part: str, number: int, episode: int, calls: Sequence[Call]) -> Answer:
+    async def advance(
+        self, home: Home, part: str, number: int, episode: int, calls: Sequence[EpisodeRequest]
+    ) -> EpisodeReport:
         """Make the calls of an episode that were not made yet; the answer to the last one.
 
         Args:
@@ -162,7 +164,7 @@ class Worker:
         Args:
             home: Where the worker belongs.
             part: Whose environment plays it.
-            weights: As in `Call`.
+            weights: As in `EpisodeRequest`.
             trial_number: Tells trials apart.
             trial: Where to get it, if it is not the one that was played last.
             problem: Index of the problem.
@@ -198,16 +200,16 @@ class Worker:
             raise TeamError(f"workers need areset, adeliberate and astep, which {env.parallel_env} does not have")
         return env
 
-    async def _do(self, home: Home, part: str, env: JointEnv, call: Call) -> Answer:
+    async def _do(self, home: Home, part: str, env: JointEnv, call: EpisodeRequest) -> EpisodeReport:
         if call.weights is not None:
             env.reward_weights = call.weights
         if call.name == "areset":
             seed, options = call.arguments
-            return Answer(await env.areset(seed=seed, options=options))
+            return EpisodeReport(await env.areset(seed=seed, options=options))
         if call.name == "adeliberate":
             value = await env.adeliberate(*call.arguments)
-            return Answer(value, env.last_outcome)
+            return EpisodeReport(value, env.last_outcome)
         transition = await env.astep(*call.arguments)
         ended = transition[2] or transition[3]
         site = await self._site(home)
-        return Answer(transition, report=site.report(part, env.parallel_env, None) if ended else None)
+        return EpisodeReport(transition, report=site.report(part, env.parallel_env, None) if ended else None)

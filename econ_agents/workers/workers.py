@@ -25,8 +25,8 @@ from econ_agents.equilibrium import Outcome
 from econ_agents.errors import WorkerError
 from econ_agents.joint_env import Array, JointEnv, JointTransition
 from econ_agents.trial import EpisodeResult, Trial
-from econ_agents.workers.ray_clusters import find_ray
-from econ_agents.workers.worker import About, Answer, Call, Home, Site, Worker
+from econ_agents.workers.ray_setup import find_ray
+from econ_agents.workers.worker import About, EpisodeReport, EpisodeRequest, Home, Site, Worker
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -164,7 +164,7 @@ class RemoteEnv(JointEnv):
         self._home, self._part, self._number = home, part, number
         self._weights = about.reward_weights
         self._episode = 0
-        self._calls: list[Call] = []
+        self._calls: list[EpisodeRequest] = []
         self._outcome: Outcome | None = None
 
     async def play(self, trial: Trial, problem: int, seed: int) -> tuple[EpisodeResult, Any]:
@@ -237,9 +237,9 @@ class RemoteEnv(JointEnv):
 
     async def _do(self, name: str, *arguments: Any) -> Any:
         """Have one more call made, after those of the episode that a worker which died takes with it."""
-        calls = [*self._calls, Call(name, arguments, self._weights)]
+        calls = [*self._calls, EpisodeRequest(name, arguments, self._weights)]
         with _errors_of_workers():
-            answer: Answer = await self._actor.advance.remote(
+            answer: EpisodeReport = await self._actor.advance.remote(
                 self._home, self._part, self._number, self._episode, calls
             )
         self._calls, self._outcome = calls, answer.outcome

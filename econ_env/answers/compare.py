@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from econ_env.answers.exact import Number, same_number
-from econ_env.answers.forms import Choice, Form, Formula, Group, Named, Words
+from econ_env.answers.forms import Choice, Collection, Form, Formula, Named, Words
 from econ_env.answers.formula import are_equivalent, value_of
 from econ_env.answers.parse import read_form, read_list
 
@@ -48,9 +48,9 @@ def same_answer(a: str, b: str) -> bool:
     x, y = read_form(a), read_form(b)
     if _same(x, y):
         return True
-    if isinstance(x, Number) and isinstance(y, Group) and "," in a:
+    if isinstance(x, Number) and isinstance(y, Collection) and "," in a:
         return _same(read_list(a), y)
-    if isinstance(y, Number) and isinstance(x, Group) and "," in b:
+    if isinstance(y, Number) and isinstance(x, Collection) and "," in b:
         return _same(x, read_list(b))
     return False
 
@@ -112,10 +112,10 @@ def _same(a: Form, b: Form) -> bool:
             return _same_named(x, y)
     if isinstance(a, Number) and isinstance(b, Number):
         return same_number(a, b)
-    if isinstance(a, Group) and isinstance(b, Group):
+    if isinstance(a, Collection) and isinstance(b, Collection):
         return _same_group(a, b)
     for x, y in ((a, b), (b, a)):
-        if isinstance(x, Group) and x.kind == "list":  # `3/5 or 60%` is one number said twice
+        if isinstance(x, Collection) and x.kind == "list":  # `3/5 or 60%` is one number said twice
             return all(_same(item, y) for item in x.items)
     if isinstance(a, Formula) and isinstance(b, Formula):
         return are_equivalent(a.latex, b.latex)
@@ -146,7 +146,7 @@ def _same_named(named: Named, other: Form) -> bool:
     return _same(named.value, other)
 
 
-def _same_group(a: Group, b: Group) -> bool:
+def _same_group(a: Collection, b: Collection) -> bool:
     if len(a.items) != len(b.items) or (a.unit and b.unit and a.unit != b.unit):
         return False
     kinds = {a.kind, b.kind}

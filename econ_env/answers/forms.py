@@ -40,7 +40,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Collection:
     """Several answers that belong together.
 
     `kind` is `list` (bare, or joined by a union sign; without order), `{}` (a set), `()`, `[]`, `(]`, `[)` (tuple or
@@ -54,4 +54,4 @@ class Group:
     """`am` or `pm` of a time of day."""
 
 
-Form = Number | Words | Formula | Choice | Named | Group
+Form = Number | Words | Formula | Choice | Named | Collection

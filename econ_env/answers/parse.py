@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from econ_env.answers.clean import clean
 from econ_env.answers.exact import read_number
-from econ_env.answers.forms import Choice, Form, Formula, Group, Named, Words
+from econ_env.answers.forms import Choice, Collection, Form, Formula, Named, Words
 
 MAX_TEXT = 2_000
 """Longer answers are compared as text, in characters."""
@@ -57,7 +57,7 @@ def read_form(text: str) -> Form:
 def read_list(text: str) -> Form:
     """Read a bare answer with each comma as a separator, also where it may part thousands: `3,125` as 3 and 125."""
     parts = clean(text).split(",")
-    return Group("list", tuple(_read(part.strip(), _MAX_DEPTH) for part in parts))
+    return Collection("list", tuple(_read(part.strip(), _MAX_DEPTH) for part in parts))
 
 
 def _read(text: str, depth: int) -> Form:
@@ -90,7 +90,7 @@ def _clock(text: str, depth: int) -> Form | None:
     if match is None:
         return None
     items = tuple(number for part in match.groups()[:3] if part and (number := read_number(part)))
-    return Group("time", items, unit=f"{match[4].lower()}m" if match[4] else "")
+    return Collection("time", items, unit=f"{match[4].lower()}m" if match[4] else "")
 
 
 def _ratio(text: str, depth: int) -> Form | None:
@@ -98,14 +98,14 @@ def _ratio(text: str, depth: int) -> Form | None:
     if not 2 <= len(parts) <= 3 or not all(map(_RATIO_PART.fullmatch, parts)):
         return None
     items = tuple(number for part in parts if (number := read_number(part.strip())))
-    return Group("ratio", items) if len(items) == len(parts) else None
+    return Collection("ratio", items) if len(items) == len(parts) else None
 
 
 def _base(text: str, depth: int) -> Form | None:
     """A number in another base. Its digits are not its value, so it is compared as it is written."""
     match = _BASE.fullmatch(text)
     base = read_number(match[2]) if match and match[1][0].isdigit() else None
-    return Group("base", (Words(match[1].upper()), base)) if match and base else None
+    return Collection("base", (Words(match[1].upper()), base)) if match and base else None
 
 
 def _choice(text: str, depth: int) -> Form | None:
@@ -121,14 +121,16 @@ def _matrix(text: str, depth: int) -> Form | None:
     if match is None or "vmatrix" in match[1].lower():  # a vmatrix is a determinant
         return None
     rows = [row.split("&") for row in re.split(r"\\\\", match[2].strip()) if row.strip()]
-    return Group("matrix", tuple(Group("row", tuple(_read(cell.strip(), depth) for cell in row)) for row in rows))
+    return Collection(
+        "matrix", tuple(Collection("row", tuple(_read(cell.strip(), depth) for cell in row)) for row in rows)
+    )
 
 
 def _list(text: str, depth: int) -> Form | None:
     parts = [part for part in _split(text) if part]
     if len(parts) < 2:
         return _read(parts[0], depth) if parts and parts[0] != text else None
-    return Group("list", tuple(_read(part, depth) for part in parts))
+    return Collection("list", tuple(_read(part, depth) for part in parts))
 
 
 def _split(text: str) -> Iterator[str]:
@@ -231,7 +233,7 @@ def _inequality(text: str, depth: int) -> Form | None:
 def _interval(kind: str, items: tuple[Form, ...]) -> Form:
     if items == (_INFINITE[r"-\infty"], _INFINITE[r"\infty"]):
         return Formula(r"\mathbb{R}")
-    return Group(kind, items)
+    return Collection(kind, items)
 
 
 def _infinity_or(text: str, depth: int) -> Form:
@@ -241,7 +243,7 @@ def _infinity_or(text: str, depth: int) -> Form:
 def _plus_minus(text: str, depth: int) -> Form | None:
     if text.count(r"\pm") != 1:
         return None
-    return Group("list", tuple(_read(text.replace(r"\pm", sign).lstrip("+ "), depth) for sign in "+-"))
+    return Collection("list", tuple(_read(text.replace(r"\pm", sign).lstrip("+ "), depth) for sign in "+-"))
 
 
 def _approximate(text: str, depth: int) -> Form | None:

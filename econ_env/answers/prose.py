@@ -6,7 +6,7 @@ import re
 
 from econ_env.answers.clean import has_content
 from econ_env.answers.exact import Number
-from econ_env.answers.forms import Choice, Form, Formula, Group, Named, Words
+from econ_env.answers.forms import Choice, Collection, Form, Formula, Named, Words
 from econ_env.answers.parse import read_form
 
 MAX_WORDS = 3
@@ -72,7 +72,7 @@ def reads_as_answer(form: Form) -> bool:
         if re.search(r"\d", form.text):
             return _LABEL.fullmatch(form.text) is not None and not _DENIAL.search(form.text)
         return 0 < len(form.text.split()) <= MAX_WORDS
-    if isinstance(form, Group):
+    if isinstance(form, Collection):
         return form.kind == "base" or all(reads_as_answer(item) for item in form.items)
     if isinstance(form, Named):
         return reads_as_answer(form.value)

@@ -20,7 +20,7 @@ def price(config: LLMConfig, prompt_tokens: int, completion_tokens: int) -> floa
     return (prompt_tokens * config.price_prompt + completion_tokens * config.price_completion) / 1e6
 
 
-class Purse(Protocol):
+class BudgetHolder(Protocol):
     """What pays for calls: the budget itself, or something that asks for it elsewhere."""
 
     def spend(self, usage: Usage) -> None:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError
-from econ_env.llm.budget import Budget, Purse, price
+from econ_env.llm.budget import Budget, BudgetHolder, price
 from econ_env.llm.protocol import ChatRequest
 from econ_env.records import CallRole, Usage
 
@@ -85,7 +85,7 @@ class Meter:
         self._config = config
         self._limited = config.budget_tokens is not None or config.budget_usd is not None
         self._lock = threading.Lock()
-        self.purse: Purse = Budget(config)
+        self.purse: BudgetHolder = Budget(config)
         self.reset()
 
     def reset(self) -> None:

@@ -17,13 +17,13 @@ from typing import Any, Literal, overload
 
 from econ_env.errors import ConfigError, ProblemError, ProblemFieldError, ProblemSourceError
 from econ_env.problems.rows import choose_columns, to_problem
-from econ_env.problems.tables import Table, open_table, quiet
+from econ_env.problems.tables import SourceTable, open_table, quiet
 from econ_env.records import Problem
 
-Rows = Iterable[Problem | Mapping[str, Any]]
+ProblemRows = Iterable[Problem | Mapping[str, Any]]
 """A `datasets.Dataset`, a list of `Problem`, a list of dicts."""
 
-Source = str | PathLike[str] | Rows | Mapping[str, Rows]
+Source = str | PathLike[str] | ProblemRows | Mapping[str, ProblemRows]
 """A name, a path, a hub id, rows, or rows by split (a `datasets.DatasetDict`)."""
 
 SHUFFLE_BUFFER = 1000
@@ -70,7 +70,7 @@ class ProblemSet(Sequence[Problem]):
 class ProblemStream(Iterable[Problem]):
     """Problems that are read while one iterates, so that memory stays flat; each iteration starts afresh. Picklable."""
 
-    table: Table
+    table: SourceTable
     """The rows."""
     question_field: str | None = None
     answer_field: str | None = None

@@ -69,7 +69,7 @@ HUB_SETS = {
 
 
 @dataclass(frozen=True)
-class Table:
+class SourceTable:
     """The rows of one split; can be iterated over again and again."""
 
     name: str
@@ -87,7 +87,7 @@ class Table:
             raise ProblemSourceError(f"{self.name} could not be read: {_one_line(error)}") from error
 
 
-def open_table(source: object, split: str | None, revision: str | None, *, streaming: bool) -> Table:
+def open_table(source: object, split: str | None, revision: str | None, *, streaming: bool) -> SourceTable:
     """Find the rows that `load_problems` asks for; its docstring describes the arguments.
 
     Raises:
@@ -107,7 +107,7 @@ def open_table(source: object, split: str | None, revision: str | None, *, strea
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
             tables = _open_hub(name, part or None, revision, streaming)
             chosen = choose_split(list(tables), split, name)
-            return Table(source, chosen, tables[chosen])
+            return SourceTable(source, chosen, tables[chosen])
         if "/" in source:
             return _path(source, split)
         known = plugins.names(plugins.DATASETS)
@@ -119,10 +119,10 @@ def open_table(source: object, split: str | None, revision: str | None, *, strea
         return _path(str(source), split)
     if isinstance(source, Mapping):
         chosen = choose_split(list(source), split, "the given data")
-        return Table("custom", chosen, source[chosen])
+        return SourceTable("custom", chosen, source[chosen])
     if isinstance(source, Iterable):
         _only_table(split, "the given data")
-        return Table("custom", "", source)
+        return SourceTable("custom", "", source)
     raise ProblemSourceError(
         f"problems can't be loaded from {type(source).__name__}; give a name, path, hub id, Dataset or list"
     )
@@ -155,7 +155,7 @@ def _only_table(split: str | None, where: str) -> None:
         )
 
 
-def _bundled(levels: str, split: str | None) -> Table:
+def _bundled(levels: str, split: str | None) -> SourceTable:
     wanted = {f"level{word.strip().removeprefix('level')}" for word in levels.split(",")} if levels else set(LEVELS)
     unknown = sorted(wanted - set(LEVELS))
     if unknown:
@@ -167,17 +167,17 @@ def _bundled(levels: str, split: str | None) -> Table:
         for row in map(json.loads, text.splitlines())
         if row["split"] == chosen and row["kind"] in wanted
     ]
-    return Table("bundled", chosen, problems)
+    return SourceTable("bundled", chosen, problems)
 
 
-def _hub_set(name: str, split: str | None, revision: str | None, streaming: bool) -> Table:
+def _hub_set(name: str, split: str | None, revision: str | None, streaming: bool) -> SourceTable:
     known = HUB_SETS[name]
     chosen = choose_split(known.splits, split, f"{name} ({known.hub_id})", known.note)
     tables = _open_hub(known.hub_id, known.config, revision or known.revision, streaming)
-    return Table(name, choose_split(list(tables), chosen, known.hub_id), tables[chosen], known.question_field)
+    return SourceTable(name, choose_split(list(tables), chosen, known.hub_id), tables[chosen], known.question_field)
 
 
-def _path(name: str, split: str | None) -> Table:
+def _path(name: str, split: str | None) -> SourceTable:
     """A file or directory; read as a stream, since that leaves no converted copy behind."""
     path = Path(name).expanduser()
     if not path.exists():
@@ -202,9 +202,9 @@ def _path(name: str, split: str | None) -> Table:
     except Exception as error:  # whatever a reader raises at this border is named after the file
         raise ProblemSourceError(f"{name} could not be read: {_one_line(error)}") from error
     if path.is_file():
-        return Table(name, "", tables["train"])
+        return SourceTable(name, "", tables["train"])
     chosen = choose_split(list(tables), split, name)
-    return Table(name, chosen, tables[chosen])
+    return SourceTable(name, chosen, tables[chosen])
 
 
 def _open_hub(hub_id: str, config: str | None, revision: str | None, streaming: bool) -> Mapping[str, Iterable[Row]]:

@@ -7,15 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from econ_env import plugins
 from econ_env.config import TERMS
+from econ_env.embedding import Embeddings
 from econ_env.errors import ConfigError, ExtensionError
 from econ_env.records import Judgement, Problem, Round
-
-Rows = NDArray[np.float32]
 
 RESERVED = (*TERMS, "answered", "correct", "reward")
 """Names that a further term can't have: the infos hold something else under them."""
@@ -33,9 +29,9 @@ class Submission:
     """The judge on the commitment."""
     judgements: tuple[Judgement | None, ...]
     """The judge on each reply; `None` for an invalid one."""
-    replies: tuple[Rows | None, ...]
+    replies: tuple[Embeddings | None, ...]
     """Unit embedding [d] of each reply; `None` for an invalid one."""
-    commitment: Rows
+    commitment: Embeddings
     """Unit embedding [d] of the commitment."""
 
 

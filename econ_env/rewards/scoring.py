@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from econ_env.answers import DEFAULT_RULE, AnswerRule, judge
 from econ_env.config import RewardConfig, Weights
+from econ_env.embedding import Embeddings
 from econ_env.records import Judgement, Problem, RewardParts, Round
 from econ_env.rewards.added import RewardTerm, Submission, term_value
 from econ_env.rewards.terms import action_likelihood, collaborative_contribution, nothing, novelty, task_specific, weigh
-
-Rows = NDArray[np.float32]
 
 
 class Score(NamedTuple):
@@ -33,8 +31,8 @@ class Score(NamedTuple):
 def score(
     problem: Problem,
     round_: Round,
-    replies: Sequence[Rows | None],
-    commitment: Rows,
+    replies: Sequence[Embeddings | None],
+    commitment: Embeddings,
     config: RewardConfig,
     weights: Weights,
     rule: AnswerRule = DEFAULT_RULE,

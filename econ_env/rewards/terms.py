@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from econ_env.config import Weights
+from econ_env.embedding import Embeddings
 from econ_env.records import RewardParts
 
 REWARD_VERSION = "econ-reward-v1"
-
-Rows = NDArray[np.float32]
 
 
 def task_specific(correct: bool) -> float:
@@ -25,7 +23,7 @@ def task_specific(correct: bool) -> float:
     return 1.0 if correct else 0.0
 
 
-def action_likelihood(reply: Rows, commitment: Rows) -> float:
+def action_likelihood(reply: Embeddings, commitment: Embeddings) -> float:
     """AL_i = (1 + cos(u_i, C)) / 2.
 
     Args:
@@ -35,7 +33,7 @@ def action_likelihood(reply: Rows, commitment: Rows) -> float:
     return _unit((1.0 + float(reply @ commitment)) / 2.0)
 
 
-def novelty(replies: Rows, index: int) -> float:
+def novelty(replies: Embeddings, index: int) -> float:
     """1 - mean over j != i of max(0, cos(u_i, u_j)); 1.0 for an executor that is alone.
 
     Args:

@@ -10,12 +10,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 
-from econ_env.embedding import Embedder
+from econ_env.embedding import Embedder, Embeddings
 from econ_env.testing.violations import Violations
-
-Rows = NDArray[np.float32]
 
 TEXTS = (
     "A shelf holds 9 books. Mia takes 4 of them.",
@@ -45,14 +42,14 @@ def check_embedder(embedder: Embedder, *, texts: Sequence[str] = TEXTS, toleranc
         found.require(isinstance(embedder.name, str) and bool(embedder.name.strip()), "name must be text")
         dim = embedder.dim
         found.require(isinstance(dim, int) and dim >= 1, f"dim must be a whole number of at least 1, got {dim!r}")
-        rows: Rows | None = None
+        rows: Embeddings | None = None
         with found.guarding("encode"):
             rows = embedder.encode(list(texts))
             rows = rows if _check_rows(found, rows, (len(texts), dim)) else None
         if rows is None:
             return
 
-        def differs(other: Rows, expected: Rows) -> bool:
+        def differs(other: Embeddings, expected: Embeddings) -> bool:
             return other.shape != expected.shape or not np.allclose(other, expected, atol=tolerance)
 
         with found.guarding("encode, of one text at a time,"):
@@ -74,7 +71,7 @@ def check_embedder(embedder: Embedder, *, texts: Sequence[str] = TEXTS, toleranc
         )
 
 
-def _check_rows(found: Violations, rows: Rows, shape: tuple[int, int]) -> bool:
+def _check_rows(found: Violations, rows: Embeddings, shape: tuple[int, int]) -> bool:
     if not found.require(isinstance(rows, np.ndarray), f"encode must return an array, got {type(rows).__name__}"):
         return False
     found.require(rows.dtype == np.float32, f"rows must be float32, got {rows.dtype}")

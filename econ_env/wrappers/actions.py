@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pettingzoo.utils import BaseParallelWrapper
 
 from econ_env.config import Weights
-from econ_env.env import EconParallelEnv, Observations, Outcome, Transition
+from econ_env.env import EconParallelEnv, Observations, RoundOutcome, Transition
 from econ_env.errors import ConfigError, EpisodeError
 from econ_env.llm import background
 from econ_env.observations.infos import Infos
@@ -66,7 +66,7 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
         self.env.reward_weights = weights
 
     @property
-    def last_outcome(self) -> Outcome | None:
+    def last_outcome(self) -> RoundOutcome | None:
         """What the last round of the running decision came to; `None` before its first."""
         return self.env.last_outcome
 

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 
 from econ_env.config import Weights
-from econ_env.env import Outcome
+from econ_env.env import RoundOutcome
 from econ_env.wrappers.actions import TeamEnv
 
 
@@ -45,6 +45,6 @@ class View(gymnasium.Env[Any, Any]):
         self.parallel_env.reward_weights = weights
 
     @property
-    def last_outcome(self) -> Outcome | None:
+    def last_outcome(self) -> RoundOutcome | None:
         """What the last round of the running decision came to; `None` before its first."""
         return self.parallel_env.last_outcome

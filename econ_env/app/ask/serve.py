@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from econ_env.app.ask.chat_protocol import ApiError, chunks, completion, read_request
-from econ_env.app.ask.solver import Solver, failure, known_problems
+from econ_env.app.ask.solver import QuestionTeam, failure, known_problems
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs.display import console
 from econ_env.errors import BudgetError, ConfigError, EconError
@@ -41,10 +41,10 @@ MOST_BYTES = 1_000_000
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Team(NamedTuple):
+class ServedTeam(NamedTuple):
     """What is served."""
 
-    solver: Solver
+    solver: QuestionTeam
     """Answers; already prepared."""
     name: str
     """What clients call it."""
@@ -52,7 +52,7 @@ class Team(NamedTuple):
     """What they must send; `None` asks for none."""
 
 
-def make_app(team: Team) -> web.Application:
+def make_app(team: ServedTeam) -> web.Application:
     """The web application, ready to be run."""
     api = _Api(team)
     app = web.Application(middlewares=[api.guard], client_max_size=MOST_BYTES)
@@ -63,7 +63,7 @@ def make_app(team: Team) -> web.Application:
 
 
 @asynccontextmanager
-async def listening(team: Team, host: str, port: int) -> AsyncIterator[str]:
+async def listening(team: ServedTeam, host: str, port: int) -> AsyncIterator[str]:
     """Serve while the context lasts; gives the base URL.
 
     Raises:
@@ -91,7 +91,7 @@ def serve(
 
     Args:
         config: Settings of team and models.
-        checkpoint: As in `Solver`.
+        checkpoint: As in `QuestionTeam`.
         host: Address to listen on.
         port: 0 takes a free one.
         model_name: What clients call the team.
@@ -101,9 +101,9 @@ def serve(
         ConfigError: Nothing can listen there.
         EconError: The models can't be had.
     """
-    solver = Solver(config, checkpoint, known_problems(config))
+    solver = QuestionTeam(config, checkpoint, known_problems(config))
     solver.prepare()
-    asyncio.run(_serve(Team(solver, model_name, key), host, port))
+    asyncio.run(_serve(ServedTeam(solver, model_name, key), host, port))
 
 
 def read_key(file: Path | None) -> str | None:
@@ -124,7 +124,7 @@ def read_key(file: Path | None) -> str | None:
     return key
 
 
-async def _serve(team: Team, host: str, port: int) -> None:
+async def _serve(team: ServedTeam, host: str, port: int) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -147,7 +147,7 @@ def _loopback(host: str) -> bool:
 class _Api:
     """The handlers."""
 
-    def __init__(self, team: Team) -> None:
+    def __init__(self, team: ServedTeam) -> None:
         self._team = team
         self._started = int(time.time())
 

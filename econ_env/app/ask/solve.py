@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from econ_env.app.ask.solver import Solution, Solver, failure, known_problems, readable
+from econ_env.app.ask.solver import QuestionTeam, Solution, failure, known_problems, readable
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs import display
 from econ_env.app.runs.team_facts import print_facts
@@ -22,17 +22,17 @@ def solve(config: RunConfig, checkpoint: Path | None, question: str, gold: str |
 
     Args:
         config: Settings of team and models.
-        checkpoint: As in `Solver`.
+        checkpoint: As in `QuestionTeam`.
         question: What is asked.
         gold: The right answer, if it is known.
 
     Raises:
         LLMUnavailableError: Nothing valid came back.
-        EconError: As `Solver`.
+        EconError: As `QuestionTeam`.
     """
     if not question.strip():
         raise ConfigError("the question is empty")
-    solver = Solver(config, checkpoint, known_problems(config, question, gold))
+    solver = QuestionTeam(config, checkpoint, known_problems(config, question, gold))
     solver.prepare()
     with display.console.status("asking the team"):
         done = background.run(solver.solve(question.strip(), seed=config.seed, gold=gold))

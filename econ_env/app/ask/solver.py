@@ -39,7 +39,7 @@ class Solution:
     """Wall time."""
 
 
-class Solver:
+class QuestionTeam:
     """A team that is asked one question after another, or many at once.
 
     Args:

@@ -213,7 +213,7 @@ class _Comparison:
         todo = [(problem, seed) for seed, problem in wanted if problem.id not in done[seed]]
         start = time.perf_counter()
         with display.progress() as bars:
-            tally = display.Tally(bars, name.key.rpartition(":")[2], len(self.seeds) * len(self.problems.test))
+            tally = display.PhaseTally(bars, name.key.rpartition(":")[2], len(self.seeds) * len(self.problems.test))
             for row in self.folder.read_rows(name.key):
                 tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
             if todo:
@@ -221,7 +221,7 @@ class _Comparison:
         self._seconds[name.key] = time.perf_counter() - start
         self.matching.settle(name.key)
 
-    async def _play(self, name: MethodName, todo: Sequence[tuple[Problem, int]], tally: display.Tally) -> None:
+    async def _play(self, name: MethodName, todo: Sequence[tuple[Problem, int]], tally: display.PhaseTally) -> None:
         units = await self.matching.units(name)
         method = self.maker.make(name, units)
         waiting = iter(todo)

@@ -23,7 +23,7 @@ from statsmodels.stats.proportion import proportion_confint  # type: ignore[impo
 from econ_env.answers import DEFAULT_RULE, AnswerRule, majority_of
 from econ_env.app.runs.results import ROLES, Row
 
-Rows = Sequence[Row]
+ResultRows = Sequence[Row]
 FloatArray = npt.NDArray[np.float64]
 
 ALPHA = 0.05
@@ -76,7 +76,7 @@ class Difference(NamedTuple):
     """Problems that would show a difference of this size with a chance of `POWER`; `None` if it is zero."""
 
 
-def accuracy(rows: Rows) -> Accuracy | None:
+def accuracy(rows: ResultRows) -> Accuracy | None:
     """One method's accuracy; `None` if nothing was judged.
 
     The interval is Wilson's at the effective number of answers: the one at which independent answers would have the
@@ -101,7 +101,7 @@ def accuracy(rows: Rows) -> Accuracy | None:
     )
 
 
-def difference(rows: Rows, other: Rows) -> Difference | None:
+def difference(rows: ResultRows, other: ResultRows) -> Difference | None:
     """Paired difference in accuracy between two methods' rows; `None` if no problem and seed was judged in both.
 
     With one answer per problem the p-value is that of McNemar's exact test; otherwise that of the permutation test
@@ -155,7 +155,7 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
-def token_ratio(rows: Rows, other: Rows, rounds: int | None = None) -> Estimate | None:
+def token_ratio(rows: ResultRows, other: ResultRows, rounds: int | None = None) -> Estimate | None:
     """Tokens of one method by those of another, on the problems and seeds both finished; below 1 it needs fewer.
 
     Args:
@@ -183,7 +183,7 @@ def token_ratio(rows: Rows, other: Rows, rounds: int | None = None) -> Estimate 
     return _bootstrap(means[:, 0], lambda x, y, axis: np.mean(x, axis=axis) / np.mean(y, axis=axis), means[:, 1])
 
 
-def cost(rows: Rows) -> dict[str, Any]:
+def cost(rows: ResultRows) -> dict[str, Any]:
     """Means per answer, failed ones included: they were paid for.
 
     `seconds` is the mean over those whose calls were all made, none answered from the cache; `None` without such.
@@ -204,14 +204,14 @@ def cost(rows: Rows) -> dict[str, Any]:
     }
 
 
-def unparsed(rows: Rows) -> dict[str, float | None]:
+def unparsed(rows: ResultRows) -> dict[str, float | None]:
     """Shares of judged answers, and of the last round's valid replies, in which no final answer could be read."""
     judged = [row["verdict"] == "no_answer" for row in rows if row["verdict"] != "failed"]
     replies = [r["verdict"] == "no_answer" for row in rows for r in row["replies"] if r["verdict"] != "invalid"]
     return {"answers": _mean(judged), "replies": _mean(replies)}
 
 
-def agreement(rows: Rows, rule: AnswerRule = DEFAULT_RULE) -> float | None:
+def agreement(rows: ResultRows, rule: AnswerRule = DEFAULT_RULE) -> float | None:
     """Share of pairs of executors whose last replies have the same answer by a rule, mean over answers.
 
     A reply without an answer agrees with nobody; an invalid one is left out. `None` without pairs.
@@ -225,7 +225,7 @@ def agreement(rows: Rows, rule: AnswerRule = DEFAULT_RULE) -> float | None:
     return _mean(shares)
 
 
-def transitions(rows: Rows) -> list[dict[str, int]]:
+def transitions(rows: ResultRows) -> list[dict[str, int]]:
     """What became of the team's answer from each round to the next, counted over all answers.
 
     Returns:
@@ -243,7 +243,7 @@ def transitions(rows: Rows) -> list[dict[str, int]]:
     return [{name: step[name] for name in names} for step in steps]
 
 
-def executors(rows: Rows, rule: AnswerRule = DEFAULT_RULE) -> dict[str, float | None]:
+def executors(rows: ResultRows, rule: AnswerRule = DEFAULT_RULE) -> dict[str, float | None]:
     """How good the last round's replies are by themselves, over judged answers.
 
     `each`: share of right replies; `any` (pass@n): share of answers for which at least one of the n replies is right;
@@ -265,7 +265,7 @@ def _majority_right(replies: Sequence[Mapping[str, Any]], rule: AnswerRule) -> b
     return any(reply["answer"] == winner.answer and reply["verdict"] == "correct" for reply in replies)
 
 
-def _right(rows: Rows) -> dict[str, dict[int, bool]]:
+def _right(rows: ResultRows) -> dict[str, dict[int, bool]]:
     """Whether each judged answer is right, by problem and seed."""
     right: dict[str, dict[int, bool]] = {}
     for row in rows:

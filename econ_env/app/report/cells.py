@@ -37,7 +37,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """One table; the first column names the row."""
 
     title: str
@@ -50,7 +50,7 @@ class Table:
     """How to read it."""
 
 
-def without_empty(table: Table) -> Table:
+def without_empty(table: ReportTable) -> ReportTable:
     """The table without the columns in which no row has anything."""
     kept = [place for place in range(len(table.columns)) if any(row[place].text != DASH for row in table.rows)]
     columns = [table.columns[place] for place in kept]

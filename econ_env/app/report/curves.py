@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from econ_env.app.report.runs import Run
+from econ_env.app.report.runs import LoadedRun
 
 FOLDER = "tensorboard"
 EVENTS = "events.out.tfevents.*"
@@ -34,7 +34,7 @@ class Curve(NamedTuple):
     """Shape (n,); not a number where a run wrote that."""
 
 
-def read_curves(run: Run) -> list[Curve]:
+def read_curves(run: LoadedRun) -> list[Curve]:
     """A run's curves; none if it was not trained."""
     curves = []
     if run.training:

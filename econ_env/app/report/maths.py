@@ -55,7 +55,7 @@ _WORKER = Path(__file__).with_name("maths_worker.py")
 _log = logging.getLogger(__name__)
 
 
-class Formula(NamedTuple):
+class RenderedFormula(NamedTuple):
     """A formula in a text."""
 
     source: str
@@ -66,16 +66,16 @@ class Formula(NamedTuple):
     """Whether it stands on lines of its own."""
 
 
-def find_formulas(text: str) -> list[str | Formula]:
+def find_formulas(text: str) -> list[str | RenderedFormula]:
     r"""A text cut at its formulas: those in `\\(...\\)`, `\\[...\\]`, `$$...$$`, `$...$` and `\\boxed{...}`."""
-    parts: list[str | Formula] = []
+    parts: list[str | RenderedFormula] = []
     plain = 0
     for match in _FORMULA.finditer(text):
         name = match.lastgroup
         assert name is not None
         if match.start() > plain:
             parts.append(text[plain : match.start()])
-        parts.append(Formula(match[0], match[name], name in _BLOCKS))
+        parts.append(RenderedFormula(match[0], match[name], name in _BLOCKS))
         plain = match.end()
     if plain < len(text) or not text:
         parts.append(text[plain:])
@@ -91,7 +91,7 @@ class Converter:
 
     def learn(self, texts: Iterable[str]) -> None:
         """Convert all formulas of these texts at once."""
-        found = [part for text in texts for part in find_formulas(text) if isinstance(part, Formula)]
+        found = [part for text in texts for part in find_formulas(text) if isinstance(part, RenderedFormula)]
         new = list(dict.fromkeys((f.latex, f.display) for f in found if (f.latex, f.display) not in self._trees))
         for formula, markup in zip(new, self._convert(new), strict=True):
             self._trees[formula] = None if markup is None else to_tree(markup)
@@ -103,11 +103,11 @@ class Converter:
         """
         pieces: Pieces = []
         for part in find_formulas(text):
-            tree = self._trees.get((part.latex, part.display)) if isinstance(part, Formula) else None
-            if tree is not None and isinstance(part, Formula):
+            tree = self._trees.get((part.latex, part.display)) if isinstance(part, RenderedFormula) else None
+            if tree is not None and isinstance(part, RenderedFormula):
                 pieces.append([part.source, tree])
                 continue
-            plain = part.source if isinstance(part, Formula) else part
+            plain = part.source if isinstance(part, RenderedFormula) else part
             if pieces and isinstance(pieces[-1], str):
                 pieces[-1] += plain
             else:

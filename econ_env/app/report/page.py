@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import econ_env
-from econ_env.app.report.cells import Table, minus, p_value
+from econ_env.app.report.cells import ReportTable, minus, p_value
 from econ_env.app.report.episodes import Packed
 from econ_env.app.report.plots import Plot
 from econ_env.app.report.runs import Runs
@@ -36,7 +36,7 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str], Sequence[str]]] = (
 NAMES_SHOWN = 3
 
 
-def render_page(runs: Runs, tables: Mapping[str, Table], plots: Mapping[str, Plot], packed: Packed) -> str:
+def render_page(runs: Runs, tables: Mapping[str, ReportTable], plots: Mapping[str, Plot], packed: Packed) -> str:
     """The page.
 
     Every text from a run is escaped by the template or, in the trace browser, put in as a text node. What the page may
@@ -177,7 +177,7 @@ def _several(values: Sequence[str]) -> str:
     return ", ".join(values[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _sections(tables: Mapping[str, Table], plots: Mapping[str, Plot]) -> list[dict[str, Any]]:
+def _sections(tables: Mapping[str, ReportTable], plots: Mapping[str, Plot]) -> list[dict[str, Any]]:
     made = []
     for id_, title, figures, own in SECTIONS:
         section = {

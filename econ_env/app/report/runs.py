@@ -26,7 +26,7 @@ BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
-class Run:
+class LoadedRun:
     """One log folder."""
 
     path: Path
@@ -55,7 +55,7 @@ class Run:
 class Runs:
     """All runs of a report."""
 
-    runs: list[Run]
+    runs: list[LoadedRun]
     """In the order given."""
     rows: list[Row]
     """All rows; `method` is the label shown, and `run` the run's place."""
@@ -110,7 +110,7 @@ def load_runs(folders: Sequence[str | Path], baseline: str | None = None) -> Run
     return Runs(runs, rows, overview(rows, chosen, reference, order, _rule(runs)))
 
 
-def _rule(runs: Sequence[Run]) -> AnswerRule:
+def _rule(runs: Sequence[LoadedRun]) -> AnswerRule:
     """The rule by which answers were judged."""
     names = sorted({str(run.about.get("config", {}).get("answer_rule", "econ")) for run in runs})
     if len(names) > 1:
@@ -118,7 +118,7 @@ def _rule(runs: Sequence[Run]) -> AnswerRule:
     return make_rule(names[0])
 
 
-def _load(folder: Path) -> Run:
+def _load(folder: Path) -> LoadedRun:
     if not (folder / RESULTS_FILE).is_file():
         raise TraceError(f"{folder} has no {RESULTS_FILE}; give the folder that was a run's --log-dir")
     rows = list(read_lines(folder / RESULTS_FILE))
@@ -131,7 +131,7 @@ def _load(folder: Path) -> Run:
     if not rows:
         raise TraceError(f"{folder / RESULTS_FILE} has no rows yet; go on with the run by --resume")
     training = {row["episode"]: row for row in read_lines(folder / TRAINING_FILE)}
-    return Run(
+    return LoadedRun(
         path=folder,
         about=_read_json(folder / RUN_FILE),
         summary=_read_json(folder / SUMMARY_FILE),
@@ -152,7 +152,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _experiments(runs: Sequence[Run]) -> list[int]:
+def _experiments(runs: Sequence[LoadedRun]) -> list[int]:
     """For each run the number of its experiment: runs that differ in nothing but the seed share one."""
     found: list[tuple[Any, set[tuple[str, int]]]] = []
     numbers = []
@@ -172,12 +172,12 @@ def _experiments(runs: Sequence[Run]) -> list[int]:
     return numbers
 
 
-def _distinct(runs: Sequence[Run], run: Run) -> str:
+def _distinct(runs: Sequence[LoadedRun], run: LoadedRun) -> str:
     """The folder's name, or its path if others have the same name."""
     return run.name if [other.name for other in runs].count(run.name) == 1 else str(run.path)
 
 
-def _order(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
+def _order(runs: Sequence[LoadedRun], labels: Sequence[str]) -> list[str]:
     """Labels in the order of a single run's own table; otherwise as they appear."""
     wanted = runs[0].summary.get("overview", {}).get("methods", {}) if len(runs) == 1 else {}
     return [label for label in dict.fromkeys([*wanted, *labels]) if label in labels]

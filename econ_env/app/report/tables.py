@@ -12,7 +12,7 @@ from econ_env.app.report.cells import (
     DASH,
     Cell,
     Column,
-    Table,
+    ReportTable,
     estimate,
     number,
     p_value,
@@ -33,7 +33,7 @@ REASONS = {
 """Why refinement ended, in words."""
 
 
-def all_tables(runs: Runs) -> dict[str, Table]:
+def all_tables(runs: Runs) -> dict[str, ReportTable]:
     """The tables by short name, without those that would be empty."""
     made = {
         "accuracy": accuracy(runs),
@@ -46,7 +46,7 @@ def all_tables(runs: Runs) -> dict[str, Table]:
     return {name: without_empty(table) for name, table in made.items() if table.rows}
 
 
-def accuracy(runs: Runs) -> Table:
+def accuracy(runs: Runs) -> ReportTable:
     """Accuracy with its interval and the paired difference to the baseline."""
     seen = runs.overview
     gains = [part["difference"]["estimate"] for part in seen["methods"].values() if part["difference"]]
@@ -75,7 +75,7 @@ def accuracy(runs: Runs) -> Table:
         notes.append("p is that of " + " and ".join(names[test] for test in sorted(tests)) + ".")
     if len(seen["seeds"]) > 1:
         notes.append(f"{len(seen['seeds'])} seeds are averaged per problem; what counts is problems, not answers.")
-    return Table("Accuracy", columns, rows, tuple(notes))
+    return ReportTable("Accuracy", columns, rows, tuple(notes))
 
 
 def descriptions(runs: Runs) -> dict[str, str]:
@@ -105,7 +105,7 @@ def _accuracy_row(label: str, about: str, part: Mapping[str, Any], baseline: str
     return cells
 
 
-def cost(runs: Runs) -> Table:
+def cost(runs: Runs) -> ReportTable:
     """Tokens by role, calls, seconds and money per problem."""
     reference = runs.overview["reference"]
     columns = [
@@ -148,7 +148,7 @@ def cost(runs: Runs) -> Table:
         ),
         *_debate(runs),
     )
-    return Table("What it costs", columns, rows, notes)
+    return ReportTable("What it costs", columns, rows, notes)
 
 
 def _debate(runs: Runs) -> Iterable[str]:
@@ -161,7 +161,7 @@ def _debate(runs: Runs) -> Iterable[str]:
         )
 
 
-def team(runs: Runs) -> Table:
+def team(runs: Runs) -> ReportTable:
     """How good the executors are by themselves, and how much they agree."""
     columns = [
         Column("Method", numeric=False),
@@ -183,10 +183,10 @@ def team(runs: Runs) -> Table:
         "Of the last round's replies. Unread: no final answer could be found in the text. With one reply there are no "
         "pairs to agree.",
     )
-    return Table("The executors by themselves", columns, rows, notes)
+    return ReportTable("The executors by themselves", columns, rows, notes)
 
 
-def transitions(runs: Runs) -> Table:
+def transitions(runs: Runs) -> ReportTable:
     """What became of the team's answer from round to round."""
     columns = [
         Column("Method", numeric=False),
@@ -201,10 +201,10 @@ def transitions(runs: Runs) -> Table:
         for place, step in enumerate(part["transitions"], start=1):
             keys = ("right_right", "wrong_right", "right_wrong", "wrong_wrong")
             rows.append([Cell(label), Cell(f"{place} to {place + 1}"), *(Cell(f"{step[key]:,}") for key in keys)])
-    return Table("From round to round", columns, rows, ("An episode that stopped early is not in later steps.",))
+    return ReportTable("From round to round", columns, rows, ("An episode that stopped early is not in later steps.",))
 
 
-def refinement(runs: Runs) -> Table:
+def refinement(runs: Runs) -> ReportTable:
     """Why refinement ended, how far the controls still moved, and the gap that was left."""
     columns = [
         Column("Method", numeric=False),
@@ -229,10 +229,10 @@ def refinement(runs: Runs) -> Table:
         "[-1, 1]. Gap: what all executors together could still gain by changing alone, as the critics see it; 0 is an "
         "equilibrium.",
     )
-    return Table("How refinement ended", columns, rows, notes)
+    return ReportTable("How refinement ended", columns, rows, notes)
 
 
-def controls(runs: Runs) -> Table:
+def controls(runs: Runs) -> ReportTable:
     """The submitted controls by kind of problem."""
     columns = [
         Column("Method", numeric=False),
@@ -257,7 +257,7 @@ def controls(runs: Runs) -> Table:
                     Cell(percent(sum(judged) / len(judged) if judged else None)),
                 ]
             )
-    return Table(
+    return ReportTable(
         "Controls by kind of problem",
         columns,
         rows,

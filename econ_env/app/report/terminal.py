@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from econ_env.app.compare.compare_table import print_overview
-from econ_env.app.report.cells import Table as Numbers
+from econ_env.app.report.cells import ReportTable
 from econ_env.app.report.runs import Runs
 from econ_env.app.report.tables import controls, refinement
 
@@ -25,7 +25,7 @@ def print_summary(console: Console, runs: Runs) -> None:
     )  # fmt: skip
 
 
-def _print(console: Console, title: str, numbers: Numbers, headings: tuple[str, ...]) -> None:
+def _print(console: Console, title: str, numbers: ReportTable, headings: tuple[str, ...]) -> None:
     """A table with shorter headings; the columns that have one."""
     if not numbers.rows:
         return

@@ -35,7 +35,7 @@ def progress() -> Progress:
     )
 
 
-class Tally:
+class PhaseTally:
     """Counts what a phase has done so far and shows it beside its bar.
 
     Args:

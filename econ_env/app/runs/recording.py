@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from econ_agents.trial import EpisodeResult
 from econ_env.answers import AnswerRule
 from econ_env.app.run_config import RunConfig
-from econ_env.app.runs.display import Tally
+from econ_env.app.runs.display import PhaseTally
 from econ_env.app.runs.folder import RunFolder
 from econ_env.app.runs.results import Row, result_row
 from econ_env.episode import Episode
@@ -50,7 +50,7 @@ def make_record(method: str, result: EpisodeResult, episode: Episode, config: Ru
     return Record(row, {"episode": episode.to_dict(), "decisions": [asdict(decision) for decision in result.decisions]})
 
 
-def recorder(folder: RunFolder, tally: Tally) -> Callable[[Record], None]:
+def recorder(folder: RunFolder, tally: PhaseTally) -> Callable[[Record], None]:
     """A function that writes records as they come and shows how far the test is.
 
     It raises `LLMUnavailableError` when problem after problem failed.

@@ -42,7 +42,7 @@ LOGGED = ("accuracy", "tokens_per_problem", "calls")
 
 
 @dataclass(frozen=True)
-class Method:
+class BneTest:
     """One way to let the trained team answer."""
 
     key: str
@@ -53,11 +53,11 @@ class Method:
     """K."""
 
 
-def methods(config: RunConfig) -> tuple[Method, Method]:
+def methods(config: RunConfig) -> tuple[BneTest, BneTest]:
     """The two that every test compares."""
     rounds = config.test_rounds
     plural = "round" if rounds == 1 else "rounds"
-    return Method("baseline", "Baseline (no BNE)", 1), Method("bne", f"P0 BNE ({rounds} {plural})", rounds)
+    return BneTest("baseline", "Baseline (no BNE)", 1), BneTest("bne", f"P0 BNE ({rounds} {plural})", rounds)
 
 
 def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: int) -> None:
@@ -206,7 +206,7 @@ class _Run:
             if method.key in traces:
                 self.folder.write_traces(method.key, traces[method.key])
 
-    def _test(self, policy: EconPolicy, method: Method) -> None:
+    def _test(self, policy: EconPolicy, method: BneTest) -> None:
         make_env = self._envs(method.key)
 
         def make_test_env() -> Any:
@@ -218,7 +218,7 @@ class _Run:
         todo = (index for index, problem in enumerate(self.problems.test) if problem.id not in done)
         start = time.perf_counter()
         with display.progress() as bars:
-            tally = display.Tally(bars, f"K={method.rounds}", len(self.problems.test))
+            tally = display.PhaseTally(bars, f"K={method.rounds}", len(self.problems.test))
             for row in self.folder.read_rows(method.key):
                 tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
             write = recorder(self.folder, tally)

@@ -71,7 +71,7 @@ class Keeper:
             await held.aclose()
 
 
-class KeptPurse:
+class RemoteBudget:
     """The purse of a worker, who asks the keeper.
 
     Args:

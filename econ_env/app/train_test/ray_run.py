@@ -12,7 +12,7 @@ from econ_agents.workers import Workers
 from econ_env.app.run_config import RunConfig, make_env
 from econ_env.app.runs.provenance import provenance
 from econ_env.app.runs.recording import Record, make_record
-from econ_env.app.train_test.ray_limits import Keeper, KeptPurse, needs_keeper
+from econ_env.app.train_test.ray_limits import Keeper, RemoteBudget, needs_keeper
 from econ_env.embedding import shared_encoder
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
@@ -51,7 +51,7 @@ class RunSite:
         if self.keeper is None:
             return
         await self.keeper.meet.remote(worker, os.getpid())
-        purse = KeptPurse(self.keeper, worker)
+        purse = RemoteBudget(self.keeper, worker)
         self._meter.purse = purse
         use_gate(purse.pass_by)
 

@@ -61,7 +61,7 @@ def train_policy(
         failures.count(failed, folder.last_error() if failed else None)
 
     with display.progress() as bars, run_logger(common) as logger:
-        tally = display.Tally(bars, "train", episodes)
+        tally = display.PhaseTally(bars, "train", episodes)
         return train(
             make_env,
             common.config.agent_config(),

@@ -15,7 +15,7 @@ from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMReplyErro
 from econ_env.llm import background
 from econ_env.llm.cache import request_key
 from econ_env.llm.http.deadline import Deadline
-from econ_env.llm.http.pool import Line, Tally, line_to
+from econ_env.llm.http.pool import CallAccount, ServerPool, server_pool
 from econ_env.llm.http.server import Server
 from econ_env.llm.http.wire import UnusableError, most_prompt_tokens, read_answer, request_body
 from econ_env.llm.meter import Meter, Reason, shared_meter
@@ -42,12 +42,12 @@ class OpenAIClient:
     @property
     def info(self) -> LLMInfo:
         """What is known of the model; its name is empty until the server was asked, if none was given."""
-        line = line_to(self.server, self.config)
+        pool = server_pool(self.server, self.config)
         return LLMInfo(
             backend=self.server.backend,
-            model=self.server.model or line.found_model,
+            model=self.server.model or pool.found_model,
             where=self.server.where,
-            json_mode="response_format" not in line.refused,
+            json_mode="response_format" not in pool.refused,
             small=self.server.small,
             keeps_deadline=True,
         )
@@ -78,64 +78,68 @@ class OpenAIClient:
         Raises:
             LLMUnavailableError: Nobody answers after all retries.
         """
-        await background.submit(line_to(self.server, self.config).reach())
+        await background.submit(server_pool(self.server, self.config).reach())
 
     async def aclose(self) -> None:
         """Close the connections, unless another client of this process uses them; may be called twice."""
-        await background.submit(line_to(self.server, self.config).leave(self))
+        await background.submit(server_pool(self.server, self.config).leave(self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(where={self.server.where!r}, model={self.server.model!r})"
 
     async def _complete(self, request: ChatRequest) -> Completion:
-        line = line_to(self.server, self.config)
-        line.join(self)
-        tally = Tally(Deadline(self.config.round_timeout))
+        pool = server_pool(self.server, self.config)
+        pool.join(self)
+        tally = CallAccount(Deadline(self.config.round_timeout))
         try:
-            model = request.model or self.server.model or await line.default_model(tally)
+            model = request.model or self.server.model or await pool.default_model(tally)
             async with tally.deadline:
-                done = await self._look_up_or_ask(line, request, model, tally)
+                done = await self._look_up_or_ask(pool, request, model, tally)
         except TimeoutError:
             tally.fault = "timeout"
             late = LLMUnavailableError(f"{self.server.where}: no usable answer within {self.config.round_timeout:g} s")
-            _account(line, request, late, tally)
+            _account(pool, request, late, tally)
             raise late from None
         except (LLMError, BudgetError, asyncio.CancelledError) as error:
-            _account(line, request, error, tally)
+            _account(pool, request, error, tally)
             raise
-        line.meter.add(request, done.usage)
+        pool.meter.add(request, done.usage)
         return done
 
-    async def _look_up_or_ask(self, line: Line, request: ChatRequest, model: str, tally: Tally) -> Completion:
-        if line.cache is None or request.bypass_cache:
-            return await self._ask(line, request, model, tally)
+    async def _look_up_or_ask(
+        self, pool: ServerPool, request: ChatRequest, model: str, tally: CallAccount
+    ) -> Completion:
+        if pool.cache is None or request.bypass_cache:
+            return await self._ask(pool, request, model, tally)
         key = request_key(self.server.identity, model, request)
-        async with line.turn(key):
-            kept = await line.cache.get(key)
+        async with pool.turn(key):
+            kept = await pool.cache.get(key)
             if kept is not None:
                 return kept
-            done = await self._ask(line, request, model, tally)
+            done = await self._ask(pool, request, model, tally)
             tally.deadline.pause()  # it is here and paid: nothing may take it away any more
-            await line.cache.put(key, done)
+            await pool.cache.put(key, done)
         return done
 
-    async def _ask(self, line: Line, request: ChatRequest, model: str, tally: Tally) -> Completion:
+    async def _ask(self, pool: ServerPool, request: ChatRequest, model: str, tally: CallAccount) -> Completion:
         """Ask, and once more if the answer can't be used."""
         seed = (request.seed + request.sample_index) % 2**31
         try:
-            return await self._ask_once(line, request, model, seed, tally)
+            return await self._ask_once(pool, request, model, seed, tally)
         except UnusableError as error:
             if error.by_model:
                 seed = derive_seed("again", request.seed, request.sample_index)
         try:
-            return await self._ask_once(line, request, model, seed, tally)
+            return await self._ask_once(pool, request, model, seed, tally)
         except UnusableError as error:
             raise LLMReplyError(f"{self.server.where}: {error}, also when asked again") from None
 
-    async def _ask_once(self, line: Line, request: ChatRequest, model: str, seed: int, tally: Tally) -> Completion:
+    async def _ask_once(
+        self, pool: ServerPool, request: ChatRequest, model: str, seed: int, tally: CallAccount
+    ) -> Completion:
         prompt_tokens = most_prompt_tokens(request)
-        async with line.meter.hold(prompt_tokens, request.max_tokens):
-            raw, where = await line.post(
+        async with pool.meter.hold(prompt_tokens, request.max_tokens):
+            raw, where = await pool.post(
                 lambda refused: request_body(
                     request, model=model, seed=seed, penalty_fields=self.server.penalty_fields, refused=refused
                 ),
@@ -147,24 +151,24 @@ class OpenAIClient:
             except UnusableError as error:
                 tally.usage += error.usage
                 tally.fault = "unusable"
-                line.meter.fault("unusable", where)
-                line.meter.send(error.usage, where)
+                pool.meter.fault("unusable", where)
+                pool.meter.send(error.usage, where)
                 raise
             tally.usage += answer.usage
-            line.meter.send(answer.usage, where)
-            line.meter.check_counted(answer.usage, where)
+            pool.meter.send(answer.usage, where)
+            pool.meter.check_counted(answer.usage, where)
         return replace(answer, usage=tally.total(calls=1))
 
 
-def _account(line: Line, request: ChatRequest, error: BaseException, tally: Tally) -> None:
+def _account(pool: ServerPool, request: ChatRequest, error: BaseException, tally: CallAccount) -> None:
     """Count a call that failed for good, and tell its error what it cost."""
     cost = tally.total(calls=0)
-    line.meter.fail(request, _reason(error, tally), cost)
+    pool.meter.fail(request, _reason(error, tally), cost)
     if isinstance(error, LLMError):
         error.usage = cost
 
 
-def _reason(error: BaseException, tally: Tally) -> Reason:
+def _reason(error: BaseException, tally: CallAccount) -> Reason:
     """Under which name a failed call is counted."""
     if isinstance(error, LLMUnavailableError):
         return tally.fault

@@ -150,14 +150,14 @@ def _hub_answers() -> bool:
     port = address.port or (443 if address.scheme == "https" else 80)
     answered = threading.Event()
 
-    def knock() -> None:
+    def probe() -> None:
         try:
             socket.create_connection((address.hostname or "", port), timeout=_HUB_SECONDS).close()
         except OSError:
             return
         answered.set()
 
-    thread = threading.Thread(target=knock, daemon=True)
+    thread = threading.Thread(target=probe, daemon=True)
     thread.start()
     thread.join(_HUB_SECONDS)
     return answered.is_set()

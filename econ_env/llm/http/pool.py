@@ -1,4 +1,4 @@
-"""A process's line to a model: attempts at one server, or at several that have it, until an answer has come.
+"""A pool of equivalent servers with failover: attempts at one of them, or at others, until an answer has come.
 
 Of several servers each call takes the one that has the least to do for its weight. One at which attempts fail again and
 again is left out, asked from time to time whether it is back, and then taken in again; what failed there is tried at
@@ -36,7 +36,7 @@ _jitter = random.Random()  # waits must not draw on the generator that a user ma
 
 
 @dataclass
-class Tally:
+class CallAccount:
     """What one call has taken so far, and how long it still may."""
 
     deadline: Deadline
@@ -70,7 +70,7 @@ class _NoModelError(Exception):
         self.reason = reason
 
 
-class Line:
+class ServerPool:
     """Connections to the servers that have a model, whichever of their models is asked; lives on the background loop.
 
     Args:
@@ -99,7 +99,7 @@ class Line:
         return set().union(*(connection.refused for connection in self.connections))
 
     def join(self, user: object) -> None:
-        """Note that someone uses the line."""
+        """Note that someone uses the pool."""
         self._users.add(user)
 
     def turn(self, key: str) -> asyncio.Lock:
@@ -118,7 +118,9 @@ class Line:
             for connection in self.connections:
                 await connection.close()
 
-    async def post(self, make_body: Callable[[Collection[str]], dict[str, Any]], tokens: int, tally: Tally) -> Answered:
+    async def post(
+        self, make_body: Callable[[Collection[str]], dict[str, Any]], tokens: int, tally: CallAccount
+    ) -> Answered:
         """Send a chat completion, again and again while that may help.
 
         Args:
@@ -145,7 +147,7 @@ class Line:
 
         return await self._until_answered(send, tally)
 
-    async def default_model(self, tally: Tally) -> str:
+    async def default_model(self, tally: CallAccount) -> str:
         """The one model of the server, which is asked once for everybody who waits for it.
 
         Args:
@@ -171,9 +173,9 @@ class Line:
         Raises:
             LLMUnavailableError: None answers after all retries.
         """
-        tally = Tally(Deadline(self.config.round_timeout))
+        tally = CallAccount(Deadline(self.config.round_timeout))
 
-        async def knock(connection: Connection) -> Answered:
+        async def probe(connection: Connection) -> Answered:
             try:
                 said = await connection.send("/models", None, 0, tally.deadline)
             except TransientError as error:
@@ -186,13 +188,13 @@ class Line:
 
         try:
             async with tally.deadline:
-                await self._until_answered(knock, tally)
+                await self._until_answered(probe, tally)
         except TimeoutError:
             late = f"{self.server.where} has not answered within {self.config.round_timeout:g} s"
             raise LLMUnavailableError(late) from None
 
     async def _ask_for_model(self) -> str:
-        tally = Tally(Deadline(self.config.round_timeout))
+        tally = CallAccount(Deadline(self.config.round_timeout))
 
         async def send(connection: Connection) -> Answered:
             return Answered(await connection.send("/models", None, 0, tally.deadline), connection.name)
@@ -212,7 +214,7 @@ class Line:
         logger.info("%s serves %s", where, names[0])
         return names[0]
 
-    async def _until_answered(self, send: Callable[[Connection], Awaitable[Answered]], tally: Tally) -> Answered:
+    async def _until_answered(self, send: Callable[[Connection], Awaitable[Answered]], tally: CallAccount) -> Answered:
         failed: set[Connection] = set()
 
         def wait(state: RetryCallState) -> float:
@@ -302,11 +304,11 @@ class Line:
         return min(asked or 0.0, self.config.retry_after_max) + _jitter.uniform(0.0, bound)
 
 
-_lines: dict[tuple[int, Server, LLMConfig], Line] = {}
+_pools: dict[tuple[int, Server, LLMConfig], ServerPool] = {}
 
 
-def line_to(server: Server, config: LLMConfig) -> Line:
-    """This process's line to a server with these settings; a forked child has its own."""
+def server_pool(server: Server, config: LLMConfig) -> ServerPool:
+    """This process's pool of the servers with these settings; a forked child has its own."""
     key = (os.getpid(), server.without_model, config)
-    line = _lines.get(key)
-    return _lines.setdefault(key, Line(server, config)) if line is None else line
+    pool = _pools.get(key)
+    return _pools.setdefault(key, ServerPool(server, config)) if pool is None else pool

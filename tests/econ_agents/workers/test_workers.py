@@ -26,7 +26,7 @@ from econ_agents.train import train
 from econ_agents.training.watch import EpisodeOutcome
 from econ_agents.trial import EpisodeResult
 from econ_agents.workers import Workers
-from econ_agents.workers.ray_clusters import start_ray
+from econ_agents.workers.ray_setup import start_ray
 
 
 class SlowEnv(AsyncQuadraticEnv):

@@ -11,8 +11,8 @@ import httpx2 as httpx
 import openai
 import pytest
 
-from econ_env.app.ask.serve import Team, listening, read_key
-from econ_env.app.ask.solver import Solver, known_problems
+from econ_env.app.ask.serve import ServedTeam, listening, read_key
+from econ_env.app.ask.solver import QuestionTeam, known_problems
 from econ_env.app.cli import econ
 from econ_env.app.run_config import load_run_config
 from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError
@@ -29,7 +29,7 @@ def served(solver, key=None, name="econ"):
 
     async def main():
         box["loop"], box["stop"] = asyncio.get_running_loop(), asyncio.Event()
-        async with listening(Team(solver, name, key), "127.0.0.1", 0) as url:
+        async with listening(ServedTeam(solver, name, key), "127.0.0.1", 0) as url:
             box["url"] = url
             ready.set()
             await box["stop"].wait()
@@ -50,7 +50,7 @@ def a_client(url, key="any"):
 
 def a_solver(small, checkpoint=None, *assignments):
     config = load_run_config(Path(small[1]), ["env_args.dataset_split=test", *assignments])
-    solver = Solver(config, checkpoint, known_problems(config))
+    solver = QuestionTeam(config, checkpoint, known_problems(config))
     solver.prepare()
     return solver
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from econ_env.app.ask.solver import Solver, known_problems, readable
+from econ_env.app.ask.solver import QuestionTeam, known_problems, readable
 from econ_env.app.cli import econ
 from econ_env.app.run_config import load_run_config
 from econ_env.problems.load import load_problems
@@ -20,7 +20,7 @@ def test_strategy_replies_commitment_and_cost_are_printed(run, small, checkpoint
               "llm.price_completion=2", PROBLEM.question)  # fmt: skip
     assert ran.code == 0, ran.err
     config = load_run_config(Path(small[1]))
-    solver = Solver(config, checkpoint, known_problems(config))
+    solver = QuestionTeam(config, checkpoint, known_problems(config))
     solver.prepare()
     answer = asyncio.run(solver.solve(PROBLEM.question, seed=0)).answer
     text = " ".join(ran.out.split())

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.app.report.maths import ATTRIBUTES, ELEMENTS, Converter, Formula, find_formulas, to_tree
+from econ_env.app.report.maths import ATTRIBUTES, ELEMENTS, Converter, RenderedFormula, find_formulas, to_tree
 
 
 def formulas(text):
-    return [part.latex for part in find_formulas(text) if isinstance(part, Formula)]
+    return [part.latex for part in find_formulas(text) if isinstance(part, RenderedFormula)]
 
 
 def convert(*texts):

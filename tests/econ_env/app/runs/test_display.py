@@ -25,7 +25,7 @@ def test_counts_are_short(count, text):
 
 def test_progress_of_a_long_run_fits_and_tells_accuracy_tokens_and_calls(screen):
     with display.progress() as bars:
-        tally = display.Tally(bars, "best_of_n@12", 5000)
+        tally = display.PhaseTally(bars, "best_of_n@12", 5000)
         for number in range(1200):
             tally.count("correct" if number % 4 else "wrong", 2001, 70)
         tally.count("failed", 0, 1)
@@ -39,7 +39,7 @@ def test_progress_of_a_long_run_fits_and_tells_accuracy_tokens_and_calls(screen)
 def test_where_output_is_no_terminal_each_phase_is_one_line(screen):
     with display.progress() as bars:
         for name in ("train", "K=1", "K=3"):
-            tally = display.Tally(bars, name, 3)
+            tally = display.PhaseTally(bars, name, 3)
             for _ in range(3):
                 tally.count("correct", 10, 1)
     assert len(screen.getvalue().splitlines()) == 3

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from econ_agents.workers.ray_clusters import start_ray
+from econ_agents.workers.ray_setup import start_ray
 from econ_env.app.train_test import job
 from econ_env.problems.load import load_problems
 from econ_env.simulation.model import SimulatedLLM, count_tokens

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from econ_env.app.train_test.ray_limits import Keeper, KeptPurse, needs_keeper
+from econ_env.app.train_test.ray_limits import Keeper, RemoteBudget, needs_keeper
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError
 from econ_env.llm import limits
@@ -41,16 +41,16 @@ class Handle:
 
 async def workers(config, count):
     handle = Handle(Keeper(config))
-    purses = [KeptPurse(handle, number) for number in range(count)]
+    budgets = [RemoteBudget(handle, number) for number in range(count)]
     for number in range(count):
         await handle.meet.remote(number, os.getpid())
-    return handle, purses
+    return handle, budgets
 
 
-async def call(purse, most, real):
-    async with purse.hold(0, most):
+async def call(budget, most, real):
+    async with budget.hold(0, most):
         await asyncio.sleep(1.0)
-        purse.spend(Usage(completion_tokens=real))
+        budget.spend(Usage(completion_tokens=real))
     return real
 
 
@@ -61,8 +61,8 @@ async def call(purse, most, real):
 )
 def test_a_budget_is_that_of_all_workers_and_never_overrun(run_jumping, calls, budget):
     async def spread():
-        handle, purses = await workers(LLMConfig(budget_tokens=budget), 3)
-        pending = (call(purses[number % 3], *one) for number, one in enumerate(calls))
+        handle, budgets = await workers(LLMConfig(budget_tokens=budget), 3)
+        pending = (call(budgets[number % 3], *one) for number, one in enumerate(calls))
         came = await asyncio.gather(*pending, return_exceptions=True)
         await asyncio.sleep(0)
         return handle.keeper, came
@@ -101,17 +101,17 @@ def test_limits_per_minute_are_those_of_all_workers(run_jumping, monkeypatch):
     monkeypatch.setattr(limits, "_gates", {})
 
     async def sent():
-        _, purses = await workers(LLMConfig(rpm=60), 3)
+        _, budgets = await workers(LLMConfig(rpm=60), 3)
         times = []
 
-        async def ask(purse):
-            use_gate(purse.pass_by)
+        async def ask(budget):
+            use_gate(budget.pass_by)
             gate = shared_limits("http://one/v1", 60, None)
             for _ in range(20):
                 await gate.acquire(10)
                 times.append(asyncio.get_running_loop().time())
 
-        await asyncio.gather(*map(ask, purses))
+        await asyncio.gather(*map(ask, budgets))
         return times
 
     times = run_jumping(sent())

@@ -12,7 +12,7 @@ import pytest
 from econ_env.errors import ConfigError, LLMRequestError, LLMUnavailableError
 from econ_env.llm.http import connection as connection_module
 from econ_env.llm.http.connection import FAILURES_IN_A_ROW, FIRST_PAUSE, LONGEST_PAUSE, Health
-from econ_env.llm.http.pool import line_to
+from econ_env.llm.http.pool import server_pool
 from econ_env.llm.meter import ServerCount
 from econ_env.records import Usage
 
@@ -277,4 +277,4 @@ def test_a_list_that_can_not_be_meant_is_refused(client, given, message):
 
 def test_slots_go_by_weight(client):
     llm = client("http://a/v1*0.5,http://b/v1*2,http://c/v1*0.01", concurrency=10)
-    assert [connection.slots for connection in line_to(llm.server, llm.config).connections] == [5, 20, 1]
+    assert [connection.slots for connection in server_pool(llm.server, llm.config).connections] == [5, 20, 1]

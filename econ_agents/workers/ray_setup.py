@@ -10,7 +10,7 @@ from econ_agents.errors import WorkerError
 
 MOST_BY_DEFAULT = 8
 """Workers that are started at most if their number is not given."""
-KNOCK_SECONDS = 5.0
+PROBE_SECONDS = 5.0
 """Seconds in which a cluster must accept a connection."""
 STORE_BYTES = 100 * 2**20
 """Memory for shared objects of a Ray that is started here; only weights and problems are put there."""
@@ -40,7 +40,7 @@ def find_ray(count: int | None, address: str | None) -> tuple[int, bool]:
         return wanted, True
     if not ray.is_initialized():
         try:
-            _knock(address)
+            _probe(address)
             ray.init(address, configure_logging=False, log_to_driver=False)
         except (OSError, RuntimeError, ValueError) as error:
             raise WorkerError(
@@ -83,7 +83,7 @@ def start_ray(processors: int) -> None:
         ray_constants.ENABLE_RAY_CLUSTER = elsewhere
 
 
-def _knock(address: str) -> None:
+def _probe(address: str) -> None:
     """Make sure that somebody listens at an address, for which Ray would wait for minutes.
 
     Raises:
@@ -96,7 +96,7 @@ def _knock(address: str) -> None:
         address = services.canonicalize_bootstrap_address(address) or address
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in address:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
 
 
 def _by_default(processors: int) -> int:
