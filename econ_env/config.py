@@ -232,8 +232,8 @@ class EpisodeConfig(Settings):
         return value
 
 
-class EnvConfig(EpisodeConfig):
-    """Everything that shapes the environment."""
+class TeamConfig(Settings):
+    """The team: its size, controls, pay, what it sees and is asked, and how its models are called."""
 
     n_agents: int = Field(3, ge=1, le=512)
     """Number of executors."""
@@ -249,6 +249,10 @@ class EnvConfig(EpisodeConfig):
     """What models are asked: `econ`, the name of a registered prompt set, or `module:attribute`."""
     llm: LLMConfig = LLMConfig()
     """How models are called."""
+
+
+class EnvConfig(EpisodeConfig, TeamConfig):
+    """Everything that shapes the environment."""
 
 
 def parse_settings(model: type[S], values: Mapping[str, Any]) -> S:

@@ -33,7 +33,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
-from econ_env.answers import AnswerRule, EconAnswerRule, judging, make_rule
+from econ_env.answers import AnswerRule, judging, make_rule
 from econ_env.config import TERMS, EnvConfig, Weights, check_weights
 from econ_env.embedding import Embedder, TextEncoder, shared_encoder
 from econ_env.episode import Decision, Episode
@@ -305,7 +305,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
                 else make_llm(model)
                 for model in (self._coordinator, *names)
             ]
-            self._team = Team(models[0], tuple(models[1:]), self.config, self.prompts, self.answer_rule)
+            self._team = Team(models[0], tuple(models[1:]), self.config, self.prompts, rule=self.answer_rule)
         return self._team
 
     def _simulated(self) -> LLM:
@@ -405,8 +405,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         if round_.commitment.text is not None:
             texts.append(round_.commitment.text)
         rows = dict(zip(texts, await self.encoder.aencode(texts), strict=True)) if texts else {}
-        own_rule = isinstance(self.answer_rule, EconAnswerRule)
-        self._agreed = await judging(agrees, round_, self.answer_rule, at_once=own_rule)
+        self._agreed = await judging(self.answer_rule, agrees, round_, self.answer_rule)
         observations.see(self._shared, self._private, round_, rows, self._agreed, self.config.sampling)
 
     async def _pay(self, decision: Decision) -> None:
@@ -414,6 +413,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         round_ = decision.rounds[-1]
         rows = [own.reply if r.valid else None for own, r in zip(self._private, round_.replies, strict=True)]
         paid = await judging(
+            self.answer_rule,
             score,
             episode.problem,
             round_,
@@ -423,7 +423,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
             self._weights,
             self.answer_rule,
             self._terms,
-            at_once=isinstance(self.answer_rule, EconAnswerRule) and not self._terms,
+            slow=bool(self._terms),
         )
         decision.judgement, decision.replies_judged = paid.judgement, paid.replies
         decision.rewards, decision.team_reward, decision.weights = paid.rewards, paid.team, self._weights

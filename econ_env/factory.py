@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from econ_env.answers import AnswerRule
-from econ_env.config import EnvConfig, parse_settings
+from econ_env.config import EnvConfig, Settings, parse_settings
 from econ_env.embedding import Embedder
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
@@ -114,8 +114,15 @@ def parallel_env(
 def _settings(
     config: EnvConfig | Mapping[str, Any] | None, weights: Sequence[float] | None, given: Mapping[str, Any]
 ) -> EnvConfig:
-    base = config.model_dump(exclude_unset=True) if isinstance(config, EnvConfig) else dict(config or {})
+    base = _given(config)
     base |= {key: value for key, value in given.items() if value is not None}
     if weights is not None:
-        base["reward"] = {**base.get("reward", {}), "initial_weights": tuple(float(weight) for weight in weights)}
+        base["reward"] = {**_given(base.get("reward")), "initial_weights": tuple(float(weight) for weight in weights)}
     return parse_settings(EnvConfig, base)
+
+
+def _given(settings: Settings | Mapping[str, Any] | None) -> dict[str, Any]:
+    """The settings that were set, by name; groups stay the objects that they are."""
+    if isinstance(settings, Settings):
+        return {name: value for name, value in settings if name in settings.model_fields_set}
+    return dict(settings or {})

@@ -209,6 +209,11 @@ class Round:
         """Whether nothing valid came back, so that the round can't be judged."""
         return self.commitment.source == "none"
 
+    @property
+    def error(self) -> str | None:
+        """Why a call failed: the first invalid reply's reason, else the commitment's; `None` if none did."""
+        return next((reply.error for reply in self.replies if reply.error), self.commitment.error)
+
 
 @dataclass(frozen=True, slots=True)
 class RewardParts:

@@ -100,6 +100,53 @@ def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
         raise _trace_error(Path(path), error) from error
 
 
+class NewLines:
+    """Reads a file that grows: each reading gives the rows that were appended since the last one.
+
+    Args:
+        path: The file; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._read = 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._read)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        return
+                    self._read += len(line)
+                    yield _parse(line, self._path, None)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _trace_error(self._path, error) from error
+
+
+def read_json(path: str | Path, advice: str) -> dict[str, Any] | None:
+    """The object in a JSON file; `None` if the file does not exist.
+
+    Args:
+        path: The file.
+        advice: What to do if it can't be read; the last part of the error message.
+
+    Raises:
+        TraceError: It can't be read, or holds something else.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise TraceError(f"{path} can't be read ({error}); {advice}") from error
+    if not isinstance(value, dict):
+        raise TraceError(f"{path} holds no JSON object; {advice}")
+    return value
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write a JSON file so that it is either the old one or the whole new one.
 
@@ -169,13 +216,14 @@ def _cut_torn_line(path: Path) -> None:
         file.truncate(0)
 
 
-def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
+def _parse(line: bytes, path: Path, number: int | None) -> dict[str, Any]:
+    where = f"{path} line {number}" if number is not None else f"a line of {path}"
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise TraceError(f"{path} line {number} is no JSON; remove the line, or start a new --log-dir") from error
+        raise TraceError(f"{where} is no JSON; remove the line, or start a new --log-dir") from error
     if not isinstance(row, dict):
-        raise TraceError(f"{path} line {number} is no JSON object; remove the line, or start a new --log-dir")
+        raise TraceError(f"{where} is no JSON object; remove the line, or start a new --log-dir")
     return row
 
 

@@ -13,6 +13,7 @@ from econ_agents.config import AgentConfig
 from econ_agents.team_spec import TeamSpec
 from econ_agents.train import train
 from econ_env import EconParallelEnv, parallel_env
+from econ_env.answers import DEFAULT_RULE
 from econ_env.app.compare.team_method import TeamMethod
 from econ_env.methods import Debate, Method, SelfConsistency, judged
 from econ_env.problems.load import ProblemSet
@@ -88,7 +89,7 @@ def _ask(method: Method, task: KnownOptimum) -> tuple[float, float]:
     async def everything() -> list[tuple[bool, int]]:
         done = []
         for problem in task.problems:
-            answer = await judged(await method.answer(problem, seed=1))
+            answer = await judged(await method.answer(problem, seed=1), DEFAULT_RULE)
             verdict = answer.episode.decisions[-1].judgement
             used = sum(answer.usage.values(), Usage())
             done.append((verdict is not None and verdict.correct, used.tokens))

@@ -7,6 +7,7 @@ from econ_env.answers.rule import (
     AnswerRule,
     EconAnswerRule,
     judge,
+    judge_answer,
     judging,
     majority_of,
     make_rule,
@@ -14,5 +15,5 @@ from econ_env.answers.rule import (
 
 __all__ = [
     "DEFAULT_RULE", "AnswerRule", "EconAnswerRule", "Extracted", "Majority", "Origin", "extract_answer", "judge",
-    "judging", "majority", "majority_of", "make_rule", "same_answer",
+    "judge_answer", "judging", "majority", "majority_of", "make_rule", "same_answer",
 ]  # fmt: skip

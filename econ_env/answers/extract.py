@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 from econ_env.answers.clean import has_content
@@ -47,7 +46,6 @@ class Extracted:
     """Whether the reply, or its one code fence, is a valid JSON object with an `answer` field."""
 
 
-@lru_cache(maxsize=256)  # a reply is read when it comes in, and again by the judge
 def extract_answer(reply: str) -> Extracted:
     r"""Read the final answer of a reply.
 

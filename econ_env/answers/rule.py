@@ -78,7 +78,7 @@ def make_rule(spec: str | AnswerRule) -> AnswerRule:
     return rule
 
 
-def majority_of(answers: Iterable[str | None], rule: AnswerRule = DEFAULT_RULE) -> Majority | None:
+def majority_of(answers: Iterable[str | None], rule: AnswerRule) -> Majority | None:
     """The answer that most gave, by a rule; see `majority`."""
     return majority(answers, None if isinstance(rule, EconAnswerRule) else rule.same)
 
@@ -103,23 +103,30 @@ def judge(reply: str, gold: str, rule: AnswerRule = DEFAULT_RULE) -> Judgement:
     """
     if not gold.strip():
         raise ProblemGoldError("the gold answer is empty")
-    answer = rule.extract(reply).answer
+    return judge_answer(rule.extract(reply).answer, gold, rule)
+
+
+def judge_answer(answer: str | None, gold: str, rule: AnswerRule) -> Judgement:
+    """Judge an answer that was read already, such as `Reply.answer`; see `judge`."""
     if answer is None:
         return Judgement("no_answer", None, rule.name)
     return Judgement("correct" if rule.same(answer, gold) else "wrong", answer, rule.name)
 
 
-async def judging(work: Callable[[*Ts], T], *args: *Ts, at_once: bool = True) -> T:
-    """Do something that judges answers from an event loop: at once, or in a thread if a formula has to be evaluated.
+async def judging(rule: AnswerRule, work: Callable[[*Ts], T], *args: *Ts, slow: bool = False) -> T:
+    """Do something that reads or compares answers by a rule, without holding up the event loop. The one way to do so.
 
-    Plain numbers take less time than the way to a thread and back.
+    Plain answers of this package's own rule are judged at once: they take less time than the way to a thread and back.
+    Where two formulas have to be compared, and for any other rule, of which nobody knows how long it takes, the work is
+    done in a thread.
 
     Args:
+        rule: By which `work` reads or compares.
         work: May be begun twice, so it must not change anything before it has judged.
         args: Its arguments.
-        at_once: Whether to try so; for work by others, of which nobody knows how long it takes, take a thread.
+        slow: Whether `work` also runs code that may take long by itself; it then always gets a thread.
     """
-    if not at_once:
+    if slow or not isinstance(rule, EconAnswerRule):
         return await asyncio.to_thread(work, *args)
     try:
         with without_waiting():

@@ -15,12 +15,8 @@ from econ_env.config import (
     EnvConfig,
     EpisodeConfig,
     LLMConfig,
-    ObservationConfig,
-    PromptsName,
-    RewardConfig,
-    RuleName,
-    SamplingConfig,
     Settings,
+    TeamConfig,
     parse_settings,
 )
 from econ_env.env import EconParallelEnv
@@ -97,11 +93,9 @@ class RayConfig(Settings):
         return self.address is not None or self.workers is not None
 
 
-class RunConfig(AgentConfig):
+class RunConfig(AgentConfig, TeamConfig):
     """Everything that shapes a run; the learner's settings stand at the top level."""
 
-    n_agents: int = Field(3, ge=1, le=512)
-    """Number of executors."""
     coordinator_model: str | None = None
     """Model of the coordinator, and of local ones; by default the server's own."""
     executor_model: str | list[str] | None = None
@@ -114,16 +108,6 @@ class RunConfig(AgentConfig):
     """Short for `bne.max_iterations_infer`."""
     env_args: EnvArgs = EnvArgs()
     """Problems and episodes."""
-    sampling: SamplingConfig = SamplingConfig()
-    """Bounds of the controls."""
-    reward: RewardConfig = RewardConfig()
-    """Reward terms and weights."""
-    observation: ObservationConfig = ObservationConfig()
-    """Further parts of an observation."""
-    answer_rule: RuleName = "econ"
-    """How answers are read and judged: `econ`, the name of a registered rule, or `module:attribute`."""
-    prompts: PromptsName = "econ"
-    """What models are asked: `econ`, the name of a registered prompt set, or `module:attribute`."""
     llm: ModelConfig = ModelConfig()
     """Models and calls."""
     ray: RayConfig = RayConfig()
@@ -159,23 +143,14 @@ class RunConfig(AgentConfig):
         return self.network.mixer, self.bne.solver
 
     def env_config(self) -> EnvConfig:
-        """The environment's part."""
-        episode = self.env_args.model_dump(include=set(EpisodeConfig.model_fields))
-        calls = LLMConfig(**self.llm.model_dump(include=set(LLMConfig.model_fields), exclude_unset=True))
-        return EnvConfig(
-            **episode,
-            n_agents=self.n_agents,
-            sampling=self.sampling,
-            reward=self.reward,
-            observation=self.observation,
-            answer_rule=self.answer_rule,
-            prompts=self.prompts,
-            llm=calls,
-        )
+        """The environment's part; its groups are the same objects."""
+        episode = {name: value for name, value in self.env_args if name in EpisodeConfig.model_fields}
+        team = {name: value for name, value in self if name in TeamConfig.model_fields}
+        return EnvConfig(**episode, **team)
 
     def agent_config(self) -> AgentConfig:
-        """The learner's part."""
-        return AgentConfig(**self.model_dump(include=set(AgentConfig.model_fields)))
+        """The learner's part; its groups are the same objects."""
+        return AgentConfig(**{name: value for name, value in self if name in AgentConfig.model_fields})
 
 
 def load_run_config(

@@ -13,11 +13,11 @@ from econ_env.errors import BudgetError
 from econ_env.records import Usage
 
 
-def price(config: LLMConfig, prompt_tokens: int, completion_tokens: int) -> float | None:
+def price(config: LLMConfig, used: Usage) -> float | None:
     """What tokens cost in US dollars; `None` without prices."""
     if config.price_prompt is None or config.price_completion is None:
         return None
-    return (prompt_tokens * config.price_prompt + completion_tokens * config.price_completion) / 1e6
+    return (used.prompt_tokens * config.price_prompt + used.completion_tokens * config.price_completion) / 1e6
 
 
 class BudgetHolder(Protocol):
@@ -77,7 +77,7 @@ class Budget:
             yield
             return
         tokens = prompt_tokens + completion_tokens
-        usd = price(self._config, prompt_tokens, completion_tokens) or 0.0
+        usd = price(self._config, Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)) or 0.0
         async with self._turn:
             while lacking := self._lacking(tokens, usd):
                 if self._held_tokens == 0:
@@ -102,7 +102,7 @@ class Budget:
                 f"the budget of {config.budget_tokens} tokens is used up: {spent} spent, "
                 f"and one more call may take {tokens}"
             )
-        paid = price(config, self._spent.prompt_tokens, self._spent.completion_tokens) or 0.0
+        paid = price(config, self._spent) or 0.0
         if config.budget_usd is not None and paid + self._held_usd + usd > config.budget_usd:
             return (
                 f"the budget of {config.budget_usd:g} US dollars is used up: {paid:.4f} spent, "

@@ -175,7 +175,7 @@ class Meter:
             by_server=dict(self._by_server),
             failed=dict(self._failed),
             faults=dict(self._faults),
-            usd=price(self._config, self._sent.prompt_tokens, self._sent.completion_tokens),
+            usd=price(self._config, self._sent),
         )
 
     def hold(self, prompt_tokens: int, completion_tokens: int) -> AbstractAsyncContextManager[None]:

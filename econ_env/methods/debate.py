@@ -14,7 +14,6 @@ from econ_env.errors import ConfigError
 from econ_env.llm.seeding import derive_seed
 from econ_env.methods.method import Answer
 from econ_env.methods.sampling import TEMPERATURE, neutral_controls
-from econ_env.methods.voting import vote
 from econ_env.records import Problem, Reply, Round, Strategy
 from econ_env.team.rounds import Team
 
@@ -66,7 +65,7 @@ class Debate:
         # the first round's seed is the episode's, so that it asks what self-consistency asks
         own_seed = derive_seed(seed, "debate", index) if index else seed
         replies = await self.team.replies(problem, prompts, controls, index=index, seed=own_seed)
-        return Round(index, Strategy(None), replies, vote(replies, self.team.rule), time.perf_counter() - start)
+        return Round(index, Strategy(None), replies, await self.team.vote(replies), time.perf_counter() - start)
 
 
 def _others(replies: tuple[Reply, ...], number: int) -> list[str]:

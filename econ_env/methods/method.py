@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from econ_env.answers import DEFAULT_RULE, AnswerRule, EconAnswerRule, judge, judging
+from econ_env.answers import AnswerRule, judge_answer, judging
 from econ_env.episode import Decision, Episode
 from econ_env.records import CallRole, Problem, Reply, Round, Strategy, Usage
+from econ_env.rewards.scoring import judge_replies
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Method(Protocol):
         ...         prompts = [self.team.prompts.executor(problem.question, None, None, "text")] * 2
         ...         controls = [PromptEmbedding(0.7, 1.0)] * 2
         ...         replies = await self.team.replies(problem, prompts, controls, index=0, seed=seed)
-        ...         return Answer.of(problem, seed, [Round(0, Strategy(None), replies, vote(replies))])
+        ...         return Answer.of(problem, seed, [Round(0, Strategy(None), replies, await self.team.vote(replies))])
     """
 
     @property
@@ -94,7 +95,7 @@ class Method(Protocol):
         """
 
 
-async def judged(answer: Answer, rule: AnswerRule = DEFAULT_RULE) -> Answer:
+async def judged(answer: Answer, rule: AnswerRule) -> Answer:
     """The same answer with the judge's verdicts on every decision that has none yet, in place.
 
     A round in which nothing valid came back is not judged: the problem counts as failed, not as wrong.
@@ -109,12 +110,12 @@ async def judged(answer: Answer, rule: AnswerRule = DEFAULT_RULE) -> Answer:
     gold = answer.episode.problem.answer
     for decision in answer.episode.decisions:
         if not decision.replies_judged:
-            await judging(_judge, decision, gold, rule, at_once=isinstance(rule, EconAnswerRule))
+            await judging(rule, _judge, decision, gold, rule)
     return answer
 
 
 def _judge(decision: Decision, gold: str, rule: AnswerRule) -> None:
     last = decision.rounds[-1]
-    verdicts = [judge(reply.text, gold, rule) if reply.text is not None else None for reply in last.replies]
-    verdict = None if last.failed else judge(last.commitment.text or "", gold, rule)
-    decision.replies_judged, decision.judgement = tuple(verdicts), verdict
+    verdicts = judge_replies(last, gold, rule)
+    verdict = None if last.failed else judge_answer(last.commitment.answer, gold, rule)
+    decision.replies_judged, decision.judgement = verdicts, verdict

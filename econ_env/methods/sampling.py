@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from econ_env.errors import ConfigError
 from econ_env.methods.method import Answer
-from econ_env.methods.voting import vote
 from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.team.rounds import NEUTRAL_PENALTY, Team
 
@@ -38,7 +37,7 @@ class SingleCall:
     async def answer(self, problem: Problem, seed: int) -> Answer:
         """Ask once."""
         replies, seconds = await _sample(self.team, problem, 1, 0.0, seed)
-        return _one_round(problem, seed, replies, vote(replies, self.team.rule), seconds)
+        return _one_round(problem, seed, replies, await self.team.vote(replies), seconds)
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class SelfConsistency:
     async def answer(self, problem: Problem, seed: int) -> Answer:
         """Sample k replies at once and let them vote."""
         replies, seconds = await _sample(self.team, problem, self.samples, self.temperature, seed)
-        return _one_round(problem, seed, replies, vote(replies, self.team.rule), seconds)
+        return _one_round(problem, seed, replies, await self.team.vote(replies), seconds)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from econ_env.answers import DEFAULT_RULE, AnswerRule, judge
+from econ_env.answers import AnswerRule, judge_answer
 from econ_env.config import RewardConfig, Weights
 from econ_env.embedding import Embeddings
 from econ_env.records import Judgement, Problem, RewardParts, Round
@@ -35,7 +35,7 @@ def score(
     commitment: Embeddings,
     config: RewardConfig,
     weights: Weights,
-    rule: AnswerRule = DEFAULT_RULE,
+    rule: AnswerRule,
     terms: Sequence[RewardTerm] = (),
 ) -> Score:
     """Judge a round and pay it with the weights alpha.
@@ -53,12 +53,11 @@ def score(
     Raises:
         ExtensionError: A further term is no number in [0, 1].
     """
-    judged = tuple(judge(r.text, problem.answer, rule) if r.text is not None else None for r in round_.replies)
+    judged = judge_replies(round_, problem.answer, rule)
     none = nothing([term.name for term in terms])
     if round_.failed:
         return Score(None, judged, (none,) * len(judged), none)
-    commitment_text = round_.commitment.text or ""
-    verdict = judge(commitment_text, problem.answer, rule)
+    verdict = judge_answer(round_.commitment.answer, problem.answer, rule)
     submission = Submission(problem, round_, verdict, judged, tuple(replies), commitment)
     valid = [row for row in replies if row is not None]
     stacked = np.array(valid) if valid else np.zeros((0, len(commitment)), np.float32)
@@ -75,7 +74,12 @@ def score(
     return Score(verdict, judged, tuple(rewards), _team(rewards, verdict, config, weights))
 
 
-def agrees(round_: Round, rule: AnswerRule = DEFAULT_RULE) -> list[bool]:
+def judge_replies(round_: Round, gold: str, rule: AnswerRule) -> tuple[Judgement | None, ...]:
+    """The judge on each reply, by the answer that was read when it came; `None` for an invalid one."""
+    return tuple(judge_answer(r.answer, gold, rule) if r.valid else None for r in round_.replies)
+
+
+def agrees(round_: Round, rule: AnswerRule) -> list[bool]:
     """For each executor whether its answer is the commitment's."""
     team = round_.commitment.answer
     return [team is not None and r.answer is not None and rule.same(r.answer, team) for r in round_.replies]

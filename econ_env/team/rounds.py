@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TypeVar
 
-from econ_env.answers import DEFAULT_RULE, AnswerRule, judging, majority_of
+from econ_env.answers import AnswerRule, Extracted, judging
 from econ_env.config import EnvConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError, LLMUnavailableError
 from econ_env.llm.protocol import LLM, ChatRequest, Completion, Message
@@ -21,6 +21,7 @@ from econ_env.llm.seeding import derive_seed
 from econ_env.records import Cluster, Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.team.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA, PromptSet, ReplyFormat
 from econ_env.team.redact import redact_answer
+from econ_env.team.votes import majority_commitment, stated, unanimous, vote
 
 NEUTRAL_PENALTY = 1.0
 
@@ -43,7 +44,7 @@ class Team:
     executors: tuple[LLM, ...]
     config: EnvConfig
     prompts: PromptSet = DEFAULT_PROMPTS
-    rule: AnswerRule = DEFAULT_RULE
+    rule: AnswerRule = field(kw_only=True)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -141,7 +142,7 @@ class Team:
         """The team's commitment from the local ones; if its call fails, the majority of all executors' answers."""
         merged = await self.commit(problem, [cluster.commitment for cluster in clusters], index=index, seed=seed)
         if merged.source == "majority":
-            counted = majority_commitment(replies, error=merged.error, rule=self.rule)
+            counted = await judging(self.rule, majority_commitment, replies, merged.error, self.rule)
             return replace(counted, usage=merged.usage) if counted.answer is not None else merged
         return merged
 
@@ -212,7 +213,7 @@ class Team:
         done = await self._ask(llm, request)
         if isinstance(done, LLMError):
             return Reply(agent, embedding, None, None, "invalid", usage=done.usage, error=str(done))
-        read = self.rule.extract(done.text)
+        read = await self._read(done.text)
         return Reply(agent, embedding, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage)
 
     async def commit(
@@ -240,9 +241,8 @@ class Team:
         texts = [part.text for part in said if part.text is not None]
         if not texts:
             return Commitment(None, None, "none", error="no valid reply to condense")
-        if self.config.commitment == "divided" and await judging(_unanimous, said, self.rule):
-            answer = said[0].answer
-            return Commitment(_stated(answer), answer, "unanimous")  # nobody's words: AL must not favour one executor
+        if self.config.commitment == "divided" and await judging(self.rule, unanimous, said, self.rule):
+            return Commitment(stated(said[0].answer), said[0].answer, "unanimous")
         form = self.form(self.coordinator)
         request = ChatRequest(
             messages=self.prompts.commitment(problem.question, texts, form),
@@ -261,9 +261,17 @@ class Team:
         )
         done = await self._ask(self.coordinator, request)
         if isinstance(done, LLMError):
-            return replace(majority_commitment(said, error=str(done), rule=self.rule), usage=done.usage)
-        read = self.rule.extract(done.text)
+            counted = await judging(self.rule, majority_commitment, said, str(done), self.rule)
+            return replace(counted, usage=done.usage)
+        read = await self._read(done.text)
         return Commitment(done.text, read.answer, "coordinator", parsed_json=read.parsed_json, usage=done.usage)
+
+    async def vote(self, replies: Sequence[Reply]) -> Commitment:
+        """The majority of replies by the team's rule, without a call; see `econ_env.methods.vote`."""
+        return await judging(self.rule, vote, replies, self.rule)
+
+    async def _read(self, text: str) -> Extracted:
+        return await judging(self.rule, self.rule.extract, text)
 
     async def _ask(self, llm: LLM, request: ChatRequest) -> Completion | LLMError:
         """The completion, or the error of a call that failed on its own; errors that doom the run are raised."""
@@ -279,33 +287,6 @@ class Team:
             raise
         except LLMError as error:
             return error
-
-
-def _unanimous(said: Sequence[Reply] | Sequence[Commitment], rule: AnswerRule) -> bool:
-    """Whether there are several, all with the same answer."""
-    answers = [part.answer for part in said if part.answer is not None]
-    winner = majority_of(answers, rule)
-    return len(said) > 1 and winner is not None and winner.votes == len(said)
-
-
-def majority_commitment(
-    said: Sequence[Reply] | Sequence[Commitment], error: str | None, rule: AnswerRule = DEFAULT_RULE
-) -> Commitment:
-    """What stands in for a commitment whose call failed: the most frequent answer, marked as such.
-
-    Args:
-        said: The replies or local commitments to condense.
-        error: Why the coordinator's call failed.
-        rule: Tells which answers are the same.
-    """
-    winner = majority_of((part.answer for part in said), rule)
-    if winner is None:
-        return Commitment(None, None, "none", error=error)
-    return Commitment(_stated(winner.answer), winner.answer, "majority", error=error)
-
-
-def _stated(answer: str | None) -> str:
-    return f"The answer is {answer}."
 
 
 def reused(strategy: Strategy) -> Strategy:

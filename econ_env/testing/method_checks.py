@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from econ_env.answers import DEFAULT_RULE
 from econ_env.config import EnvConfig
 from econ_env.errors import LLMReplyError
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
@@ -85,7 +86,7 @@ def check_method(make: Callable[[Team], Method]) -> None:
 
 
 def _team(llm: _Recorded) -> Team:
-    return Team(llm, (llm,) * N_AGENTS, EnvConfig(n_agents=N_AGENTS))
+    return Team(llm, (llm,) * N_AGENTS, EnvConfig(n_agents=N_AGENTS), rule=DEFAULT_RULE)
 
 
 def _play(
@@ -95,7 +96,7 @@ def _play(
     llm = _Recorded(problems, fails_every)
 
     async def play() -> Answer:
-        return await judged(await make(_team(llm)).answer(problem, 7))
+        return await judged(await make(_team(llm)).answer(problem, 7), DEFAULT_RULE)
 
     return asyncio.run(play()), tuple(llm.asked)
 
@@ -125,7 +126,7 @@ def _check_together(found: Violations, make: Callable[[Team], Method], problems:
 
     async def together() -> list[Answer]:
         answers = await asyncio.gather(*(method.answer(problem, 7) for problem in problems))
-        return [await judged(answer) for answer in answers]
+        return [await judged(answer, DEFAULT_RULE) for answer in answers]
 
     for answer, problem in zip(asyncio.run(together()), problems, strict=True):
         alone, _ = _play(make, problems, problem)

@@ -1,6 +1,6 @@
 """A baseline method: asks twice and takes the first answer where both differ."""
 
-from econ_env.methods import Answer, vote
+from econ_env.methods import Answer
 from econ_env.records import Problem, PromptEmbedding, Round, Strategy
 from econ_env.team.rounds import Team
 from econ_env.testing import check_method
@@ -20,7 +20,7 @@ class AskTwice:
         prompts = [self.team.prompts.executor(problem.question, None, None, form)] * 2
         controls = [PromptEmbedding(0.7, 1.0)] * 2
         replies = await self.team.replies(problem, prompts, controls, index=0, seed=seed)
-        return Answer.of(problem, seed, [Round(0, Strategy(None), replies, vote(replies, self.team.rule))])
+        return Answer.of(problem, seed, [Round(0, Strategy(None), replies, await self.team.vote(replies))])
 
 
 if __name__ == "__main__":

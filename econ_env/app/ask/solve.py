@@ -14,6 +14,7 @@ from econ_env.app.runs import display
 from econ_env.app.runs.team_facts import print_facts
 from econ_env.errors import ConfigError, LLMUnavailableError
 from econ_env.llm import background
+from econ_env.llm.budget import price
 from econ_env.records import Round
 
 
@@ -59,11 +60,8 @@ def print_solution(console: Console, done: Solution, config: RunConfig) -> None:
     console.print(Text.assemble(("answer   ", "bold"), (last.answer or "none", "bold green"), verdict))
     usage, roles = episode.usage, done.answer.usage
     parts = ", ".join(f"{role} {part.tokens:,}" for role, part in roles.items())
-    llm = config.llm
-    dollars = ""
-    if llm.price_prompt is not None and llm.price_completion is not None:
-        usd = (usage.prompt_tokens * llm.price_prompt + usage.completion_tokens * llm.price_completion) / 1e6
-        dollars = f", ${usd:.6f}"
+    usd = price(config.llm, usage)
+    dollars = "" if usd is None else f", ${usd:.6f}"
     cached = f", {usage.cache_hits} from the cache" if usage.cache_hits else ""
     print_facts(
         {

@@ -177,9 +177,7 @@ def known_problems(config: RunConfig, question: str | None = None, gold: str | N
 
 def failure(answer: Answer) -> str:
     """Why a team gave no answer."""
-    last = answer.rounds[-1]
-    reason = next((reply.error for reply in last.replies if reply.error), last.commitment.error)
-    return f"the team gave no valid reply: {reason}"
+    return f"the team gave no valid reply: {answer.rounds[-1].error}"
 
 
 def readable(said: Reply | Commitment) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,17 +24,15 @@ from econ_env.app.options import CommonOptions
 from econ_env.app.run_config import RunConfig, make_env
 from econ_env.app.runs import display
 from econ_env.app.runs.datasets import RunProblems, choose_problems, choose_test_problems
-from econ_env.app.runs.display import count_servers
-from econ_env.app.runs.folder import RunFolder, files_of_run
 from econ_env.app.runs.provenance import added, provenance
 from econ_env.app.runs.recording import Failures
 from econ_env.app.runs.results import Row, result_row, summarise_methods
-from econ_env.app.runs.team_facts import print_facts, reach_servers, reach_team
+from econ_env.app.runs.run import OpenRun, validate
+from econ_env.app.runs.team_facts import print_facts
 from econ_env.app.runs.trained_on import all_trained_on
 from econ_env.app.train_test.training import train_policy
 from econ_env.errors import ConfigError
 from econ_env.llm import background
-from econ_env.llm.meter import shared_meter
 from econ_env.llm.seeding import derive_seed
 from econ_env.methods import Answer, Method, judged
 from econ_env.records import Problem
@@ -85,22 +83,22 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     about["added"] = added(config, others)
     maker = MethodMaker(config, problems.test, None, options.temperature)
     models = _prepare(maker, names, common, options)  # first: what can't be had must not push an earlier run aside
-    folder = RunFolder(common.log_dir, about, resume=common.resume)
-    if folder.moved_to is not None:
-        display.console.print(f"the earlier run in {common.log_dir} was moved to {folder.moved_to}")
+    run = OpenRun(common, about | {"models": models})
     seeds = "" if options.seeds == 1 else f", {options.seeds} seeds"
     print_facts({"problems": f"{problems.source}: {len(problems.test):,}{seeds}"})
-    run = _Comparison(common, options, folder, problems, maker, [name.key for name in parse_names(options.methods)])
+    order = [name.key for name in parse_names(options.methods)]
+    comparison = _Comparison(common, options, run, problems, maker, order)
+    complete = False
     try:
         if any(name.base in LEARNED for name in names):
-            run.learn()
+            comparison.learn()
         for name in names:
-            run.play(name)
-        run.complete = True
+            comparison.play(name)
+        complete = True
     finally:
-        seen = run.close(about | {"models": models})
-    print_overview(display.console, seen, run.matching.told)
-    display.console.print(f"\nwritten to {folder.path}", highlight=False)
+        seen = comparison.close(complete=complete)
+    print_overview(display.console, seen, comparison.matching.told)
+    display.console.print(f"\nwritten to {run.folder.path}", highlight=False)
     return seen
 
 
@@ -123,12 +121,8 @@ def _prepare(
     config, policy = common.config, None
     if options.policy is not None and any(name.base in LEARNED for name in names):
         policy = EconPolicy.from_pretrained(options.policy, n_agents=config.n_agents, trust=config.trusted)
-    models = reach_team(maker.env, embeds=any(name.base in EMBEDS for name in names))
-    if policy is not None:
-        policy.fits(maker.spec)
-        maker.policy = policy
-    if files_of_run(common.log_dir) and not common.resume:
-        reach_servers(maker.team)
+    models = validate(common, maker.env, policy, embeds=any(name.base in EMBEDS for name in names))
+    maker.policy = policy
     return models
 
 
@@ -174,22 +168,19 @@ class _Comparison:
         self,
         common: CommonOptions,
         options: CompareOptions,
-        folder: RunFolder,
+        run: OpenRun,
         problems: RunProblems,
         maker: MethodMaker,
         order: Sequence[str],
     ) -> None:
         self.common, self.config, self.options = common, common.config, options
-        self.folder, self.problems, self.maker, self.order = folder, problems, maker, order
+        self.run, self.problems, self.maker, self.order = run, problems, maker, order
+        self.folder = run.folder
         self.seeds = [self.config.seed + number for number in range(options.seeds)]
         self.matching = Matching(
-            maker, folder, options.match, problems.test[:PROBE_PROBLEMS], self.seeds[0], self._ask, self._in_flight
+            maker, run.folder, options.match, problems.test[:PROBE_PROBLEMS], self.seeds[0], self._ask, self._in_flight
         )
-        self.complete = False
-        self._seconds: dict[str, float] = {}
         self._failures = Failures()
-        self.meter = shared_meter(self.config.env_config().llm)
-        self.meter.reset()
 
     def learn(self) -> None:
         """Train a policy now, if none was loaded."""
@@ -211,14 +202,12 @@ class _Comparison:
         done = {seed: self.folder.done(name.key, seed) for seed in self.seeds}
         wanted = itertools.product(self.seeds, self.problems.test)
         todo = [(problem, seed) for seed, problem in wanted if problem.id not in done[seed]]
-        start = time.perf_counter()
-        with display.progress() as bars:
+        with display.progress() as bars, self.run.timing(name.key):
             tally = display.PhaseTally(bars, name.key.rpartition(":")[2], len(self.seeds) * len(self.problems.test))
             for row in self.folder.read_rows(name.key):
                 tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
             if todo:
                 background.run(self._play(name, todo, tally))
-        self._seconds[name.key] = time.perf_counter() - start
         self.matching.settle(name.key)
 
     async def _play(self, name: MethodName, todo: Sequence[tuple[Problem, int]], tally: display.PhaseTally) -> None:
@@ -244,12 +233,10 @@ class _Comparison:
         answer = await method.answer(problem, derive_seed("episode", seed, problem.id))
         seconds = time.perf_counter() - start
         last = answer.rounds[-1]
-        reason = next((reply.error for reply in last.replies if reply.error), last.commitment.error)
-        self._failures.count(last.failed, reason)
+        self._failures.count(last.failed, last.error)
         return await judged(answer, self.maker.env.answer_rule), seconds
 
     async def _write(self, name: MethodName, units: int | None, answer: Answer, seconds: float, seed: int) -> Row:
-        llm = self.config.llm
         row = await asyncio.to_thread(
             result_row,
             name.key,
@@ -260,32 +247,20 @@ class _Comparison:
             seconds=seconds,
             seed=seed,
             units=units,
-            prices=(llm.price_prompt, llm.price_completion),
+            llm=self.config.llm,
             rule=self.maker.env.answer_rule,
         )
         self.folder.add(row, {"seed": seed, "episode": answer.episode.to_dict()})
         return row
 
-    def close(self, about: Mapping[str, Any]) -> dict[str, Any]:
+    def close(self, *, complete: bool) -> dict[str, Any]:
         """Write the summary of what was done, and return its overview."""
-        rule = make_rule(self.config.answer_rule)
         rows = list(self.folder.read_rows())
+        rule = make_rule(self.config.answer_rule)
         seen = overview(rows, self.options.baseline or self.order[0], order=self.order, rule=rule)
-        earlier = self.folder.earlier.get("methods", {})
         methods = {}
         for key, summary in summarise_methods(rows).items():
-            wall = self._seconds.get(key, 0.0) + earlier.get(key, {}).get("wall_seconds", 0.0)
-            methods[key] = {"name": BUILT_IN.get(key.partition("@")[0], key), **summary, "wall_seconds": wall}
-        servers = count_servers(self.meter.snapshot().by_server, self.folder.earlier.get("servers", {}))
-        self.folder.write_summary(
-            {
-                "complete": self.complete,
-                "servers": servers,
-                "methods": methods,
-                "overview": seen,
-                "matching": self.matching.told,
-                **about,
-            }
-        )
-        self.folder.close()
+            name = BUILT_IN.get(key.partition("@")[0], key)
+            methods[key] = {"name": name, **summary, "wall_seconds": self.run.method_seconds(key)}
+        self.run.close({"methods": methods, "overview": seen, "matching": self.matching.told}, complete=complete)
         return seen

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 
 from econ_agents.concurrency import all_or_none
+from econ_env.app.compare.match_units import Match, match_units
 from econ_env.app.compare.method_names import BUILT_IN, MethodMaker, MethodName
 from econ_env.app.compare.overview import REFERENCE
 from econ_env.app.runs.folder import RunFolder
-from econ_env.methods import Answer, Match, Method, match_units
+from econ_env.methods import Answer, Method
 from econ_env.records import Problem, Usage
 
 PROBE_PROBLEMS = 8

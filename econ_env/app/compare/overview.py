@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from econ_env.answers import DEFAULT_RULE, AnswerRule
+from econ_env.answers import AnswerRule
 from econ_env.app.compare import statistics
 from econ_env.app.runs.results import Row, by_method
 
@@ -20,7 +20,8 @@ def overview(
     baseline: str | None = None,
     reference: str = REFERENCE,
     order: Sequence[str] = (),
-    rule: AnswerRule = DEFAULT_RULE,
+    *,
+    rule: AnswerRule,
 ) -> dict[str, Any]:
     """Accuracy, paired differences, cost and behaviour of every method.
 

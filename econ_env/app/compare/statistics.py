@@ -20,7 +20,7 @@ from statsmodels.stats.contingency_tables import mcnemar  # type: ignore[import-
 from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]  # same
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # same
 
-from econ_env.answers import DEFAULT_RULE, AnswerRule, majority_of
+from econ_env.answers import AnswerRule, majority_of
 from econ_env.app.runs.results import ROLES, Row
 
 ResultRows = Sequence[Row]
@@ -211,7 +211,7 @@ def unparsed(rows: ResultRows) -> dict[str, float | None]:
     return {"answers": _mean(judged), "replies": _mean(replies)}
 
 
-def agreement(rows: ResultRows, rule: AnswerRule = DEFAULT_RULE) -> float | None:
+def agreement(rows: ResultRows, rule: AnswerRule) -> float | None:
     """Share of pairs of executors whose last replies have the same answer by a rule, mean over answers.
 
     A reply without an answer agrees with nobody; an invalid one is left out. `None` without pairs.
@@ -243,7 +243,7 @@ def transitions(rows: ResultRows) -> list[dict[str, int]]:
     return [{name: step[name] for name in names} for step in steps]
 
 
-def executors(rows: ResultRows, rule: AnswerRule = DEFAULT_RULE) -> dict[str, float | None]:
+def executors(rows: ResultRows, rule: AnswerRule) -> dict[str, float | None]:
     """How good the last round's replies are by themselves, over judged answers.
 
     `each`: share of right replies; `any` (pass@n): share of answers for which at least one of the n replies is right;

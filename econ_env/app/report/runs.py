@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from econ_env.app.compare.overview import REFERENCE, overview
 from econ_env.app.runs.folder import RESULTS_FILE, RUN_FILE, SUMMARY_FILE, TRAINING_FILE, VOLATILE
 from econ_env.app.runs.results import Row, by_method
 from econ_env.errors import ConfigError, TraceError
-from econ_env.traces import read_lines
+from econ_env.traces import read_json, read_lines
 
 NEEDED = (
     "method", "problem", "seed", "source", "kind", "gold", "answer", "verdict", "rounds", "stop_reasons", "residuals",
@@ -22,6 +21,7 @@ NEEDED = (
 )  # fmt: skip
 """What a row must have to be reported."""
 BASELINE = "baseline"
+_ADVICE = "remove it, or report other runs"
 """The method that differences are taken to where there is one of this name; otherwise the first."""
 
 
@@ -107,7 +107,7 @@ def load_runs(folders: Sequence[str | Path], baseline: str | None = None) -> Run
     if chosen is None and len(runs) == 1:
         chosen = runs[0].summary.get("overview", {}).get("baseline")
     reference = next((label for label in order if _bare(label) == REFERENCE), REFERENCE)
-    return Runs(runs, rows, overview(rows, chosen, reference, order, _rule(runs)))
+    return Runs(runs, rows, overview(rows, chosen, reference, order, rule=_rule(runs)))
 
 
 def _rule(runs: Sequence[LoadedRun]) -> AnswerRule:
@@ -133,23 +133,11 @@ def _load(folder: Path) -> LoadedRun:
     training = {row["episode"]: row for row in read_lines(folder / TRAINING_FILE)}
     return LoadedRun(
         path=folder,
-        about=_read_json(folder / RUN_FILE),
-        summary=_read_json(folder / SUMMARY_FILE),
+        about=read_json(folder / RUN_FILE, _ADVICE) or {},
+        summary=read_json(folder / SUMMARY_FILE, _ADVICE) or {},
         rows=rows,
         training=[training[number] for number in sorted(training)],
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise TraceError(f"{path} can't be read ({error})") from error
-    if not isinstance(value, dict):
-        raise TraceError(f"{path} holds no JSON object")
-    return value
 
 
 def _experiments(runs: Sequence[LoadedRun]) -> list[int]:

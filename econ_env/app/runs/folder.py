@@ -5,15 +5,13 @@ Rows are kept in the files only, so that memory does not grow with the number of
 
 from __future__ import annotations
 
-import json
-from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from econ_env.app.runs.results import Row
 from econ_env.errors import ConfigError, TraceError
-from econ_env.traces import JsonLines, read_lines, write_json, write_json_list, write_lines
+from econ_env.traces import JsonLines, NewLines, read_json, read_lines, write_json, write_json_list, write_lines
 
 RUN_FILE = "run.json"
 RESULTS_FILE = "results.jsonl"
@@ -23,6 +21,7 @@ TRAINING_FILE = "training.jsonl"
 SUMMARY_FILE = "summary.json"
 FAILED_FILE = "failed.jsonl"
 """Rows of problems that failed and were asked again by a run that went on."""
+_ADVICE = "remove it or start a new --log-dir"
 VOLATILE = ("llm", "ray")
 """Settings that may differ between a run and its continuation: how models are called, and from how many processes, does
 not change what is asked."""
@@ -53,7 +52,7 @@ class RunFolder:
                 self.moved_to = _move_aside(path)
         except OSError as error:
             raise TraceError(f"{path} can't be used as log folder: {error.strerror}") from error
-        before = _read_json(path / RUN_FILE)
+        before = read_json(path / RUN_FILE, _ADVICE)
         if before is not None:
             _same_settings(before["config"], about["config"], path)
             _same_settings(before.get("compare", {}), about.get("compare", {}), path)
@@ -61,10 +60,12 @@ class RunFolder:
             _same_settings(before.get("tested", {}), about.get("tested", {}), path)
         self._ask_failed_again()
         write_json(path / RUN_FILE, about)
-        self.earlier: Mapping[str, Any] = _read_json(path / SUMMARY_FILE) or {}
+        self.earlier: Mapping[str, Any] = read_json(path / SUMMARY_FILE, _ADVICE) or {}
         self._results = JsonLines(path / RESULTS_FILE)
         self._episodes = JsonLines(path / EPISODES_FILE)
         self._training = JsonLines(path / TRAINING_FILE)
+        self._new_rounds = NewLines(self.rounds_file)
+        self._last_error: str | None = None
 
     def _ask_failed_again(self) -> None:
         """Count no problem as done that failed, for example since the server was gone; its row goes to another file."""
@@ -106,8 +107,10 @@ class RunFolder:
 
     def last_error(self) -> str | None:
         """Why the latest call that failed did so."""
-        said = (part for row in read_lines(self.rounds_file) for part in _said(row["round"]) if part["error"])
-        return next((part["error"] for part in deque(said, maxlen=1)), None)
+        for row in self._new_rounds:
+            said = [part["error"] for part in _said(row["round"]) if part["error"]]
+            self._last_error = said[-1] if said else self._last_error
+        return self._last_error
 
     def write_traces(self, method: str, name: str) -> Path:
         """Gather a method's episodes into one JSON file; of a problem that was played again the last."""
@@ -154,18 +157,6 @@ def _move_aside(path: Path) -> Path | None:
     for file in old:
         file.rename(target / file.name)
     return target
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise TraceError(f"{path} can't be read ({error}); remove it or start a new --log-dir") from error
-    if not isinstance(value, dict):
-        raise TraceError(f"{path} holds no JSON object; remove it or start a new --log-dir")
-    return value
 
 
 def _same_settings(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:

@@ -44,7 +44,7 @@ def make_record(method: str, result: EpisodeResult, episode: Episode, config: Ru
         gap=None if gap is None else sum(gap),
         seconds=result.seconds,
         seed=config.seed,
-        prices=(config.llm.price_prompt, config.llm.price_completion),
+        llm=config.llm,
         rule=rule,
     )
     return Record(row, {"episode": episode.to_dict(), "decisions": [asdict(decision) for decision in result.decisions]})

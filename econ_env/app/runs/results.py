@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from econ_agents.training.watch import EpisodeOutcome
-from econ_env.answers import DEFAULT_RULE, AnswerRule, judge
-from econ_env.episode import Decision, Episode
+from econ_env.answers import AnswerRule, judge_answer
+from econ_env.config import LLMConfig
+from econ_env.episode import Episode
+from econ_env.llm.budget import price
 from econ_env.records import Reply, Round, Usage
 
 Row = dict[str, Any]
@@ -25,10 +27,10 @@ def result_row(
     residuals: Sequence[float],
     gap: float | None,
     seconds: float,
+    rule: AnswerRule,
     seed: int = 0,
     units: int | None = None,
-    prices: tuple[float | None, float | None] = (None, None),
-    rule: AnswerRule = DEFAULT_RULE,
+    llm: LLMConfig | None = None,
 ) -> Row:
     """One problem's result as a flat row of plain values.
 
@@ -45,7 +47,7 @@ def result_row(
         seconds: Wall time of the episode.
         seed: Of the run.
         units: Samples or rounds of a method that can have more or fewer of them.
-        prices: US dollars per million prompt and generated tokens; without both, `usd` is `None`.
+        llm: Has the prices; without them `usd` is `None`.
         rule: Judges the rounds before the last; the last was judged by it already.
     """
     decision = episode.decisions[-1]
@@ -83,10 +85,10 @@ def result_row(
         "completion_tokens": usage.completion_tokens,
         "calls": usage.calls,
         "cache_hits": usage.cache_hits,
-        "usd": _usd(usage, prices),
+        "usd": None if llm is None else price(llm, usage),
         "retries": usage.retries,
         "invalid": sum(not reply.valid for round_ in rounds for reply in round_.replies),
-        "error": _error(decision),
+        "error": last.error if decision.judgement is None else None,
         "seconds": seconds,
     }
 
@@ -222,19 +224,4 @@ def _role_usage(episode: Episode, role: str) -> Usage:
 
 
 def _verdict(round_: Round, gold: str, rule: AnswerRule) -> str:
-    text = round_.commitment.text
-    return "failed" if round_.failed or text is None else judge(text, gold, rule).verdict
-
-
-def _usd(usage: Usage, prices: tuple[float | None, float | None]) -> float | None:
-    prompt, completion = prices
-    if prompt is None or completion is None:
-        return None
-    return (usage.prompt_tokens * prompt + usage.completion_tokens * completion) / 1e6
-
-
-def _error(decision: Decision) -> str | None:
-    if decision.judgement is not None:
-        return None
-    last = decision.rounds[-1]
-    return next((reply.error for reply in last.replies if reply.error), last.commitment.error)
+    return "failed" if round_.failed else judge_answer(round_.commitment.answer, gold, rule).verdict

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from econ_env.errors import TraceError
 from econ_env.records import Problem
-from econ_env.traces import write_json
+from econ_env.traces import read_json, write_json
 
 TRAINED_ON_FILE = "trained_on.json"
+_ADVICE = "it tells which problems must not be tested on"
 
 
 class TrainedOn(NamedTuple):
@@ -59,11 +59,11 @@ def read_trained_on(checkpoint: Path) -> TrainedOn | None:
     path = next((p / TRAINED_ON_FILE for p in (folder, folder.parent) if (p / TRAINED_ON_FILE).is_file()), None)
     if path is None:
         return None
+    kept = read_json(path, _ADVICE) or {}
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
         return TrainedOn(frozenset(kept["run"]), frozenset(kept["before"]))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise TraceError(f"{path} can't be read ({error}); it tells which problems must not be tested on") from error
+    except (TypeError, KeyError) as error:
+        raise TraceError(f"{path} can't be read ({error}); {_ADVICE}") from error
 
 
 def all_trained_on(checkpoint: Path) -> frozenset[str] | None:

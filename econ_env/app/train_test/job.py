@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +19,17 @@ from econ_env.app.options import CommonOptions
 from econ_env.app.run_config import RunConfig, make_env
 from econ_env.app.runs import display
 from econ_env.app.runs.datasets import RunProblems, choose_problems, choose_test_problems
-from econ_env.app.runs.display import count_servers, print_servers
-from econ_env.app.runs.folder import RunFolder, files_of_run
+from econ_env.app.runs.display import print_servers
 from econ_env.app.runs.provenance import provenance
 from econ_env.app.runs.recording import make_record, recorder
 from econ_env.app.runs.results import Totals, summarise, summarise_methods, summarise_training
-from econ_env.app.runs.team_facts import print_facts, reach_servers, reach_team
+from econ_env.app.runs.run import OpenRun, validate
+from econ_env.app.runs.team_facts import print_facts
 from econ_env.app.runs.trained_on import all_trained_on, fingerprint, read_trained_on
 from econ_env.app.train_test.ray_run import Report, start_workers
 from econ_env.app.train_test.training import run_logger, train_policy
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
-from econ_env.llm.meter import shared_meter
 from econ_env.problems.load import ProblemSet
 from econ_env.traces import shared_lines
 
@@ -81,7 +79,7 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
         "test_eps": test_episodes,
         "tested": {"train_eps": train_episodes},
     }
-    with _Run(common, problems, about) as run:
+    with _Job(common, problems, about) as run:
         policy = run.train(train_episodes)
         if test_episodes:
             run.test(policy, {"bne": f"llm_traces_test_bne_{config.test_rounds}rounds.json"})
@@ -111,7 +109,7 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
         "test_eps": test_episodes,
         "tested": {"weights": _digest(policy)},
     }
-    with _Run(common, problems, about, policy) as run, run_logger(common) as logger:
+    with _Job(common, problems, about, policy) as run, run_logger(common) as logger:
         run.test(policy, {"baseline": f"logs_{name}_test_baseline.json", "bne": f"logs_{name}_test_p0.json"})
         run.log(logger)
 
@@ -135,44 +133,31 @@ def _digest(policy: EconPolicy) -> str:
     return digest.hexdigest()
 
 
-class _Run:
+class _Job:
     """One run as a context: its settings, problems and folder, and what has come of it; the end writes the summary."""
 
     def __init__(
         self, common: CommonOptions, problems: RunProblems, about: dict[str, Any], policy: EconPolicy | None = None
     ) -> None:
         self.common, self.config, self.problems = common, common.config, problems
-        self.about = provenance(common.config) | about
-        # First of all, since what can't be had or does not fit must not push an earlier run aside.
-        env = make_env(self.config, problems.test or problems.train)
-        self._models = reach_team(env)
-        if policy is not None:
-            policy.fits(TeamSpec.of(env))
-        if files_of_run(common.log_dir) and not common.resume:
-            reach_servers(env.team)
-        self.meter = shared_meter(self.config.env_config().llm)
-        self.meter.reset()
+        self._models = validate(common, make_env(self.config, problems.test or problems.train), policy)
         self._workers = self._start_workers()
         try:
-            self.folder = RunFolder(common.log_dir, self.about, resume=common.resume)
+            self.run = OpenRun(common, provenance(common.config) | about)
         except BaseException:
             self._end_workers()
             raise
-        self.complete = False
-        self._seconds: dict[str, float] = {}
+        self.folder = self.run.folder
         self._trained: dict[str, Any] = {}
 
-    def __enter__(self) -> _Run:
-        if self.folder.moved_to is not None:
-            display.console.print(f"the earlier run in {self.folder.path} was moved to {self.folder.moved_to}")
+    def __enter__(self) -> _Job:
         parts = {"to train on": len(self.problems.train), "to test on": len(self.problems.test)}
         counts = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
         print_facts({"problems": f"{self.problems.source}: {counts}"})
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.complete = kind is None
-        self.close()
+        self.close(complete=kind is None)
 
     def make_env(self, problems: ProblemSet) -> EconParallelEnv:
         """An environment over these problems that writes its rounds into the run's folder."""
@@ -180,13 +165,10 @@ class _Run:
 
     def train(self, episodes: int) -> EconPolicy:
         """Train on the training problems; from a checkpoint if the run is resumed."""
-        start = time.perf_counter()
         problems, common = self.problems.train, self.common
         model_dir = common.model_dir if episodes else None  # an untrained policy must not replace a trained one
-        try:
+        with self.run.timing(TRAIN):
             result = train_policy(common, self.folder, problems, self._envs(TRAIN), episodes, model_dir)
-        finally:
-            self._seconds["train"] = time.perf_counter() - start
         self._trained = {"episodes": result.episodes, "stop_reason": result.stop_reason}
         return result.policy
 
@@ -216,8 +198,7 @@ class _Run:
 
         done = self.folder.done(method.key)
         todo = (index for index, problem in enumerate(self.problems.test) if problem.id not in done)
-        start = time.perf_counter()
-        with display.progress() as bars:
+        with display.progress() as bars, self.run.timing(method.key):
             tally = display.PhaseTally(bars, f"K={method.rounds}", len(self.problems.test))
             for row in self.folder.read_rows(method.key):
                 tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
@@ -231,19 +212,16 @@ class _Run:
                 else:
                     write(make_record(method.key, result, shown.episode, self.config, shown.answer_rule))
 
-            try:
-                evaluate_each(
-                    policy,
-                    make_test_env,
-                    todo,
-                    record,
-                    rounds=method.rounds,
-                    config=self.config.bne.equilibrium(),
-                    concurrency=self.config.problems_in_flight,
-                    seed=self.config.seed,
-                )
-            finally:
-                self._seconds[method.key] = time.perf_counter() - start
+            evaluate_each(
+                policy,
+                make_test_env,
+                todo,
+                record,
+                rounds=method.rounds,
+                config=self.config.bne.equilibrium(),
+                concurrency=self.config.problems_in_flight,
+                seed=self.config.seed,
+            )
 
     def _envs(self, part: str) -> Callable[[], Any]:
         """A factory of the environments of a part of the run, here or in workers."""
@@ -268,7 +246,7 @@ class _Run:
         """Write what a worker tells of an episode: its rounds, and what was counted at the servers."""
         for row in report.rounds:
             shared_lines(self.folder.rounds_file).append(row)
-        self.meter.merge(report.counted)
+        self.run.meter.merge(report.counted)
 
     def log(self, logger: BaseLogger) -> None:
         """Give what the test came to to Tianshou's logger."""
@@ -277,33 +255,22 @@ class _Run:
         known = {name: number for name, number in numbers.items() if number is not None}
         logger.log_test_data(known, len(self.problems.test))
 
-    def close(self) -> None:
+    def close(self, *, complete: bool) -> None:
         """End the workers, write the summary of what was done, and show it if the run is complete."""
         self._end_workers()
         tested = summarise_methods(self.folder.read_rows())
-        earlier = self.folder.earlier.get("methods", {})
         summaries: dict[str, dict[str, Any]] = {}
         for method in methods(self.config) if self.problems.test else ():
-            wall = self._seconds.get(method.key, 0.0) + earlier.get(method.key, {}).get("wall_seconds", 0.0)
             own = tested.get(method.key) or Totals().summary()
+            wall = self.run.method_seconds(method.key)
             summaries[method.key] = {"name": method.name, "k": method.rounds, **own, "wall_seconds": wall}
         training = {}
-        if "checkpoint" not in self.about:
-            seconds = self._seconds.get("train", 0.0) + self.folder.earlier.get("train", {}).get("seconds", 0.0)
-            training = self._trained | summarise_training(self.folder.training_rows()) | {"seconds": seconds}
-        servers = count_servers(self.meter.snapshot().by_server, self.folder.earlier.get("servers", {}))
-        self.folder.write_summary(
-            {
-                "complete": self.complete,
-                "methods": summaries,
-                "train": training,
-                "models": self._models,
-                "servers": servers,
-                **self.about,
-            }
-        )
-        self.folder.close()
-        if self.complete:
+        if "checkpoint" not in self.run.about:
+            trained = summarise_training(self.folder.training_rows())
+            training = self._trained | trained | {"seconds": self.run.training_seconds()}
+        found = {"methods": summaries, "train": training, "models": self._models}
+        servers = self.run.close(found, complete=complete)
+        if complete:
             if summaries:
                 shown = {part["name"]: part for part in summaries.values()}
                 text_replies = self._models["reply_format"] == "text"

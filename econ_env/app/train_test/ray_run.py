@@ -72,7 +72,7 @@ class RunSite:
 
     @property
     def _meter(self) -> Meter:
-        return shared_meter(self.config.env_config().llm)
+        return shared_meter(self.config.llm)
 
 
 def start_workers(config: RunConfig, problems: Mapping[str, ProblemSet], arrived: Callable[[Report], None]) -> Workers:
@@ -106,7 +106,7 @@ def start_workers(config: RunConfig, problems: Mapping[str, ProblemSet], arrived
 
 def _start_keeper(config: RunConfig) -> Any:
     """The keeper on this machine, since it is to live as long as the run; `None` if there is nothing to keep."""
-    limits = config.env_config().llm
+    limits = config.llm
     if not needs_keeper(limits):
         return None
     import ray

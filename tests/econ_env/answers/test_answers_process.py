@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from econ_env.answers import DEFAULT_RULE, judge, judging, same_answer
 from econ_env.answers import algebra_process as process
-from econ_env.answers import judge, judging, same_answer
 from econ_env.answers.formula import _same as formula_cache
 
 PAIRS = [(rf"{n}\sqrt{{8}}", rf"{2 * n}\sqrt{{2}}") for n in range(3, 15)]
@@ -112,8 +112,8 @@ def test_judging_waits_in_a_thread_only_for_formulas():
 
     async def main():
         own = threading.current_thread().name
-        plain, where = await judging(told, r"\boxed{18}", "18")
-        formula, thread = await judging(told, *PAIRS[-1])
+        plain, where = await judging(DEFAULT_RULE, told, r"\boxed{18}", "18")
+        formula, thread = await judging(DEFAULT_RULE, told, *PAIRS[-1])
         return plain, where == own, formula, thread == own
 
     process.shutdown()

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from econ_env.answers import DEFAULT_RULE
 from econ_env.config import EnvConfig, SamplingConfig
 from econ_env.errors import BudgetError, ConfigError, LLMReplyError, LLMUnavailableError
 from econ_env.methods import Answer, BestOfN, Debate, SelfConsistency, SingleCall, judged, vote
@@ -30,12 +31,12 @@ def says(answers):
 
 
 def team(llm, n=3, config=None):
-    return Team(llm, (llm,) * n, config or EnvConfig())
+    return Team(llm, (llm,) * n, config or EnvConfig(), rule=DEFAULT_RULE)
 
 
 def run(method, seed=11) -> Answer:
     async def answered():
-        return await judged(await method.answer(PROBLEM, seed))
+        return await judged(await method.answer(PROBLEM, seed), DEFAULT_RULE)
 
     return asyncio.run(answered())
 
@@ -207,7 +208,7 @@ def test_where_p_drives_top_p_the_baselines_keep_the_usual_one():
 
 def test_samples_go_round_the_models_in_turn():
     models = [says({f"executor_{n}": 4 for n in range(5)}) for _ in range(2)]
-    run(SelfConsistency(Team(models[0], tuple(models), EnvConfig()), samples=5))
+    run(SelfConsistency(Team(models[0], tuple(models), EnvConfig(), rule=DEFAULT_RULE), samples=5))
     assert [len(model.requests) for model in models] == [3, 2]
 
 
@@ -225,12 +226,12 @@ def reply(number, answer, text=None, status="valid"):
 
 
 def test_votes_count_equal_answers_together_and_a_tie_goes_to_the_first():
-    counted = vote([reply(0, "3"), reply(1, "1/2"), reply(2, "0.5"), reply(3, None)])
+    counted = vote([reply(0, "3"), reply(1, "1/2"), reply(2, "0.5"), reply(3, None)], DEFAULT_RULE)
     assert (counted.answer, counted.text, counted.source) == ("1/2", "It is 1/2.", "majority")
-    assert vote([reply(0, "3"), reply(1, "5")]).answer == "3"
-    assert vote([reply(0, None, "Hm."), reply(1, "5")]).answer == "5"
+    assert vote([reply(0, "3"), reply(1, "5")], DEFAULT_RULE).answer == "3"
+    assert vote([reply(0, None, "Hm."), reply(1, "5")], DEFAULT_RULE).answer == "5"
 
 
 def test_invalid_replies_have_no_vote():
-    assert vote([reply(0, "3", status="invalid"), reply(1, "5")]).answer == "5"
-    assert vote([reply(0, "3", status="invalid")]).source == "none"
+    assert vote([reply(0, "3", status="invalid"), reply(1, "5")], DEFAULT_RULE).answer == "5"
+    assert vote([reply(0, "3", status="invalid")], DEFAULT_RULE).source == "none"

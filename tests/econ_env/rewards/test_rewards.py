@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from econ_env.answers import DEFAULT_RULE
 from econ_env.config import RewardConfig
 from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.rewards.scoring import agrees, score
@@ -79,7 +80,7 @@ def _round(answers: list[str | None], commitment: str | None) -> Round:
 def test_score_of_a_round_by_hand():
     problem = Problem("1 + 1?", "2", "p")
     round_ = _round(["2", "3", None], "2")
-    paid = score(problem, round_, [X, Y, None], X, RewardConfig(), (0.4, 0.4, 0.2))
+    paid = score(problem, round_, [X, Y, None], X, RewardConfig(), (0.4, 0.4, 0.2), DEFAULT_RULE)
     # executor 0: AL 1, TS 1, novelty 1, CC 1. executor 1: AL .5, TS 0, novelty 1, CC .75. executor 2: nothing
     assert [part.total for part in paid.rewards] == pytest.approx([1.0, 0.4 * 0.5 + 0.2 * 0.75, 0.0])
     assert [part.ts for part in paid.rewards] == [1.0, 0.0, 0.0]
@@ -87,15 +88,14 @@ def test_score_of_a_round_by_hand():
     assert [j.verdict if j else None for j in paid.replies] == ["correct", "wrong", None]
     # team: mean AL .5, mean CC 1.75/3, TS of the commitment
     assert paid.team.total == pytest.approx(0.4 * 0.5 + 0.4 * 1.0 + 0.2 * 1.75 / 3)
-    mean_ts = score(problem, round_, [X, Y, None], X, RewardConfig(team_ts="mean"), (0.4, 0.4, 0.2))
+    mean_ts = score(problem, round_, [X, Y, None], X, RewardConfig(team_ts="mean"), (0.4, 0.4, 0.2), DEFAULT_RULE)
     assert mean_ts.team.ts == pytest.approx(1 / 3)
-    assert agrees(round_) == [True, False, False]
+    assert agrees(round_, DEFAULT_RULE) == [True, False, False]
 
 
 def test_a_failed_round_is_not_judged_and_pays_nothing():
-    paid = score(
-        Problem("?", "2", "p"), _round([None, None], None), [None, None], X * 0, RewardConfig(), (0.4, 0.4, 0.2)
-    )
+    lost = _round([None, None], None)
+    paid = score(Problem("?", "2", "p"), lost, [None, None], X * 0, RewardConfig(), (0.4, 0.4, 0.2), DEFAULT_RULE)
     assert paid.judgement is None
     assert [part.total for part in paid.rewards] == [0.0, 0.0]
     assert paid.team.total == 0.0

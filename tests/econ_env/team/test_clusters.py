@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from econ_env import parallel_env
+from econ_env.answers import DEFAULT_RULE
 from econ_env.app.run_config import load_run_config
 from econ_env.app.runs.results import result_row
 from econ_env.config import EnvConfig
@@ -31,7 +32,7 @@ CLUSTERS = ("cluster_0", "cluster_1", "cluster_2")
 
 
 def play(llm, n_agents=9, **changes):
-    team = Team(llm, (llm,) * n_agents, EnvConfig(n_agents=n_agents, **changes))
+    team = Team(llm, (llm,) * n_agents, EnvConfig(n_agents=n_agents, **changes), rule=DEFAULT_RULE)
     profile = [PromptEmbedding(0.1 * (number + 1), 1.0) for number in range(n_agents)]
     return asyncio.run(team.round(PROBLEM, Strategy(None), profile, index=0, last_answer=None, seed=7))
 
@@ -245,7 +246,9 @@ def test_every_call_is_accounted_for_by_role(tmp_path):
     env = made(trace=tmp_path / "rounds.jsonl")
     env.reset(seed=0)
     infos = env.step(at(env))[-1]
-    row = result_row("bne", env.episode, stop_reasons=["max_rounds"], residuals=[], gap=None, seconds=1.0)
+    row = result_row(
+        "bne", env.episode, stop_reasons=["max_rounds"], residuals=[], gap=None, seconds=1.0, rule=DEFAULT_RULE
+    )
     round_ = env.episode.last_round
     local = sum((cluster.commitment.usage for cluster in round_.clusters), Usage())
     assert row["calls"] == infos["executor_0"]["calls"] == 1 + 9 + 3 + 1
@@ -326,7 +329,7 @@ def test_the_simulated_team_is_right_as_often_as_a_majority_of_majorities():
     place = (controls.temperature, controls.p)
 
     async def share_right(cluster_size):
-        team = Team(task.llm, (task.llm,) * 9, EnvConfig(n_agents=9, cluster_size=cluster_size))
+        team = Team(task.llm, (task.llm,) * 9, EnvConfig(n_agents=9, cluster_size=cluster_size), rule=DEFAULT_RULE)
         coroutines = [
             team.round(problem, Strategy(None), [controls] * 9, index=0, last_answer=None, seed=number)
             for number, problem in enumerate(task.problems)

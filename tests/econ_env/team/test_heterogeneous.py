@@ -6,6 +6,7 @@ import asyncio
 import copy
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_the_same_question_is_remembered_for_each_model_apart(tmp_path):
         team = env.team
         # Two executors with equal prompts, controls and seeds: only the model's name tells their requests apart.
         for number in (0, 1):
-            alone = type(team)(team.coordinator, (team.executors[number],), team.config)
+            alone = replace(team, executors=(team.executors[number],))
             await alone.replies(PROBLEMS[0], [messages], [PromptEmbedding(0.5, 1.0)], index=0, seed=1)
 
     with serve() as server:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from econ_env.answers import DEFAULT_RULE
 from econ_env.config import EnvConfig, LLMConfig, SamplingConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMReplyError, LLMRequestError, LLMUnavailableError
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo, Message
@@ -18,7 +19,7 @@ NO_PLAN = Strategy(None)
 
 def play(llm, config=None, **changes):
     config = config or EnvConfig()
-    team = Team(llm, (llm,) * 3, config)
+    team = Team(llm, (llm,) * 3, config, rule=DEFAULT_RULE)
     given = {"index": 0, "last_answer": None, "seed": 7} | changes
     return asyncio.run(team.round(PROBLEM, NO_PLAN, PROFILE, **given))
 
@@ -73,7 +74,7 @@ def test_what_all_answer_need_not_be_condensed(said, source, calls):
 
 def test_one_executor_alone_is_condensed():
     llm = ScriptedLLM(by_role({"executor": "The answer is 4.", "commitment": "The answer is 4."}))
-    team = Team(llm, (llm,), EnvConfig(commitment="divided"))
+    team = Team(llm, (llm,), EnvConfig(commitment="divided"), rule=DEFAULT_RULE)
     round_ = asyncio.run(team.round(PROBLEM, NO_PLAN, PROFILE[:1], index=0, last_answer=None, seed=1))
     assert round_.commitment.source == "coordinator"
 
@@ -81,7 +82,7 @@ def test_one_executor_alone_is_condensed():
 def test_p_can_drive_top_p_instead():
     llm = ScriptedLLM(by_role({"executor": "The answer is 4.", "commitment": "The answer is 4."}))
     config = EnvConfig(sampling=SamplingConfig(second_action="top_p"))
-    team = Team(llm, (llm,), config)
+    team = Team(llm, (llm,), config, rule=DEFAULT_RULE)
     asyncio.run(team.round(PROBLEM, NO_PLAN, (PromptEmbedding(0.5, 0.3),), index=0, last_answer=None, seed=1))
     assert (llm.requests[0].top_p, llm.requests[0].repetition_penalty) == (0.3, 1.0)
 
@@ -96,7 +97,7 @@ def test_seeds_follow_the_round_seed_alone():
 def test_gold_is_never_sent():
     secret = Problem("How many?", "31337", "p")
     llm = ScriptedLLM(lambda request: "The answer is 1.")
-    team = Team(llm, (llm,) * 3, EnvConfig())
+    team = Team(llm, (llm,) * 3, EnvConfig(), rule=DEFAULT_RULE)
 
     async def everything():
         strategy = await team.plan(secret)
@@ -185,7 +186,7 @@ def test_json_is_asked_of_large_models_and_text_of_small_ones():
 
 def test_a_plan_is_redacted_and_its_seed_depends_on_the_question_alone():
     llm = ScriptedLLM(lambda request: "Add 2 and 2. That gives 4.")
-    team = Team(llm, (llm,), EnvConfig())
+    team = Team(llm, (llm,), EnvConfig(), rule=DEFAULT_RULE)
     strategy = asyncio.run(team.plan(PROBLEM))
     assert strategy.text == "Add 2 and 2."
     assert strategy.redacted
@@ -195,7 +196,7 @@ def test_a_plan_is_redacted_and_its_seed_depends_on_the_question_alone():
 
 
 def test_a_failed_plan_leaves_the_team_without_one():
-    team = Team(ScriptedLLM([]), (), EnvConfig())
+    team = Team(ScriptedLLM([]), (), EnvConfig(), rule=DEFAULT_RULE)
     strategy = asyncio.run(team.plan(PROBLEM))
     assert strategy.text is None
     assert "script has ended" in strategy.error
@@ -208,13 +209,13 @@ def test_what_a_failed_call_cost_is_counted():
     round_ = play(ScriptedLLM(script))
     assert round_.replies[1].usage == error.usage
     assert round_.commitment.usage == error.usage
-    team = Team(ScriptedLLM(script), (), EnvConfig())
+    team = Team(ScriptedLLM(script), (), EnvConfig(), rule=DEFAULT_RULE)
     assert asyncio.run(team.plan(PROBLEM)).usage == error.usage
 
 
 def test_more_prompts_than_executors_take_turns_and_the_first_replies_stay_as_they_are():
     models = [ScriptedLLM(lambda request: "The answer is 4.") for _ in range(2)]
-    team = Team(models[0], tuple(models), EnvConfig())
+    team = Team(models[0], tuple(models), EnvConfig(), rule=DEFAULT_RULE)
     prompt = (Message("user", "What is 2 + 2?"),)
 
     def ask(count):

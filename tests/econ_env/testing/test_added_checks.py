@@ -14,7 +14,7 @@ import pytest
 from econ_env.answers import DEFAULT_RULE, Extracted
 from econ_env.embedding import HashEmbedder
 from econ_env.llm.protocol import Message
-from econ_env.methods import Answer, BestOfN, Debate, SelfConsistency, SingleCall, vote
+from econ_env.methods import Answer, BestOfN, Debate, SelfConsistency, SingleCall
 from econ_env.records import Commitment, Problem, PromptEmbedding, Round, Strategy
 from econ_env.team.prompts import DEFAULT_PROMPTS, EconPrompts
 from econ_env.testing import (
@@ -590,14 +590,14 @@ class Twice:
 
     async def answer(self, problem, seed):
         replies = await self.replies(problem, seed)
-        return Answer.of(problem, seed, [Round(0, Strategy(None), replies, vote(replies))])
+        return Answer.of(problem, seed, [Round(0, Strategy(None), replies, await self.team.vote(replies))])
 
 
 class Cheats(Twice):
     async def answer(self, problem, seed):
         replies = await self.replies(problem, seed)
         right = next((reply for reply in replies if reply.answer == problem.answer), replies[0])
-        made = Commitment(right.text, right.answer, "majority") if right.valid else vote(replies)
+        made = Commitment(right.text, right.answer, "majority") if right.valid else await self.team.vote(replies)
         return Answer.of(problem, seed, [Round(0, Strategy(None), replies, made)])
 
 
@@ -634,7 +634,7 @@ class Trusts(Twice):
     async def answer(self, problem, seed):
         replies = await self.replies(problem, seed)
         assert all(reply.text for reply in replies)
-        return Answer.of(problem, seed, [Round(0, Strategy(None), replies, vote(replies))])
+        return Answer.of(problem, seed, [Round(0, Strategy(None), replies, await self.team.vote(replies))])
 
 
 class Frugal(Twice):

@@ -14,13 +14,14 @@ from econ_agents.errors import AgentsError
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_env import parallel_env
+from econ_env.answers import DEFAULT_RULE
 from econ_env.app.commands import compare_command
 from econ_env.app.compare import compare as compare_module
 from econ_env.app.compare.compare import CompareOptions
 from econ_env.app.compare.method_names import BUILT_IN, parse_names
 from econ_env.app.compare.overview import overview
 from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError, ProblemError
-from econ_env.methods import Answer, vote
+from econ_env.methods import Answer
 from econ_env.records import PromptEmbedding, Reply, Round, Strategy
 from econ_env.team.prompts import executor_messages
 from econ_env.testing import FaultyServer
@@ -77,7 +78,7 @@ def test_episodes_hold_every_round_and_reply(tmp_path):
 def test_the_summary_follows_from_the_rows_alone(tmp_path):
     run(tmp_path, "--train-eps", "0", "--match", "none", "--seeds", "2", methods="single,fixed,bne,debate")
     summary = summary_of(tmp_path)
-    again = overview(rows_of(tmp_path), "single", order=["single", "fixed", "bne", "debate"])
+    again = overview(rows_of(tmp_path), "single", order=["single", "fixed", "bne", "debate"], rule=DEFAULT_RULE)
     assert json.loads(json.dumps(again)) == summary["overview"]
     assert summary["complete"]
     assert list(summary["overview"]["methods"]) == ["single", "fixed", "bne", "debate"]
@@ -197,7 +198,7 @@ class Twice:
     async def answer(self, problem, seed):
         prompts = [executor_messages(problem.question, None, None, "text")] * 2
         replies = await self.team.replies(problem, prompts, [PromptEmbedding(0.7, 1.0)] * 2, index=0, seed=seed)
-        return Answer.of(problem, seed, [Round(0, Strategy(None), replies, vote(replies))])
+        return Answer.of(problem, seed, [Round(0, Strategy(None), replies, await self.team.vote(replies))])
 
 
 class Fails:
@@ -207,6 +208,7 @@ class Fails:
     every = 1
 
     def __init__(self, team):
+        self.team = team
         self.asked = 0
 
     async def answer(self, problem, seed):
@@ -216,7 +218,7 @@ class Fails:
         reply = Reply("executor_0", PromptEmbedding(0.7, 1.0), text, None if broken else "1",
                       "invalid" if broken else "valid", error="no such host" if broken else None)  # fmt: skip
         await asyncio.sleep(0)
-        return Answer.of(problem, seed, [Round(0, Strategy(None), (reply,), vote([reply]))])
+        return Answer.of(problem, seed, [Round(0, Strategy(None), (reply,), await self.team.vote([reply]))])
 
 
 class FailsAtTimes(Fails):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from econ_env.app.compare.match_units import match_units
 from econ_env.errors import ConfigError
-from econ_env.methods import match_units
 
 
 def match(cost, target, **options):

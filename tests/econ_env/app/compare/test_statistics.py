@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from econ_env.answers import DEFAULT_RULE
 from econ_env.app.compare import statistics
 
 
@@ -167,9 +168,9 @@ def test_agreement_is_the_share_of_pairs_with_the_same_answer():
     three = [reply("0.5", "wrong"), reply("1/2", "wrong"), reply("7", "correct")]
     none = [reply(None, "no_answer"), reply(None, "no_answer"), reply("7", "correct")]
     two = [reply("7", "correct"), reply("7", "correct"), reply(None, "invalid")]
-    found = statistics.agreement([row(0, replies=three), row(1, replies=none), row(2, replies=two)])
+    found = statistics.agreement([row(0, replies=three), row(1, replies=none), row(2, replies=two)], DEFAULT_RULE)
     assert found == pytest.approx((1 / 3 + 0 + 1) / 3)
-    assert statistics.agreement([row(0, replies=three[:1])]) is None
+    assert statistics.agreement([row(0, replies=three[:1])], DEFAULT_RULE) is None
 
 
 def test_unparsed_shares():
@@ -198,5 +199,5 @@ def test_pass_and_majority_of_the_executors():
     sure = [reply("5", "wrong"), reply("4", "correct"), reply("4", "correct")]
     lost = [reply(None, "no_answer"), reply("5", "wrong"), reply(None, "invalid")]
     given = [row(n, replies=replies) for n, replies in enumerate((lucky, sure, lost))]
-    found = statistics.executors([*given, row(9, "failed", replies=sure)])
+    found = statistics.executors([*given, row(9, "failed", replies=sure)], DEFAULT_RULE)
     assert found == {"each": pytest.approx(1 / 3), "any": pytest.approx(2 / 3), "majority": pytest.approx(1 / 3)}

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from econ_env.answers import DEFAULT_RULE
 from econ_env.app.runs.folder import TRAINING_FILE, RunFolder
 from econ_env.app.runs.results import result_row, summarise
+from econ_env.config import LLMConfig
 from econ_env.episode import Decision, Episode
 from econ_env.records import (
     Commitment,
@@ -76,8 +78,9 @@ def make_run(
                 residuals=[float(0.6 * rng.random() / (step + 1)) for step in range(played - 1)],
                 gap=0.01 * float(rng.random()) if agents > 1 else None,
                 seconds=float(rng.random()),
+                rule=DEFAULT_RULE,
                 seed=seed,
-                prices=(0.1, 0.4),
+                llm=LLMConfig(price_prompt=0.1, price_completion=0.4),
             )
             run.add(row, {"seed": seed, "episode": asdict(episode)})
     own = {name: summarise([row for row in list(run.read_rows()) if row["method"] == name]) for name, *_ in methods}
