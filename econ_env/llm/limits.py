@@ -1,13 +1,15 @@
-"""Keeps a process within a server's requests and tokens per minute."""
+"""Holds a run within its budget, and within the requests and tokens per minute of each server."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from aiolimiter import AsyncLimiter
+
+from econ_env.config import LLMConfig
+from econ_env.llm.budget import Budget, BudgetHolder
 
 
 class _PerMinute:
@@ -36,13 +38,6 @@ class _PerMinute:
                 amount -= part
 
 
-class Limits(Protocol):
-    """What must let a request pass before it is sent."""
-
-    async def acquire(self, tokens: int) -> None:
-        """Wait until one request of at most so many tokens (prompt and completion) may be sent."""
-
-
 class RateLimits:
     """Requests and tokens per minute; belongs to one event loop.
 
@@ -63,39 +58,41 @@ class RateLimits:
             await self._tokens.acquire(tokens)
 
 
-class _Gated:
-    """Limits that are kept elsewhere."""
+class RunLimits(BudgetHolder, Protocol):
+    """What holds a run within its budget and within the rates of its servers. A run's meter has one."""
 
-    def __init__(self, server: str, gate: Gate) -> None:
-        self._server, self._gate = server, gate
-
-    async def acquire(self, tokens: int) -> None:
-        await self._gate(self._server, tokens)
+    async def acquire(self, server: str, tokens: int) -> None:
+        """Wait until a server may be sent one request of at most so many tokens (prompt and completion)."""
 
 
-Gate = Callable[[str, int], Awaitable[None]]
-"""Waits until a server may be sent a request of at most so many tokens."""
+class ProcessLimits(Budget):
+    """The limits of a run in one process.
+
+    Args:
+        config: Budget, prices, and requests and tokens per minute.
+    """
+
+    def __init__(self, config: LLMConfig) -> None:
+        super().__init__(config)
+        self._rpm, self._tpm = config.rpm, config.tpm
+
+    async def acquire(self, server: str, tokens: int) -> None:
+        """Wait until a server may be sent one request of at most so many tokens (prompt and completion)."""
+        if self._rpm is not None or self._tpm is not None:
+            await shared_rates(server, self._rpm, self._tpm).acquire(tokens)
+
 
 _shared: dict[tuple[int, str, float | None, float | None], RateLimits] = {}
-_gates: dict[int, Gate] = {}
 
 
-def use_gate(gate: Gate) -> None:
-    """Have all limits of this process, from now on made, kept by somebody else for several processes."""
-    _gates[os.getpid()] = gate
-
-
-def shared_limits(server: str, rpm: float | None, tpm: float | None) -> Limits:
-    """The limits of this process for a server: whoever calls it draws on the same ones.
+def shared_rates(server: str, rpm: float | None, tpm: float | None) -> RateLimits:
+    """The rates of this process for a server: all callers draw on the same ones.
 
     Args:
         server: The server's address.
         rpm: Requests per minute; `None` for no limit.
         tpm: Tokens per minute; `None` for no limit.
     """
-    gate = _gates.get(os.getpid())
-    if gate is not None and (rpm is not None or tpm is not None):
-        return _Gated(server, gate)
     key = (os.getpid(), server, rpm, tpm)
     if key not in _shared:
         _shared[key] = RateLimits(rpm, tpm)

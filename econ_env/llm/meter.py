@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple, TypeVar
 
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError
-from econ_env.llm.budget import Budget, BudgetHolder, price
+from econ_env.llm.budget import price
+from econ_env.llm.limits import ProcessLimits, RunLimits
 from econ_env.llm.protocol import ChatRequest
 from econ_env.records import CallRole, Usage
 
@@ -78,19 +79,19 @@ class Meter:
         config: Budget and prices.
 
     Attributes:
-        purse: Pays for the calls; the budget of this process, unless it is replaced before the first call.
+        limits: Budget and rates; those of this process, unless they are replaced before the first call.
     """
 
     def __init__(self, config: LLMConfig) -> None:
         self._config = config
         self._limited = config.budget_tokens is not None or config.budget_usd is not None
         self._lock = threading.Lock()
-        self.purse: BudgetHolder = Budget(config)
+        self.limits: RunLimits = ProcessLimits(config)
         self.reset()
 
     def reset(self) -> None:
         """Start a new account with the full budget; calls in flight count towards it."""
-        self.purse.refill()
+        self.limits.refill()
         with self._lock:
             self._start()
 
@@ -110,7 +111,7 @@ class Meter:
         """Charge one answer of a server to the budget, at once: its call may not be over yet."""
         with self._lock:
             self._sent += usage
-            self.purse.spend(usage)
+            self.limits.spend(usage)
             self._count(server, ServerCount(answers=1, tokens=usage.tokens))
 
     def add(self, request: ChatRequest, usage: Usage) -> None:
@@ -184,7 +185,7 @@ class Meter:
         Raises:
             BudgetError: What is left of the budget does not suffice for the call.
         """
-        return self.purse.hold(prompt_tokens, completion_tokens)
+        return self.limits.hold(prompt_tokens, completion_tokens)
 
     def check_counted(self, usage: Usage, where: str) -> None:
         """Make sure that a budget can be kept at all.

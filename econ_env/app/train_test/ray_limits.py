@@ -46,7 +46,7 @@ class Keeper:
         for key in [key for key in self._held if key[0] == worker and key[1] != process]:
             await self._held.pop(key).aclose()
 
-    async def pass_by(self, server: str, tokens: int) -> None:
+    async def acquire(self, server: str, tokens: int) -> None:
         """Wait until a server may be sent a request of at most so many tokens."""
         if server not in self._limits:
             self._limits[server] = RateLimits(self._config.rpm, self._config.tpm)
@@ -71,15 +71,17 @@ class Keeper:
             await held.aclose()
 
 
-class RemoteBudget:
-    """The purse of a worker, who asks the keeper.
+class RemoteLimits:
+    """The limits of a worker, which asks the keeper; a `RunLimits`.
 
     Args:
         keeper: Ray's handle of the actor.
         worker: Number of the worker.
+        config: Says whether there are rates to ask about.
     """
 
-    def __init__(self, keeper: Any, worker: int) -> None:
+    def __init__(self, keeper: Any, worker: int, config: LLMConfig) -> None:
+        self._rated = config.rpm is not None or config.tpm is not None
         self._keeper, self._worker = keeper, worker
         self._tickets = itertools.count()
         self._lock = threading.Lock()
@@ -110,10 +112,11 @@ class RemoteBudget:
                 spent, self._spent = self._spent, Usage()
             self._keeper.release.remote(*call, spent)
 
-    async def pass_by(self, server: str, tokens: int) -> None:
-        """Wait until the keeper lets a request pass; a gate for `econ_env.llm.limits`."""
-        with _errors_of_keeper():
-            await self._keeper.pass_by.remote(server, tokens)
+    async def acquire(self, server: str, tokens: int) -> None:
+        """Wait until the keeper lets a request pass."""
+        if self._rated:
+            with _errors_of_keeper():
+                await self._keeper.acquire.remote(server, tokens)
 
 
 @contextmanager

@@ -12,13 +12,12 @@ from econ_agents.workers import Workers
 from econ_env.app.run_config import RunConfig, make_env
 from econ_env.app.runs.provenance import provenance
 from econ_env.app.runs.recording import Record, make_record
-from econ_env.app.train_test.ray_limits import Keeper, RemoteBudget, needs_keeper
+from econ_env.app.train_test.ray_limits import Keeper, RemoteLimits, needs_keeper
 from econ_env.embedding import shared_encoder
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.llm.http.address import read_addresses
 from econ_env.llm.http.secrets import login_header
-from econ_env.llm.limits import use_gate
 from econ_env.llm.make import resolve
 from econ_env.llm.meter import Meter, MeterSnapshot, shared_meter
 from econ_env.problems.load import ProblemSet
@@ -51,9 +50,7 @@ class RunSite:
         if self.keeper is None:
             return
         await self.keeper.meet.remote(worker, os.getpid())
-        purse = RemoteBudget(self.keeper, worker)
-        self._meter.purse = purse
-        use_gate(purse.pass_by)
+        self._meter.limits = RemoteLimits(self.keeper, worker, self.config.llm)
 
     def make_env(self, part: str) -> EconParallelEnv:
         """An environment over the problems of a part."""

@@ -18,7 +18,7 @@ from econ_env.llm.http.failures import RefusedFieldError, TransientError, connec
 from econ_env.llm.http.secrets import login_header, remember_secret, scrub
 from econ_env.llm.http.server import Server
 from econ_env.llm.http.wire import PENALTY_FIELDS, read_models
-from econ_env.llm.limits import shared_limits
+from econ_env.llm.meter import Meter
 
 if TYPE_CHECKING:
     from httpx2 import URL, AsyncClient
@@ -76,10 +76,11 @@ class Connection:
     Args:
         server: How it is spoken to; its model does not matter.
         address: Where.
-        config: Deadlines and limits.
+        config: Deadlines and slots.
+        meter: Has the limits of the run.
     """
 
-    def __init__(self, server: Server, address: Address, config: LLMConfig) -> None:
+    def __init__(self, server: Server, address: Address, config: LLMConfig, meter: Meter) -> None:
         self.server = server
         self.weight = address.weight
         self.config = config
@@ -92,7 +93,7 @@ class Connection:
         most = max(1, round(config.concurrency * address.weight))
         self.slots = most if server.engine is None else min(most, server.engine.slots)
         self._free = asyncio.Semaphore(self.slots)
-        self._limits = shared_limits(address.url or server.identity, config.rpm, config.tpm)
+        self._meter, self._limited = meter, address.url or server.identity
         self._url = self.name
         self._opening = asyncio.Lock()
         self._asking_models = asyncio.Lock()
@@ -122,7 +123,7 @@ class Connection:
         """
         deadline.pause()
         async with self._free:
-            await self._limits.acquire(tokens)
+            await self._meter.limits.acquire(self._limited, tokens)
             http = await self._open()
             import aiohttp
             import httpx2

@@ -84,7 +84,7 @@ class ServerPool:
         self.found_model = ""
         self.cache: CompletionCache | None = shared_cache(config) if config.cache else None
         self.meter: Meter = shared_meter(config)
-        self.connections = tuple(Connection(server, address, config) for address in server.addresses)
+        self.connections = tuple(Connection(server, address, config, self.meter) for address in server.addresses)
         self._slots = asyncio.Semaphore(sum(connection.slots for connection in self.connections))
         self._turn = 0.0
         self._turns = dict.fromkeys(self.connections, 0.0)

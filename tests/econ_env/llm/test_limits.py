@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from econ_env.llm.limits import RateLimits, shared_limits
+from econ_env.llm.limits import RateLimits, shared_rates
 
 
 async def passages(limits, amounts):
@@ -81,6 +81,6 @@ def test_a_call_that_is_cancelled_holds_nobody_back(run_jumping):
 
 
 def test_one_server_has_one_limit_and_another_server_its_own():
-    assert shared_limits("http://a", 60, None) is shared_limits("http://a", 60, None)
-    assert shared_limits("http://a", 60, None) is not shared_limits("http://b", 60, None)
-    assert shared_limits("http://a", 60, None) is not shared_limits("http://a", 61, None)
+    assert shared_rates("http://a", 60, None) is shared_rates("http://a", 60, None)
+    assert shared_rates("http://a", 60, None) is not shared_rates("http://b", 60, None)
+    assert shared_rates("http://a", 60, None) is not shared_rates("http://a", 61, None)

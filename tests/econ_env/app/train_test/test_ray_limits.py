@@ -11,11 +11,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from econ_env.app.train_test.ray_limits import Keeper, RemoteBudget, needs_keeper
+from econ_env.app.train_test.ray_limits import Keeper, RemoteLimits, needs_keeper
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError
-from econ_env.llm import limits
-from econ_env.llm.limits import shared_limits, use_gate
 from econ_env.records import Usage
 
 ray = pytest.importorskip("ray")
@@ -41,7 +39,7 @@ class Handle:
 
 async def workers(config, count):
     handle = Handle(Keeper(config))
-    budgets = [RemoteBudget(handle, number) for number in range(count)]
+    budgets = [RemoteLimits(handle, number, config) for number in range(count)]
     for number in range(count):
         await handle.meet.remote(number, os.getpid())
     return handle, budgets
@@ -97,21 +95,17 @@ def test_what_a_worker_held_that_died_is_free_again(run_jumping):
     run_jumping(died())
 
 
-def test_limits_per_minute_are_those_of_all_workers(run_jumping, monkeypatch):
-    monkeypatch.setattr(limits, "_gates", {})
-
+def test_limits_per_minute_are_those_of_all_workers(run_jumping):
     async def sent():
-        _, budgets = await workers(LLMConfig(rpm=60), 3)
+        _, workers_limits = await workers(LLMConfig(rpm=60), 3)
         times = []
 
-        async def ask(budget):
-            use_gate(budget.pass_by)
-            gate = shared_limits("http://one/v1", 60, None)
+        async def ask(limits):
             for _ in range(20):
-                await gate.acquire(10)
+                await limits.acquire("http://one/v1", 10)
                 times.append(asyncio.get_running_loop().time())
 
-        await asyncio.gather(*map(ask, budgets))
+        await asyncio.gather(*map(ask, workers_limits))
         return times
 
     times = run_jumping(sent())
@@ -119,10 +113,8 @@ def test_limits_per_minute_are_those_of_all_workers(run_jumping, monkeypatch):
     assert max(times) - min(times) == pytest.approx(59.0, abs=2.0)
 
 
-def test_a_server_without_limits_is_not_asked_about(monkeypatch):
-    monkeypatch.setattr(limits, "_gates", {})
-    use_gate(None)
-    asyncio.run(shared_limits("http://one/v1", None, None).acquire(10))
+def test_without_limits_per_minute_the_keeper_is_not_asked():
+    asyncio.run(RemoteLimits(None, 0, LLMConfig(budget_tokens=1)).acquire("http://one/v1", 10))
 
 
 @pytest.mark.parametrize(
