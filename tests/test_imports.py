@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,24 +22,120 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "tianshou", "sentence_transformers", "datasets", "transformers", "matplotlib", "scipy", "pandas")
 
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
-    """Top-level packages named in any import of a file, also inside functions."""
-    names: set[str] = set()
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {dotted(path): path for package in ("econ_env", "econ_agents") for path in modules(package)}
+
+
+def imported(path: Path) -> Iterator[tuple[str, str]]:
+    """Module and name of every import from a file, also inside functions and for types; a module alone has no name."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-    return {name.partition(".")[0] for name in names}
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module, f"{path} has a relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield (inner, "") if inner in MODULES else (node.module, alias.name)
 
 
-@pytest.mark.parametrize("path", modules("econ_agents"), ids=lambda path: path.stem)
+ARROWS = {name: {to for to, _ in imported(path) if to in MODULES} - {name} for name, path in MODULES.items()}
+
+
+def room(module: str) -> str:
+    """What the README's map has a line for: `econ_env.llm` for `econ_env.llm.http.pool`."""
+    return ".".join(module.split(".")[:2])
+
+
+def floors() -> dict[str, int]:
+    """The line of each room on the README's map; the packages' own faces stand above all."""
+    (plan,) = re.findall(r"^```\n(econ_env\n.*?)^```", README, re.M | re.S)
+    found: dict[str, int] = {}
+    package = ""
+    for number, line in enumerate(plan.splitlines()):
+        if line and not line.startswith(" "):
+            package = line.strip()
+            found[package] = 1000
+        for name in line[:41].split() if line.startswith("  ") else ():
+            found[f"{package}.{name}"] = number
+    return found
+
+
+def test_the_map_names_every_room_and_no_other():
+    assert {room(name) for name in MODULES} == set(floors())
+
+
+def test_a_room_imports_only_from_rooms_above_it_on_the_map():
+    floor = floors()
+    wrong = {
+        (name, to)
+        for name, targets in ARROWS.items()
+        for to in targets
+        if room(to) != room(name) and floor[room(to)] >= floor[room(name)]
+        and room(name).startswith(room(to).split(".")[0]) and not room(name).endswith(".app")
+    }  # fmt: skip
+    assert wrong == set()
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    try:
+        tuple(graphlib.TopologicalSorter(ARROWS).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_a_circle_would_be_found():
+    with pytest.raises(graphlib.CycleError):
+        tuple(graphlib.TopologicalSorter(ARROWS | {"econ_env.records": {"econ_env.env"}}).static_order())
+
+
+def packages(path: Path) -> set[str]:
+    return {module.partition(".")[0] for module, _ in imported(path)}
+
+
+@pytest.mark.parametrize("path", modules("econ_agents"), ids=dotted)
 def test_the_agents_know_nothing_of_the_environment(path: Path) -> None:
-    assert "econ_env" not in imported(path)
+    assert "econ_env" not in packages(path)
+
+
+@pytest.mark.parametrize("path", [path for path in modules("econ_env") if "app" not in path.parts], ids=dotted)
+def test_only_the_command_line_knows_the_learner(path: Path) -> None:
+    assert packages(path) & {"econ_agents", "torch", "tianshou"} == set()
+
+
+FACES = [path for path in MODULES.values() if path.name == "__init__.py" and len(path.relative_to(ROOT).parts) > 2]
+
+
+@pytest.mark.parametrize("path", FACES, ids=dotted)
+def test_a_face_is_short_and_defines_nothing(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 24
+    kinds = {type(node) for node in ast.parse(text).body}
+    assert kinds <= {ast.Expr, ast.ImportFrom, ast.Assign}
+
+
+BENCHMARKS = [path for path in modules("benchmarks") if "bundled" not in path.parts]
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=dotted)
+def test_benchmarks_use_public_names_only(path: Path) -> None:
+    faces = {name for name, module in MODULES.items() if module.name == "__init__.py"}
+    ours = {
+        (module, name) for module, name in imported(path) if module.partition(".")[0] in ("econ_env", "econ_agents")
+    }
+    public = {(m, n) for m, n in ours if m in faces or m.count(".") == 1 or m.rpartition(".")[0] in ("econ_env.app",)}
+    loops = {("econ_env.llm.background", "")}
+    assert ours - public - loops == set()
+    assert {name for _, name in ours if name.startswith("_")} == set()
 
 
 def loaded_by(statement: str) -> set[str]:

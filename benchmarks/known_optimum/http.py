@@ -10,7 +10,7 @@ from benchmarks.known_optimum.runs import Result, learn, tasks
 from benchmarks.known_optimum.variants import BY_NAME
 from econ_agents.train import train
 from econ_env import EconParallelEnv, parallel_env
-from econ_env.simulation.known_optimum import KnownOptimum
+from econ_env.simulation import KnownOptimum
 from econ_env.testing import FaultyServer
 
 LATENCY = 0.01

@@ -22,7 +22,7 @@ from econ_agents.evaluate import evaluate
 from econ_agents.joint_env import Array, JointEnv
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
-from econ_agents.training.training_envs import TrainingEnvs
+from econ_agents.training import TrainingEnvs
 from econ_env import EconParallelEnv
 
 FEATURES = (64,)

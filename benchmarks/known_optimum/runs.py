@@ -24,9 +24,9 @@ from econ_agents.evaluate import evaluate
 from econ_agents.joint_env import Array, as_joint
 from econ_agents.policy import EconPolicy
 from econ_agents.train import TrainUpdate, train
-from econ_agents.training.replay import UniformReplayBuffer
+from econ_agents.training import UniformReplayBuffer
 from econ_env import EconParallelEnv, parallel_env
-from econ_env.simulation.known_optimum import KnownOptimum, known_optimum
+from econ_env.simulation import KnownOptimum, known_optimum
 
 TRAIN_PROBLEMS = 200
 TEST_PROBLEMS = 60

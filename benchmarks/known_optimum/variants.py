@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from econ_agents.config import AgentConfig, parse_config
-from econ_env.app.run_config import load_run_config
+from econ_env.app import load_run_config
 
 Kind = Literal["main", "ablation", "peer", "gap"]
 PAPER = Path(__file__).parents[1] / "config_paper.yaml"

@@ -23,10 +23,10 @@ from rich.table import Table
 from scipy.stats import binomtest
 
 from econ_env import parallel_env
+from econ_env.config import LLMConfig
 from econ_env.episode import Episode
-from econ_env.llm.http.client import OpenAIClient
-from econ_env.llm.meter import MeterSnapshot
-from econ_env.problems.load import ProblemSet, load_problems
+from econ_env.llm import MeterSnapshot, shared_meter
+from econ_env.problems import ProblemSet, load_problems
 from econ_env.records import Usage
 from econ_env.testing import Fault, FaultyServer, SimulatedLLM
 from econ_env.traces import read_lines
@@ -77,25 +77,22 @@ def play(problems: ProblemSet, share: float, timeout: float, concurrency: int, s
         }
         trace = Path(folder) / "rounds.jsonl"
 
-        async def one(index: int) -> tuple[Episode, OpenAIClient]:
+        async def one(index: int) -> Episode:
             env = parallel_env(problems, llm=server.url, embedder="hash", trace=trace, config={"llm": settings})
             await env.areset(seed=seed, options={"problem": index})
             await env.astep(dict.fromkeys(env.possible_agents, CONTROLS))
-            client = env.team.coordinator
             assert env.episode is not None
-            assert isinstance(client, OpenAIClient)
-            return env.episode, client
+            return env.episode
 
-        async def everything() -> list[tuple[Episode, OpenAIClient]]:
+        async def everything() -> list[Episode]:
             return await asyncio.gather(*(one(index) for index in range(len(problems))))
 
         start = time.perf_counter()
-        came = asyncio.run(everything())
+        episodes = asyncio.run(everything())
         wall = time.perf_counter() - start
         rows = collections.Counter(row["problem"] for row in read_lines(trace))
-        account = came[0][1].meter.snapshot()
+        account = shared_meter(LLMConfig(**settings)).snapshot()
         asked = {json.dumps(body) for body in server.seen.bodies}
-        episodes = [episode for episode, _ in came]
         return Run(episodes, account, server.seen.faults, server.seen.calls, asked, rows, wall)
 
 

@@ -24,11 +24,10 @@ from scipy.stats import binomtest
 from econ_env import parallel_env
 from econ_env.env import EconParallelEnv
 from econ_env.episode import Episode
-from econ_env.llm.protocol import LLM, ChatRequest, Completion, LLMInfo
+from econ_env.llm import LLM, ChatRequest, Completion, LLMInfo
 from econ_env.records import Round
-from econ_env.simulation.known_optimum import KnownOptimum, known_optimum
-from econ_env.simulation.votes import independent_counts, win_chance
-from econ_env.team.rounds import split_team
+from econ_env.simulation import KnownOptimum, independent_counts, known_optimum, win_chance
+from econ_env.team import split_team
 from econ_env.traces import write_json
 
 CONTROLS = (0.9, 1.1)

@@ -26,14 +26,13 @@ from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import EpisodeResult
 from econ_env import parallel_env
-from econ_env.app.run_config import RunConfig
-from econ_env.app.runs.folder import RunFolder
-from econ_env.app.runs.recording import make_record
+from econ_env.app import RunConfig
+from econ_env.app.runs import RunFolder, make_record
 from econ_env.env import EconParallelEnv
-from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
-from econ_env.problems.load import ProblemSet
+from econ_env.llm import ChatRequest, Completion, LLMInfo
+from econ_env.problems import ProblemSet
 from econ_env.records import Problem
-from econ_env.simulation.model import SimulatedLLM
+from econ_env.simulation import SimulatedLLM
 
 CONTROLS = (0.7, 1.1)
 IN_FLIGHT = 6

@@ -28,11 +28,10 @@ from econ_agents.evaluate import evaluate_each
 from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import EpisodeResult
 from econ_agents.workers import Workers
-from econ_env.app.run_config import RunConfig, load_run_config, make_env
-from econ_env.app.runs.folder import RunFolder
-from econ_env.app.runs.recording import make_record
-from econ_env.app.train_test.ray_run import Report, RunSite
-from econ_env.problems.load import ProblemSet
+from econ_env.app import RunConfig, load_run_config, make_env
+from econ_env.app.runs import RunFolder, make_record
+from econ_env.app.train_test import Report, RunSite
+from econ_env.problems import ProblemSet
 from econ_env.traces import shared_lines
 
 PART = "fixed"

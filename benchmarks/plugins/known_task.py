@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from econ_env import EconParallelEnv, parallel_env
-from econ_env.simulation.known_optimum import KnownOptimum, known_optimum
+from econ_env.simulation import KnownOptimum, known_optimum
 from econ_env.wrappers import DiscreteActions, NormalizedActions, TeamEnv
 
 KIND = "shop"

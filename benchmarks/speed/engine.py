@@ -12,12 +12,9 @@ import numpy as np
 from benchmarks.speed.lines import Line, in_turns
 from econ_env import parallel_env
 from econ_env.config import LLMConfig
-from econ_env.llm import background
-from econ_env.llm.http.engine import acquire_engine, release_engine
-from econ_env.llm.http.local import local_server
-from econ_env.llm.make import make_llm
-from econ_env.llm.protocol import ChatRequest, Message
-from econ_env.problems.load import load_problems
+from econ_env.llm import ChatRequest, Message, background, make_llm
+from econ_env.problems import load_problems
+from econ_env.testing import running_engine
 
 IN_FLIGHT = (1, 4, 8, 16)
 WRITTEN = 32
@@ -32,10 +29,7 @@ SETTINGS = LLMConfig(
 
 def engine() -> list[Line]:
     """Tokens per second at several numbers of requests in flight, and the share of prompt tokens found in the cache."""
-    server = local_server(None, SETTINGS)
-    assert server.engine is not None
-    url = acquire_engine(server.engine)  # the client's own use of it comes on top
-    try:
+    with running_engine(SETTINGS) as (model, url):
         lines = []
         for in_flight in IN_FLIGHT:
             prompts = [f"Count to {number + 20}, in words." for number in range(max(4, in_flight))]
@@ -44,11 +38,9 @@ def engine() -> list[Line]:
                  lambda p=prompts, n=in_flight: _plainly(url, p, n)],
                 repeats=REPEATS,
             )  # fmt: skip
-            what = f"{server.model}, {in_flight} in flight"
+            what = f"{model}, {in_flight} in flight"
             lines.append(Line("embedded model", what, ours, "tokens/s", "plain HTTP", plain, "higher", 0.95))
         return [*lines, _cached()]
-    finally:
-        release_engine(server.engine)
 
 
 def _through_client(prompts: list[str], in_flight: int) -> float:

@@ -16,7 +16,7 @@ from benchmarks.speed.lines import Line, in_turns
 from econ_env import EconParallelEnv, parallel_env
 from econ_env.embedding import SentenceEmbedder, TextEncoder, make_embedder
 from econ_env.llm import background
-from econ_env.testing.scripted import ScriptedLLM
+from econ_env.testing import ScriptedLLM
 
 DECISIONS = 1_000
 TEAMS = 64

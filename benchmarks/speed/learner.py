@@ -30,9 +30,7 @@ from econ_agents.concurrency import torch_threads
 from econ_agents.config import AgentConfig
 from econ_agents.joint_env import JointEnv
 from econ_agents.policy import EconPolicy
-from econ_agents.training.collector import RefiningCollector
-from econ_agents.training.replay import TeamBuffer, make_buffer
-from econ_agents.training.training_envs import TrainingEnvs
+from econ_agents.training import RefiningCollector, TeamBuffer, TrainingEnvs, make_buffer
 from econ_env import parallel_env
 
 sys.path.append(str(Path(__file__).parents[1] / "plugins"))

@@ -14,11 +14,11 @@ from econ_agents.team_spec import TeamSpec
 from econ_agents.train import train
 from econ_env import EconParallelEnv, parallel_env
 from econ_env.answers import DEFAULT_RULE
-from econ_env.app.compare.team_method import TeamMethod
+from econ_env.app.compare import TeamMethod
 from econ_env.methods import Debate, Method, SelfConsistency, judged
-from econ_env.problems.load import ProblemSet
+from econ_env.problems import ProblemSet
 from econ_env.records import Usage
-from econ_env.simulation.known_optimum import KnownOptimum, known_optimum
+from econ_env.simulation import KnownOptimum, known_optimum
 
 EPISODES = 160
 PROBLEMS = 200

@@ -1,1 +1,7 @@
 """What a run of training is made of: environments, collector, replay, early stopping, and what resumes from it."""
+
+from econ_agents.training.collector import RefiningCollector
+from econ_agents.training.replay import TeamBuffer, UniformReplayBuffer, make_buffer
+from econ_agents.training.training_envs import TrainingEnvs
+
+__all__ = ["RefiningCollector", "TeamBuffer", "TrainingEnvs", "UniformReplayBuffer", "make_buffer"]

@@ -1,8 +1,7 @@
 """What users test their own work with: stand-in models, a server that fails on purpose, and a check for each kind."""
 
-from econ_env.simulation.known_optimum import KnownOptimum, known_optimum
-from econ_env.simulation.landscape import Landscape
-from econ_env.simulation.model import SimulatedLLM
+from econ_env.llm.http.local import running_engine
+from econ_env.simulation import KnownOptimum, Landscape, SimulatedLLM, known_optimum
 from econ_env.testing.dataset_checks import check_dataset
 from econ_env.testing.embedder_checks import check_embedder
 from econ_env.testing.env_checks import CheckError, check_env
@@ -19,4 +18,5 @@ __all__ = [
     "CheckError", "Fault", "FaultyServer", "KnownOptimum", "Landscape", "ScriptedLLM", "Seen", "SimulatedLLM",
     "check_answer_rule", "check_dataset", "check_embedder", "check_env", "check_llm", "check_method",
     "check_observation_part", "check_prompt_set", "check_reward_term", "known_optimum",
+    "running_engine",
 ]  # fmt: skip

@@ -1,13 +1,4 @@
-"""Other people's views of the environment: other actions, gymnasium's interface, and many problems at once.
-
-| class                | for whom                                               | interface               |
-|----------------------|--------------------------------------------------------|-------------------------|
-| `NormalizedActions`  | policies that start at 0 or squash to [-1, 1]          | PettingZoo parallel env |
-| `DiscreteActions`    | Q-learners: a grid over T and p                        | PettingZoo parallel env |
-| `JointView`          | single-agent trainers: state, one action for all       | gymnasium env           |
-| `TupleView`          | EPyMARL and its relatives: a tuple entry for each agent | gymnasium env           |
-| `VectorTeam`         | single-agent trainers, N problems at once              | gymnasium vector env    |
-| `ParallelVectorTeam` | multi-agent trainers, N problems at once               | batched parallel env    |
+"""The environment for other people's trainers: other actions, gymnasium's interface, and many problems at once.
 
 Wrap actions first, then choose a view: `JointView(NormalizedActions(parallel_env(...)))`. For AEC trainers there is
 `econ_env.econ_v0.env`. All keep the infos, rewards by their parts, rounds inside a decision (`deliberate`), can be
@@ -20,12 +11,6 @@ from econ_env.wrappers.tuples import TupleView
 from econ_env.wrappers.vector import ParallelVectorTeam, VectorTeam
 
 __all__ = [
-    "ActionWrapper",
-    "DiscreteActions",
-    "JointView",
-    "NormalizedActions",
-    "ParallelVectorTeam",
-    "TeamEnv",
-    "TupleView",
+    "ActionWrapper", "DiscreteActions", "JointView", "NormalizedActions", "ParallelVectorTeam", "TeamEnv", "TupleView",
     "VectorTeam",
-]
+]  # fmt: skip

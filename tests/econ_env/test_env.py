@@ -15,7 +15,7 @@ from econ_env.llm import background
 from econ_env.observations.infos import INFO_KEYS, ROUND_KEYS, TEXT_KEYS
 from econ_env.problems.load import load_problems
 from econ_env.records import Problem
-from econ_env.simulation.known_optimum import known_optimum_problems
+from econ_env.simulation.optimum import known_optimum_problems
 from econ_env.testing.env_checks import check_env
 from econ_env.testing.scripted import ScriptedLLM
 

@@ -2,7 +2,7 @@
 
 from econ_env.methods import Answer
 from econ_env.records import Problem, PromptEmbedding, Round, Strategy
-from econ_env.team.rounds import Team
+from econ_env.team import Team
 from econ_env.testing import check_method
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from econ_agents.networks.mixer import MixerShape
+from econ_agents.networks import MixerShape
 from econ_agents.testing import check_mixer
 
 

@@ -1,6 +1,6 @@
 """A part of an observation: how long the question is, and how many rounds the executor saw its own answer in."""
 
-from econ_env.observations.added import Known
+from econ_env.observations import Known
 from econ_env.testing import check_observation_part
 
 

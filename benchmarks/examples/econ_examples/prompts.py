@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from econ_env.llm.protocol import Message
-from econ_env.team.prompts import PLAN_HEADING, QUESTION_HEADING, REPLIES_HEADING, ReplyFormat
+from econ_env.llm import Message
+from econ_env.team import PLAN_HEADING, QUESTION_HEADING, REPLIES_HEADING, ReplyFormat
 from econ_env.testing import check_prompt_set
 
 END = {

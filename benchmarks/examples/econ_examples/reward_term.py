@@ -1,6 +1,6 @@
 """A reward term: short replies are worth more."""
 
-from econ_env.rewards.added import Submission
+from econ_env.rewards import Submission
 from econ_env.testing import check_reward_term
 
 

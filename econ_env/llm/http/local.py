@@ -8,13 +8,15 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from econ_env.config import LLMConfig
 from econ_env.errors import ConfigError, LLMUnavailableError
 from econ_env.llm.http.address import Address
-from econ_env.llm.http.engine import EngineSettings
+from econ_env.llm.http.engine import EngineSettings, acquire_engine, release_engine
 from econ_env.llm.http.server import Server
 
 logger = logging.getLogger(__name__)
@@ -166,3 +168,24 @@ def _hub_answers() -> bool:
 def _cores() -> int:
     """Cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def running_engine(config: LLMConfig) -> Iterator[tuple[str, str]]:
+    """Keep the embedded engine running, for plain requests to it.
+
+    Args:
+        config: Slots, context and threads, as for `local`.
+
+    Yields:
+        The model's name, and the base URL of an OpenAI-compatible server on the loopback address.
+
+    Raises:
+        LLMUnavailableError: The engine or its model is unavailable.
+    """
+    server = local_server(None, config)
+    assert server.engine is not None
+    try:
+        yield server.model, acquire_engine(server.engine)
+    finally:
+        release_engine(server.engine)

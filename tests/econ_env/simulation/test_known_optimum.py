@@ -16,8 +16,8 @@ from econ_env.config import SamplingConfig
 from econ_env.errors import ConfigError
 from econ_env.llm.protocol import ChatRequest
 from econ_env.llm.seeding import derive_seed
-from econ_env.simulation.known_optimum import KnownOptimum, known_optimum
 from econ_env.simulation.landscape import Landscape
+from econ_env.simulation.optimum import KnownOptimum, known_optimum
 from econ_env.team.prompts import commitment_messages, executor_messages
 
 TASK = known_optimum(n_problems=40)

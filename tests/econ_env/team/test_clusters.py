@@ -20,7 +20,7 @@ from econ_env.errors import BudgetError, ConfigError, LLMReplyError, LLMRequestE
 from econ_env.llm.protocol import Completion, LLMInfo
 from econ_env.observations.infos import TEXT_KEYS
 from econ_env.records import Problem, PromptEmbedding, Strategy, Usage
-from econ_env.simulation.known_optimum import known_optimum
+from econ_env.simulation.optimum import known_optimum
 from econ_env.simulation.votes import independent_counts, win_chance
 from econ_env.team.prompts import commitment_messages
 from econ_env.team.rounds import Team, split_team
