@@ -44,7 +44,7 @@ from econ_env.llm.make import make_llm
 from econ_env.llm.protocol import LLM
 from econ_env.llm.seeding import derive_seed
 from econ_env.observations import layout as observations
-from econ_env.observations.added import Known, ObservationPart, make_parts, part_values
+from econ_env.observations.added import ObservationPart, known_to, make_parts, part_values
 from econ_env.observations.controls import Actions, action_space, read_actions
 from econ_env.observations.infos import Infos, add_texts, info_keys, round_infos, step_infos
 from econ_env.problems.load import ProblemSet, ProblemStream
@@ -53,11 +53,8 @@ from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.rewards.added import RewardTerm, make_terms
 from econ_env.rewards.scoring import agrees, score
 from econ_env.team.prompts import PromptSet, make_prompts
-from econ_env.team.rounds import Team, reused
+from econ_env.team.rounds import Team
 from econ_env.traces import shared_lines
-
-STRATEGIES_KEPT = 512
-"""Strategies an env remembers; the oldest go first."""
 
 Observations = dict[str, NDArray[np.float32]]
 Ends = dict[str, bool]
@@ -340,17 +337,10 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
 
     async def _plan(self) -> None:
         episode = self._running_episode()
-        question = episode.problem.question
         if self.config.strategy == "off":
             episode.strategy = Strategy(text=None)
             return
-        episode.strategy = self._strategies.get(question)
-        if episode.strategy is None:
-            episode.strategy = await self.team.plan(episode.problem)
-            if episode.strategy.usage.calls:  # a call that failed is tried again next time
-                if len(self._strategies) >= STRATEGIES_KEPT:
-                    self._strategies.pop(next(iter(self._strategies)))
-                self._strategies[question] = reused(episode.strategy)
+        episode.strategy = await self.team.plan_once(episode.problem, self._strategies)
         if episode.strategy.text is not None:
             (self._shared.strategy,) = await self.encoder.aencode([episode.strategy.text])
 
@@ -362,7 +352,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         profile = self._read(actions)
         episode = self._running_episode()
         decision = episode.decisions[-1]
-        if not decision.rounds or tuple(reply.embedding for reply in decision.rounds[-1].replies) != profile:
+        if not decision.rounds or tuple(reply.controls for reply in decision.rounds[-1].replies) != profile:
             await self._round(profile)
         await self._pay(decision)
         infos = self._tell(step_infos(episode, self._agreed))
@@ -435,26 +425,12 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
 
     def _observe(self) -> Observations:
         if self._parts:
+            episode, sizes = self._running_episode(), (self._shared.decision, self.config.max_rounds)
             for agent, own in enumerate(self._private):
-                known = self._known(agent)
+                known = known_to(agent, self.config.n_agents, episode, *sizes)
                 own.further = np.concatenate([part_values(part, known) for part in self._parts])
         seen = observations.observations(self.layout, self._shared, self._private)
         return dict(zip(self.possible_agents, seen, strict=True))
-
-    def _known(self, agent: int) -> Known:
-        """What parts of an observation by others may be computed from."""
-        episode = self._running_episode()
-        rounds = [round_ for decision in episode.decisions for round_ in decision.rounds]
-        return Known(
-            agent=agent,
-            n_agents=self.config.n_agents,
-            question=episode.problem.question,
-            strategy=None if episode.strategy is None else episode.strategy.text,
-            replies=tuple(round_.replies[agent] for round_ in rounds),
-            commitments=tuple(round_.commitment for round_ in rounds),
-            decision=self._shared.decision,
-            max_rounds=self.config.max_rounds,
-        )
 
     def _tell(self, infos: Infos) -> Infos:
         return add_texts(infos, self._running_episode()) if self.config.text_infos else infos

@@ -108,7 +108,7 @@ def _commitment_line(name: str, made: Commitment) -> str:
 
 
 def _reply_line(reply: Reply) -> str:
-    controls = f"T={reply.embedding.temperature:.2f} p={reply.embedding.p:.2f}"
+    controls = f"T={reply.controls.temperature:.2f} p={reply.controls.p:.2f}"
     said = _short(reply.text) if reply.valid else f"INVALID: {reply.error}"
     return f"  {reply.agent} [{controls}]: {said} -> {reply.answer}"
 

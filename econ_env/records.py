@@ -127,8 +127,8 @@ class Reply:
 
     agent: str
     """The executor's name, `executor_0` and so on."""
-    embedding: PromptEmbedding
-    """The controls it was sampled with."""
+    controls: PromptEmbedding
+    """What it was sampled with."""
     text: str | None
     """What the model wrote; `None` if the call failed."""
     answer: str | None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from econ_env.app.entry import main
+from econ_env.app.entry import main, need
 from econ_env.app.options import CommonOptions, common_options
 
 
@@ -127,7 +127,7 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
         type=click.Choice(["tokens", "calls", "none"]),
         default="tokens",
         show_default=True,
-        help="What sc, best_of_n and debate should spend as much of as bne does.",
+        help="Budget to equalise with bne: sc, best_of_n and debate get as many samples or rounds as cost the same.",
     )
     @click.option("--baseline", help="The method that differences are taken to; by default the first.")
     @click.option(
@@ -159,6 +159,7 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
         policy: Path | None,
         train_eps: int | None,
     ) -> None:
+        need("report", "statsmodels")
         from econ_env.app.compare.compare import (  # torch and the learner, which --help does not need
             CompareOptions,
             compare,
@@ -181,7 +182,7 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
 
     for option in command.params:
         if option.name == "log_dir":
-            option.default = Path("logs_compare")  # a comparison must not push the training run's logs aside
+            option.default = Path("logs_compare")  # not the folder of the training run
     return command
 
 
@@ -196,6 +197,7 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
 @click.option("--summary-only", is_flag=True, help="Print the summary alone and write nothing.")
 def report(log_dirs: tuple[Path, ...], out: Path | None, baseline: str | None, summary_only: bool) -> None:
     """Summarise runs on the terminal, and write a page to look at and plots for papers."""
+    need("report", "statsmodels", "matplotlib", "math_core")
     from econ_env.app.report.runs import load_runs
     from econ_env.app.report.terminal import print_summary
     from econ_env.app.report.write import write_page

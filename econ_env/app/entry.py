@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import sys
@@ -10,12 +11,23 @@ import warnings
 import click
 
 from econ_agents.errors import AgentsError
-from econ_env.errors import EconError
+from econ_env.errors import ConfigError, EconError
 
 EXIT_BAD_INPUT = 2
 
 
 EXIT_INTERRUPTED = 130
+
+
+def need(extra: str, *packages: str) -> None:
+    """Make sure that the packages of an extra are installed, before any work is done.
+
+    Raises:
+        ConfigError: One is missing; the message says what to install.
+    """
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ConfigError(f"this command needs {' and '.join(missing)}: pip install 'econ-bne[{extra}]'")
 
 
 class InterruptedRun(click.ClickException):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from econ_env import plugins
+from econ_env.episode import Episode
 from econ_env.errors import ConfigError, ExtensionError
 from econ_env.observations.layout import PARTS
 from econ_env.records import Commitment, Reply
@@ -37,6 +38,29 @@ class Known:
     """Decisions that were submitted."""
     max_rounds: int
     """Decisions of an episode."""
+
+
+def known_to(agent: int, n_agents: int, episode: Episode, decision: int, max_rounds: int) -> Known:
+    """What an executor may know of a running episode.
+
+    Args:
+        agent: Its number, from 0.
+        n_agents: Number of executors.
+        episode: The episode so far.
+        decision: Decisions that were submitted.
+        max_rounds: Decisions of an episode.
+    """
+    rounds = [round_ for one in episode.decisions for round_ in one.rounds]
+    return Known(
+        agent=agent,
+        n_agents=n_agents,
+        question=episode.problem.question,
+        strategy=None if episode.strategy is None else episode.strategy.text,
+        replies=tuple(round_.replies[agent] for round_ in rounds),
+        commitments=tuple(round_.commitment for round_ in rounds),
+        decision=decision,
+        max_rounds=max_rounds,
+    )
 
 
 class ObservationPart(Protocol):

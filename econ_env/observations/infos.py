@@ -58,8 +58,8 @@ def round_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
     }
     return {
         reply.agent: {
-            "temperature": reply.embedding.temperature,
-            "p": reply.embedding.p,
+            "temperature": reply.controls.temperature,
+            "p": reply.controls.p,
             "valid": float(reply.valid),
             "answered": float(reply.answer is not None),
             "agrees": float(same),

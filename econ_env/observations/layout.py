@@ -152,7 +152,7 @@ def see(
     shared.rounds += 1
     for own, reply, agrees in zip(everyone, round_.replies, agreed, strict=True):
         own.reply = rows[reply.text] if reply.text is not None else zero
-        own.controls = scaled(reply.embedding, sampling)
+        own.controls = scaled(reply.controls, sampling)
         similarity = float(own.reply @ shared.commitment)
         own.remember([1.0, *own.controls.tolist(), similarity, float(reply.valid), float(agrees)])
 

@@ -24,6 +24,8 @@ from econ_env.team.redact import redact_answer
 from econ_env.team.votes import majority_commitment, stated, unanimous, vote
 
 NEUTRAL_PENALTY = 1.0
+STRATEGIES_KEPT = 512
+"""Strategies that an environment remembers."""
 
 T = TypeVar("T")
 
@@ -83,11 +85,33 @@ class Team:
         text, redacted = redact_answer(done.text, problem.question, problem.answer)
         return Strategy(text=text or None, usage=done.usage, redacted=redacted, error=None if text else "nothing left")
 
+    async def plan_once(self, problem: Problem, kept: dict[str, Strategy]) -> Strategy:
+        """The strategy of a question: the one that is kept, or a new one, which is then kept.
+
+        Args:
+            problem: What is asked.
+            kept: Strategies by question, at most `STRATEGIES_KEPT`; the oldest go first.
+
+        Raises:
+            LLMRequestError: The server will refuse every request.
+            BudgetError: The budget is spent.
+        """
+        known = kept.get(problem.question)
+        if known is not None:
+            return known
+        made = await self.plan(problem)
+        if made.usage.calls:  # a call that failed is tried again next time
+            if len(kept) >= STRATEGIES_KEPT:
+                kept.pop(next(iter(kept)))
+            # used again it counts as an answer from the cache does, with the tokens that it once took
+            kept[problem.question] = replace(made, usage=replace(made.usage, cache_hits=made.usage.calls, retries=0))
+        return made
+
     async def round(
         self,
         problem: Problem,
         strategy: Strategy,
-        embeddings: Sequence[PromptEmbedding],
+        controls: Sequence[PromptEmbedding],
         *,
         index: int,
         last_answer: str | None,
@@ -100,7 +124,7 @@ class Team:
         Args:
             problem: What to solve; its gold answer is not shown to anyone.
             strategy: The plan all executors see.
-            embeddings: One (T, p) per executor.
+            controls: One (T, p) per executor.
             index: Number of the round within its decision, from 0.
             last_answer: Answer of the last commitment, if there was one.
             seed: Decides every sample of the round.
@@ -118,15 +142,13 @@ class Team:
         prompts = [asked[form] for form in forms]
         parts = split_team(len(prompts), self.config.cluster_size)
         if len(parts) == 1:
-            given = await self.replies(problem, prompts, embeddings, index=index, seed=seed)
+            given = await self.replies(problem, prompts, controls, index=index, seed=seed)
             commitment = await self.commit(problem, given, index=index, seed=seed)
             return Round(index, strategy, given, commitment, seconds=time.perf_counter() - start)
 
         async def play(number: int, members: range) -> tuple[tuple[Reply, ...], Cluster]:
             own = slice(members.start, members.stop)
-            said = await self.replies(
-                problem, prompts[own], embeddings[own], index=index, seed=seed, first=members.start
-            )
+            said = await self.replies(problem, prompts[own], controls[own], index=index, seed=seed, first=members.start)
             local = await self.commit(problem, said, index=index, seed=seed, cluster=number)
             return said, Cluster(tuple(reply.agent for reply in said), local)
 
@@ -150,7 +172,7 @@ class Team:
         self,
         problem: Problem,
         prompts: Sequence[tuple[Message, ...]],
-        embeddings: Sequence[PromptEmbedding],
+        controls: Sequence[PromptEmbedding],
         *,
         index: int,
         seed: int,
@@ -161,7 +183,7 @@ class Team:
         Args:
             problem: What the prompts are about.
             prompts: A chat per reply.
-            embeddings: One (T, p) per reply.
+            controls: One (T, p) per reply.
             index: Number of the round within its decision, from 0.
             seed: Decides every sample of the round. The replies to the first prompts do not depend on how many follow.
             first: Number of the executor that the first prompt goes to.
@@ -176,8 +198,8 @@ class Team:
         # The round's seeds follow one another within a block of 2**16, so that a simulated team can correlate them.
         block = derive_seed(seed, "executors") >> 16 << 16
         tasks = [
-            asyncio.ensure_future(self._reply(problem, messages, embedding, number, index, block + number))
-            for number, (messages, embedding) in enumerate(zip(prompts, embeddings, strict=True), start=first)
+            asyncio.ensure_future(self._reply(problem, messages, own, number, index, block + number))
+            for number, (messages, own) in enumerate(zip(prompts, controls, strict=True), start=first)
         ]
         return await _all_or_none(tasks)
 
@@ -185,7 +207,7 @@ class Team:
         self,
         problem: Problem,
         messages: tuple[Message, ...],
-        embedding: PromptEmbedding,
+        controls: PromptEmbedding,
         number: int,
         index: int,
         seed: int,
@@ -198,9 +220,9 @@ class Team:
         request = ChatRequest(
             messages=messages,
             model=llm.info.model,
-            temperature=embedding.temperature,
-            repetition_penalty=NEUTRAL_PENALTY if drives_top_p else embedding.p,
-            top_p=embedding.p if drives_top_p else sampling.top_p_default,
+            temperature=controls.temperature,
+            repetition_penalty=NEUTRAL_PENALTY if drives_top_p else controls.p,
+            top_p=controls.p if drives_top_p else sampling.top_p_default,
             max_tokens=self.config.reply_max_tokens,
             seed=seed,
             json_schema=REPLY_SCHEMA if form == "json" else None,
@@ -212,9 +234,9 @@ class Team:
         )
         done = await self._ask(llm, request)
         if isinstance(done, LLMError):
-            return Reply(agent, embedding, None, None, "invalid", usage=done.usage, error=str(done))
+            return Reply(agent, controls, None, None, "invalid", usage=done.usage, error=str(done))
         read = await self._read(done.text)
-        return Reply(agent, embedding, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage)
+        return Reply(agent, controls, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage)
 
     async def commit(
         self,
@@ -287,11 +309,6 @@ class Team:
             raise
         except LLMError as error:
             return error
-
-
-def reused(strategy: Strategy) -> Strategy:
-    """A strategy that is remembered: it counts as an answer from the cache does, with the tokens it once took."""
-    return replace(strategy, usage=replace(strategy.usage, cache_hits=strategy.usage.calls, retries=0))
 
 
 async def _all_or_none(tasks: Sequence[asyncio.Future[T]]) -> tuple[T, ...]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from econ_env.errors import BudgetError, LLMError
 from econ_env.llm.protocol import LLM, ChatRequest, Completion, LLMInfo
 from econ_env.records import Usage
-from econ_env.team.prompts import executor_messages
+from econ_env.team.prompts import DEFAULT_PROMPTS
 from econ_env.testing.env_checks import CheckError
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def check_llm(
         CheckError: The first thing found wrong.
     """
     request = ChatRequest(
-        messages=executor_messages(question, None, None, "text"),
+        messages=DEFAULT_PROMPTS.executor(question, None, None, "text"),
         model="",
         temperature=0.5,
         repetition_penalty=1.0,

@@ -5,10 +5,10 @@ import json
 import re
 
 import pytest
-from tests.econ_env.app.report.made_runs import make_run
 
 from econ_env.app.report import write_report
 from tests.browser.conftest import HOSTILE
+from tests.econ_env.app.report.made_runs import make_run
 
 pytestmark = pytest.mark.browser
 
@@ -123,8 +123,8 @@ def test_an_episode_shows_everything(open_page, report):
     assert dialog.locator(".reply").count() == 9
     for round_, section in zip(episode["decisions"][0]["rounds"], dialog.locator(".round").all(), strict=True):
         for reply, article in zip(round_["replies"], section.locator(".reply").all(), strict=True):
-            assert f"T {reply['embedding']['temperature']:.2f}" in article.inner_text()
-            assert f"p {reply['embedding']['p']:.2f}" in article.inner_text()
+            assert f"T {reply['controls']['temperature']:.2f}" in article.inner_text()
+            assert f"p {reply['controls']['p']:.2f}" in article.inner_text()
             assert f"Answer: {reply['answer']}" in article.inner_text()
         assert "by the coordinator" in section.locator(".commitment").inner_text()
     boxes = [article.bounding_box() for article in dialog.locator(".round").first.locator(".reply").all()]

@@ -179,8 +179,8 @@ def _round(round_: Round) -> dict[str, Any]:
         "replies": [
             {
                 "agent": reply.agent,
-                "temperature": reply.embedding.temperature,
-                "p": reply.embedding.p,
+                "temperature": reply.controls.temperature,
+                "p": reply.controls.p,
                 "text": reply.text,
                 "answer": reply.answer,
                 "error": reply.error,

@@ -75,7 +75,7 @@ def print_solution(console: Console, done: Solution, config: RunConfig) -> None:
 def _print_round(console: Console, number: int, round_: Round) -> None:
     console.print(Text(f"\nround {number}", style="bold"))
     for reply in round_.replies:
-        controls = f"T={reply.embedding.temperature:.2f} p={reply.embedding.p:.2f}"
+        controls = f"T={reply.controls.temperature:.2f} p={reply.controls.p:.2f}"
         said = readable(reply) if reply.valid else f"INVALID: {reply.error}"
         _say(console, f"  {reply.agent} {controls} -> {reply.answer or 'no answer'}", said, indent=4)
     for cluster in round_.clusters:

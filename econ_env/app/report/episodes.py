@@ -151,8 +151,8 @@ def _round(round_: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
         "replies": [
             {
                 "agent": reply["agent"],
-                "T": reply["embedding"]["temperature"],
-                "p": reply["embedding"]["p"],
+                "T": reply["controls"]["temperature"],
+                "p": reply["controls"]["p"],
                 "valid": reply["status"] == "valid",
                 **_said(reply, converter),
             }

@@ -207,8 +207,8 @@ def _reply(reply: Reply, judged: Any) -> Row:
     return {
         "answer": reply.answer,
         "verdict": "invalid" if judged is None else judged.verdict,
-        "temperature": reply.embedding.temperature,
-        "p": reply.embedding.p,
+        "temperature": reply.controls.temperature,
+        "p": reply.controls.p,
     }
 
 

@@ -9,12 +9,12 @@ from econ_env.config import EnvConfig, SamplingConfig
 from econ_env.errors import BudgetError, ConfigError, LLMReplyError, LLMUnavailableError
 from econ_env.methods import Answer, BestOfN, Debate, SelfConsistency, SingleCall, judged, vote
 from econ_env.records import Problem, PromptEmbedding, Reply
-from econ_env.team.prompts import executor_messages
+from econ_env.team.prompts import DEFAULT_PROMPTS
 from econ_env.team.rounds import Team
 from econ_env.testing.scripted import ScriptedLLM
 
 PROBLEM = Problem("What is 2 + 2?", "4", "p1")
-PLAIN = executor_messages(PROBLEM.question, None, None, "text")
+PLAIN = DEFAULT_PROMPTS.executor(PROBLEM.question, None, None, "text")
 
 
 def says(answers):

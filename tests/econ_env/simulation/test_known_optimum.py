@@ -18,7 +18,7 @@ from econ_env.llm.protocol import ChatRequest
 from econ_env.llm.seeding import derive_seed
 from econ_env.simulation.landscape import Landscape
 from econ_env.simulation.optimum import KnownOptimum, known_optimum
-from econ_env.team.prompts import commitment_messages, executor_messages
+from econ_env.team.prompts import DEFAULT_PROMPTS
 
 TASK = known_optimum(n_problems=40)
 COUPLED = known_optimum(n_problems=40, coupling=0.8)
@@ -162,10 +162,10 @@ def play(task: KnownOptimum, n: int, profile) -> float:
         seed = derive_seed("round", number)
         replies = []
         for index, (t, p) in enumerate(profile):
-            messages = executor_messages(problem.question, None, None, "text")
+            messages = DEFAULT_PROMPTS.executor(problem.question, None, None, "text")
             request = ChatRequest(messages, "", t, p, 0.9, 256, seed, index)
             replies.append((await task.llm.complete(request)).text)
-        messages = commitment_messages(problem.question, replies, "text")
+        messages = DEFAULT_PROMPTS.commitment(problem.question, replies, "text")
         request = ChatRequest(messages, "", 0.1, 1.0, 0.9, 192, derive_seed(seed, "commitment"))
         return judge((await task.llm.complete(request)).text, problem.answer).correct
 

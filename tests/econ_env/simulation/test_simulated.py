@@ -25,7 +25,7 @@ from econ_env.records import Problem
 from econ_env.simulation.landscape import Landscape
 from econ_env.simulation.model import SimulatedLLM, count_tokens, wrong_answers
 from econ_env.simulation.votes import coupled_counts
-from econ_env.team.prompts import REPLY_SCHEMA, commitment_messages, executor_messages, strategy_messages
+from econ_env.team.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA
 from econ_env.team.redact import redact_answer
 
 PEAK = (0.5, 1.1)
@@ -41,11 +41,11 @@ def ask(messages, controls=PEAK, seed=0, index=0, **changes) -> ChatRequest:
 
 
 def executor(problem=PROBLEM, form="text", **changes) -> ChatRequest:
-    return ask(executor_messages(problem.question, "Add them.", None, form), **changes)
+    return ask(DEFAULT_PROMPTS.executor(problem.question, "Add them.", None, form), **changes)
 
 
 def commitment(replies, form="text", **changes) -> ChatRequest:
-    return ask(commitment_messages(PROBLEM.question, replies, form), **changes)
+    return ask(DEFAULT_PROMPTS.commitment(PROBLEM.question, replies, form), **changes)
 
 
 def answer(request: ChatRequest, llm: SimulatedLLM = LLM_):
@@ -178,7 +178,7 @@ def test_solutions_without_an_answer_have_no_vote_and_none_at_all_is_an_error():
 
 def test_a_plan_is_short_and_holds_nothing_to_redact():
     for seed in range(50):
-        plan = answer(ask(strategy_messages(PROBLEM.question, 50), seed=seed)).text
+        plan = answer(ask(DEFAULT_PROMPTS.strategy(PROBLEM.question, 50), seed=seed)).text
         assert count_tokens(plan) <= 50
         assert not re.search(r"\d", plan)
         assert redact_answer(plan, PROBLEM.question, PROBLEM.answer) == (plan, False)
@@ -202,25 +202,25 @@ def test_a_schema_alone_asks_for_json_too():
 def test_questions_are_read_out_of_every_prompt():
     question = LATEX.question
     prompts = [
-        strategy_messages(question, 50),
-        executor_messages(question, None, None, "text"),
-        executor_messages(question, "Plan.\n\nMore.", None, "json"),
-        executor_messages(question, None, "7", "text"),
-        commitment_messages(question, ["The answer is 1.", "The answer is 2."], "json"),
+        DEFAULT_PROMPTS.strategy(question, 50),
+        DEFAULT_PROMPTS.executor(question, None, None, "text"),
+        DEFAULT_PROMPTS.executor(question, "Plan.\n\nMore.", None, "json"),
+        DEFAULT_PROMPTS.executor(question, None, "7", "text"),
+        DEFAULT_PROMPTS.commitment(question, ["The answer is 1.", "The answer is 2."], "json"),
     ]
     assert all(texts(ask(messages) for messages in prompts))
 
 
 def test_an_unknown_question_is_an_error_that_says_what_to_do():
     with pytest.raises(LLMReplyError, match="make it from all problems"):
-        answer(ask(executor_messages("Who am I?", None, None, "text")))
+        answer(ask(DEFAULT_PROMPTS.executor("Who am I?", None, None, "text")))
     with pytest.raises(LLMReplyError, match="no 'Question:'"):
         answer(ask((Message("user", "Hello!"),)))
 
 
 def requests_of_all_kinds() -> list[ChatRequest]:
     forms = ("text", "json")
-    requests = [ask(strategy_messages(PROBLEM.question, 50), seed=seed) for seed in range(5)]
+    requests = [ask(DEFAULT_PROMPTS.strategy(PROBLEM.question, 50), seed=seed) for seed in range(5)]
     for seed in range(20):
         for form in forms:
             schema = REPLY_SCHEMA if form == "json" else None
@@ -301,7 +301,9 @@ def test_contradictions_are_refused():
 def test_the_judge_accepts_right_replies_and_no_wrong_one(gold, form):
     llm = SimulatedLLM([Problem("What?", gold, "id")], Landscape(wrong_answers=5))
     n_correct = 0
-    for text in set(texts((ask(executor_messages("What?", None, None, form), (1.0, 1.2), s) for s in range(50)), llm)):
+    for text in set(
+        texts((ask(DEFAULT_PROMPTS.executor("What?", None, None, form), (1.0, 1.2), s) for s in range(50)), llm)
+    ):
         verdict = judge(text, gold)
         said_gold = verdict.answer is not None and verdict.answer not in llm.wrong_answers("What?")
         assert verdict.verdict == ("correct" if said_gold else "wrong"), text

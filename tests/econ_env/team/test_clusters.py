@@ -22,7 +22,7 @@ from econ_env.observations.infos import TEXT_KEYS
 from econ_env.records import Problem, PromptEmbedding, Strategy, Usage
 from econ_env.simulation.optimum import known_optimum
 from econ_env.simulation.votes import independent_counts, win_chance
-from econ_env.team.prompts import commitment_messages
+from econ_env.team.prompts import DEFAULT_PROMPTS
 from econ_env.team.rounds import Team, split_team
 from econ_env.testing import FaultyServer, ScriptedLLM
 from econ_env.traces import read_lines
@@ -96,12 +96,12 @@ def test_local_coordinators_condense_their_own_executors_and_the_global_one_the_
     assert len(llm.requests) == len(by_agent) == 9 + 3 + 1
     for number, name in enumerate(CLUSTERS):
         own = [reply.text for reply in round_.replies[3 * number : 3 * number + 3]]
-        assert by_agent[name].messages == commitment_messages(PROBLEM.question, own, "text")
+        assert by_agent[name].messages == DEFAULT_PROMPTS.commitment(PROBLEM.question, own, "text")
         assert by_agent[name].role == "commitment"
         assert round_.clusters[number].agents == tuple(f"executor_{3 * number + place}" for place in range(3))
         assert round_.clusters[number].commitment.text == f"{name} thinks. The answer is 4."
     local = [cluster.commitment.text for cluster in round_.clusters]
-    assert by_agent[""].messages == commitment_messages(PROBLEM.question, local, "text")
+    assert by_agent[""].messages == DEFAULT_PROMPTS.commitment(PROBLEM.question, local, "text")
     assert round_.commitment.text == "team thinks. The answer is 4."
     assert len({request.seed for request in llm.requests}) == 13
 
@@ -166,7 +166,7 @@ def test_a_cluster_with_nothing_valid_is_left_out():
     assert round_.clusters[1].commitment.source == "none"
     assert "cluster_1" not in {request.agent for request in llm.requests}
     local = [round_.clusters[number].commitment.text for number in (0, 2)]
-    assert llm.requests[-1].messages == commitment_messages(PROBLEM.question, local, "text")
+    assert llm.requests[-1].messages == DEFAULT_PROMPTS.commitment(PROBLEM.question, local, "text")
     assert not round_.failed
 
 

@@ -18,7 +18,7 @@ from econ_env.errors import ConfigError, LLMRequestError
 from econ_env.llm.make import make_llm
 from econ_env.problems.load import load_problems
 from econ_env.records import PromptEmbedding
-from econ_env.team.prompts import executor_messages
+from econ_env.team.prompts import DEFAULT_PROMPTS
 from econ_env.testing import FaultyServer, ScriptedLLM, SimulatedLLM
 
 PROBLEMS = load_problems("bundled:1", limit=4)
@@ -66,7 +66,7 @@ def test_each_executor_is_asked_by_its_own_models_name(n_agents):
 
 def test_the_same_question_is_remembered_for_each_model_apart(tmp_path):
     config = LLMConfig(cache_dir=str(tmp_path), max_retries=0)
-    messages = executor_messages(PROBLEMS[0].question, None, None, "text")
+    messages = DEFAULT_PROMPTS.executor(PROBLEMS[0].question, None, None, "text")
 
     async def ask(env):
         team = env.team

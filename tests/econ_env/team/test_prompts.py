@@ -1,7 +1,7 @@
 import pytest
 
 from econ_env.answers import judge
-from econ_env.team.prompts import commitment_messages, executor_messages, strategy_messages
+from econ_env.team.prompts import DEFAULT_PROMPTS
 from econ_env.team.redact import redact_answer
 
 QUESTION = "Ann has 3 apples and buys four more. How many apples does she have?"
@@ -43,24 +43,26 @@ def test_the_gold_stays_when_the_question_shows_it_anyway():
 
 
 def test_messages_hold_what_they_should_and_share_their_examples():
-    plain = executor_messages(QUESTION, None, None, "text")
-    full = executor_messages(QUESTION, "Add.", "8", "text")
+    plain = DEFAULT_PROMPTS.executor(QUESTION, None, None, "text")
+    full = DEFAULT_PROMPTS.executor(QUESTION, "Add.", "8", "text")
     assert full[:-1] == plain[:-1]
     assert plain[-1].content in full[-1].content
     assert "Add." in full[-1].content
     assert "last answer: 8" in full[-1].content
-    committed = commitment_messages(QUESTION, ["It is 7.", "It is 8."], "json")
+    committed = DEFAULT_PROMPTS.commitment(QUESTION, ["It is 7.", "It is 8."], "json")
     assert "Solution 1: It is 7." in committed[1].content
     assert "Solution 2: It is 8." in committed[1].content
     assert '"answer"' in committed[0].content
-    assert "50 tokens" in strategy_messages(QUESTION, 50)[0].content
+    assert "50 tokens" in DEFAULT_PROMPTS.strategy(QUESTION, 50)[0].content
 
 
 def test_text_is_shown_by_examples_that_judge_right_and_json_is_not():
-    asked = executor_messages(QUESTION, None, None, "text")
+    asked = DEFAULT_PROMPTS.executor(QUESTION, None, None, "text")
     assert [message.role for message in asked] == ["system", "user", "assistant", "user", "assistant", "user"]
     assert [judge(asked[2].content, "8").correct, judge(asked[4].content, "6").correct] == [True, True]
-    condensed = commitment_messages(QUESTION, ["It is 7."], "text")
+    condensed = DEFAULT_PROMPTS.commitment(QUESTION, ["It is 7."], "text")
     assert [judge(condensed[2].content, "8").correct, judge(condensed[4].content, "6").correct] == [True, True]
-    assert len(executor_messages(QUESTION, None, None, "json")) == 2
-    assert all(redact_answer(strategy_messages(QUESTION, 50)[n].content, "5 3 9 4 1", "8")[1] is False for n in (2, 4))
+    assert len(DEFAULT_PROMPTS.executor(QUESTION, None, None, "json")) == 2
+    assert all(
+        redact_answer(DEFAULT_PROMPTS.strategy(QUESTION, 50)[n].content, "5 3 9 4 1", "8")[1] is False for n in (2, 4)
+    )

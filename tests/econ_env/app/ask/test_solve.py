@@ -27,7 +27,7 @@ def test_strategy_replies_commitment_and_cost_are_printed(run, small, checkpoint
     assert f"question {PROBLEM.question}" in text
     assert f"strategy {answer.episode.strategy.text}" in text
     for reply in answer.replies:
-        controls = f"T={reply.embedding.temperature:.2f} p={reply.embedding.p:.2f}"
+        controls = f"T={reply.controls.temperature:.2f} p={reply.controls.p:.2f}"
         assert f"{reply.agent} {controls} -> {reply.answer}" in text
         assert " ".join(readable(reply).split()) in text
     assert f"round {len(answer.rounds)}" in text

@@ -23,7 +23,7 @@ from econ_env.app.compare.overview import overview
 from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError, ProblemError
 from econ_env.methods import Answer
 from econ_env.records import PromptEmbedding, Reply, Round, Strategy
-from econ_env.team.prompts import executor_messages
+from econ_env.team.prompts import DEFAULT_PROMPTS
 from econ_env.testing import FaultyServer
 from econ_env.traces import read_lines
 
@@ -196,7 +196,7 @@ class Twice:
         self.team = team
 
     async def answer(self, problem, seed):
-        prompts = [executor_messages(problem.question, None, None, "text")] * 2
+        prompts = [DEFAULT_PROMPTS.executor(problem.question, None, None, "text")] * 2
         replies = await self.team.replies(problem, prompts, [PromptEmbedding(0.7, 1.0)] * 2, index=0, seed=seed)
         return Answer.of(problem, seed, [Round(0, Strategy(None), replies, await self.team.vote(replies))])
 
