@@ -1,1 +1,1 @@
-"""What a run of training is made of: environments, collector, replay, early stopping, and what resumes from it."""
+"""The parts of a training run: environments, collector, replay buffer, early stopping, and the state to resume from."""
