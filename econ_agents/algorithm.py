@@ -1,7 +1,7 @@
-"""The learner: losses, target networks and optimizers around the team's policy.
+"""Updates the team's policy: losses, target networks and optimizers.
 
-The maximum over continuous controls in the targets is taken by the target network's own heads, as in FACMAC (Peng et
-al. 2021, arXiv:2003.06709); the heads ascend Q_tot.
+In the targets, the target network's own heads choose the controls instead of a maximum over continuous controls, as in
+FACMAC (Peng et al. 2021, arXiv:2003.06709); the heads ascend Q_tot.
 Axes: B batch, N agents, D observation, H belief, A controls, M candidates, K rounds, R reward terms, C critics.
 """
 
@@ -31,14 +31,14 @@ from econ_agents.networks.network import Outlook, TeamNetwork
 from econ_agents.policy import EconPolicy, TeamGame
 
 NEARBY = 0.2
-"""Standard deviation of the deviations tried near an agent's own controls, on [-1, 1]; the others are uniform."""
+"""Standard deviation of candidates near an agent's own controls, on [-1, 1]; the other candidates are uniform."""
 SMALL_TEAM = 3
-"""Agents up to which `losses.candidate_rows` holds; a larger team has fewer rows, and as many deviations in all."""
+"""Largest team that uses all `losses.candidate_rows`; a larger one uses fewer rows, with as many deviations in all."""
 
 
 @dataclass(kw_only=True)
 class EconTrainingStats(TrainingStats):
-    """Losses of a gradient step by name, before weighting; None where a loss is off, not due or can't be had."""
+    """Losses of a gradient step by name, before weighting; None where a loss is off, not due or unavailable."""
 
     td_local: float | None = None
     """TD_i, summed over agents."""
@@ -59,7 +59,7 @@ class EconTrainingStats(TrainingStats):
     improvement: float | None = None
     """By how much later rounds are valued below earlier ones; needs more than one round in training."""
     alpha: float | None = None
-    """Surprise of the rewards under the live weights."""
+    """Squared error between the rewards under the live weights and the critics' expectation."""
     weight_ts: float | None = None
     """The live weight of TS."""
 
@@ -68,18 +68,18 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
     """Updates a team's policy from replayed decisions.
 
     Args:
-        policy: What is trained; its settings tell weights, step sizes and targets.
+        policy: The policy to train; its settings hold loss weights, step sizes and target updates.
     """
 
     class Optimizer(OffPolicyAlgorithm.Optimizer):
-        """Tianshou's optimizer, which touches gradients only where they are to be clipped."""
+        """Tianshou's optimizer, but it changes gradients only if they must be clipped."""
 
         def __init__(self, optim: torch.optim.Optimizer, module: nn.Module, max_grad_norm: float | None = None) -> None:
             super().__init__(optim, module, max_grad_norm)
             self._parameters = list(module.parameters())
 
         def step(self, loss: Tensor, retain_graph: bool | None = None, create_graph: bool = False) -> None:
-            """One step down the loss."""
+            """Take one gradient step on the loss."""
             self._optim.zero_grad()
             loss.backward(retain_graph=retain_graph, create_graph=create_graph)  # type: ignore[no-untyped-call] # untyped upstream
             if self._max_grad_norm is not None:
@@ -113,25 +113,25 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         self.gradient_steps = 0
 
     def _update_with_batch(self, batch: RolloutBatchProtocol) -> EconTrainingStats:
-        """One gradient step of everything; sets the batch's weights for prioritised replay."""
+        """Take one gradient step on all networks; sets the batch's weights for prioritised replay."""
         policy = self.policy
         rows = to_team_batch(batch, policy.spec, policy.alpha().detach())
         policy.network.belief.observe(rows.obs_BND)
         stats = EconTrainingStats()
         belief_BNH = policy.network.belief(rows.obs_BND)
         error_B, group = self._learn_values(rows, belief_BNH, stats)
-        # The heads learn from the same beliefs: encoding anew would cost as much again.
+        # The heads learn from the same beliefs: computing them again would double the cost.
         self._learn_controls(rows, belief_BNH.detach(), group, stats)
         self.gradient_steps += 1
         if self.gradient_steps % self.config.target_update_interval == 0:
             self._update_lagged_network_weights()
         if rows.prioritized:
-            # In the precision in which priorities are kept, so that a run that goes on computes with the same ones.
+            # Priorities are stored as doubles; a resumed run must compute with the same values.
             cast(PrioBatchProtocol, batch).weight = error_B.double()
         return stats
 
     def train(self, mode: bool = True) -> Self:
-        """As torch's, but nothing to do where all is in that mode: Tianshou asks twice in each gradient step."""
+        """As in torch, but returns at once if the mode is already set: Tianshou sets it twice in each gradient step."""
         if self.training == self.policy.training == self.policy.network.training == mode:
             return self
         return super().train(mode)
@@ -142,10 +142,10 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
     def _learn_values(
         self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats
     ) -> tuple[Tensor, GroupBelief]:
-        """Move beliefs, critics, encoder and mixer towards their targets, and alpha.
+        """Update beliefs, critics, encoder and mixer towards their targets, then alpha.
 
         Returns:
-            |TD_tot| [B], and what the encoder made of the beliefs, without gradient.
+            |TD_tot| [B], and the output of the encoder, without gradient.
         """
         net, weights, gamma = self.policy.network, self.config.losses, self.config.gamma
         future_BN, future_B = torch.zeros_like(rows.reward_BN), torch.zeros_like(rows.team_reward_B)
@@ -175,11 +175,11 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.add("encoder", weights.encoder, losses.encoder(read_BN, target_BN, w_B))
         total.descend(self.value_optim)
         self._learn_alpha(rows, local_BN.detach() - future_BN, stats)
-        error_B = (values.total_B - target_B).detach().abs() * (w_B > 0)  # a failed problem has nothing to teach
+        error_B = (values.total_B - target_B).detach().abs() * (w_B > 0)  # nothing is learned from a failed problem
         return error_B, GroupBelief(*(part.detach() for part in values.group))
 
     def _learn_alpha(self, rows: TeamBatch, expected_BN: Tensor, stats: EconTrainingStats) -> None:
-        """Move the reward weights so that rewards surprise the critics less, if they are to be learned."""
+        """Update the reward weights, if they are learned, to bring rewards closer to what the critics expect."""
         if self.config.alpha.learn and rows.parts_BNR is not None:
             total = _Total(stats)
             loss = losses.reward_weights(rows.parts_BNR, self.policy.alpha(), expected_BN, rows.weight_B)
@@ -190,7 +190,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
     def _learn_controls(
         self, rows: TeamBatch, belief_BNH: Tensor, group: GroupBelief, stats: EconTrainingStats
     ) -> None:
-        """Move the heads, with all values fixed."""
+        """Update the heads, with all value networks fixed."""
         net, weights, total = self.policy.network, self.config.losses, _Total(stats)
         logit_BNA = net.heads(belief_BNH)
         with _fixed(self.value_params):
@@ -228,7 +228,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
 
 
 class _Total:
-    """Weighs losses, adds them up and notes each by its name."""
+    """Adds up weighted losses and records each by its name."""
 
     def __init__(self, stats: EconTrainingStats) -> None:
         self._stats = stats
@@ -239,7 +239,7 @@ class _Total:
         self._sum = weight * loss if self._sum is None else self._sum + weight * loss
 
     def descend(self, optimizer: OffPolicyAlgorithm.Optimizer) -> None:
-        """One step down the sum; none if every loss is off."""
+        """Take one gradient step on the sum; none if every loss is off."""
         if self._sum is not None:
             optimizer.step(self._sum)
 
@@ -258,12 +258,12 @@ class _GroupedAdamW(OptimizerFactory):
         return torch.optim.AdamW(groups, weight_decay=self._weight_decay, fused=True), None
 
     def _create_optimizer_for_params(self, params: object) -> torch.optim.Optimizer:
-        raise TypeError("parameters come in groups here: call create_instances")
+        raise TypeError("this optimizer has parameter groups; call create_instances")
 
 
 @contextmanager
 def _fixed(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Keep gradients out of these parameters, so that they are neither computed nor stored."""
+    """Switch off gradients of these parameters, so that they are neither computed nor stored."""
     held = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in held:
         parameter.requires_grad_(False)
@@ -275,7 +275,7 @@ def _fixed(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
 
 
 def _deviations(act_BNA: Tensor, count: int) -> Tensor:
-    """Candidates [B, N, M, A]: every other one near the agent's own controls, the rest anywhere."""
+    """Candidates [B, N, M, A]: every second one near the agent's own controls, the rest uniform."""
     B, N, A = act_BNA.shape
     anywhere_BNMA = torch.rand(B, N, count, A) * 2.0 - 1.0
     nearby_BNMA = (act_BNA[:, :, None] + NEARBY * torch.randn(B, N, count, A)).clamp(-1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Policies that learn nothing, to hold learned ones against: the same controls for every problem, or random ones.
+"""Baseline policies that learn nothing: the same controls for every problem, or random ones.
 
 Axes: B batch, N agents, A controls.
 """
@@ -17,14 +17,14 @@ from econ_agents.team_spec import TeamSpec
 
 
 class FixedControls:
-    """The same profile whatever is seen.
+    """The same profile for every observation.
 
     Args:
         spec: The team's shape and bounds.
         controls: Controls [A] for all agents, or [N, A] for each, in the environment's units.
 
     Raises:
-        TeamError: They do not fit the team, or lie outside its bounds.
+        TeamError: The controls do not fit the team, or lie outside its bounds.
     """
 
     def __init__(self, spec: TeamSpec, controls: Sequence[float] | Sequence[Sequence[float]]) -> None:
@@ -45,15 +45,15 @@ class FixedControls:
 
 @dataclass(frozen=True)
 class RandomControls:
-    """Every agent draws its controls evenly over their bounds, anew at each proposal."""
+    """Every agent draws its controls uniformly within their bounds; see `seeded`."""
 
     spec: TeamSpec
     """The team's shape."""
     seed: int = 0
-    """Of the run, >= 0."""
+    """Seed of the run, >= 0."""
 
     def seeded(self, seed: int) -> _Draws:
-        """The policy for one episode, drawing from this seed and the run's."""
+        """The policy for one episode: draws new controls at each proposal, from this seed and the run's."""
         return _Draws(self.spec, np.random.default_rng([self.seed, seed]))
 
     def propose(self, obs_BND: Tensor) -> Tensor:

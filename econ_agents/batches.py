@@ -1,4 +1,4 @@
-"""What flows through the learner: the shape of a team, and replayed steps as tensors with named axes.
+"""Turns replayed steps into tensors with named axes.
 
 Axes: B batch, N agents, D observation, S its static part, M memory rows, F features of a row, A controls, R reward
 terms (3 or more).
@@ -21,25 +21,25 @@ class TeamBatch(NamedTuple):
     """Replayed steps as tensors."""
 
     obs_BND: Tensor
-    """What the agents saw."""
+    """Observations before the step."""
     act_BNA: Tensor
-    """What they did, in [-1, 1]."""
+    """Controls, in [-1, 1]."""
     obs_next_BND: Tensor
-    """What they saw afterwards."""
+    """Observations after the step."""
     reward_BN: Tensor
     """Each agent's reward, under the live reward weights if its terms are known."""
     team_reward_B: Tensor
-    """The team's reward, likewise."""
+    """The team's reward, under the same condition."""
     going_B: Tensor
-    """1 where the episode goes on after the step, 0 where it ended."""
+    """1 where the episode continues after the step, 0 where it terminated."""
     weight_B: Tensor
     """Weight of the row in every loss: 0 for failed problems, else 1 or the importance weight of prioritised replay."""
     parts_BNR: Tensor | None
-    """Each agent's reward terms, if the environment tells them."""
+    """Each agent's reward terms, if the environment reports them."""
     first_obs_BND: Tensor | None
-    """What the agents saw before the first of several rounds; None where decisions took one round."""
+    """Observations before the first of several rounds; None where decisions took one round."""
     prioritized: bool
-    """Whether the replay wants to be told the rows' errors."""
+    """Whether the replay buffer needs the rows' errors as priorities."""
 
 
 def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) -> TeamBatch:
@@ -50,7 +50,7 @@ def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) 
         spec: The team's shape.
         alpha_R: Live weights of the reward terms [R]; used where the rows carry the terms.
     """
-    held = cast("Mapping[str, Any]", batch)  # a Batch answers `in`, its protocol does not say so
+    held = cast("Mapping[str, Any]", batch)  # a Batch supports `in`, but its protocol does not declare it
     info = cast("Mapping[str, Any]", batch.info)
     obs_BND = _floats(batch.obs)
     rows = len(obs_BND)

@@ -1,7 +1,7 @@
 """Writes and reads checkpoints: tensors as safetensors, everything else as JSON, so that loading never runs code.
 
-A checkpoint is two files. The JSON file is written last and names the tensor file with its digest; so a checkpoint that
-was interrupted is told from a whole one, and the one before stays readable until the new one is complete.
+A checkpoint is two files. The JSON file is written last and names the tensor file with its digest. So an incomplete
+checkpoint is detected, and the previous one stays readable until the new one is complete.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ WEIGHTS_FILE = "model.safetensors"
 
 
 class Checkpoint(NamedTuple):
-    """What is kept."""
+    """Content of a checkpoint."""
 
     tensors: dict[str, Tensor]
-    """By name."""
+    """Tensors by name."""
     values: dict[str, Any]
     """Plain values, ready for JSON."""
 
@@ -40,10 +40,10 @@ def save_checkpoint(
     """Write a checkpoint into a folder, which is made if needed.
 
     Args:
-        folder: Where.
-        checkpoint: What.
+        folder: Folder to write to.
+        checkpoint: Content to write.
         config_name: Name of the JSON file.
-        weights_name: Name of the tensor file; another name than last time keeps the last one readable meanwhile.
+        weights_name: Name of the tensor file; a new name keeps the previous checkpoint readable meanwhile.
 
     Raises:
         CheckpointError: It could not be written.
@@ -66,7 +66,7 @@ def load_checkpoint(folder: Path, *, config_name: str = CONFIG_FILE) -> Checkpoi
     """Read a checkpoint.
 
     Raises:
-        CheckpointError: There is none, it is incomplete or damaged, or another version wrote it.
+        CheckpointError: It is missing, incomplete or damaged, or another version wrote it.
     """
     path = folder / config_name
     try:
@@ -88,7 +88,7 @@ def load_checkpoint(folder: Path, *, config_name: str = CONFIG_FILE) -> Checkpoi
 
 
 def locate(path_or_id: str | Path, *, revision: str | None = None, token: str | None = None) -> Path:
-    """The folder of a checkpoint: a local one, or a repository of the Hugging Face hub, which is downloaded.
+    """Find the folder of a checkpoint: a local one, or a repository of the Hugging Face hub, which is downloaded.
 
     Raises:
         CheckpointError: There is no such folder or repository, or the hub can't be reached.
@@ -109,12 +109,12 @@ def locate(path_or_id: str | Path, *, revision: str | None = None, token: str | 
 
 
 def take(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose name starts with a prefix, without it."""
+    """The tensors whose name starts with a prefix; the prefix is removed."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def optimizer_tensors(state_dict: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
-    """What a torch optimizer remembers of each parameter, as named tensors."""
+    """The state of a torch optimizer for each parameter, as named tensors."""
     return {
         f"{prefix}{parameter}.{name}": torch.as_tensor(value)
         for parameter, values in state_dict["state"].items()
@@ -127,7 +127,7 @@ def optimizer_state(fresh: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
 
     Args:
         fresh: The new optimizer's own `state_dict()`, for its settings.
-        tensors: As `optimizer_tensors` gave them, without the prefix.
+        tensors: As returned by `optimizer_tensors`, without the prefix.
     """
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

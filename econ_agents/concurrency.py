@@ -1,4 +1,4 @@
-"""Many coroutines from ordinary code: started together, ended together, their first error passed on."""
+"""Runs coroutines together, also from blocking code; the first error cancels the others and is raised."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch compute with so many threads; the number from before comes back at the end."""
+    """Let torch compute with `count` threads; the previous number is restored at the end."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -25,9 +25,9 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 async def all_or_none(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run coroutines concurrently; their results in order.
+    """Run coroutines concurrently and return their results in order.
 
-    If one fails, or the caller is cancelled, the others are cancelled and waited for before the error goes on as it is.
+    If one fails, or the caller is cancelled, the others are cancelled and waited for; then the error is raised.
     """
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
@@ -40,7 +40,7 @@ async def all_or_none(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 class LoopThread:
-    """An event loop in a thread of its own, so that blocking code can run coroutines, also inside a running loop.
+    """An event loop in its own thread, so that blocking code can run coroutines, even inside a running loop.
 
     The thread starts at first use and ends with `close` or with the process.
     """
@@ -85,9 +85,9 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         try:
             loop.run_forever()
         except (SystemExit, KeyboardInterrupt):
-            continue  # a coroutine raised it: asyncio stops the loop, but the caller still has to get it
+            continue  # a coroutine raised it: asyncio stops the loop, but the caller must still get the error
         break
-    loop.run_until_complete(_cancel_all())  # Ctrl-C may come after a coroutine was started, before it is waited for
+    loop.run_until_complete(_cancel_all())  # Ctrl-C may come between start and wait
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
 

@@ -1,4 +1,4 @@
-"""The learner's settings: typed, documented field by field, refusing what is unknown or contradictory."""
+"""The learner's settings: typed, with a description of each field; unknown or contradictory values are rejected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class AgentSettings(BaseModel):
-    """Base of all setting groups: immutable, closed to unknown keys."""
+    """Base of all setting groups: immutable, rejects unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
@@ -49,7 +49,7 @@ class NetworkConfig(AgentSettings):
     """Sizes and switches of the networks. The switches that default to on are there for ablations."""
 
     shared: bool = True
-    """Whether agents share parameters; only then a checkpoint serves another number of agents."""
+    """Whether agents share parameters; only then can a checkpoint be used with another number of agents."""
     agent_id: bool = True
     """Whether shared parameters see the agent's number."""
     memory: bool = True
@@ -74,8 +74,8 @@ class NetworkConfig(AgentSettings):
     blocks: int = Field(1, ge=1)
     """Blocks of the encoder."""
     cluster_size: int = Field(4, ge=0)
-    """Most agents that attend to one another directly. In a larger team they do so within clusters of neighbours, then
-    clusters among themselves, so that time grows in proportion to agents; 0 lets all attend to all."""
+    """Largest number of agents that attend to one another directly. In a larger team they attend within clusters of
+    neighbours, then between clusters, so that time grows linearly with agents; 0 lets all attend to all."""
     ffn_dim: int = Field(128, ge=1)
     """Width of the feed-forward layer of an encoder block."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
@@ -86,7 +86,7 @@ class NetworkConfig(AgentSettings):
     input_noise: float = Field(1.0, ge=0.0)
     """Standard deviation of Gaussian noise on the normalised inputs of belief networks in training."""
     reply_scale: float = Field(0.3, gt=0.0)
-    """Factor on the embeddings of what models wrote (strategy, reply, commitment), against that of the question."""
+    """Factor on the embeddings of strategy, reply and commitment; that of the question is 1."""
 
     @field_validator("mixer", mode="before")
     @classmethod
@@ -106,7 +106,7 @@ class NetworkConfig(AgentSettings):
 
 
 class OptimizerConfig(AgentSettings):
-    """How parameters are moved."""
+    """How parameters are updated."""
 
     learning_rate: float = Field(1e-3, gt=0)
     """Step size of belief networks and local critics."""
@@ -130,25 +130,25 @@ class LossConfig(AgentSettings):
     team_gradient: bool = False
     """Whether TD_tot also trains beliefs and local critics; otherwise they learn from their own rewards alone."""
     similarity: float = Field(0.1, ge=0)
-    """lambda_sd: features should resemble the commitment; needs an environment that shows one."""
+    """lambda_sd: keeps features close to the commitment; needs an environment with commitments in observations."""
     q_consistency: float = Field(1.0, ge=0)
-    """lambda_m: Q_tot should stay near the Q_i, which are learned sooner."""
+    """lambda_m: keeps Q_tot near the Q_i, which are learned earlier."""
     encoder: float = Field(0.1, ge=0)
-    """lambda_e: the group representation should tell each agent's value."""
+    """lambda_e: lets each agent's value be read from the group representation."""
     policy: float = Field(1.0, ge=0)
-    """Ascent of the heads on Q_tot."""
+    """Gradient ascent of the control heads on Q_tot."""
     equilibrium: float = Field(0.1, ge=0)
-    """Gap of the acted profile."""
+    """Best-response gap of the heads' profile."""
     response: float = Field(0.1, ge=0)
     """Pull of the heads towards the best deviations found."""
     improvement: float = Field(0.1, ge=0)
-    """Controls chosen after a commitment should not be worth less than those before it."""
+    """Keeps the value of controls chosen after a commitment from falling below that of earlier controls."""
     candidates: int = Field(16, ge=1)
     """Deviations tried for each agent to measure the gap."""
     candidate_rows: int = Field(16, ge=1)
-    """Rows of a batch for which they are tried; in teams of more than three fewer, for as many agents in all."""
+    """Rows of a batch for which they are tried; above three agents fewer, so that rows times agents stays equal."""
     gap_interval: int = Field(16, ge=1)
-    """Gradient steps from one measurement of the gap to the next; `equilibrium` and `response` act at those alone."""
+    """The gap is measured at every n-th gradient step; `equilibrium` and `response` apply only then."""
 
 
 class AlphaConfig(AgentSettings):
@@ -159,35 +159,35 @@ class AlphaConfig(AgentSettings):
     learning_rate: float = Field(1e-3, gt=0)
     """Step size of their logits."""
     ts_floor: float = Field(0.2, ge=0.0, lt=1.0)
-    """Least weight of TS, kept exactly."""
+    """Lower bound on the weight of TS; always holds exactly."""
 
 
 class ExplorationConfig(AgentSettings):
-    """What is added to the controls while training."""
+    """Exploration noise on the controls in training."""
 
     random_episodes: int = Field(32, ge=0)
     """Decisions at the start that are taken uniformly at random."""
     noise_start: float = Field(0.5, ge=0)
-    """Standard deviation of Gaussian noise after that, on controls in [-1, 1]."""
+    """Standard deviation of Gaussian noise after those, on controls in [-1, 1]."""
     noise_end: float = Field(0.2, ge=0)
-    """Standard deviation at the end of the schedule, kept from there on."""
+    """Standard deviation at the end of the schedule and after it."""
     noise_episodes: int = Field(200, ge=1)
     """Decisions over which the noise falls linearly."""
     random_share: float = Field(0.1, ge=0, le=1)
-    """Chance that an agent's controls are drawn uniformly at random instead, also later on."""
+    """Probability that an agent's controls are drawn uniformly at random instead, throughout training."""
 
 
 class ReplayConfig(AgentSettings):
-    """What is learned from again."""
+    """The replay buffer."""
 
     capacity: int = Field(5000, ge=1)
-    """Decisions kept."""
+    """Largest number of decisions stored."""
     prioritized: bool = False
     """Whether rows with larger error are drawn more often."""
     priority_alpha: float = Field(0.6, gt=0)
-    """How strongly the error counts."""
+    """How strongly the error raises the probability of a row."""
     priority_beta: float = Field(0.4, ge=0)
-    """How far the losses correct for it."""
+    """How far the losses correct for the uneven sampling."""
 
 
 class BneConfig(AgentSettings):
@@ -198,19 +198,19 @@ class BneConfig(AgentSettings):
     max_iterations_infer: int = Field(3, ge=1)
     """Rounds K per decision in tests."""
     convergence_threshold: float = Field(0.01, ge=0)
-    """Refinement stops when no control moved more than this, on [-1, 1]."""
+    """Refinement stops when no control would move by this much, on [-1, 1]."""
     solver: SolverName = "simultaneous"
-    """How responses are chosen: `simultaneous` best ones, the name of a registered solver, or `module:attribute`."""
+    """How responses are chosen: `simultaneous` best responses, a registered solver's name, or `module:attribute`."""
     damping: float = Field(0.7, ge=0, lt=1)
-    """Share of the old controls that is kept in each response; 0 jumps to the response, where all move at once and the
-    critics are little tried."""
+    """Share of the old controls that is kept in each response. 0 jumps to the response: all agents move at once, to
+    controls where the critics have little data."""
     temperature: float = Field(0.0, ge=0)
     """Entropy regularisation of the responses, in units of payoff; 0 is a plain best response."""
     stop_when_repeated: bool = True
-    """Whether refinement ends once two rounds in a row give the same answer, which saves the rest of the rounds."""
+    """Whether refinement ends once two rounds in a row give the same answer, which saves the remaining rounds."""
 
     def equilibrium(self) -> EquilibriumConfig:
-        """How profiles are refined; its `max_rounds` is that of tests."""
+        """The settings of refinement; `max_rounds` is the number for tests."""
         from econ_agents.responses import EquilibriumConfig  # loads torch, which settings do not need
 
         return EquilibriumConfig(
@@ -224,10 +224,10 @@ class BneConfig(AgentSettings):
 
 
 class EarlyStoppingConfig(AgentSettings):
-    """When training ends before its last episode: by the three criteria if all thresholds are set, else by one."""
+    """When training ends early: by three criteria if all thresholds are set, else by the mean reward."""
 
     enabled: bool = False
-    """Whether it may."""
+    """Whether training may end early."""
     commitment_threshold: float | None = Field(None, gt=0)
     """eps_C: commitments must move less than this from one round to the next (distance of unit embeddings)."""
     reward_threshold: float | None = None
@@ -235,7 +235,7 @@ class EarlyStoppingConfig(AgentSettings):
     loss_threshold: float | None = Field(None, gt=0)
     """eps_L: the team's TD loss must change less than this from one update to the next."""
     patience: int = Field(5, ge=1)
-    """Updates in a row for which the criteria must hold (three criteria), or without a better mean reward (one)."""
+    """Updates in a row in which all three criteria hold, or, without thresholds, the mean reward does not rise."""
     warmup: int = Field(0, ge=0)
     """Episodes before which training never ends."""
 
@@ -255,9 +255,9 @@ class EarlyStoppingConfig(AgentSettings):
 
 
 class AgentConfig(AgentSettings):
-    """Everything that shapes the learner.
+    """All settings of the learner.
 
-    The defaults are those that learn best; `benchmarks/config_paper.yaml` has the paper's.
+    The defaults are the values that learned best; `benchmarks/config_paper.yaml` has the paper's values.
     """
 
     belief_dim: int = Field(64, ge=1)
@@ -265,7 +265,7 @@ class AgentConfig(AgentSettings):
     gamma: float = Field(0.99, ge=0.0, le=1.0)
     """Discount of later decisions of an episode."""
     num_envs: int = Field(8, ge=1)
-    """Problems in flight at once in training."""
+    """Environments that play at the same time in training."""
     update_interval: int = Field(8, ge=1)
     """Episodes collected between updates; rounded up to a multiple of `num_envs`."""
     gradient_steps: float = Field(1.0, gt=0)
@@ -273,12 +273,12 @@ class AgentConfig(AgentSettings):
     batch_size: int = Field(64, ge=1)
     """Decisions drawn for a gradient step."""
     averaging: float | None = Field(3.0, ge=0.0)
-    """eta of the average over training that the resulting policy is: about the last 1 / (eta + 1) of the updates; null
-    takes the last networks as they are."""
+    """eta of the parameter average that the resulting policy uses: over about the last 1 / (eta + 1) of the updates.
+    null uses the last networks without averaging."""
     threads: int = Field(1, ge=1)
-    """Threads that compute; small networks are fastest on one, and far slower on several where cores are busy."""
+    """Compute threads; small networks are fastest on one, and much slower on several if cores are busy."""
     target_update_tau: float = Field(0.01, gt=0.0, le=1.0)
-    """Share of the networks that enters their targets at a soft update."""
+    """Share of the trained networks that is mixed into their targets at a soft update."""
     target_update_interval: int = Field(1, ge=1)
     """Gradient steps between soft updates."""
     network: NetworkConfig = NetworkConfig()
@@ -304,7 +304,7 @@ class AgentConfig(AgentSettings):
     def _three_criteria_can_be_met(self) -> Self:
         stop = self.early_stopping
         if stop.enabled and stop.three_criteria and not self.losses.td_total:
-            raise ValueError("early_stopping.loss_threshold watches losses.td_total, which is switched off")
+            raise ValueError("early_stopping.loss_threshold needs losses.td_total, which is 0: set it above 0")
         if stop.enabled and stop.three_criteria and self.bne.max_iterations_train < 2:
             raise ValueError(
                 "early_stopping.commitment_threshold compares the commitments of two rounds: set "
@@ -314,10 +314,10 @@ class AgentConfig(AgentSettings):
 
 
 def parse_config(values: Mapping[str, Any]) -> AgentConfig:
-    """Settings from plain values, such as those of a YAML file.
+    """Make settings from plain values, such as those of a YAML file.
 
     Raises:
-        ConfigError: A key is unknown (the text names the nearest known one), or a value is refused.
+        ConfigError: A key is unknown (the text names the nearest known one), or a value is invalid.
     """
     try:
         return AgentConfig.model_validate(dict(values))

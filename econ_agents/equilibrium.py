@@ -1,10 +1,10 @@
-"""Refinement of a profile towards an equilibrium: rounds of a team with damped simultaneous responses between them.
+"""Refines a profile towards an equilibrium: rounds of a team, with damped simultaneous responses between them.
 
-What K rounds mean: the team plays e_0, sees what came of it, moves to e_1 by one response, plays e_1, and so on up to
-e_{K-1}. K rounds are K plays and K - 1 responses; K = 1 is one play and no refinement. A game that nobody needs to ask
-(`refine` without `ask`) makes K responses, since its play costs nothing.
+With K rounds the team plays e_0, sees the outcome, moves to e_1 by one response, plays e_1, and so on up to e_{K-1}.
+So K rounds are K plays and K - 1 responses; K = 1 is one play without refinement. `refine` without `ask` plays no team:
+it makes K responses in the given game.
 
-The state machine is `Refiner`; it asks nobody itself, so that blocking, asynchronous and batched drivers share it.
+The state machine is `Refiner`. It calls no team itself, so blocking, asynchronous and batched callers can share it.
 Axes: B batch, N agents, A controls in [-1, 1], K rounds.
 """
 
@@ -41,26 +41,26 @@ __all__ = [
 ]
 
 StopReason = Literal["commitment_repeated", "small_change", "oscillation", "max_rounds", "all_invalid"]
-"""Why refinement ended: the answer repeated, nobody would move, a cycle was seen, the rounds were used up, or the last
-round gave nothing valid."""
+"""Why refinement ended: the answer repeated, no agent would move, a cycle was found, all rounds were used, or the last
+round gave no valid reply."""
 
 
 class Acts(Protocol):
-    """Whatever chooses controls: a trained policy, or a baseline."""
+    """Chooses controls: a trained policy, or a baseline."""
 
     def propose(self, obs_BND: Tensor) -> Tensor:
-        """The profile [B, N, A] in [-1, 1] for what the agents see."""
+        """The profile [B, N, A] in [-1, 1] for these observations."""
 
 
 class Refines(Acts, Protocol):
-    """A policy that also knows what its agents are after, so that its profile can be refined."""
+    """A policy that also gives its agents' payoffs, so that its profile can be refined."""
 
     def game(self, obs_BND: Tensor) -> Game:
-        """The game as the agents see it."""
+        """The game at these observations."""
 
 
 class Outcome(Protocol):
-    """What came of one round of a team."""
+    """Outcome of one round of a team."""
 
     @property
     def answer(self) -> str | None:
@@ -68,32 +68,32 @@ class Outcome(Protocol):
 
     @property
     def failed(self) -> bool:
-        """Whether nothing valid came back."""
+        """Whether no valid reply came back."""
 
 
 class Asked(NamedTuple):
-    """What asking the team gave."""
+    """Result of a round played by the team."""
 
     game: Game
-    """The game as it looks after the round."""
+    """The game after the round."""
     outcomes_B: Sequence[Outcome | None]
-    """One per row; None for rows that were not asked."""
+    """One per row; None for rows that were not played."""
 
 
 Ask = Callable[[Tensor, Tensor], Asked]
-"""Plays a round: takes the profiles [B, N, A] and which rows [B] to ask."""
+"""Plays a round: takes the profiles [B, N, A] and a mask [B] of the rows to play."""
 
 
 @dataclass(frozen=True)
 class RefinementResult:
-    """Where refinement ended, and how it got there."""
+    """The last profiles of a refinement, and the steps to them."""
 
     profile_BNA: Tensor
     """The last profile played."""
     trajectory_KBNA: Tensor
     """The profile of each round; a row that stopped repeats its last one."""
     residuals: tuple[tuple[float, ...], ...]
-    """Per row, the largest move of any control that each response asked for (the last one may not have been made)."""
+    """Per row, the largest move of any control that each response proposed (the last one may not have been made)."""
     rounds: tuple[int, ...]
     """Per row, how many profiles were played."""
     stop_reasons: tuple[StopReason, ...]
@@ -105,26 +105,26 @@ class RefinementResult:
 
     @property
     def converged_B(self) -> Tensor:
-        """Rows that ended because nobody would move."""
+        """Rows that ended because no agent would move."""
         return torch.tensor([reason == "small_change" for reason in self.stop_reasons])
 
 
 class SimultaneousResponses:
-    """The solver of this package: all agents move at once to their damped best, or quantal, responses."""
+    """The built-in solver: all agents move at once to their damped best or quantal responses."""
 
     def respond(self, game: Game, trajectory: Sequence[Tensor], config: EquilibriumConfig) -> Tensor:
-        """As `responses.respond` to the last profile."""
+        """Apply `responses.respond` to the last profile."""
         return respond(game, trajectory[-1], config)
 
 
 def make_solver(spec: str | Solver) -> Solver:
-    """The solver that a setting asks for.
+    """Make the solver that a setting names.
 
     Args:
-        spec: `simultaneous`, the name of one that a package registers, `module:attribute`, a solver, or its class.
+        spec: `simultaneous`, the name of a registered solver, `module:attribute`, a solver, or its class.
 
     Raises:
-        ConfigError: Nothing is called that, it can't be imported, or it has no `respond`.
+        ConfigError: The name is unknown, the import fails, or the object has no `respond`.
     """
     if spec == "simultaneous":
         return SimultaneousResponses()
@@ -136,18 +136,18 @@ def make_solver(spec: str | Solver) -> Solver:
 
 
 class Refiner:
-    """Refines a batch of profiles, each row on its own, without asking anybody itself.
+    """Refines a batch of profiles, each row on its own; calls no team itself.
 
-    Drive it by turns: play `profile_BNA` for the rows of `active_B`, tell `observe` what came of it, let `respond` move
-    on, until no row is active. Then `profile_BNA` holds what each row played last.
+    Until no row is active, repeat: play `profile_BNA` for the rows of `active_B`, pass the outcomes to `observe`, and
+    call `respond` if rows are left. Then `profile_BNA` holds the last profile played of each row.
 
     Args:
         profile_BNA: The first profiles; clipped to [-1, 1].
         config: Rounds, responses, stop rules.
 
     Raises:
-        TeamError: The profiles have another shape.
-        ConfigError: The solver can't be had.
+        TeamError: The profiles do not have three axes.
+        ConfigError: The solver could not be loaded.
     """
 
     def __init__(self, profile_BNA: Tensor, config: EquilibriumConfig) -> None:
@@ -169,19 +169,19 @@ class Refiner:
 
     @property
     def active(self) -> list[int]:
-        """Rows that still go on."""
+        """Numbers of the rows that are still active."""
         return [row for row, reason in enumerate(self.stop_reasons) if reason is None]
 
     @property
     def active_B(self) -> Tensor:
-        """Which rows still go on."""
+        """Mask [B] of the rows that are still active."""
         return torch.tensor([reason is None for reason in self.stop_reasons], device=self.profile_BNA.device)
 
     def observe(self, outcomes_B: Sequence[Outcome | None]) -> None:
-        """Take note of a round of the active rows; may stop some.
+        """Record a round of the active rows; may stop some of them.
 
         Args:
-            outcomes_B: One per row, those of stopped rows unused; None where a round has no outcome.
+            outcomes_B: One per row; those of stopped rows are ignored; None where a round has no outcome.
         """
         for row in self.active:
             outcome = outcomes_B[row]
@@ -197,7 +197,7 @@ class Refiner:
                 self.stop_reasons[row] = "max_rounds"
 
     def respond(self, game: Game) -> None:
-        """Move the active rows to their responses; those that would hardly move, or would go in a circle, stop instead.
+        """Move the active rows to their responses; rows that would hardly move, or would enter a cycle, stop instead.
 
         Args:
             game: The game after the last round, for all rows.
@@ -223,14 +223,14 @@ class Refiner:
         self.trajectory.append(torch.where(moves_B[:, None, None], proposal_BNA, self.profile_BNA))
 
     def result(self, game: Game) -> RefinementResult:
-        """What came of it, its gaps measured in `game`.
+        """Return the result, with gaps measured in `game`.
 
         Raises:
-            RuntimeError: Some rows still go on.
+            RuntimeError: Some rows are still active.
         """
         reasons = tuple(reason for reason in self.stop_reasons if reason is not None)
         if len(reasons) < len(self.stop_reasons):
-            raise RuntimeError(f"rows {self.active} still go on: observe or respond until none is active")
+            raise RuntimeError(f"rows {self.active} are still active; call observe and respond until none is active")
         after = best_response(game, self.profile_BNA, self.config)
         first_BNA = self.trajectory[0]
         unmoved = torch.equal(first_BNA, self.profile_BNA)
@@ -245,7 +245,7 @@ class Refiner:
         )
 
     def _returns(self, proposal_BNA: Tensor, residual_B: Tensor) -> Tensor:
-        """Rows [B] whose proposal is where they were two or more rounds ago, up to a small part of their last move."""
+        """Rows [B] whose proposal is a profile of two or more rounds ago, up to a small share of the proposed move."""
         returns_B = torch.zeros_like(residual_B, dtype=torch.bool)
         window = max(self.config.oscillation_window, 1)
         for earlier_BNA in self.trajectory[-window:-1]:
@@ -261,12 +261,12 @@ def refine(game: Game, profile_BNA: Tensor, config: EquilibriumConfig, ask: Ask 
         game: The game before any round.
         profile_BNA: The first profiles; clipped to [-1, 1].
         config: Rounds, responses, stop rules.
-        ask: Plays a round and tells how the game looks after it. With it the team is asked K = `config.max_rounds`
-            times, with K - 1 responses between; without it K responses are made in `game`.
+        ask: Plays a round and returns the game after it. With it the team plays K = `config.max_rounds` rounds, with
+            K - 1 responses between them; without it K responses are made in `game`.
 
     Returns:
-        The last profiles played. A response that stops a row (too small, or going in a circle) is not made, so what is
-        returned is what was asked last.
+        The last profiles played. A response that stops a row (too small, or part of a cycle) is not made, so each row
+        ends at the profile that it played last.
 
     Raises:
         TeamError: Shapes do not fit, or payoffs are not finite.

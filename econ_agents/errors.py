@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose, each named by the boundary where it arose."""
+"""All errors that this package raises on purpose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ConfigError(AgentsError, ValueError):
 
 
 class TeamError(AgentsError, ValueError):
-    """An environment or an observation does not fit: agents differ in their spaces, or shapes are not as agreed on."""
+    """An environment or an observation does not fit: agents have different spaces, or a shape is wrong."""
 
 
 class CheckpointError(AgentsError):
@@ -20,4 +20,4 @@ class CheckpointError(AgentsError):
 
 
 class WorkerError(AgentsError):
-    """The processes that a run is spread over can't be had, differ from one another, or die again and again."""
+    """Worker processes could not be started, differ from one another, or die too often."""

@@ -1,4 +1,4 @@
-"""Test episodes: each problem played once at refined controls, many at a time, results handed out as they come."""
+"""Plays test episodes: each problem once with refined controls, many at a time; reports each result when ready."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from econ_agents.trial import Consultation, EpisodeResult, Trial
 
 @runtime_checkable
 class PlaysEpisodes(Protocol):
-    """An environment that plays whole test episodes itself, since it stands for one in another process."""
+    """An environment that plays whole test episodes itself, since it represents one in another process."""
 
     async def play(self, trial: Trial, problem: int, seed: int) -> tuple[EpisodeResult, Any]:
-        """One episode, and what is told of it beside its result."""
+        """Play one episode; return its result and the site's report on it."""
 
 
 def evaluate(
@@ -41,30 +41,30 @@ def evaluate(
 ) -> list[EpisodeResult]:
     """Play one episode per problem.
 
-    Each episode has a seed of its own, derived from `seed` and its index, so that its result depends neither on the
-    order nor on the concurrency. Environments without coroutine twins are played one after another.
+    Each episode has its own seed, derived from `seed` and the index of its problem, so that its result depends neither
+    on the order nor on the concurrency. Environments without async methods are played one after another.
 
     Args:
-        policy: Chooses controls; for more than one round it must also have `game`. One that draws random numbers offers
-            `seeded`.
+        policy: Chooses controls; for more than one round it must also have `game`. One that draws random numbers should
+            have `seeded`.
         make_env: Makes a parallel environment (or a joint one); called at most `concurrency` times, closed at the end.
         problems: Indices, given to the environment as `reset(options={"problem": index})`.
-        rounds: K per decision; 1 means no refinement. Takes the place of `config.max_rounds`. Where the environment
-            does not deliberate, the K - 1 responses are made within the policy's own game.
-        concurrency: Episodes in flight at once.
-        seed: Of the run, >= 0.
-        config: Responses and stop rules; by default those that the policy was trained with, if it tells.
+        rounds: K per decision; 1 means no refinement. Replaces `config.max_rounds`. If the environment has no
+            `deliberate`, the K - 1 responses are made in the policy's own game.
+        concurrency: Largest number of episodes at the same time.
+        seed: Seed of the run, >= 0.
+        config: Responses and stop rules; by default those that the policy was trained with, if known.
         gaps: Whether to measure best-response gaps (two more best responses per decision).
-        on_episode: Called with each result as it comes, in the order of completion, and with the parallel environment
-            while it still shows that episode; where that is in a worker (`econ_agents.workers`), with what its site
-            reports. What it raises ends the run.
-        recoverable: Errors that end their episode only; it is recorded with its reason.
+        on_episode: Called with each result in the order of completion, and with the parallel environment, which still
+            shows that episode; for a worker's environment (`econ_agents.workers`), with the site's report instead. An
+            error that it raises ends the test.
+        recoverable: Errors that end only their episode; its result holds the reason.
 
     Returns:
         One result per problem, in the order of `problems`.
 
     Raises:
-        ConfigError: `rounds` or `concurrency` is below 1, or several rounds are asked of a policy that has no `game`.
+        ConfigError: `rounds` or `concurrency` is below 1, or `rounds` is above 1 and the policy has no `game`.
     """
     results: dict[int, EpisodeResult] = {}
 
@@ -94,16 +94,16 @@ def evaluate_each(
     """As `evaluate`, but keep nothing: memory does not grow with the number of problems.
 
     Args:
-        policy: As in `evaluate`, as are all that follow.
+        policy: As in `evaluate`, like all other arguments.
         make_env: As in `evaluate`.
-        problems: Taken one by one as there is room.
-        on_episode: Called with each result as it comes, and with the parallel environment that still shows it.
+        problems: Taken one by one when an environment is free.
+        on_episode: Called with each result when ready, and with the parallel environment that still shows it.
         rounds: K per decision.
-        concurrency: Episodes in flight at once.
-        seed: Of the run, >= 0.
+        concurrency: Largest number of episodes at the same time.
+        seed: Seed of the run, >= 0.
         config: Responses and stop rules.
         gaps: Whether to measure best-response gaps.
-        recoverable: Errors that end their episode only.
+        recoverable: Errors that end only their episode.
 
     Raises:
         ConfigError: As `evaluate`.
@@ -127,13 +127,13 @@ async def play(
 
     Args:
         policy: As in `evaluate`; a network should be in eval mode.
-        env: Shows the finished episode afterwards.
+        env: Joint environment; shows the finished episode afterwards.
         problem: Index, given to the environment.
-        seed: Of the episode, >= 0.
+        seed: Seed of the episode, >= 0.
         rounds: K per decision.
-        config: As in `evaluate`, as are the rest.
+        config: As in `evaluate`, like the arguments below.
         gaps: Whether to measure best-response gaps.
-        recoverable: Errors that end the episode only.
+        recoverable: Errors that end only the episode.
 
     Raises:
         ConfigError: As `evaluate`.
@@ -151,13 +151,13 @@ async def consult(
     config: EquilibriumConfig | None = None,
     gaps: bool = True,
 ) -> Consultation:
-    """Start an episode and play the rounds of its first decision; nothing is submitted, so no answer need be known.
+    """Play the rounds of an episode's first decision; nothing is submitted, so no gold answer is needed.
 
     Args:
         policy: As in `evaluate`; a network should be in eval mode.
-        env: Stands where the next call would be `astep`.
+        env: Joint environment; the next call would be `astep`.
         problem: Index, given to the environment.
-        seed: Of the episode, >= 0.
+        seed: Seed of the episode, >= 0.
         rounds: K.
         config: As in `evaluate`.
         gaps: As in `evaluate`.
@@ -178,7 +178,7 @@ def _trial(
     if rounds < 1:
         raise ConfigError(f"rounds must be at least 1, got {rounds}")
     if rounds > 1 and not hasattr(policy, "game"):
-        raise ConfigError(f"{type(policy).__name__} has no game() to refine its controls by: use rounds=1")
+        raise ConfigError(f"{type(policy).__name__} has no game(), which refinement needs; use rounds=1")
     if config is None:
         own = policy.config.bne if isinstance(policy, EconPolicy) else BneConfig()
         config = own.equilibrium()
@@ -194,7 +194,7 @@ def _evaluate(
     seed: int,
     on_result: Callable[[int, EpisodeResult, Any], None],
 ) -> None:
-    """Play all problems; `on_result` also gets the problem's place."""
+    """Play all problems; `on_result` also gets the problem's position."""
     if concurrency < 1:
         raise ConfigError(f"concurrency must be at least 1, got {concurrency}")
     network = trial.policy if isinstance(trial.policy, torch.nn.Module) else torch.nn.Module()

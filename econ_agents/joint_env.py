@@ -1,7 +1,7 @@
-"""One gymnasium environment out of a PettingZoo parallel one: the team acts as a single agent with stacked spaces.
+"""Turns a PettingZoo parallel environment into a gymnasium one: the team is a single agent with stacked spaces.
 
-Also the protocol by which any environment can offer rounds inside a decision (`Deliberates`), so that its profiles can
-be refined before they are submitted. Axes: N agents, D observation, A controls of one agent.
+Also defines the protocol `Deliberates` for environments with rounds inside a decision: their profiles can be refined
+before they are submitted. Axes: N agents, D observation, A controls of one agent.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ TEAM_NUMBERS = (
     "agreement", "failed", "rounds", "prompt_tokens", "completion_tokens", "calls",
     "team_answered", "team_correct", "team_reward",
 )  # fmt: skip
-"""Numbers that are the team's, equal in every agent's info, and single floats in the joint info."""
+"""Numbers of the whole team: equal in every agent's info, single floats in the joint info."""
 
 
 class Deliberates(Protocol):
     """A parallel environment in which a decision may take several rounds before it is submitted."""
 
     def deliberate(self, actions: dict[str, Array]) -> tuple[Observations, Infos]:
-        """Run one round at these actions: no time passes and nothing is paid, but observations show what came of it.
+        """Run one round at these actions: no time passes, no reward is paid, and observations show the outcome.
 
         A `step` with exactly the actions of the last round submits that round at no further cost.
         """
 
     @property
     def last_outcome(self) -> Outcome | None:
-        """What the last round of the running decision came to; None before its first round."""
+        """Outcome of the last round of the current decision; None before its first round."""
 
 
 class DeliberatesAsync(Deliberates, Protocol):
-    """The same with twins for coroutines, so that many environments can wait for their models at once."""
+    """The same with async methods, so that many environments can wait for their models at once."""
 
     async def areset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, Infos]:
-        """`reset` for coroutines, on any event loop."""
+        """Async `reset`, on any event loop."""
 
     async def adeliberate(self, actions: dict[str, Array]) -> tuple[Observations, Infos]:
-        """`deliberate` for coroutines, on any event loop."""
+        """Async `deliberate`, on any event loop."""
 
     async def astep(self, actions: dict[str, Array]) -> Transition:
-        """`step` for coroutines, on any event loop."""
+        """Async `step`, on any event loop."""
 
 
 def deliberates(env: object) -> TypeGuard[Deliberates]:
@@ -69,7 +69,7 @@ def deliberates(env: object) -> TypeGuard[Deliberates]:
 
 
 def deliberates_async(env: object) -> TypeGuard[DeliberatesAsync]:
-    """Whether it offers them to coroutines too."""
+    """Whether an environment has the async methods."""
     return all(hasattr(env, name) for name in ("areset", "adeliberate", "astep"))
 
 
@@ -78,12 +78,12 @@ class JointEnv(gymnasium.Env[Array, Array]):
 
     Observation: Box [N, D], the agents' observations as rows. Action: flat Box [N * A], agent after agent, in the
     environment's units. Reward: the team's (`team_reward` of the infos where there is one, else the agents' mean).
-    Infos are empty at reset; at a step they hold `agent_rewards` [N], and of `AGENT_NUMBERS`, `TEAM_NUMBERS`,
-    `reward_parts` [N, R] and `team_parts` [R] (AL, TS, CC, and what `reward_terms` of the environment names after them)
-    what the environment has, with the same keys at every step.
+    Infos are empty at reset. At a step they hold `agent_rewards` [N] and, where the environment has them, the numbers
+    in `AGENT_NUMBERS` and `TEAM_NUMBERS`, `reward_parts` [N, R] and `team_parts` [R]. Reward terms are AL, TS, CC, then
+    the others in the environment's `reward_terms`. The keys are the same at every step.
 
-    Agents must have equal spaces and all stay to the end; where some leave early, wrap the environment first so that
-    they do not (for example with `supersuit.black_death_v3`).
+    Agents must have equal spaces and all stay to the end. If some leave early, wrap the environment first so that they
+    stay (for example with `supersuit.black_death_v3`).
 
     Args:
         env: The parallel environment.
@@ -124,7 +124,7 @@ class JointEnv(gymnasium.Env[Array, Array]):
     async def areset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        """`reset` for coroutines; blocks if the parallel environment has no twin for them."""
+        """Async `reset`; blocks if the parallel environment has no async methods."""
         if not deliberates_async(self.parallel_env):
             return self.reset(seed=seed, options=options)
         super().reset(seed=seed)
@@ -144,7 +144,7 @@ class JointEnv(gymnasium.Env[Array, Array]):
         return self._stack(obs), self._numbers(infos)
 
     async def adeliberate(self, action: ArrayLike) -> tuple[Array, dict[str, Any]]:
-        """`deliberate` for coroutines; blocks if the parallel environment has no twin for them."""
+        """Async `deliberate`; blocks if the parallel environment has no async methods."""
         if not deliberates_async(self.parallel_env):
             return self.deliberate(action)
         obs, infos = await self.parallel_env.adeliberate(self._split(action))
@@ -163,13 +163,13 @@ class JointEnv(gymnasium.Env[Array, Array]):
         return self._join(self.parallel_env.step(self._split(action)))
 
     async def astep(self, action: ArrayLike) -> JointTransition:
-        """`step` for coroutines; blocks if the parallel environment has no twin for them."""
+        """Async `step`; blocks if the parallel environment has no async methods."""
         if not deliberates_async(self.parallel_env):
             return self.step(action)
         return self._join(await self.parallel_env.astep(self._split(action)))
 
     def render(self) -> Any:
-        """What the parallel environment renders."""
+        """Render the parallel environment."""
         return self.parallel_env.render()
 
     def close(self) -> None:
@@ -185,12 +185,12 @@ class JointEnv(gymnasium.Env[Array, Array]):
 
     @property
     def is_concurrent(self) -> bool:
-        """Whether coroutines need not block."""
+        """Whether the async methods run without blocking."""
         return deliberates_async(self.parallel_env)
 
     @property
     def last_outcome(self) -> Outcome | None:
-        """What the last round of the running decision came to; None before its first round."""
+        """Outcome of the last round of the current decision; None before its first round."""
         return self._deliberating().last_outcome
 
     @property
@@ -206,7 +206,7 @@ class JointEnv(gymnasium.Env[Array, Array]):
 
     @reward_weights.setter
     def reward_weights(self, weights: Sequence[float]) -> None:
-        self.parallel_env.unwrapped.reward_weights = weights  # a wrapper would keep them to itself
+        self.parallel_env.unwrapped.reward_weights = weights  # set on a wrapper, they would not reach it
 
     @property
     def observation_layout(self) -> Mapping[str, slice]:
@@ -230,12 +230,12 @@ class JointEnv(gymnasium.Env[Array, Array]):
         unit = (np.asarray(action, np.float32).reshape(self._low.shape) - self._low) / (self._high - self._low)
         return (2.0 * unit - 1.0).reshape(self.team.n_agents, self.team.action_dim).astype(np.float32)
 
-    # How -----------------------------------------------------------------------------------------------------------
+    # Helpers -------------------------------------------------------------------------------------------------------
 
     def _deliberating(self) -> Deliberates:
         if deliberates(self.parallel_env):
             return self.parallel_env
-        raise TeamError(f"{self.parallel_env} has no deliberate(): it takes one round per decision")
+        raise TeamError(f"{self.parallel_env} has no deliberate(); use one round per decision")
 
     def _split(self, action: ArrayLike) -> dict[str, Array]:
         if not self.parallel_env.agents:
@@ -246,7 +246,7 @@ class JointEnv(gymnasium.Env[Array, Array]):
     def _stack(self, per_agent: Mapping[str, ArrayLike]) -> Array:
         missing = [agent for agent in self._agents if agent not in per_agent]
         if missing:
-            raise TeamError(f"no observation of {missing}: every agent must stay, and be told of, until the joint end")
+            raise TeamError(f"no observation of {missing}: every agent needs an observation until all agents end")
         return np.stack([np.asarray(per_agent[agent], np.float32) for agent in self._agents])
 
     def _join(self, transition: Transition) -> JointTransition:
@@ -261,13 +261,13 @@ class JointEnv(gymnasium.Env[Array, Array]):
         if self._info_keys is None:
             self._info_keys = frozenset(info)
         elif self._info_keys != info.keys():
-            raise TeamError(f"keys of the infos changed between steps: {sorted(self._info_keys ^ info.keys())}")
+            raise TeamError(f"keys of the infos must not change between steps: {sorted(self._info_keys ^ info.keys())}")
         team_reward: SupportsFloat = info.get("team_reward", info["agent_rewards"].mean())
         terminated = all(terminations[agent] for agent in self._agents)
         return obs_ND, float(team_reward), terminated, all(ended) and not terminated, info
 
     def _numbers(self, infos: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """The known numbers of the agents' infos under one roof, fresh at each call."""
+        """The known numbers of all agents' infos in one dict, new at each call."""
         rows = [infos[agent] for agent in self._agents]
         shared = set(rows[0]).intersection(*rows[1:])
         flat: dict[str, Any] = {}
@@ -286,5 +286,5 @@ class JointEnv(gymnasium.Env[Array, Array]):
 
 
 def as_joint(env: ParallelEnv[str, Any, Any] | JointEnv) -> JointEnv:
-    """The joint view of a parallel environment; a joint one is passed through."""
+    """The joint view of a parallel environment; a joint one is returned as it is."""
     return env if isinstance(env, JointEnv) else JointEnv(env)

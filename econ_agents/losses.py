@@ -1,4 +1,4 @@
-"""Every loss as a small pure function of tensors; what weighs and sums them is the algorithm.
+"""Defines every loss as a small pure function of tensors; `algorithm` weights and sums them.
 
 Each returns a scalar: the mean over the rows of a batch, rows weighted (weight 0 leaves a row out). Sums over agents
 are sums, as in the equations, so the size of a loss grows with the team.
@@ -35,7 +35,7 @@ def similarity(aligned_BNX: Tensor, commitment_BX: Tensor, weight_B: Tensor) -> 
 
 
 def q_consistency(local_BN: Tensor, total_B: Tensor, weight_B: Tensor) -> Tensor:
-    """sum_i (Q_i - Q_tot)^2; moves Q_tot only, since a local value has its own, better informed target."""
+    """sum_i (Q_i - Q_tot)^2; trains Q_tot only, since local values have their own, better targets."""
     return weighted_mean((local_BN.detach() - total_B[:, None]).square().sum(-1), weight_B)
 
 
@@ -45,15 +45,15 @@ def encoder(value_BN: Tensor, target_BN: Tensor, weight_B: Tensor) -> Tensor:
 
 
 def equilibrium(payoff_BN: Tensor, best_BN: Tensor, weight_B: Tensor) -> Tensor:
-    """The gap sum_i max(0, best_i - u_i): what the best single deviations found would gain; 0 at an equilibrium."""
+    """The gap sum_i max(0, best_i - u_i): the gains of the best single deviations found; 0 at an equilibrium."""
     return weighted_mean((best_BN.detach() - payoff_BN).clamp(min=0).sum(-1), weight_B)
 
 
 def response(logit_BNA: Tensor, best_act_BNA: Tensor, gain_BN: Tensor, weight_B: Tensor) -> Tensor:
-    """Cross-entropy between an agent's controls and its best deviation, where that gains; 0 where both agree.
+    """Cross-entropy between an agent's controls and its best deviation, where that has a gain; 0 where both agree.
 
-    Controls and deviations are read as probabilities in [0, 1]. Unlike an ascent on the payoff this pulls at full
-    strength where the payoff is flat or the heads are saturated.
+    Controls and deviations are read as probabilities in [0, 1]. Unlike gradient ascent on the payoff, this keeps
+    its full gradient where the payoff is flat or the heads are saturated.
     """
     share_BNA = ((best_act_BNA + 1) / 2).clamp(1e-3, 1 - 1e-3).detach()
     cross_BNA = F.binary_cross_entropy_with_logits(logit_BNA, share_BNA, reduction="none")
@@ -65,17 +65,17 @@ def response(logit_BNA: Tensor, best_act_BNA: Tensor, gain_BN: Tensor, weight_B:
 def improvement(total_KB: Tensor, weight_B: Tensor) -> Tensor:
     """sum_k max(0, Q_tot of round k - Q_tot of round k+1): later rounds should not score below earlier ones.
 
-    The earlier round counts as a fixed bar, so the loss lifts the later one and never lowers the bar.
+    The earlier value has no gradient, so the loss raises the later value and never lowers the earlier one.
     """
     return weighted_mean((total_KB[:-1].detach() - total_KB[1:]).clamp(min=0).sum(0), weight_B)
 
 
 def reward_weights(parts_BNR: Tensor, alpha_R: Tensor, expected_BN: Tensor, weight_B: Tensor) -> Tensor:
-    """sum_i (alpha . parts_i - expected_i)^2, the surprise of the rewards under the weights alpha."""
+    """sum_i (alpha . parts_i - expected_i)^2, the squared error of the expected rewards under alpha."""
     actual_BN = (parts_BNR * alpha_R).sum(-1)
     return weighted_mean((actual_BN - expected_BN.detach()).square().sum(-1), weight_B)
 
 
 def ascent(total_B: Tensor, weight_B: Tensor) -> Tensor:
-    """-Q_tot, which the heads descend."""
+    """-Q_tot, which the heads minimise."""
     return -weighted_mean(total_B, torch.where(weight_B > 0, 1.0, 0.0))

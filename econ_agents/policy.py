@@ -1,4 +1,4 @@
-"""The team's policy: what all agents see becomes what all agents do; it holds networks, but no loss.
+"""The team's policy: maps all agents' observations to their controls; it holds networks, but no losses.
 
 Axes: B batch, N agents, D observation, A controls, M candidates.
 """
@@ -31,16 +31,16 @@ from econ_agents.team_spec import TeamSpec
 
 
 class EconPolicy(Policy, ModelHubMixin):
-    """Acts for the whole team. `save_pretrained`, `from_pretrained` and `push_to_hub` keep and share it.
+    """Chooses the whole team's controls. Use `save_pretrained`, `from_pretrained`, `push_to_hub` to save, load, share.
 
     Args:
         spec: The team's shape.
         config: The learner's settings.
-        reward_weights: alpha (AL, TS, CC, then of the team's further terms) to start from.
+        reward_weights: Initial alpha (AL, TS, CC, then the team's further terms).
         seed: Seed of the exploration noise. Networks are initialised from torch's global generator.
 
     Raises:
-        ConfigError: There are not as many weights as terms, or the mixer can't be had.
+        ConfigError: The number of weights is not that of the terms, or the mixer could not be loaded.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class EconPolicy(Policy, ModelHubMixin):
         return self.network.controls(self.network.belief(obs_BND))
 
     def game(self, obs_BND: Tensor) -> TeamGame:
-        """The game that the critics see at these observations."""
+        """The game at these observations, with payoffs from the critics."""
         return TeamGame(self.network, self.network.belief(obs_BND))
 
     def fits(self, spec: TeamSpec) -> None:
         """Check that the policy can act in an environment of this shape.
 
         Raises:
-            TeamError: It can't; the text says what differs.
+            TeamError: It can't; the message says what differs.
         """
         mine, theirs = self.spec, spec
         if mine.n_agents != theirs.n_agents:
@@ -112,7 +112,7 @@ class EconPolicy(Policy, ModelHubMixin):
             )
 
     @classmethod
-    def from_pretrained(  # type: ignore[override] # takes what a team needs, and no loose keywords
+    def from_pretrained(  # type: ignore[override] # takes no further keywords
         cls,
         path_or_id: str | Path,
         *,
@@ -121,21 +121,21 @@ class EconPolicy(Policy, ModelHubMixin):
         token: str | None = None,
         trust: Collection[str] = (),
     ) -> Self:
-        """Load what `save_pretrained` or `push_to_hub` wrote, in eval mode; runs no code from the files.
+        """Load a policy that `save_pretrained` or `push_to_hub` wrote, in eval mode; runs no code from it.
 
-        A mixer or solver by others is known by its name and must be installed here. Where that name is no registered
-        one but `module:attribute`, it could stand for anything, so that you have to say that it is to be trusted.
+        A third-party mixer or solver is saved by name and must be installed here. A name `module:attribute` can import
+        any object, so it must be listed in `trust`.
 
         Args:
             path_or_id: A folder, or a repository of the Hugging Face hub.
-            n_agents: Act for so many agents instead; only with shared parameters.
+            n_agents: Another number of agents to act for; needs shared parameters.
             revision: Branch, tag or commit on the hub.
-            token: For a private repository.
+            token: Access token for a private repository.
             trust: Names of the form `module:attribute` that may be imported.
 
         Raises:
-            CheckpointError: There is none, it is damaged, can't serve so many agents, or names what you do not trust.
-            ConfigError: Its mixer can't be had.
+            CheckpointError: It is missing, damaged, not usable for `n_agents`, or names something not in `trust`.
+            ConfigError: Its mixer could not be loaded.
         """
         kept = load_checkpoint(locate(path_or_id, revision=revision, token=token))
         try:
@@ -157,7 +157,7 @@ class EconPolicy(Policy, ModelHubMixin):
                     f"{n_agents}; train with network.shared: true, or with {n_agents} agents"
                 )
             spec = replace(spec, n_agents=n_agents)
-        # These weights fit every floor; the trained ones are among the tensors.
+        # Placeholder weights that satisfy every floor; loading the tensors replaces them.
         policy = cls(spec, config, tuple(float(number == TS) for number in range(len(spec.reward_terms))))
         try:
             policy.load_state_dict(kept.tensors)
@@ -187,17 +187,17 @@ class EconPolicy(Policy, ModelHubMixin):
 
 
 def _bounds(spec: TeamSpec) -> str:
-    """Such as `0.1 to 2, 1 to 1.5`: spaces hold float32, which nobody wants to read in full."""
+    """Text such as `0.1 to 2, 1 to 1.5`; rounded, since float32 bounds have many digits."""
     return ", ".join(f"{low:g} to {high:g}" for low, high in zip(spec.action_low, spec.action_high, strict=True))
 
 
 class TeamGame:
-    """A game of common payoff: what one agent's deviation is worth to the team, by the critics, at fixed beliefs.
+    """A common-payoff game at fixed beliefs: the payoff of one agent's deviation is the team's Q_tot.
 
     Args:
-        network: Whose critics and mixer these are.
+        network: The network with the critics and the mixer.
         belief_BNH: The beliefs.
-        group_BE: Their group representation, where that is known already.
+        group_BE: Their group representation, if already computed.
     """
 
     def __init__(self, network: TeamNetwork, belief_BNH: Tensor, group_BE: Tensor | None = None) -> None:
@@ -224,6 +224,6 @@ class TeamGame:
         return total_BNM
 
     def _local(self, belief_BNH: Tensor, act_BNA: Tensor) -> Tensor:
-        """Q_i [B, N], the least of the critics."""
+        """Q_i [B, N], the minimum over critics."""
         least_BN: Tensor = self.network.critic(belief_BNH, act_BNA).min(dim=0).values
         return least_BN

@@ -1,4 +1,4 @@
-"""What an agent would rather play while the others keep to theirs: best and quantal responses, and how much they gain.
+"""Computes best and quantal responses of each agent to the others' current actions, and how much they gain.
 
 Axes: B batch, N agents, M candidate actions, A controls of one agent, P points of a local fit. Actions lie in [-1, 1].
 """
@@ -16,28 +16,28 @@ from torch import Tensor
 from econ_agents.errors import TeamError
 
 NOISE_ULPS = 16
-"""Differences of payoffs below this many units of rounding are taken for rounding, not for slope or curvature."""
+"""Payoff differences below this many units of rounding count as rounding errors, not as slope or curvature."""
 SETTLED = 1e-5
-"""Polishing ends once no action is in doubt by this much, or by a tenth of the convergence threshold if more."""
+"""Polishing ends once all actions are this accurate; a tenth of the convergence threshold, if larger, is enough."""
 
 
 class Game(Protocol):
     """A simultaneous game with continuous actions, one per row of a batch."""
 
     def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
-        """Payoffs [B, N, M]: of agent n when it alone plays candidate m and the others keep to the profile.
+        """Payoffs [B, N, M] of agent n if it alone plays candidate m and the others keep the profile.
 
         Args:
-            profile_BNA: What everyone plays now, in [-1, 1].
-            candidates_BNMA: What each agent considers, in [-1, 1].
+            profile_BNA: Current actions of all agents, in [-1, 1].
+            candidates_BNMA: Actions that each agent considers, in [-1, 1].
         """
 
 
 @runtime_checkable
 class Solver(Protocol):
-    """What moves a profile towards an equilibrium from round to round; can be given as `EquilibriumConfig.solver`.
+    """Moves a profile towards an equilibrium from round to round; can be given as `EquilibriumConfig.solver`.
 
-    It must be picklable and a pure function; `econ_agents.testing.check_solver` asks for all of it.
+    It must be picklable and a pure function; `econ_agents.testing.check_solver` tests all requirements.
 
     Example:
         >>> class FictitiousPlay:
@@ -49,11 +49,11 @@ class Solver(Protocol):
     def respond(self, game: Game, trajectory: Sequence[Tensor], config: EquilibriumConfig) -> Tensor:
         """The profile [B, N, A] to play next; clipped to [-1, 1].
 
-        A row whose next profile is the last one, or hardly differs from it, has come to its end.
+        A row ends when its next profile equals the last one or hardly differs from it.
 
         Args:
             game: The game after the last round. Its payoffs can be differentiated under `torch.enable_grad()`.
-            trajectory: The profiles [B, N, A] of all rounds so far, the last one last; each row is a game of its own.
+            trajectory: The profiles [B, N, A] of all rounds so far, oldest first; each row is its own game.
             config: Damping, temperature, candidates.
         """
 
@@ -64,39 +64,39 @@ class EquilibriumConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
 
     max_rounds: int = Field(3, ge=1)
-    """K, the rounds a team may be asked; K rounds have K - 1 responses between them, so 1 means no refinement."""
+    """K, the largest number of rounds; K rounds have K - 1 responses between them, so 1 means no refinement."""
     convergence_threshold: float = Field(0.01, ge=0)
     """Refinement ends when no control would move by this much (in [-1, 1] units)."""
     solver: str | Solver = "simultaneous"
     """How responses are chosen: `simultaneous` damped best responses, the name of a registered solver,
     `module:attribute`, or a `Solver`."""
     damping: float = Field(0.0, ge=0, lt=1)
-    """Share of the old action that is kept in each response; 0 jumps to the response. Runs take `bne.damping`."""
+    """Share of the old action that is kept in each response; 0 jumps to the response. Runs use `bne.damping`."""
     temperature: float = Field(0.0, ge=0)
     """Entropy regularisation tau, in units of payoff: 0 is a plain best response, above it a quantal response."""
     stop_when_repeated: bool = True
     """Whether refinement ends once two rounds in a row give the same answer."""
     oscillation_window: int = Field(4, ge=0)
-    """Longest cycle looked for, in rounds; below 2 looks for none."""
+    """Longest cycle that is searched for, in rounds; below 2 none is."""
     oscillation_tolerance: float = Field(0.02, ge=0, lt=1)
-    """How near a proposal must come to an earlier profile to count as a cycle, as a share of its last move."""
+    """Largest distance of a proposal to an earlier profile that counts as a cycle, as a share of the proposed move."""
     grid_size: int = Field(7, ge=2)
     """Values of each control on the grid of candidates."""
     max_candidates: int = Field(512, ge=2)
-    """Most candidates; where the grid would have more, as many Sobol points take its place."""
+    """Largest number of candidates; if the grid would have more, this many Sobol points replace it."""
     polish_steps: int = Field(6, ge=0)
-    """Most local quadratic fits around the best candidate; 6 find a smooth optimum of two controls to 1e-4."""
+    """Limit on local quadratic fits around the best candidate; 6 find a smooth optimum of two controls to 1e-4."""
 
 
 class BestResponse(NamedTuple):
     """The best single deviation of every agent."""
 
     action_BNA: Tensor
-    """What each agent would best play."""
+    """Best action of each agent."""
     gain_BN: Tensor
-    """How much it would gain, >= 0; all 0 exactly at an equilibrium."""
+    """Gain of that action, >= 0; all 0 exactly at an equilibrium."""
     utility_BN: Tensor
-    """What it gets from the profile as it is."""
+    """Payoff of the profile as it is."""
 
     @property
     def nash_conv_B(self) -> Tensor:
@@ -108,11 +108,11 @@ class BestResponse(NamedTuple):
 def best_response(game: Game, profile_BNA: Tensor, config: EquilibriumConfig) -> BestResponse:
     """Best action of each agent against the others' current ones: exact over the candidates, then polished locally.
 
-    The current action is a candidate too, and wins ties: who gains nothing stays.
+    The current action is also a candidate and wins ties: an agent that gains nothing stays.
 
     Args:
         game: Gives the payoffs.
-        profile_BNA: What everyone plays now, in [-1, 1].
+        profile_BNA: Current actions of all agents, in [-1, 1].
         config: Candidates and polish.
 
     Raises:
@@ -136,7 +136,7 @@ def best_response(game: Game, profile_BNA: Tensor, config: EquilibriumConfig) ->
 
 @torch.no_grad()
 def quantal_response(game: Game, profile_BNA: Tensor, config: EquilibriumConfig) -> Tensor:
-    """Mean action [B, N, A] under the logit response: candidates weighed by softmax(payoff / temperature).
+    """Mean action [B, N, A] under the logit response: candidates weighted by softmax(payoff / temperature).
 
     A smoothed best response: the higher the temperature, the nearer to the middle of the box. Its fixed points are the
     logit quantal response equilibria (McKelvey and Palfrey 1995) of the game on the candidates, each agent playing
@@ -152,7 +152,7 @@ def quantal_response(game: Game, profile_BNA: Tensor, config: EquilibriumConfig)
 
 
 def respond(game: Game, profile_BNA: Tensor, config: EquilibriumConfig) -> Tensor:
-    """The damped response [B, N, A] of all agents at once, best or quantal as `config.temperature` says."""
+    """The damped response [B, N, A] of all agents at once: quantal if `config.temperature` > 0, else best."""
     if config.temperature > 0:
         response_BNA = quantal_response(game, profile_BNA, config)
     else:
@@ -161,7 +161,7 @@ def respond(game: Game, profile_BNA: Tensor, config: EquilibriumConfig) -> Tenso
 
 
 def payoffs(game: Game, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
-    """The game's payoffs, checked.
+    """Compute and check the game's payoffs.
 
     Raises:
         TeamError: They have the wrong shape or are not finite.
@@ -199,24 +199,24 @@ def _best_of(candidates_BNMA: Tensor, utility_BNM: Tensor) -> tuple[Tensor, Tens
 
 
 class _Peak(NamedTuple):
-    """The best action found so far, and within what reach of it a still better one is sought."""
+    """The best action found so far, and the distance (reach) within which a better one is searched for."""
 
     action_BNA: Tensor
     utility_BN: Tensor
     reach_BN1: Tensor
     doubt_BN: Tensor
-    """How far the last fit moved it, or the reach where the fit was not to be trusted."""
+    """Distance that the last fit moved it, or the reach where the fit was not reliable."""
 
 
 class _Fit(NamedTuple):
-    """A quadratic slope.t + t.bend.t / 2 around a centre, t in units of the reach, and where it may be followed."""
+    """A quadratic slope.t + t.bend.t / 2 around a centre, t in units of the reach, and the bounds of t."""
 
     slope_BNA: Tensor
     bend_BNAA: Tensor
     noise_BN1: Tensor
-    """Slopes and bends below this are rounding."""
+    """Slopes and bends below this are rounding errors."""
     start_BNA: Tensor
-    """Where the best action is."""
+    """Position of the best action."""
     low_BNA: Tensor
     high_BNA: Tensor
 
@@ -233,7 +233,7 @@ def _stencil(action_dim: int) -> tuple[Tensor, Tensor]:
 
 
 def _polish(game: Game, profile_BNA: Tensor, peak: _Peak) -> _Peak:
-    """Move to the top of a quadratic fitted around the peak, or to the best fitted point if that turns out better."""
+    """Move to the top of a quadratic fitted around the peak, or to the best fitted point if that is better."""
     A = profile_BNA.shape[-1]
     offsets_PA, pairs = _stencil(A)
     reach_BN1 = peak.reach_BN1
@@ -249,7 +249,7 @@ def _polish(game: Game, profile_BNA: Tensor, peak: _Peak) -> _Peak:
         torch.cat([peak.action_BNA[:, :, None], points_BNPA], dim=2),
         torch.cat([peak.utility_BN[..., None], utility_BNP], dim=-1),
     )
-    # Near an optimum payoffs differ by less than rounding, while the fit still knows where the top is.
+    # Near an optimum payoffs differ by less than rounding, but the fit still locates the top.
     agreed_BN = top_BN >= tried_BN - fit.noise_BN1.squeeze(-1)
     action_BNA = torch.where(agreed_BN[..., None], top_BNA, tried_BNA)
     moved_BN1 = (action_BNA - peak.action_BNA).abs().amax(-1, keepdim=True)
@@ -277,7 +277,7 @@ def _fit(utility_BNP: Tensor, pairs: Tensor, peak: _Peak, centre_BNA: Tensor) ->
 
 
 def _top(fit: _Fit) -> Tensor:
-    """Where [B, N, A] the quadratic is highest within its bounds; flat directions stay where they are."""
+    """Position [B, N, A] of the quadratic's maximum within its bounds; flat directions keep their position."""
     A = fit.slope_BNA.shape[-1]
     own_BNA = torch.diagonal(fit.bend_BNAA, dim1=-2, dim2=-1)
     concave_BNA = own_BNA < -fit.noise_BN1
@@ -286,7 +286,7 @@ def _top(fit: _Fit) -> Tensor:
     t_BNA = torch.where(usable_BN1, newton_BNA.clamp(fit.low_BNA, fit.high_BNA), fit.start_BNA)
     if bool(torch.all(usable_BN1 & (t_BNA == newton_BNA))):
         return t_BNA
-    # A bound or a missing top: sweeps along the axes settle what Newton's step could not.
+    # At a bound, or without a maximum, Newton's step is not the answer: sweep along the axes instead.
     for a in list(range(A)) * max(1, 2 * (A - 1)):
         low_BN, high_BN, here_BN = fit.low_BNA[..., a], fit.high_BNA[..., a], t_BNA[..., a]
         slope_BN = fit.slope_BNA[..., a] + (fit.bend_BNAA[..., a, :] * t_BNA).sum(-1) - own_BNA[..., a] * here_BN

@@ -1,4 +1,4 @@
-"""What a team is to the learner: agents, parts of an observation, bounds of the controls, reward terms."""
+"""Describes a team's shape: agents, parts of an observation, bounds of the controls, reward terms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gymnasium import spaces
 from econ_agents.errors import TeamError
 
 REWARD_TERMS = ("al", "ts", "cc")
-"""Reward terms and their order in every array that holds them, where the environment names no others after them."""
+"""Reward terms in their order in every array; the environment may name further ones after them."""
 
 
 EMBEDDINGS = ("question", "strategy", "commitment", "reply")
@@ -20,7 +20,7 @@ EMBEDDINGS = ("question", "strategy", "commitment", "reply")
 
 
 class ParallelSpaces(Protocol):
-    """The part of a PettingZoo parallel environment that tells a team's shape."""
+    """The part of a PettingZoo parallel environment that gives a team's shape."""
 
     possible_agents: list[str]
 
@@ -56,13 +56,15 @@ class TeamSpec:
         if len(self.action_low) != len(self.action_high):
             raise TeamError("action_low and action_high differ in length")
         if self.reward_terms[: len(REWARD_TERMS)] != REWARD_TERMS or len({*self.reward_terms}) < len(self.reward_terms):
-            raise TeamError(f"reward terms must be {REWARD_TERMS} and then others, each once, got {self.reward_terms}")
+            raise TeamError(f"reward terms must start with {REWARD_TERMS} and come each once, got {self.reward_terms}")
         rows, features = self.memory_shape
         if rows and self.part("agent_memory") is None:
             raise TeamError("memory_shape is set, but the layout names no part agent_memory")
         start, stop = self.part("agent_memory") or (0, 0)
         if stop - start != rows * features:
-            raise TeamError(f"agent_memory has {stop - start} values, memory_shape {self.memory_shape} asks for others")
+            raise TeamError(
+                f"agent_memory has {stop - start} values, memory_shape {self.memory_shape} needs {rows * features}"
+            )
 
     @property
     def action_dim(self) -> int:
@@ -90,7 +92,7 @@ class TeamSpec:
         return numbers
 
     def static_weights(self, reply_scale: float) -> np.ndarray:
-        """Factors [S]: `reply_scale` for embeddings of what models wrote, 1 for everything else."""
+        """Factors [S]: `reply_scale` for embeddings of strategy, reply and commitment, 1 for everything else."""
         weight_D = np.ones(self.obs_dim, np.float32)
         for name, start, stop in self.layout:
             if name in EMBEDDINGS and name != "question":
@@ -156,7 +158,7 @@ class TeamSpec:
 
 
 def _named_parts(env: ParallelSpaces) -> tuple[tuple[tuple[str, int, int], ...], tuple[int, int]]:
-    """Layout and memory shape, both empty when the environment offers none (the attributes are optional)."""
+    """Layout and memory shape, both empty if the environment has none (the attributes are optional)."""
     if not hasattr(env, "observation_layout"):
         return (), (0, 0)
     parts: Mapping[str, slice] = env.observation_layout

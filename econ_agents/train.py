@@ -35,16 +35,16 @@ from econ_agents.training.training_envs import TrainingEnvs, episode_seed
 from econ_agents.training.watch import EpisodeOutcome, Watch
 
 FINAL = "final"
-"""Folder of the last policy, below the folder of the checkpoints."""
+"""Folder of the last policy, inside the checkpoint folder."""
 STATE = "state"
-"""Folder of what training needs to go on."""
+"""Folder of the state that resuming needs, inside the checkpoint folder."""
 SECONDS_BETWEEN_STATES = 30.0
 WATCHED_LOSS = "td_total"
 """The loss that early stopping watches, smoothed over gradient steps."""
 
 
 class TrainUpdate(NamedTuple):
-    """What there is to tell after an update."""
+    """Report after an update."""
 
     episodes: int
     """Episodes done so far."""
@@ -53,16 +53,16 @@ class TrainUpdate(NamedTuple):
     stats: EconTrainingStats
     """Losses of the last gradient step."""
     policy: EconPolicy
-    """The policy as it would result now; changed in place by later updates."""
+    """The policy if training ended now; later updates change it in place."""
 
 
 class TrainResult(NamedTuple):
-    """What training came to."""
+    """Result of training."""
 
     policy: EconPolicy
     """The trained policy, in eval mode."""
     episodes: int
-    """Episodes done, earlier runs that were resumed included."""
+    """Episodes done, including those of resumed runs."""
     stop_reason: str
     """`episodes`, `reward_mean` or `three_criteria`."""
 
@@ -84,32 +84,32 @@ def train(
 ) -> TrainResult:
     """Train a policy for a team.
 
-    The result depends on the arguments and the environment's answers alone, not on timing; a run that is stopped and
-    resumed gives the same one.
+    The result depends only on the arguments and the environment's answers, not on timing. A run that is stopped and
+    resumed gives the same result.
 
     Args:
         make_env: Makes a parallel environment (or a joint one); called `config.num_envs` times, or `episodes` if fewer.
         config: The learner's settings.
         episodes: Episodes to play; 0 gives an untrained policy.
         seed: Decides weights, exploration, replay, and the episodes' seeds.
-        problem_of: Episode number to problem; see `TrainingEnvs`.
-        equilibrium: Responses and stop rules where `bne.max_iterations_train` is above 1, which stays the number of
-            rounds; by default those of `config.bne`.
+        problem_of: Maps an episode number to a problem; see `TrainingEnvs`.
+        equilibrium: Responses and stop rules if `bne.max_iterations_train` is above 1; by default those of
+            `config.bne`. The number of rounds is always `bne.max_iterations_train`.
         model_dir: Where checkpoints go: `episode-N/` every `checkpoint_interval` episodes, `final/` at the end, and
-            `state/`, from which training can go on. None keeps nothing.
-        logger: Tianshou's, for curves.
-        resume: Go on from the state in `model_dir`, if there is one.
+            `state/`, from which training can be resumed. None saves nothing.
+        logger: Tianshou logger, for curves.
+        resume: Continue from the state in `model_dir`, if there is one.
         on_start: Called with the number of episodes that an earlier run has done.
         on_episode: Called for each episode as it ends.
         on_update: Called after each update.
 
     Raises:
-        TeamError: The environment's spaces are not what a team needs.
+        TeamError: The environment's spaces do not fit a team.
         CheckpointError: A checkpoint can't be written or read, or belongs to a run with other settings.
         ConfigError: `resume` without `model_dir`.
     """
     if resume and model_dir is None:
-        raise ConfigError("resume needs the model_dir of the run that is to go on")
+        raise ConfigError("resume needs model_dir: give the folder of the run to continue")
     with private_generators(), torch_threads(config.threads):
         run = _Run(make_env, config, episodes, seed, problem_of, equilibrium, on_episode)
         try:
@@ -127,7 +127,7 @@ def train(
 
 
 class _Trainer(OffPolicyTrainer):
-    """Tianshou's trainer without its progress bar, which ignores `show_progress` where steps are many."""
+    """Tianshou's trainer without its progress bar, which ignores `show_progress` if there are many steps."""
 
     def _update_step(self, collect_stats: CollectStatsBase) -> TrainingStats:
         steps = max(1, round(self.params.update_step_num_gradient_steps_per_sample * collect_stats.n_collected_steps))
@@ -137,23 +137,23 @@ class _Trainer(OffPolicyTrainer):
         return stats
 
     def go_on(self, state: TrainingState, decisions: int) -> None:
-        """Count on from where an earlier run stopped: for curves, and for the moving average of the team's loss."""
+        """Continue the counters of an earlier run, for curves and for the moving average of the team's loss."""
         self._current_update_step, self._env_step = state.updates, decisions
         self._stat[WATCHED_LOSS].add(state.losses)
 
     @property
     def updates(self) -> int:
-        """Updates so far, those of earlier runs included."""
+        """Updates so far, including those of earlier runs."""
         return self._current_update_step
 
     @property
     def recent_losses(self) -> list[float]:
-        """What the moving average of the team's loss is made of."""
+        """The values in the moving average of the team's loss."""
         return [float(loss) for loss in self._stat[WATCHED_LOSS].cache]
 
 
 class _Run:
-    """A training run: environments, policy, buffer, and how far it has come."""
+    """A training run: environments, policy, buffer and progress."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class _Run:
         self.algorithm = EconAlgorithm(self.policy)
         self.average = None if config.averaging is None else AveragedNetwork(self.policy.network, config.averaging)
         self.result = self.policy if self.average is None else self._averaged_policy(self.average)
-        self.buffer = make_buffer(config.replay, config.num_envs)  # one shape, however many episodes are played
+        self.buffer = make_buffer(config.replay, config.num_envs)  # the same shape for any number of episodes
         self.stopping = EarlyStopping(config.early_stopping)
         rounds = config.bne.max_iterations_train
         refinement = (equilibrium or config.bne.equilibrium()).model_copy(update={"max_rounds": rounds})
@@ -188,7 +188,7 @@ class _Run:
         self.earlier: TrainingState | None = None
 
     def resume(self, folder: Path) -> None:
-        """Take up the state in a folder, if there is one."""
+        """Restore the state in a folder, if there is one."""
         state = restore_state(folder, self._kept())
         if state is not None:
             self.done = state.episodes
@@ -197,7 +197,7 @@ class _Run:
             self.earlier = state
 
     def loop(self, model_dir: Path | None, logger: BaseLogger, on_update: Callable[[TrainUpdate], None] | None) -> str:
-        """Collect and learn until the end; returns why it ended."""
+        """Collect and learn until the end; return why it ended."""
         if self.done >= self.episodes:
             return "episodes"
         per_update = -(-self.config.update_interval // self.num_envs) * self.num_envs
@@ -251,12 +251,12 @@ class _Run:
         return reason or "episodes"
 
     def _next_count(self, per_update: int) -> int:
-        """Episodes to collect now; a rest too small for all environments comes apart, and so plays its own numbers."""
+        """Episodes to collect now; the last partial batch is collected separately, with its own episode numbers."""
         count = min(per_update, self.episodes - self.done)
         return count if count < self.num_envs else count - count % self.num_envs
 
     def _reseed(self) -> None:
-        """Let all that is drawn until the next update depend on the seed and on the episodes done, on nothing else."""
+        """Seed all generators so that draws until the next update depend only on seed and episodes done."""
         seed = episode_seed(self.seed, 2**32 + self.done)
         torch.manual_seed(seed)
         np.random.seed(seed)  # Tianshou's prioritised buffer draws from numpy's global generator
@@ -273,7 +273,7 @@ class _Run:
         return Learner(self.algorithm, self.average, self.buffer, self.config, self.seed)
 
     def _averaged_policy(self, average: AveragedNetwork) -> EconPolicy:
-        """A policy that acts by the averaged network and shares everything else with the trained one."""
+        """A policy that uses the averaged network and shares everything else with the trained policy."""
         policy = copy.copy(self.policy)
         policy._modules = {**self.policy._modules, "network": average.network}
         return policy

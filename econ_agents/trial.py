@@ -1,4 +1,4 @@
-"""One test episode: reset, rounds of refined controls for each decision, submission; its result in plain values.
+"""Plays one test episode: reset, rounds and a submission for each decision; returns plain values.
 
 Axes: N agents, D observation, A controls of one agent, K rounds.
 """
@@ -19,7 +19,7 @@ from econ_agents.joint_env import Array, JointEnv
 
 @runtime_checkable
 class Seeded(Protocol):
-    """A policy that draws random numbers, and so must be told each episode's seed to be reproducible."""
+    """A policy that draws random numbers; it needs each episode's seed to be reproducible."""
 
     def seeded(self, seed: int) -> Acts:
         """The same policy for one episode, drawing from this seed."""
@@ -30,15 +30,15 @@ class Consultation:
     """The rounds of one decision, in plain values; nothing is submitted yet."""
 
     profiles: list[list[list[float]]]
-    """Controls of each round played, [K][N][A], in the environment's units; the last are to be submitted."""
+    """Controls of each round played, [K][N][A], in the environment's units; the last ones are to be submitted."""
     answers: list[str | None]
     """The commitment's answer after each round; empty if the environment does not deliberate."""
     stop_reason: StopReason
     """Why refinement ended."""
     residuals: list[float]
-    """Largest move of a control, in [-1, 1] units, that each response asked for."""
+    """Largest move of a control, in [-1, 1] units, that each response proposed."""
     gap_before: list[float] | None
-    """What each agent could gain on its own from the first profile, by the policy's own game; None if not measured."""
+    """Gain of each agent's best deviation from the first profile, in the policy's own game; None if not measured."""
     gap_after: list[float] | None
     """The same for the last profile, in the same game; None if not measured."""
 
@@ -50,12 +50,12 @@ class Consultation:
 
 @dataclass(frozen=True)
 class DecisionResult(Consultation):
-    """One decision of an episode, in plain values: its rounds, of which the last was submitted, and what it paid."""
+    """One decision of an episode, in plain values: its rounds, the last of which was submitted, and its rewards."""
 
     reward: float
-    """What the team was paid."""
+    """Reward of the team."""
     agent_rewards: list[float]
-    """What each agent was paid."""
+    """Reward of each agent."""
     numbers: dict[str, Any]
     """The joint info of the step: floats, and lists with a value per agent."""
 
@@ -69,26 +69,26 @@ class EpisodeResult:
     seed: int
     """Seed of the episode, derived from the run's seed and the index."""
     decisions: list[DecisionResult]
-    """What was decided, in order; incomplete if there was an error."""
+    """The decisions in order; incomplete if there was an error."""
     error: str | None = None
-    """Why the episode could not be finished."""
+    """Why the episode could not be finished; None if it was."""
     seconds: float = field(default=0.0, compare=False)
     """Wall time."""
 
     @property
     def failed(self) -> bool:
-        """Whether it ended in an error, or a decision in which nothing valid came back."""
+        """Whether it ended in an error, or a decision got no valid reply."""
         return self.error is not None or any(decision.numbers.get("failed", 0.0) > 0 for decision in self.decisions)
 
     @property
     def reward(self) -> float:
-        """What the team was paid in all."""
+        """Total reward of the team."""
         return sum(decision.reward for decision in self.decisions)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is the same for all episodes of a test; can be pickled if its policy can."""
+    """The settings of all episodes of a test; can be pickled if the policy can."""
 
     policy: Acts
     """Chooses controls."""
@@ -97,10 +97,10 @@ class Trial:
     gaps: bool
     """Whether best-response gaps are measured."""
     recoverable: tuple[type[Exception], ...]
-    """Errors that end their episode only."""
+    """Errors that end only their episode."""
 
     async def play(self, env: JointEnv, problem: int, seed: int) -> EpisodeResult:
-        """One episode; an error that is not recoverable goes on."""
+        """Play one episode; an error that is not recoverable is raised."""
         policy = self._policy(seed)
         decisions: list[DecisionResult] = []
         error = None
@@ -116,7 +116,7 @@ class Trial:
         return EpisodeResult(problem, seed, decisions, error, time.perf_counter() - start)
 
     async def consult(self, env: JointEnv, problem: int, seed: int) -> Consultation:
-        """The rounds of an episode's first decision, without submitting anything."""
+        """Play the rounds of an episode's first decision, without submitting anything."""
         obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
         return await _consult(self, self._policy(seed), env, obs_ND)
 
@@ -125,7 +125,7 @@ class Trial:
 
 
 async def _decide(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> tuple[DecisionResult, Array, bool]:
-    """K rounds, then the submission."""
+    """Play K rounds, then submit."""
     done = await _consult(trial, policy, env, obs_ND)
     obs_ND, reward, terminated, truncated, info = await env.astep(np.asarray(done.profiles[-1], np.float32).ravel())
     decision = DecisionResult(
@@ -138,7 +138,7 @@ async def _decide(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> t
 
 
 async def _consult(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> Consultation:
-    """K rounds of one decision."""
+    """Play K rounds of one decision."""
     refiner = Refiner(_propose(policy, obs_ND), trial.config)
     answers: list[str | None] = []
     while refiner.active:

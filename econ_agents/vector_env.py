@@ -1,4 +1,4 @@
-"""Many joint environments as one Tianshou vector environment whose model calls are all in flight at once.
+"""Combines many joint environments in one Tianshou vector environment; their model calls run at the same time.
 
 Axes: R environments addressed by a call, N agents, D observation, A controls of one agent.
 """
@@ -23,10 +23,10 @@ EnvIds = int | list[int] | np.ndarray | None
 
 
 class JointVectorEnv(BaseVectorEnv):
-    """Steps, resets and deliberates environments together: concurrently where they can, else one after another.
+    """Resets, steps and deliberates many environments: concurrently if all have async methods, else one by one.
 
-    An error of one environment ends the call for all: the others' calls are cancelled and waited for, then the error
-    goes on as it is, and so does Ctrl-C. Works inside a running event loop too.
+    An error in one environment ends the call for all: the other calls are cancelled and waited for, then the error is
+    raised unchanged. The same holds for Ctrl-C. Also works inside a running event loop.
 
     Args:
         env_fns: One factory per environment, of a parallel or a joint one.
@@ -48,9 +48,9 @@ class JointVectorEnv(BaseVectorEnv):
         """Reset some environments, by default all.
 
         Args:
-            env_id: Which.
-            seed: One per environment, or a number from which environment i gets seed + i.
-            options: Given to each.
+            env_id: Environments to reset.
+            seed: One per environment, or one number; environment i then gets seed + i.
+            options: Passed to each environment.
 
         Returns:
             Observations [R, N, D] and R empty infos.
@@ -79,7 +79,7 @@ class JointVectorEnv(BaseVectorEnv):
         """Run one round in some environments, by default all, each with its row of `action` [R, N * A].
 
         Returns:
-            The new observations [R, N, D], and what came of each round.
+            The new observations [R, N, D], and the outcome of each round.
         """
         self._assert_is_not_closed()
         pairs = self._with_actions(action, id)
@@ -110,7 +110,7 @@ class JointVectorEnv(BaseVectorEnv):
     def _reset_each(
         self, calls: Sequence[tuple[int, int | None, dict[str, Any] | None]]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Reset environments, each told by number, seed and options; all at once where they can."""
+        """Reset environments, given by number, seed and options; all at once if they have async methods."""
         if self.is_concurrent:
             results = self._loop.run(all_or_none(self.envs[i].areset(seed=s, options=o) for i, s, o in calls))
         else:
@@ -119,7 +119,7 @@ class JointVectorEnv(BaseVectorEnv):
 
     def _with_actions(self, action: np.ndarray | torch.Tensor | None, id: EnvIds) -> list[tuple[int, np.ndarray]]:
         if action is None:
-            raise ValueError("action must be given: all environments are stepped together")
+            raise ValueError("action is None; give one row for each environment")
         ids = [int(i) for i in self._wrap_id(id)]
         return list(zip(ids, np.asarray(action), strict=True))
 

@@ -1,6 +1,6 @@
-"""What is learned: beliefs of agents, the encoder of the group, the mixer, critics and heads.
+"""The trained networks: beliefs of agents, the encoder of the group, the mixer, critics and heads.
 
-A mixer of your own takes a `MixerShape` and is named in `NetworkConfig(mixer=...)`.
+Your own mixer takes a `MixerShape`; name it in `NetworkConfig(mixer=...)`.
 """
 
 from econ_agents.networks.belief import BeliefNetwork

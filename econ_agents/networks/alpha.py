@@ -12,7 +12,7 @@ from econ_agents.errors import ConfigError
 from econ_agents.team_spec import REWARD_TERMS
 
 DEFAULT_WEIGHTS = (0.1, 0.8, 0.1)
-"""Weights (AL, TS, CC) where the environment tells none."""
+"""Weights (AL, TS, CC) if the environment gives none."""
 
 
 TS = REWARD_TERMS.index("ts")
@@ -21,14 +21,14 @@ TS = REWARD_TERMS.index("ts")
 class RewardWeights(nn.Module):
     """alpha = floor * (0, 1, 0, ...) + (1 - floor) * softmax(logits).
 
-    Without the floor, learning would prefer whichever term is easiest to predict and could drop correctness.
+    Without the floor, learning would prefer the term that is easiest to predict and could drop correctness.
 
     Args:
-        initial: Weights (AL, TS, CC, then of further terms) to start from; they sum to 1.
-        ts_floor: Least weight of TS, in [0, 1).
+        initial: Initial weights (AL, TS, CC, then further terms); they sum to 1.
+        ts_floor: Lower bound on the weight of TS, in [0, 1).
 
     Raises:
-        ConfigError: The initial weights are no simplex point, or TS starts below its floor.
+        ConfigError: The initial weights do not lie on the simplex, or TS starts below its floor.
     """
 
     floor_R: Tensor
@@ -38,7 +38,7 @@ class RewardWeights(nn.Module):
         if len(initial) < len(REWARD_TERMS) or min(initial) < 0 or abs(sum(initial) - 1) > 1e-3:
             raise ConfigError(f"reward weights must be three numbers or more in [0, 1] that sum to 1, got {initial}")
         if initial[TS] < ts_floor:
-            raise ConfigError(f"the weight of TS starts at {initial[TS]}, below alpha.ts_floor {ts_floor}")
+            raise ConfigError(f"the weight of TS is {initial[TS]}, below alpha.ts_floor {ts_floor}: lower the floor")
         floor_R = torch.zeros(len(initial))
         floor_R[TS] = ts_floor
         free_R = (torch.tensor(initial) - floor_R) / (1 - ts_floor)
@@ -50,5 +50,5 @@ class RewardWeights(nn.Module):
         return self.floor_R + (1 - self.floor_R.sum()) * torch.softmax(self.logits, dim=0)
 
     def values(self) -> tuple[float, ...]:
-        """Weights alpha as plain numbers (AL, TS, CC, then of further terms)."""
+        """Weights alpha as plain numbers (AL, TS, CC, then further terms)."""
         return tuple(self.forward().tolist())

@@ -1,6 +1,6 @@
-"""Self-attention out of torch's own modules, without what they do besides: masks, fast paths and checks.
+"""Computes the self-attention of torch's modules without their masks, fast paths and checks.
 
-For teams these cost more than the attention itself. Parameters, their names and their initial values stay torch's.
+For teams these cost more than the attention itself. Parameters, their names and their initial values are torch's.
 Axes: R rows, C members that attend to one another. An `x` stands for the width of a token.
 """
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 def self_attention(module: nn.MultiheadAttention, tokens_RCx: Tensor) -> Tensor:
-    """What the module makes of tokens [R, C, x] that are queries, keys and values at once."""
+    """Output of the module for tokens [R, C, x] that are queries, keys and values at once."""
     R, C, width = tokens_RCx.shape
     packed = F.linear(tokens_RCx, module.in_proj_weight, module.in_proj_bias)
     query, key, value = packed.view(R, C, 3, module.num_heads, module.head_dim).permute(2, 0, 3, 1, 4)
@@ -22,7 +22,7 @@ def self_attention(module: nn.MultiheadAttention, tokens_RCx: Tensor) -> Tensor:
 
 
 def encoder_block(block: nn.TransformerEncoderLayer, tokens_RCx: Tensor) -> Tensor:
-    """What a block with `norm_first` and ReLU makes of tokens [R, C, x]."""
+    """Output of a block with `norm_first` and ReLU for tokens [R, C, x]."""
     attended = self_attention(block.self_attn, block.norm1(tokens_RCx))
     tokens_RCx = tokens_RCx + block.dropout1(attended)
     inner = block.dropout(F.relu(block.linear1(block.norm2(tokens_RCx))))

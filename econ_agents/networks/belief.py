@@ -1,7 +1,7 @@
-"""Belief networks: what an agent saw becomes its belief b_i, from which its controls and local values follow.
+"""Belief networks: turn an agent's observation into its belief b_i, and b_i into its controls and local values.
 
 Axes: B batch, N agents, D observation, S its static part, M memory rows, F features of a row, H belief, A controls,
-C critics. An `x` stands for whatever the caller has there.
+C critics. An `x` stands for any leading axes.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from econ_agents.networks.layers import PerAgent, call, mlp
 from econ_agents.team_spec import TeamSpec
 
 ID_CODE = 8
-"""Width of the code that tells agents apart when they share parameters."""
+"""Width of the code that identifies an agent when agents share parameters."""
 
 LARGEST_DEVIATION = 5.0
-"""Normalised inputs are cut here, so that one odd observation moves the networks but little."""
+"""Normalised inputs are clipped here, so that one unusual observation has little effect on the networks."""
 
 
 class ObservationNorm(nn.Module):
-    """Shift and scale of the static inputs by what was seen in training; an input that never varied becomes 0.
+    """Shifts and scales the static inputs by their statistics in training; an input that never varied becomes 0.
 
-    Text embeddings crowd around a common mean with tiny differences: unscaled, a network takes long to see them. The
-    inputs of one embedding share a scale, so that the directions in which texts differ most stay the strongest ones
-    instead of being drowned by those in which each text differs a little. And a part that was empty throughout training
-    (such as the last commitment, with one round) must not stir untrained weights once it is filled.
+    Text embeddings differ little from their common mean: without scaling, a network learns these differences slowly.
+    The inputs of one embedding share a scale, so that the directions in which texts differ most stay the strongest, and
+    small differences do not hide them. A part that was empty throughout training (such as the last commitment, with one
+    round) stays 0 when it is filled later, so that it does not act through untrained weights.
 
     Args:
         group_S: Inputs with equal numbers share a scale; numbers count from 0.
@@ -54,7 +54,7 @@ class ObservationNorm(nn.Module):
 
     @torch.no_grad()
     def update(self, rows_RS: Tensor) -> None:
-        """Take rows [R, S] into the statistics (Chan's parallel update)."""
+        """Add rows [R, S] to the statistics (Chan's parallel update)."""
         size = float(len(rows_RS))
         total = self.count + size
         seen_S = rows_RS.mean(0)
@@ -74,14 +74,14 @@ class ObservationNorm(nn.Module):
 
 
 def id_code(n_agents: int) -> Tensor:
-    """A fixed code [N, ID_CODE] of each agent's number, of one meaning for every team size."""
+    """A fixed code [N, ID_CODE] of each agent's number, the same for every team size."""
     number_N = torch.arange(n_agents, dtype=torch.float32)[:, None]
     rate = torch.exp(torch.arange(0, ID_CODE, 2) * (-math.log(100.0) / ID_CODE))
     return torch.cat([torch.sin(number_N * rate), torch.cos(number_N * rate)], dim=1)
 
 
 class _Body(nn.Module):
-    """MLP on the static part, GRU over the memory rows, MLP to the belief: for one agent or any number in rows."""
+    """MLP on the static part, GRU over the memory rows, MLP to the belief; for one agent or many."""
 
     def __init__(self, width: int, memory_features: int, hidden_dim: int, belief_dim: int, dropout: float) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class _Body(nn.Module):
 
     def forward(self, static_xS: Tensor, memory_xMF: Tensor) -> Tensor:
         hidden_xH: Tensor = self.inward(static_xS)
-        if self.cell is not None and bool((memory_xMF[..., 0] > 0.5).any()):  # often nobody remembers anything yet
+        if self.cell is not None and bool((memory_xMF[..., 0] > 0.5).any()):  # often all memories are still empty
             hidden = hidden_xH.flatten(0, -2)
             rows = memory_xMF.flatten(0, -3)
             for m in range(rows.shape[1]):  # oldest first; a row that is not filled changes nothing
@@ -113,7 +113,7 @@ class BeliefNetwork(nn.Module):
         memory: Whether the agent's memory is read.
         dropout: Share of hidden units dropped in training, in [0, 1).
         input_noise: Standard deviation of the noise on normalised inputs in training.
-        reply_scale: Factor on what models wrote, against the question.
+        reply_scale: Factor on the embeddings of strategy, reply and commitment; the question's is 1.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class BeliefNetwork(nn.Module):
     weight_S: Tensor
 
     def observe(self, obs_BND: Tensor) -> None:
-        """Take observations [B, N, D] into the input statistics."""
+        """Add observations [B, N, D] to the input statistics."""
         self.norm.update(self._static(obs_BND).flatten(0, 1))
 
     def forward(self, obs_BND: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class BeliefNetwork(nn.Module):
         return call(self.body, static, remembered.reshape(batch, n_agents, *self.memory_shape))
 
     def _static(self, obs_BND: Tensor) -> Tensor:
-        """Observations [B, N, S] without what is remembered; joining two slices is faster than indexing."""
+        """Observations [B, N, S] without memory; joining two slices is faster than indexing."""
         return torch.cat([obs_BND[..., : self.memory_part.start], obs_BND[..., self.memory_part.stop :]], dim=-1)
 
 
@@ -177,7 +177,7 @@ class ControlHeads(nn.Module):
         initial: Where each control starts, as a share of its range in (0, 1); by default in the middle.
 
     Raises:
-        ConfigError: `initial` has not one value per control.
+        ConfigError: `initial` does not have one value per control.
     """
 
     def __init__(self, belief_dim: int, action_dim: int, copies: int, initial: tuple[float, ...] | None = None) -> None:
@@ -188,7 +188,7 @@ class ControlHeads(nn.Module):
 
         def head() -> nn.Module:
             layer = nn.Linear(belief_dim, action_dim)
-            nn.init.uniform_(layer.weight, -1e-2, 1e-2)  # beliefs say little at first
+            nn.init.uniform_(layer.weight, -1e-2, 1e-2)  # beliefs carry little information at first
             with torch.no_grad():
                 layer.bias.copy_(start_A)
             return layer
@@ -206,7 +206,7 @@ def squash(logit: Tensor) -> Tensor:
 
 
 class LocalCritic(nn.Module):
-    """Q_i(b_i, e_i): what agent i may expect for itself when it acts e_i with belief b_i; several estimates.
+    """Q_i(b_i, e_i): expected own return of agent i if it plays e_i with belief b_i; several estimates.
 
     Args:
         belief_dim: H.
@@ -214,7 +214,7 @@ class LocalCritic(nn.Module):
         hidden_dim: Width of its hidden layers.
         critics: C, the number of estimates.
         copies: 1 if agents share parameters, else their number.
-        sees_controls: With False e_i is hidden from it (an ablation: then controls can't be learned).
+        sees_controls: If False, e_i is not an input (an ablation: controls then can't be learned).
     """
 
     def __init__(
@@ -228,7 +228,7 @@ class LocalCritic(nn.Module):
         )
 
     def forward(self, belief_BNH: Tensor, act_BNA: Tensor) -> Tensor:
-        """Estimates [C, B, N]; beliefs may be rows of fewer batch entries that broadcast to the controls'."""
+        """Estimates [C, B, N] for beliefs [B, N, H] and controls [B, N, A]."""
         if not self.sees_controls:
             act_BNA = torch.zeros_like(act_BNA)
         inputs = torch.cat([F.silu(belief_BNH), act_BNA, act_BNA.square()], dim=-1)

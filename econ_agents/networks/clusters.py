@@ -1,8 +1,8 @@
-"""Attention in large teams: among neighbours within clusters, then from cluster to cluster, at a cost linear in agents.
+"""Attention for large teams: within clusters of neighbours, then between clusters, at a cost linear in agents.
 
-No parameters are added and a team that fits into one cluster is attended to as a whole, so that networks trained in a
-small team serve a large one. Agents in a cluster may change places, and so may clusters of equal size; an agent may not
-change its cluster.
+It adds no parameters, and a team that fits into one cluster has plain attention, so networks trained in a small team
+also work in a large one. Agents may swap places within a cluster, and so may clusters of equal size that attend to one
+another directly. It matters which cluster an agent is in.
 Axes: B batch, N agents, K clusters, C members of a cluster. An `x` stands for the width of a token.
 """
 
@@ -18,11 +18,11 @@ Attend = Callable[[Tensor], Tensor]
 
 
 def cluster_sizes(n_agents: int, cluster_size: int) -> list[int]:
-    """Sizes of as few and as even clusters of neighbouring agents as can be, the larger ones first.
+    """Sizes of the clusters of neighbouring agents: as few and as equal as possible, larger ones first.
 
     Args:
         n_agents: N >= 1.
-        cluster_size: Most agents in a cluster; 0 makes one of all.
+        cluster_size: Largest number of agents in a cluster; 0 puts all in one.
     """
     count = -(-n_agents // cluster_size) if cluster_size else 1
     size, larger = divmod(n_agents, count)
@@ -41,7 +41,7 @@ def equal_clusters(tokens_BNx: Tensor, cluster_size: int) -> Iterator[Tensor]:
 
 
 def attend_within(attend: Attend, tokens_BNx: Tensor, cluster_size: int) -> Tensor:
-    """Tokens [B, N, x] after each cluster attended to itself alone."""
+    """Tokens [B, N, x] after attention within each cluster."""
     parts = []
     for part_BKCx in equal_clusters(tokens_BNx, cluster_size):
         own = attend(part_BKCx.flatten(0, 1))
@@ -52,7 +52,7 @@ def attend_within(attend: Attend, tokens_BNx: Tensor, cluster_size: int) -> Tens
 def attend_local_to_global(attend: Attend, tokens_BNx: Tensor, cluster_size: int) -> Tensor:
     """Tokens [B, N, x] after attention within clusters, then between the clusters' means.
 
-    What a cluster's mean gains from the others is added to its members. Many clusters are clustered in turn.
+    The change of a cluster's mean is added to its members. More than `cluster_size` clusters are clustered in turn.
     """
     local_BNx = attend_within(attend, tokens_BNx, cluster_size)
     sizes = cluster_sizes(tokens_BNx.shape[1], cluster_size)

@@ -16,16 +16,16 @@ from econ_agents.networks.layers import mlp
 
 
 class GroupBelief(NamedTuple):
-    """What the encoder makes of the beliefs."""
+    """Output of the encoder."""
 
     tokens_BNE: Tensor
-    """Each agent's belief in the light of the others'."""
+    """Each agent's belief after attention to the others'."""
     group_BE: Tensor
-    """E, their mean; the same for every order of the agents."""
+    """E, their mean; within one cluster it does not depend on the order of the agents."""
 
 
 class BeliefEncoder(nn.Module):
-    """Transformer blocks over {b_i}, and a readout that tells how much E knows of each agent's value.
+    """Transformer blocks over {b_i}, and a readout of each agent's value from its token and controls.
 
     Args:
         belief_dim: H.
@@ -35,8 +35,8 @@ class BeliefEncoder(nn.Module):
         blocks: Number of blocks.
         ffn_dim: Width of the blocks' feed-forward layers.
         dropout: Share of units dropped in training, in [0, 1).
-        attention: With False agents are only averaged (an ablation).
-        cluster_size: Most agents that attend to one another directly (see `clusters`); 0 for all.
+        attention: If False, agents are only averaged (an ablation).
+        cluster_size: Largest number of agents that attend to one another directly (see `clusters`); 0 for all.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class BeliefEncoder(nn.Module):
         return tokens
 
     def values(self, group: GroupBelief, act_BNA: Tensor) -> Tensor:
-        """Each agent's value [B, N] as read from its token and controls; used by the encoder's own loss only."""
+        """Each agent's value [B, N], read from its token and controls; used only by the encoder's own loss."""
         inputs = torch.cat([group.tokens_BNE, act_BNA], dim=-1)
         values_BN: Tensor = self.readout(inputs).squeeze(-1)
         return values_BN

@@ -27,7 +27,7 @@ class PerAgent(nn.Module):
     """One module used by all agents, or one for each.
 
     Args:
-        make: Builds the module; it maps tensors [B, N, x] (or [B, x]) to one of the same leading axes.
+        make: Builds the module; it maps tensors [B, N, x] (or [B, x]) to one with the same leading axes.
         copies: 1 to share it, else the number of agents.
     """
 
@@ -45,12 +45,14 @@ class PerAgent(nn.Module):
             return call(self.members[0], *inputs_BNx)
         n_agents = inputs_BNx[0].shape[1]
         if n_agents != len(self.members):
-            raise TeamError(f"parameters for {len(self.members)} agents can't serve {n_agents}")
+            raise TeamError(
+                f"parameters for {len(self.members)} agents can't serve {n_agents}; train with network.shared"
+            )
         outputs = [call(member, *(x[:, i] for x in inputs_BNx)) for i, member in enumerate(self.members)]
         return torch.stack(outputs, dim=1)
 
 
 def call(module: nn.Module, *inputs: Tensor) -> Tensor:
-    """What a module makes of its inputs, typed as one tensor."""
+    """Output of a module, typed as one tensor."""
     output: Tensor = module(*inputs)
     return output

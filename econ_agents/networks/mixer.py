@@ -1,4 +1,4 @@
-"""The mixer: local values become the team's value, never falling when a local value rises.
+"""The mixer: combines local values into the team's value, which never falls when a local value rises.
 
 Axes: B batch, N agents, M candidates, A controls, E group, W width of the mixer, X width of a commitment, K clusters,
 C members of a cluster.
@@ -21,11 +21,11 @@ from econ_agents.networks.clusters import attend_within, equal_clusters
 from econ_agents.networks.layers import mlp
 
 LEAK = 0.1
-"""Slope of the mixing far below 0, so that it does not flatten out there."""
+"""Slope of the mixing function far below 0, so that it is not flat there."""
 
 
 class Mixed(NamedTuple):
-    """What the mixer makes of local values."""
+    """Output of the mixer."""
 
     total_B: Tensor
     """Q_tot."""
@@ -37,7 +37,7 @@ class MixerShape(NamedTuple):
     """Sizes that a mixer is made for."""
 
     n_agents: int
-    """N. A mixer whose parameters do not depend on it serves other teams too, if agents share theirs."""
+    """N. A mixer whose parameters do not depend on N also works for other team sizes, if agents share parameters."""
     action_dim: int
     """A."""
     group_dim: int
@@ -47,9 +47,9 @@ class MixerShape(NamedTuple):
 
 
 class TeamMixer(Protocol):
-    """What mixes local values into the team's; a torch module, trained with the step size of the coordinator.
+    """Mixes local values into the team's value; a torch module, trained with the coordinator's step size.
 
-    `econ_agents.testing.check_mixer` asks for all of it.
+    `econ_agents.testing.check_mixer` tests all requirements.
 
     Example:
         >>> class Sum(nn.Module):
@@ -70,7 +70,7 @@ class TeamMixer(Protocol):
 
 
 MakesMixer = Callable[[MixerShape], nn.Module]
-"""What is registered under a mixer's name: its class, or a function that makes a `TeamMixer`."""
+"""The object registered under a mixer's name: its class, or a function that makes a `TeamMixer`."""
 
 
 class Mixer(nn.Module):
@@ -79,10 +79,10 @@ class Mixer(nn.Module):
     The mixing is that of QMIX (Rashid et al. 2018) with weights from each agent's features instead of a global state:
     h = f(mean_i softplus(U F_i) Q_i + b), Q_tot = softplus(V mean_i F_i) . h + v(mean_i F_i). Weights are not negative
     and f(x) = ELU(x) + x / 10 rises everywhere, so dQ_tot / dQ_i > 0; ELU alone would be flat far below 0 and could not
-    tell large negative returns apart. Q_tot also depends on the controls through F_i: what one
-    agent's e_i is worth may depend on the others' (that coupling makes the choice of e a game).
+    distinguish large negative returns. Q_tot also depends on the controls through F_i: the value of one agent's e_i may
+    depend on the others' (this coupling makes the choice of e a game).
 
-    In clusters agents attend to their neighbours only, and clusters meet in the means over agents (a mean field, as in
+    With clusters, agents attend only to their neighbours, and the means over agents join clusters (a mean field, as in
     Yang et al. 2018, arXiv:1802.05438): a deviation changes the features of its own cluster and the means.
 
     Args:
@@ -90,9 +90,9 @@ class Mixer(nn.Module):
         group_dim: E.
         dim: W.
         heads: Attention heads.
-        commitment_dim: X, or 0 where observations show no commitment.
-        learned: With False Q_tot is the plain mean of the Q_i (an ablation: agents then learn independently).
-        cluster_size: Most agents that attend to one another; 0 for all.
+        commitment_dim: X, or 0 if observations hold no commitment.
+        learned: If False, Q_tot is the plain mean of the Q_i (an ablation: agents then learn independently).
+        cluster_size: Largest number of agents that attend to one another; 0 for all.
     """
 
     def __init__(
@@ -130,20 +130,20 @@ class Mixer(nn.Module):
     def deviations(
         self, q_BN: Tensor, act_BNA: Tensor, tried_BNM: Tensor, candidates_BNMA: Tensor, group_BE: Tensor
     ) -> Tensor:
-        """Q_tot [B, N, M] when agent n alone plays candidate m; only its cluster is computed anew, a cost linear in N.
+        """Q_tot [B, N, M] when agent n alone plays candidate m; computes only its cluster again, at a cost linear in N.
 
         Args:
             q_BN: Local values of the profile.
             act_BNA: The profile.
             tried_BNM: Local values of the candidates.
-            candidates_BNMA: What each agent considers.
+            candidates_BNMA: Actions that each agent considers.
             group_BE: The group representation.
         """
         n_agents = q_BN.shape[1]
         if not self.learned:
             return (q_BN.sum(dim=1)[:, None, None] - q_BN[..., None] + tried_BNM) / n_agents
         features_BNW = self._features(act_BNA, group_BE)
-        # What the means are made of, side by side: weighed values and features.
+        # The inputs of the means, side by side: weighted values and features.
         kept_BNx = torch.cat([self._weighed(q_BN, features_BNW), features_BNW], dim=-1)
         joined = torch.cat([kept_BNx, q_BN[..., None], act_BNA, tried_BNM, candidates_BNMA.flatten(2)], dim=-1)
         widths = [kept_BNx.shape[-1], 1, act_BNA.shape[-1], tried_BNM.shape[-1], candidates_BNMA[0, 0].numel()]
@@ -161,7 +161,7 @@ class Mixer(nn.Module):
     def _moved(self, q_BKC: Tensor, act_BKCA: Tensor, tried: Tensor, candidates: Tensor, group_BE: Tensor) -> Tensor:
         """Sums [B, K, C, M, 2W] over clusters in which one member at a time plays its candidates [B, K, C, M, A]."""
         B, K, C, M = tried.shape
-        own = torch.eye(C, dtype=torch.bool, device=tried.device)[:, None]  # [C, 1, C]: who deviates, who is looked at
+        own = torch.eye(C, dtype=torch.bool, device=tried.device)[:, None]  # [C, 1, C]: deviating member, any member
         q = torch.where(own, tried[..., None], q_BKC[:, :, None, None])
         act = torch.where(own[..., None], candidates[..., None, :], act_BKCA[:, :, None, None])
         group = group_BE[:, None, None, None].expand(B, K, C, M, -1)
@@ -179,7 +179,7 @@ class Mixer(nn.Module):
         return F.softplus(self.local_weight(features_BNW)) * q_BN[..., None]
 
     def _mix(self, weighed_xW: Tensor, pooled_xW: Tensor) -> Tensor:
-        """Q_tot from the means over agents of weighed local values and of features."""
+        """Q_tot from the means over agents of weighted local values and of features."""
         mixed_xW = weighed_xW + self.local_bias(pooled_xW)
         hidden_xW = F.elu(mixed_xW) + LEAK * mixed_xW
         total_xW = F.softplus(self.total_weight(pooled_xW))
@@ -195,7 +195,7 @@ class Mixer(nn.Module):
 
 
 class PluggedMixer(nn.Module):
-    """Somebody else's mixer in the place of `Mixer`: it has no features, and so none that could resemble a commitment.
+    """A third-party mixer in place of `Mixer`; it has no features, so the similarity loss does not apply.
 
     Args:
         inner: A `TeamMixer`.
@@ -209,31 +209,31 @@ class PluggedMixer(nn.Module):
         """Q_tot for local values [B, N], controls in [-1, 1] and a group representation.
 
         Raises:
-            TeamError: What the mixer gives has another shape.
+            TeamError: The mixer's output has another shape.
         """
         total_B: Tensor = self.inner(q_BN, act_BNA, group_BE)
         if total_B.shape != q_BN.shape[:1]:
-            raise TeamError(f"a mixer must give a value per row, {tuple(q_BN.shape[:1])}, got {tuple(total_B.shape)}")
+            raise TeamError(f"a mixer must return a value per row, {tuple(q_BN.shape[:1])}, got {tuple(total_B.shape)}")
         return Mixed(total_B)
 
     def align(self, features_BNW: Tensor) -> None:
-        """Nothing: it has no features."""
+        """Always None: it has no features."""
 
 
 def make_mixer(
     name: str, shape: MixerShape, *, heads: int, commitment_dim: int, cluster_size: int
 ) -> Mixer | PluggedMixer:
-    """The mixer of a name.
+    """Make the mixer with this name.
 
     Args:
-        name: `attention`, `mean`, the name of one that a package registers, or `module:attribute`.
+        name: `attention`, `mean`, the name of a registered mixer, or `module:attribute`.
         shape: Sizes.
-        heads: As for `Mixer`, which alone uses it and what follows.
+        heads: As for `Mixer`; like the arguments below, used only there.
         commitment_dim: As for `Mixer`.
         cluster_size: As for `Mixer`.
 
     Raises:
-        ConfigError: Nothing is called that, it can't be imported, or it makes no torch module.
+        ConfigError: The name is unknown, the import fails, or the object makes no torch module.
     """
     if name in plugins.BUILT_IN[plugins.MIXERS]:
         return Mixer(

@@ -17,7 +17,7 @@ from econ_agents.team_spec import TeamSpec
 
 
 class TeamValues(NamedTuple):
-    """What acting a profile of controls is worth."""
+    """The values of a profile of controls."""
 
     local_CBN: Tensor
     """Q_i by each critic."""
@@ -30,14 +30,14 @@ class TeamValues(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """What the network would do next and expects of it; the value of a state in a target."""
+    """The network's next controls and their values; used as the value of a state in a target."""
 
     act_BNA: Tensor
     """Controls by its own heads, in [-1, 1]."""
     local_BN: Tensor
-    """Q_i there, the least of the critics."""
+    """Q_i of these controls, the minimum over critics."""
     total_B: Tensor
-    """Q_tot there, mixed from these."""
+    """Q_tot of these controls, mixed from these Q_i."""
 
 
 class TeamNetwork(nn.Module):
@@ -105,14 +105,14 @@ class TeamNetwork(nn.Module):
         detach_local: bool = False,
         group: GroupBelief | None = None,
     ) -> TeamValues:
-        """Values of acting `act_BNA` with beliefs [B, N, H].
+        """Values of playing `act_BNA` with beliefs [B, N, H].
 
         Args:
             belief_BNH: Beliefs.
             act_BNA: Controls in [-1, 1].
-            pessimistic: Mix the least of the critics' estimates instead of their mean.
+            pessimistic: Mix the minimum of the critics' estimates instead of their mean.
             detach_local: Keep the gradient of Q_tot out of beliefs and local critics.
-            group: What the encoder makes of these beliefs, where that is known already.
+            group: The encoder's output for these beliefs, if already computed.
         """
         local_CBN = self.critic(belief_BNH, act_BNA)
         mixed_in = local_CBN.min(dim=0).values if pessimistic else local_CBN.mean(dim=0)

@@ -1,4 +1,4 @@
-"""For tests of environments, policies, mixers and solvers: games with known equilibria, tiny environments, checks."""
+"""Tools to test environments, policies, mixers and solvers: games with known equilibria, tiny environments, checks."""
 
 from econ_agents.testing.deliberation_checks import check_deliberates
 from econ_agents.testing.games import (

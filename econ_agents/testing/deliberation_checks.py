@@ -1,4 +1,4 @@
-"""Checks that an environment keeps the protocol by which a profile of its agents can be refined."""
+"""Checks that an environment follows the protocol `Deliberates`, which refinement needs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from econ_agents.joint_env import Array, Observations
 
 
 def check_deliberates(env: ParallelEnv[str, Any, Any]) -> None:
-    """Check that an environment keeps the protocol `Deliberates`; plays one episode of it.
+    """Check that an environment follows the protocol `Deliberates`; plays one episode.
 
     Raises:
-        AssertionError: It does not; the text says what to change.
+        AssertionError: It does not; the message says what to change.
     """
     _require(hasattr(env, "deliberate"), "the environment has no deliberate(actions) -> (observations, infos); add it")
     twins = [name for name in ("areset", "adeliberate", "astep") if hasattr(env, name)]
-    _require(len(twins) in (0, 3), f"only {twins} of areset, adeliberate, astep are there; offer all three or none")
+    _require(len(twins) in (0, 3), f"only {twins} of areset, adeliberate, astep exist; define all three or none")
     for name in twins:
         _require(inspect.iscoroutinefunction(getattr(env, name)), f"{name} must be an `async def`")
     env.reset(seed=0)
@@ -29,9 +29,9 @@ def check_deliberates(env: ParallelEnv[str, Any, Any]) -> None:
     seen = _check_round(env, agents, actions)
     again = _check_round(env, agents, actions)
     shared = [agent for agent in agents if np.shares_memory(seen[agent], again[agent])]
-    _require(not shared, f"deliberate hands out the same array twice for {shared}; return fresh copies")
+    _require(not shared, f"deliberate returns the same array twice for {shared}; return fresh copies")
     after, rewards, ends, cuts, _ = env.step(actions)
-    _require(set(rewards) == set(agents), "step after deliberate must pay every agent")
+    _require(set(rewards) == set(agents), "step after deliberate must give every agent a reward")
     if not any(ends.values()) and not any(cuts.values()):
         _require(env.last_outcome is None, "last_outcome must be None once a decision was submitted; clear it in step")
     _require(set(after) == set(agents), "step after deliberate must give every agent an observation")
@@ -45,8 +45,8 @@ def _check_round(env: Any, agents: list[str], actions: dict[str, Array]) -> Obse
     _require(set(infos) == set(agents), "deliberate must give every agent an info (it may be empty), keyed by name")
     for agent in agents:
         inside = env.observation_space(agent).contains(obs[agent])
-        _require(inside, f"what deliberate shows {agent} lies outside its observation space (shape, dtype or bounds)")
-    _require(list(env.agents) == agents, "deliberate must leave `agents` alone: no time passes in it")
+        _require(inside, f"the observation of {agent} is outside its observation space (shape, dtype or bounds)")
+    _require(list(env.agents) == agents, "deliberate must not change `agents`: no time passes in it")
     outcome = env.last_outcome
     _require(outcome is not None, "last_outcome must not be None after a round; set it in deliberate")
     _require(outcome.answer is None or isinstance(outcome.answer, str), "last_outcome.answer must be a str or None")

@@ -1,4 +1,4 @@
-"""Small games with known equilibria, to check refinement and whatever else plays them.
+"""Small games with known equilibria, to test refinement and policies.
 
 Axes: B batch, N agents, M candidates, A controls in [-1, 1], S pure strategies.
 """
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 class QuadraticGame:
-    """Each agent wants to be at a place of its own, moved by the others: u_i = -|e_i - c_i - b mean_{j!=i} e_j|^2.
+    """Each agent has its own target, moved by the others: u_i = -|e_i - c_i - b mean_{j!=i} e_j|^2.
 
-    Best responses are linear, so simultaneous undamped ones bring the largest error down by |b| per round or faster,
-    as long as nothing leaves the box. For |b| > 1 they drive profiles apart until the box stops them: with b > 1 they
-    end in a corner, which is an equilibrium of the game in the box, though not the solution of the linear system;
-    with b < -1 a common displacement flips from corner to corner for ever.
+    Best responses are linear, so simultaneous undamped ones multiply the largest error by |b| or less per round, as
+    long as nothing leaves the box. For |b| > 1 profiles move apart until they reach the box: with b > 1 they end in a
+    corner, which is an equilibrium of the game in the box, but not the solution of the linear system; with b < -1 a
+    common displacement jumps from corner to corner forever.
 
     Args:
         centre_BNA: c.
@@ -46,8 +46,8 @@ class QuadraticGame:
 class TwoEquilibriaGame:
     """Agents may meet at either of two places: u_i = -sum_a ((e^2 - q^2)^2 + w (e - mean of the others)^2).
 
-    All at +q and all at -q are strict equilibria, per control; which one responses reach is decided by the side on
-    which the others' mean starts.
+    All at +q and all at -q are strict equilibria, per control; the side on which the others' mean starts
+    decides which one the responses reach.
 
     Args:
         place: q, in (0, 1].
@@ -67,8 +67,8 @@ class TwoEquilibriaGame:
 class MatchingPennies:
     """Two agents mix heads and tails: u_0 = e_0 . e_1 = -u_1, where (1 + e) / 2 is the chance of heads.
 
-    The only equilibrium is 0, and plain simultaneous best responses run round it for ever, with period 4. Quantal
-    responses on a grid of g values draw near it when their slope at 0, (g + 1) / (3 (g - 1) temperature), is below 1.
+    The only equilibrium is 0, and plain simultaneous best responses circle around it forever, with period 4. Quantal
+    responses on a grid of g values approach it when their slope at 0, (g + 1) / (3 (g - 1) temperature), is below 1.
     """
 
     def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class MatrixGame:
 
     @staticmethod
     def mix(action_A: Tensor) -> Tensor:
-        """Actions [..., S] as probabilities; all -1 counts as even."""
+        """Actions [..., S] as probabilities; all -1 means uniform."""
         weight_S = action_A + 1.0
         total = weight_S.sum(-1, keepdim=True)
         return torch.where(
@@ -107,7 +107,7 @@ class MatrixGame:
 
 
 def rock_paper_scissors() -> MatrixGame:
-    """The usual game: the even mix is its only equilibrium; both playing rock leaves each a gain of 1."""
+    """The usual game: the uniform mix is its only equilibrium; if both play rock, each could gain 1."""
     return MatrixGame(torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]))
 
 
@@ -120,7 +120,7 @@ def biased_rock_paper_scissors() -> MatrixGame:
 
 
 def mean_of_others(profile_BNA: Tensor) -> Tensor:
-    """For each agent the mean action [B, N, A] of all others; 0 for an agent alone."""
+    """For each agent the mean action [B, N, A] of all others; 0 for a single agent."""
     others = max(profile_BNA.shape[1] - 1, 1)
     return (profile_BNA.sum(1, keepdim=True) - profile_BNA) / others
 

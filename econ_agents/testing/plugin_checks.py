@@ -1,4 +1,4 @@
-"""Checks of mixers and solvers by others: what they must keep to, with one line for each thing that has to be repaired.
+"""Checks third-party mixers and solvers; the message has one line for each fault.
 
 Axes: B batch, N agents, A controls, E group.
 """
@@ -19,7 +19,7 @@ from econ_agents.testing.games import QuadraticGame
 
 ROWS = 5
 SLACK = 1e-6
-"""A slope above minus this is rounding."""
+"""A slope above minus this is a rounding error."""
 
 Inputs = tuple[Tensor, Tensor, Tensor]
 
@@ -28,12 +28,12 @@ def check_mixer(make: MakesMixer, *, shape: MixerShape | None = None, draws: int
     """Check a mixer the way the learner uses it, for parameters and inputs of many sizes.
 
     Args:
-        make: Makes it from its sizes, as what is registered under its name does.
+        make: Makes the mixer from its sizes, like the object registered under its name.
         shape: Sizes to try it with, by default three agents with two controls.
-        draws: How many sets of parameters are tried, the first as they are made and the others far from that.
+        draws: Number of parameter sets that are tried: the first as made, the others far from it.
 
     Raises:
-        AssertionError: What was found wrong, a line each.
+        AssertionError: It has faults; the message has one line for each.
     """
     shape = shape or MixerShape(n_agents=3, action_dim=2, group_dim=6, dim=8)
     found: list[str] = []
@@ -55,15 +55,15 @@ def check_mixer(make: MakesMixer, *, shape: MixerShape | None = None, draws: int
 
 
 def check_solver(solver: Solver | type[Solver], *, rounds: int = 200, share: float = 0.01) -> None:
-    """Check a solver on quadratic games whose equilibrium is known, in which single best responses pull together.
+    """Check a solver on quadratic games with known equilibria, in which best responses converge.
 
     Args:
-        solver: What is checked, or its class.
-        rounds: Responses it may take.
-        share: What may be left then of the gap that there was at the start.
+        solver: The solver, or its class.
+        rounds: Number of responses that it may make.
+        share: Largest share of the initial gap that may be left at the end.
 
     Raises:
-        AssertionError: What was found wrong, a line each.
+        AssertionError: It has faults; the message has one line for each.
     """
     solver = make_solver(solver)  # type: ignore[arg-type]  # a class is taken too
     found: list[str] = []
@@ -81,7 +81,7 @@ def check_solver(solver: Solver | type[Solver], *, rounds: int = 200, share: flo
             left = float((result.after.nash_conv_B / result.before.nash_conv_B).max())
             if left > share:
                 problems = [
-                    f"with coupling {coupling} it must bring the gap below {share:g} of what it was in {rounds} "
+                    f"with coupling {coupling} it must bring the gap below {share:g} of its start within {rounds} "
                     f"rounds, but {left:.3g} is left"
                 ]
         found += problems
@@ -95,7 +95,7 @@ def _inputs(shape: MixerShape, scale: float) -> Inputs:
 
 
 def _mixed(mixer: nn.Module, inputs: Inputs) -> list[str]:
-    """What is wrong with Q_tot as a function of its inputs."""
+    """Faults of Q_tot as a function of its inputs."""
     q_BN, act_BNA, group_BE = inputs
     q_BN = q_BN.clone().requires_grad_()
     total_B = mixer(q_BN, act_BNA, group_BE)
@@ -105,7 +105,7 @@ def _mixed(mixer: nn.Module, inputs: Inputs) -> list[str]:
     if not bool(torch.isfinite(total_B).all()):
         return ["Q_tot must be finite"]
     if not total_B.requires_grad:
-        return ["Q_tot must depend on the local values, and so that it can be differentiated"]
+        return ["Q_tot must depend on the local values and be differentiable"]
     found = []
     slope_BN = torch.autograd.grad(total_B.sum(), q_BN, allow_unused=True)[0]
     if slope_BN is None or not bool((slope_BN != 0).any()):
@@ -117,12 +117,12 @@ def _mixed(mixer: nn.Module, inputs: Inputs) -> list[str]:
             found.append("in eval mode the same inputs must give the same Q_tot")
         alone = torch.cat([mixer(*(part[row : row + 1] for part in (q_BN, act_BNA, group_BE))) for row in range(ROWS)])
         if not torch.allclose(alone, total_B, rtol=1e-3, atol=1e-4):
-            found.append("each row must be mixed on its own, whatever rows are beside it")
+            found.append("each row must be mixed on its own: other rows must not change it")
     return found
 
 
 def _trained(make: MakesMixer, shape: MixerShape, mixer: nn.Module, inputs: Inputs) -> list[str]:
-    """What is wrong with it as something to train, copy and keep."""
+    """Faults in training, copying and saving it."""
     found = []
     mixer.train()
     total: Tensor = mixer(*inputs).square().sum()
@@ -131,22 +131,22 @@ def _trained(make: MakesMixer, shape: MixerShape, mixer: nn.Module, inputs: Inpu
         slopes = torch.autograd.grad(total, [mixer.get_parameter(name) for name in names], allow_unused=True)
         lost = [name for name, slope in zip(names, slopes, strict=True) if slope is None]
         if lost:
-            found.append(f"every parameter must take part in Q_tot, but {', '.join(lost)} do not")
+            found.append(f"every parameter must affect Q_tot, but {', '.join(lost)} do not")
     mixer.eval()
     try:
         copies = [pickle.loads(pickle.dumps(mixer)), copy.deepcopy(mixer)]
-    except Exception as error:  # an error of whatever kind is what has to be repaired
+    except Exception as error:  # any error is a fault to report
         return [*found, f"it must survive pickling and copying: {type(error).__name__}: {error}"]
     loaded = make(shape).eval()
     loaded.load_state_dict(mixer.state_dict())
     with torch.no_grad():
         if not all(torch.equal(one(*inputs), mixer(*inputs)) for one in (*copies, loaded)):
-            found.append("copies, and one that loads its state_dict, must mix as it does")
+            found.append("a copy, and a mixer that loads its state_dict, must give the same Q_tot")
     return found
 
 
 def _responded(solver: Solver, game: QuadraticGame, trajectory: Sequence[Tensor], equilibrium_BNA: Tensor) -> list[str]:
-    """What is wrong with single responses."""
+    """Faults of single responses."""
     config = EquilibriumConfig()
     before = [profile.clone() for profile in trajectory]
     next_BNA = solver.respond(game, tuple(trajectory), config)
@@ -159,15 +159,15 @@ def _responded(solver: Solver, game: QuadraticGame, trajectory: Sequence[Tensor]
     if not all(map(torch.equal, before, trajectory)):
         found.append("respond must not change the profiles that it is given")
     if not torch.equal(solver.respond(game, tuple(trajectory), config), next_BNA):
-        found.append("respond must give the same for the same game and profiles, so keep nothing and draw nothing")
+        found.append("respond must give the same for the same game and profiles: keep no state, draw no random numbers")
     rows = range(len(next_BNA))
     games = [QuadraticGame(game.centre_BNA[row : row + 1], game.coupling) for row in rows]
     alone = [solver.respond(games[row], tuple(p[row : row + 1] for p in trajectory), config) for row in rows]
     if not torch.allclose(torch.cat(alone), next_BNA, atol=1e-4):
-        found.append("each row is a game of its own: its response must not depend on the rows beside it")
+        found.append("each row is a game of its own: its response must not depend on other rows")
     stays_BNA = solver.respond(game, (equilibrium_BNA,) * 3, config)
     if not torch.allclose(stays_BNA, equilibrium_BNA, atol=1e-2):
-        found.append("it must stay at an equilibrium that was played in all rounds")
+        found.append("it must stay at an equilibrium if all rounds played it")
     found += _copied(solver, lambda one: one.respond(game, tuple(trajectory), config), next_BNA)
     return found
 
@@ -175,9 +175,9 @@ def _responded(solver: Solver, game: QuadraticGame, trajectory: Sequence[Tensor]
 def _copied(solver: Solver, respond: Callable[[Solver], Tensor], expected: Tensor) -> list[str]:
     try:
         copied = pickle.loads(pickle.dumps(solver))
-    except Exception as error:  # an error of whatever kind is what has to be repaired
+    except Exception as error:  # any error is a fault to report
         return [f"it must survive pickling: {type(error).__name__}: {error}"]
-    return [] if torch.equal(respond(copied), expected) else ["a pickled copy must respond as it does"]
+    return [] if torch.equal(respond(copied), expected) else ["a pickled copy must give the same response"]
 
 
 def _tell(found: Sequence[str]) -> None:

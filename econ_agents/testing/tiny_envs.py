@@ -24,7 +24,7 @@ CONTROLS = 2
 
 
 class _TinyEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc] # pettingzoo ships no type information
-    """What the small environments share: spaces, problems, the order of an episode.
+    """Base of the small environments: spaces, problems, the order of an episode.
 
     Args:
         n_agents: N.
@@ -58,7 +58,7 @@ class _TinyEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc] # pettingz
         return self.action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, Infos]:
-        """Start an episode; `options={"problem": index}` chooses the problem, which decides all that is drawn."""
+        """Start an episode; `options={"problem": index}` chooses the problem, which decides all random draws."""
         if seed is not None or self._order is None:
             self._order = np.random.default_rng(seed)
         drawn = int(self._order.integers(2**31))
@@ -69,7 +69,7 @@ class _TinyEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc] # pettingz
         return self._observe(), {agent: {} for agent in self.agents}
 
     def step(self, actions: dict[str, Array]) -> Transition:
-        """Submit and be paid."""
+        """Submit the actions and return the rewards."""
         names = self.possible_agents
         rewards = self._pay(self._profile(actions))
         self.decision += 1
@@ -81,14 +81,14 @@ class _TinyEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc] # pettingz
         return self._observe(), dict(zip(names, rewards, strict=True)), ends, cut, infos
 
     def state(self) -> Array:
-        """All observations in a row."""
+        """All observations, one after another."""
         return np.concatenate(list(self._observe().values()))
 
     def render(self) -> None:
-        """Nothing to see."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Does nothing."""
 
     def _profile(self, actions: dict[str, Array]) -> Array:
         """Actions as rows [N, 2] in [-1, 1]."""
@@ -114,16 +114,16 @@ class _TinyEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc] # pettingz
 
 
 class CoordinationEnv(_TinyEnv):
-    """A team that must spread around a place that all of them see; no deliberation, no infos.
+    """A team that must spread around a place that all agents see; no deliberation, no infos.
 
-    With the place m drawn uniformly from [-1, 1]^2, agent i should go to t_i = 0.6 m + 0.3 s_i with s_i going evenly
-    from -1 to 1, and is paid 1 - mean((e_i - t_i)^2): at best 1 per decision. Its observation is (m, the team's last
+    The place m is drawn uniformly from [-1, 1]^2. Agent i should go to t_i = 0.6 m + 0.3 s_i, with s_i evenly spaced
+    from -1 to 1. Its reward is 1 - mean((e_i - t_i)^2), at best 1 per decision. Its observation is (m, the team's last
     mean, share of decisions done), Box(-1, 1, [5]).
 
     Args:
         n_agents: N.
         horizon: Decisions of an episode.
-        revealed_late: Whether m is hidden (zeros) until the first decision was made, and that one is not paid.
+        revealed_late: Whether m is hidden (zeros) until after the first decision, which then has reward 0.
         low: Lowest value of both controls.
         high: Highest value of both controls.
     """
@@ -135,7 +135,7 @@ class CoordinationEnv(_TinyEnv):
         self.revealed_late = revealed_late
 
     def best_profile(self) -> Array:
-        """Where everyone should go now, [N, 2] in [-1, 1]."""
+        """Where each agent should go now, [N, 2] in [-1, 1]."""
         spread = np.linspace(-1.0, 1.0, len(self.possible_agents)) if len(self.possible_agents) > 1 else np.zeros(1)
         return (0.6 * self._place + 0.3 * spread[:, None]).astype(np.float32)
 
@@ -157,20 +157,20 @@ class CoordinationEnv(_TinyEnv):
 
 
 class TinyOutcome(NamedTuple):
-    """What a round of `QuadraticEnv` came to."""
+    """Outcome of a round of `QuadraticEnv`."""
 
     answer: str | None
     """The team's mean action, rounded."""
     failed: bool
-    """Never."""
+    """Always False."""
 
 
 class QuadraticEnv(_TinyEnv):
-    """A quadratic game (see `QuadraticGame`) in which agents see the others' mean only once a round was played.
+    """A quadratic game (see `QuadraticGame`) in which agents see the others' mean only after a round.
 
     The observation of agent i is (c_i, its own last action, the last mean of the others, rounds / 8), Box(-4, 4, [7]);
-    it is paid -|e_i - c_i - b mean_{j!=i} e_j|^2, in units of [-1, 1]. The problem decides c, such that the equilibrium
-    lies in [-0.8, 0.8].
+    its reward is -|e_i - c_i - b mean_{j!=i} e_j|^2, in units of [-1, 1]. The problem decides c, such that the
+    equilibrium lies in [-0.8, 0.8].
 
     Args:
         n_agents: N.
@@ -208,18 +208,18 @@ class QuadraticEnv(_TinyEnv):
 
     @property
     def last_outcome(self) -> TinyOutcome | None:
-        """What the last round of the running decision came to."""
+        """Outcome of the last round of the current decision; None before its first round."""
         if self._rounds == 0:
             return None
         return TinyOutcome(f"{float(self._last_NA.mean()):.{self.digits}f}", False)
 
     @property
     def game(self) -> QuadraticGame:
-        """The running problem's game, a batch of one."""
+        """The current problem's game, a batch of one."""
         return QuadraticGame(torch.as_tensor(self._centre_NA)[None], self.coupling)
 
     def deliberate(self, actions: dict[str, Array]) -> tuple[Observations, Infos]:
-        """One round: everybody sees the others' mean."""
+        """Play one round: then each agent sees the others' mean."""
         self._play(self._profile(actions))
         return self._observe(), {agent: {"rounds": float(self._rounds), "failed": 0.0} for agent in self.agents}
 
@@ -256,30 +256,30 @@ class QuadraticEnv(_TinyEnv):
 
 
 class AsyncQuadraticEnv(QuadraticEnv):
-    """`QuadraticEnv` with twins for coroutines, whose rounds take `delay` seconds of waiting."""
+    """`QuadraticEnv` with async methods that wait `delay` seconds."""
 
     delay = 0.0
 
     async def areset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, Infos]:
-        """`reset` for coroutines."""
+        """Async `reset`."""
         await asyncio.sleep(self.delay)
         return self.reset(seed, options)
 
     async def adeliberate(self, actions: dict[str, Array]) -> tuple[Observations, Infos]:
-        """`deliberate` for coroutines."""
+        """Async `deliberate`."""
         await asyncio.sleep(self.delay)
         return self.deliberate(actions)
 
     async def astep(self, actions: dict[str, Array]) -> Transition:
-        """`step` for coroutines."""
+        """Async `step`."""
         await asyncio.sleep(self.delay)
         return self.step(actions)
 
 
 class QuadraticPolicy:
-    """Knows the game of `QuadraticEnv`; proposes the same start for everybody.
+    """Knows the game of `QuadraticEnv`; proposes the same start for all agents.
 
     Args:
         coupling: b of the environment.

@@ -1,4 +1,4 @@
-"""What a run of training is made of: environments, collector, replay, early stopping, and what resumes from it."""
+"""The parts of a training run: environments, collector, replay, early stopping, and the saved state."""
 
 from econ_agents.training.collector import RefiningCollector
 from econ_agents.training.replay import TeamBuffer, UniformReplayBuffer, make_buffer

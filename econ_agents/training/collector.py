@@ -1,4 +1,4 @@
-"""Training steps with refinement: between what the policy proposes and what is submitted, the team deliberates.
+"""Collects training steps with refinement: the team deliberates between the policy's proposal and the submission.
 
 Axes: R environments in step, N agents, D observation, A controls of one agent.
 """
@@ -23,12 +23,12 @@ from econ_agents.vector_env import JointVectorEnv
 class RefiningCollector(Collector[CollectStats]):
     """Tianshou's `Collector` with K rounds per decision.
 
-    With K = 1 it is that collector. With K > 1 each decision first plays and improves its profile K - 1 times; the
-    stored step holds the observation from which the submitted profile was chosen, that profile, and what it was paid,
-    and under `policy.first_obs` what was seen before the first round.
-    Exploration noise, if on, is added once per decision, to the profile that is submitted, so that what is learned from
-    lies around the refined profile. Environments without `deliberate` are refined within the policy's own game. Random
-    collecting is never refined.
+    With K = 1 it is the plain collector. With K > 1 each decision first plays and improves its profile K - 1 times. The
+    stored step holds the observation from which the submitted profile was chosen, that profile, its reward, and under
+    `policy.first_obs` the observation before the first round.
+    Exploration noise, if on, is added once per decision, to the submitted profile, so that training data lie around the
+    refined profile. If an environment has no `deliberate`, the policy's own game is used for refinement. Random actions
+    are never refined.
 
     Args:
         policy: A policy, or an algorithm that has one; for K > 1 it must also have `game(obs_BND)`.
@@ -65,7 +65,7 @@ class RefiningCollector(Collector[CollectStats]):
         last_info_R: np.ndarray,
         last_hidden_state_RH: np.ndarray | Tensor | Batch | None = None,
     ) -> CollectActionBatchProtocol:
-        """What to do, refined."""
+        """Compute the actions, then refine them."""
         self._chosen_from_RND = None
         if random or self.config.max_rounds == 1:
             return super()._compute_action_policy_hidden(
@@ -88,7 +88,7 @@ class RefiningCollector(Collector[CollectStats]):
         return computed
 
     def run_on_step_hook(self, action_batch: CollectActionBatchProtocol, rollout_batch: RolloutBatchProtocol) -> None:
-        """Store the observation that the action was chosen from, then do as usual."""
+        """Store the observation from which the action was chosen, then call the hook."""
         if self._chosen_from_RND is not None:
             rollout_batch.obs = self._chosen_from_RND
         super().run_on_step_hook(action_batch, rollout_batch)
@@ -97,9 +97,9 @@ class RefiningCollector(Collector[CollectStats]):
     def _refine(
         self, act: np.ndarray, obs_RND: np.ndarray, env_ids_R: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Profiles [R, N * A] after K - 1 rounds and responses, what they were chosen from, and the last observations.
+        """Profiles [R, N * A] after K - 1 rounds and responses, their observations, and the last observations.
 
-        The last round is left to `step`, which runs it if the profile is new and submits it as it is if not.
+        `step` then runs the last round if the profile is new; if not, it submits the round already played.
         """
         rows, n_agents = obs_RND.shape[:2]
         policy = cast(Refines, self.policy)
@@ -116,7 +116,7 @@ class RefiningCollector(Collector[CollectStats]):
         return _flat(refiner.profile_BNA), chosen_from_RND, obs_RND
 
     def _play(self, refiner: Refiner, obs_RND: np.ndarray, env_ids_R: np.ndarray) -> list[Outcome | None]:
-        """Deliberate in the environments that go on; writes what they show into `obs_RND`."""
+        """Deliberate in the environments that are still active; write their observations into `obs_RND`."""
         outcomes_R: list[Outcome | None] = [None] * len(obs_RND)
         rows = refiner.active
         if self._joint.envs[0].can_deliberate:

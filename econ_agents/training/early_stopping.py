@@ -8,7 +8,7 @@ from econ_agents.config import EarlyStoppingConfig
 
 
 class EarlyStopping:
-    """Watches the updates of a training run.
+    """Decides after each update of a training run whether to stop.
 
     With all three thresholds set, training stops once commitments move less than eps_C from one round to the next, the
     team's mean reward has reached its threshold, and the loss changes less than eps_L from one update to the next, all
@@ -26,7 +26,7 @@ class EarlyStopping:
         self._last_loss: float | None = None
 
     def observe(self, *, episodes: int, reward: float, loss: float | None, commitment_move: float | None) -> str | None:
-        """Take note of an update.
+        """Record an update.
 
         Args:
             episodes: Episodes done so far.
@@ -65,7 +65,7 @@ class EarlyStopping:
         return True
 
     def state(self) -> dict[str, Any]:
-        """What it remembers, as plain values."""
+        """Its state, as plain values."""
         return {"in_a_row": self._in_a_row, "best_reward": self._best_reward, "last_loss": self._last_loss}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Keeps training from disturbing the process that it runs in: its random generators, its warnings."""
+"""Isolates training from its process: restores global random generators, hides warnings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 @contextmanager
 def private_generators() -> Iterator[None]:
-    """Give the caller back the global generators of numpy and torch as they were."""
+    """Restore the global random generators of numpy and torch at the end."""
     numpy_state = np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         try:
@@ -24,7 +24,7 @@ def private_generators() -> Iterator[None]:
 
 @contextmanager
 def last_episodes() -> Iterator[None]:
-    """Keep Tianshou from warning, twice, that the last episodes do not occupy all environments."""
+    """Hide Tianshou's two warnings that the last episodes do not use all environments."""
     log = logging.getLogger("tianshou.data.collector")
     level = log.level
     log.setLevel(logging.ERROR)

@@ -1,6 +1,6 @@
-"""The replay buffer of a team's decisions, and its content as plain arrays, so that training can go on exactly.
+"""The replay buffer of a team's decisions; converts it to plain arrays and back, to resume training exactly.
 
-Axes: R environments, each with a ring of its own; X rows held.
+Axes: R environments, each with its own ring buffer; X rows stored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PLACE, _LAST, _PRIORITY, _EXTREMES = "place", "last_index", "priority", "priori
 
 
 class UniformReplayBuffer(VectorReplayBuffer):
-    """Tianshou's `VectorReplayBuffer`, sampled with a generator that can be set.
+    """Tianshou's `VectorReplayBuffer`, sampled with its own generator, which can be seeded.
 
     Args:
         total_size: Decisions kept, over all environments.
@@ -35,11 +35,11 @@ class UniformReplayBuffer(VectorReplayBuffer):
         self._generator = np.random.default_rng(0)
 
     def reseed(self, seed: int) -> None:
-        """Start the sampling anew from a seed."""
+        """Restart the sampling from a seed."""
         self._generator = np.random.default_rng(seed)
 
     def sample_indices(self, batch_size: int | None) -> np.ndarray:
-        """Indices of `batch_size` decisions, drawn evenly with replacement; all of them, in order, for 0."""
+        """Indices of `batch_size` decisions, drawn uniformly with replacement; all of them, in order, for 0."""
         everything = super().sample_indices(0)
         if batch_size is None or batch_size <= 0:
             return everything if batch_size == 0 else self._generator.permutation(everything)
@@ -47,7 +47,7 @@ class UniformReplayBuffer(VectorReplayBuffer):
 
 
 def make_buffer(config: ReplayConfig, num_envs: int) -> TeamBuffer:
-    """An empty buffer.
+    """Make an empty buffer.
 
     Args:
         config: Capacity and priorities.
@@ -60,8 +60,8 @@ def make_buffer(config: ReplayConfig, num_envs: int) -> TeamBuffer:
 
 
 def to_arrays(buffer: TeamBuffer) -> Arrays:
-    """Everything a buffer holds, by name; for use between collections, when no episode is under way."""
-    place_X = np.sort(buffer.sample_indices(0))  # by place, not by age
+    """All content of a buffer, by name; use it between collections, when no episode is running."""
+    place_X = np.sort(buffer.sample_indices(0))  # by position, not by age
     if not len(place_X):
         return {}
     held = buffer[place_X]
@@ -72,19 +72,19 @@ def to_arrays(buffer: TeamBuffer) -> Arrays:
     rows[_LAST] = np.asarray(buffer.last_index)
     if isinstance(buffer, PrioritizedVectorReplayBuffer):
         rows[_PRIORITY] = np.asarray(buffer.weight[place_X])
-        rows[_EXTREMES] = np.array([buffer._max_prio, buffer._min_prio])  # of all times, so not to be told from rows
+        rows[_EXTREMES] = np.array([buffer._max_prio, buffer._min_prio])  # of all time, so rows do not give them
     return rows
 
 
 def fill(buffer: TeamBuffer, arrays: Mapping[str, np.ndarray]) -> None:
-    """Put the content of `to_arrays` into an empty buffer of the same size; every row gets its old place."""
+    """Put the content of `to_arrays` into an empty buffer of the same size; every row keeps its position."""
     if not arrays:
         return
     columns = {name: rows for name, rows in arrays.items() if name in _ROWS or "/" in name}
     owner_X = np.searchsorted(np.asarray(buffer.subbuffer_edges), arrays[_PLACE], side="right") - 1
     for number, ring in enumerate(buffer.buffers):
         mine = np.flatnonzero(owner_X == number)
-        # A ring that is full goes on in its middle: fill it, then write its newer half once more.
+        # A full ring buffer continues in its middle: fill it, then write its newer rows again.
         newest = int(arrays[_LAST][number]) - int(buffer.subbuffer_edges[number]) + 1
         again = mine[: newest % ring.maxsize] if len(mine) == ring.maxsize else mine[:0]
         for row in (*mine, *again):

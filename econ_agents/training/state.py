@@ -1,4 +1,4 @@
-"""Keeps all that a training run needs to go on exactly where it was: networks, optimizers, replay, counters."""
+"""Saves and restores what a training run needs to resume exactly: networks, optimizers, replay, counters."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _NETS, _AVERAGE, _REPLAY = "algorithm.", "average.", "replay."
 
 
 class TrainingState(NamedTuple):
-    """How far a run has come, apart from what algorithm and buffer hold."""
+    """Progress of a run, apart from the state of algorithm and buffer."""
 
     episodes: int
     """Episodes done."""
     numbers: list[int]
-    """The episode that each environment is to play next."""
+    """The next episode of each environment."""
     stopping: dict[str, Any]
-    """What early stopping remembers."""
+    """State of early stopping."""
     updates: int
     """Updates done."""
     losses: list[float]
-    """The team's loss at the last gradient steps, of which a moving average is made."""
+    """The team's losses at the last gradient steps, for a moving average."""
 
 
 class Learner(NamedTuple):
-    """What a run trains with."""
+    """The parts of a run whose state is saved, and its settings."""
 
     algorithm: EconAlgorithm
     """Networks, targets, optimizers."""
@@ -52,16 +52,16 @@ class Learner(NamedTuple):
     buffer: TeamBuffer
     """The replay buffer."""
     config: AgentConfig
-    """The settings, which must be the same when training goes on."""
+    """The settings, which must be the same when training resumes."""
     seed: int
-    """The run's seed, likewise."""
+    """The run's seed, which must be the same too."""
 
 
 def save_state(folder: Path, state: TrainingState, learner: Learner) -> None:
-    """Write the state of a run into a folder, in place of the one before.
+    """Write the state of a run into a folder, in place of the previous one.
 
     Raises:
-        CheckpointError: It could not be written; the state before is still there.
+        CheckpointError: It could not be written; the previous state remains.
     """
     algorithm, average, buffer, config, seed = learner
     nets = algorithm.state_dict()  # type: ignore[no-untyped-call] # untyped upstream
@@ -83,15 +83,15 @@ def save_state(folder: Path, state: TrainingState, learner: Learner) -> None:
     save_checkpoint(folder, Checkpoint(tensors, values), weights_name=weights)
     for old in folder.glob("state-*.safetensors"):
         if old.name != weights:
-            with contextlib.suppress(OSError):  # an old file that stays does no harm
+            with contextlib.suppress(OSError):  # an old file does no harm
                 old.unlink()
 
 
 def restore_state(folder: Path, learner: Learner) -> TrainingState | None:
-    """Put a state back into a fresh algorithm and average and an empty buffer; None if the folder holds none.
+    """Restore a state into a new algorithm, a new average and an empty buffer; None if the folder holds none.
 
     Raises:
-        CheckpointError: The state is damaged, or of a run with other settings.
+        CheckpointError: The state is damaged, or belongs to a run with other settings.
     """
     if not (folder / CONFIG_FILE).exists():
         return None
@@ -100,7 +100,7 @@ def restore_state(folder: Path, learner: Learner) -> TrainingState | None:
         return _put_back(folder, learner, tensors, values)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         text = textwrap.shorten(str(error), 200)
-        raise CheckpointError(f"{folder} holds no state that this run can go on from: {text}") from error
+        raise CheckpointError(f"{folder} holds no state that this run can resume from: {text}") from error
 
 
 def _put_back(
@@ -112,7 +112,7 @@ def _put_back(
     if other or values["seed"] != seed:
         changed = ", ".join(other or ["seed"])
         raise CheckpointError(
-            f"{folder} is of a run with other settings ({changed}); use the same, or another model_dir"
+            f"{folder} belongs to a run with other settings ({changed}); use the same, or another model_dir"
         )
     optimizers = algorithm.state_dict()["_optimizers"]  # type: ignore[no-untyped-call] # untyped upstream
     nets: dict[str, Any] = take(tensors, _NETS)

@@ -1,6 +1,6 @@
-"""The environments of a training run, in which each episode has a number that decides its seed and its problem.
+"""The environments of a training run: each episode has a number that decides its seed and its problem.
 
-So an episode is the same whichever environment plays it and whenever, and training can go on exactly where it stopped.
+So an episode does not depend on when and in which environment it is played, and training can resume exactly.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from econ_agents.vector_env import EnvIds, JointVectorEnv, as_objects
 
 
 class TrainingEnvs(JointVectorEnv):
-    """A `JointVectorEnv` that hands out numbered episodes.
+    """A `JointVectorEnv` that numbers its episodes.
 
     Args:
         env_fns: One factory per environment.
-        seed: Of the run, >= 0; episode n gets the seed derived from it and n.
-        episodes: How many will be played. Tianshou's collectors reset an environment at once when it is done, so at the
-            end there are some more; these are started with the option `plan` False, with which the environment need
-            not prepare anything that costs.
-        problem_of: Episode number to problem, given to the environment as `options["problem"]`; None leaves the choice
-            to the environment.
+        seed: Seed of the run, >= 0; episode n gets a seed derived from it and n.
+        episodes: Number of episodes to play. Tianshou's collectors reset an environment as soon as it is done, so some
+            extra episodes start at the end; the option `plan` False lets the environment skip costly preparation.
+        problem_of: Maps an episode number to a problem, given to the environment as `options["problem"]`; None leaves
+            the choice to the environment.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class TrainingEnvs(JointVectorEnv):
         self.numbers = [0] * len(env_fns)
 
     def go_on(self, numbers: Sequence[int]) -> None:
-        """Start the next reset of all environments with these episodes, and count on from there.
+        """Use these episodes at the next reset of all environments, and continue the count from there.
 
         Args:
             numbers: One per environment, as `numbers` was when the run stopped.
@@ -67,8 +66,8 @@ class TrainingEnvs(JointVectorEnv):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Start the next episodes; `seed` is not used, `options` are added to each.
 
-        An environment in which nothing was done since its last reset stays at its episode: Tianshou's collectors reset
-        one when it is done, and all of them once more at the end of a collection, which would leave out episodes.
+        An environment without a step or round since its last reset keeps its episode: Tianshou's collectors reset one
+        when it is done, and all of them again at the end of a collection, which would skip episodes.
         """
         self._assert_is_not_closed()
         ids = [int(i) for i in self._wrap_id(env_id)]
@@ -104,7 +103,7 @@ class TrainingEnvs(JointVectorEnv):
         return super().deliberate(action, id)
 
     def set_reward_weights(self, weights: tuple[float, ...]) -> None:
-        """Let all environments that weigh reward terms pay with these weights."""
+        """Set these weights in all environments that have reward weights."""
         for env in self.envs:
             if env.weighs_rewards:
                 env.reward_weights = weights

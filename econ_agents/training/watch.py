@@ -1,4 +1,4 @@
-"""Watches a collector's steps and tells what came of each episode.
+"""Watches a collector's steps and reports the outcome of each episode.
 
 Axes: R environments in step, N agents, D observation.
 """
@@ -16,18 +16,18 @@ from econ_agents.team_spec import TeamSpec
 
 
 class EpisodeOutcome(NamedTuple):
-    """What came of one training episode."""
+    """Outcome of one training episode."""
 
     episode: int
     """Its number, from 0."""
     reward: float
-    """What the team was paid in all."""
+    """Total reward of the team."""
     numbers: dict[str, float]
     """The team's numbers in the infos of its last step, such as `team_correct`, `failed`, `prompt_tokens`."""
 
 
 class SinceUpdate(NamedTuple):
-    """What was seen since the last update."""
+    """Statistics since the last update."""
 
     reward: float
     """Mean reward of the episodes that ended."""
@@ -39,8 +39,8 @@ class Watch:
     """A step hook for Tianshou's collector.
 
     Args:
-        spec: Tells where the commitment lies in an observation.
-        numbers: The episode that each environment plays; kept up to date by whoever resets them.
+        spec: Gives the position of the commitment in an observation.
+        numbers: The episode that each environment plays; the environments update it at each reset.
         on_episode: Called for each episode as it ends.
     """
 
@@ -55,7 +55,7 @@ class Watch:
         self._moves: list[float] = []
 
     def __call__(self, action_batch: CollectActionBatchProtocol, rollout_batch: RolloutBatchProtocol) -> None:
-        """Take note of a step of R environments."""
+        """Record a step of R environments."""
         info = cast("Mapping[str, Any]", rollout_batch.info)
         ended_R = np.logical_or(rollout_batch.terminated, rollout_batch.truncated)
         self._note_moves(np.asarray(rollout_batch.obs), np.asarray(rollout_batch.obs_next))
@@ -70,7 +70,7 @@ class Watch:
                 self._on_episode(EpisodeOutcome(self._numbers[env], paid, numbers))
 
     def take(self) -> SinceUpdate:
-        """What was seen since the last call."""
+        """Return the statistics since the last call."""
         rewards, moves = self._rewards, self._moves
         self._rewards, self._moves = [], []
         return SinceUpdate(float(np.mean(rewards)) if rewards else 0.0, float(np.mean(moves)) if moves else None)

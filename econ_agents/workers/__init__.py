@@ -1,4 +1,4 @@
-"""Training and tests on many processes: workers of a Ray cluster, on this machine or on several."""
+"""Runs training and tests in many processes: workers of a Ray cluster, on one machine or several."""
 
 from econ_agents.workers.worker import Site
 from econ_agents.workers.workers import RemoteEnv, Workers

@@ -1,4 +1,4 @@
-"""Finds the Ray cluster that workers are to run on, or starts one on this machine."""
+"""Connects to the Ray cluster for the workers, or starts one on this machine."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import socket
 from econ_agents.errors import WorkerError
 
 MOST_BY_DEFAULT = 8
-"""Workers that are started at most if their number is not given."""
+"""Largest number of workers that are started if none is given."""
 PROBE_SECONDS = 5.0
-"""Seconds in which a cluster must accept a connection."""
+"""Seconds within which a cluster must accept a connection."""
 STORE_BYTES = 100 * 2**20
-"""Memory for shared objects of a Ray that is started here; only weights and problems are put there."""
+"""Bytes for shared objects of a Ray cluster started here; only weights and problems are stored."""
 
 
 def find_ray(count: int | None, address: str | None) -> tuple[int, bool]:
-    """Have a Ray; how many workers it is to run, and whether it was started here.
+    """Connect to Ray or start it; return the number of workers, and whether Ray was started here.
 
     Args:
         count: As for `Workers`.
@@ -29,9 +29,7 @@ def find_ray(count: int | None, address: str | None) -> tuple[int, bool]:
     try:
         import ray
     except ImportError:
-        raise WorkerError(
-            "Ray is not installed, which spreads a run over processes: pip install 'econ-bne[ray]'"
-        ) from None
+        raise WorkerError("Ray is not installed, but workers need it: pip install 'econ-bne[ray]'") from None
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     own = address == "local" and not ray.is_initialized()
     if own:
@@ -50,15 +48,15 @@ def find_ray(count: int | None, address: str | None) -> tuple[int, bool]:
     processors = int(resources.get("CPU", 0))
     wanted = count or _by_default(processors)
     if processors < wanted:
-        raise WorkerError(f"the cluster has {processors} processors, too few for {wanted} workers")
+        raise WorkerError(f"the cluster has {processors} processors, too few for {wanted} workers; use fewer")
     return wanted, False
 
 
 def start_ray(processors: int) -> None:
-    """Start a Ray on this machine, on its loopback address only, which ends with this process.
+    """Start a Ray cluster on this machine's loopback address only; it ends with this process.
 
     Args:
-        processors: How many it hands out, whatever there is.
+        processors: Number of processors it offers, whatever the machine has.
 
     Raises:
         WorkerError: It can't be started.
@@ -66,7 +64,7 @@ def start_ray(processors: int) -> None:
     import ray
     from ray._private import ray_constants
 
-    elsewhere, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False  # as it is on macOS
+    elsewhere, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False  # as on macOS
     logging.getLogger("ray").setLevel(logging.ERROR)  # it warns that it asks for a token
     try:
         ray.init(
@@ -84,15 +82,15 @@ def start_ray(processors: int) -> None:
 
 
 def _probe(address: str) -> None:
-    """Make sure that somebody listens at an address, for which Ray would wait for minutes.
+    """Check that a server listens at an address; Ray itself would wait for minutes.
 
     Raises:
-        OSError: Nobody does, or `auto` finds no cluster.
-        ValueError: It is no address.
+        OSError: No server listens, or `auto` finds no cluster.
+        ValueError: It is not an address.
     """
     from ray._private import services
 
-    if address == "auto":  # which may find one that has died
+    if address == "auto":  # this may find a cluster that has died
         address = services.canonicalize_bootstrap_address(address) or address
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in address:

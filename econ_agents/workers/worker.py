@@ -1,7 +1,7 @@
-"""A worker process that hosts environments for a learner in another process, as `econ_agents.workers` uses it.
+"""A worker process: hosts environments for a learner in another process.
 
-Everything in it goes on where it was after the process died and was started again: a training environment is brought
-back by the calls of its episode, a test episode is played anew.
+After the process died and was restarted, the worker continues where it was: a training environment repeats the calls
+of its episode, a test episode is played again.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from econ_agents.trial import EpisodeResult, Trial
 
 
 class Site(Protocol):
-    """What a worker works with. It is pickled, sent to each worker, and opened there."""
+    """Makes a worker's environments and reports. It is pickled, sent to each worker, and opened there."""
 
     async def open(self, worker: int) -> None:
-        """Prepare a worker's process: its first call there, also when the worker died and was started again."""
+        """Prepare a worker's process; the first call there, also after a restart of the worker."""
 
     def make_env(self, part: str) -> ParallelEnv[str, Any, Any] | JointEnv:
-        """An environment of one of the run's parts, such as training and test."""
+        """Make an environment for a part of the run, such as training or test."""
 
     def identity(self) -> Any:
-        """What must be equal in all workers beside the shape of the team, such as the model that embeds texts."""
+        """What must be equal in all workers besides the team's shape, such as the model that embeds texts."""
 
     def report(self, part: str, env: Any, result: EpisodeResult | None) -> Any:
-        """What the learner's process is told of an episode when it has ended.
+        """Make the report of an ended episode for the learner's process.
 
         Args:
             part: As in `make_env`.
             env: The parallel environment, which still shows the episode.
-            result: Of a test episode; None in training.
+            result: Result of a test episode; None in training.
         """
 
 
 class About(NamedTuple):
-    """What must be known of an environment to stand for it elsewhere."""
+    """Description of an environment, for a `RemoteEnv` that represents it."""
 
     team: TeamSpec
     observation_space: spaces.Space[Any]
@@ -54,36 +54,36 @@ class About(NamedTuple):
     metadata: dict[str, Any]
     can_deliberate: bool
     reward_weights: tuple[float, ...] | None
-    """None if it does not weigh reward terms."""
+    """None if it has no reward weights."""
     identity: Any
-    """The site's."""
+    """The site's identity."""
 
 
 class EpisodeRequest(NamedTuple):
-    """Something to do in an environment."""
+    """A call to make in an environment."""
 
     name: str
     """`areset`, `adeliberate` or `astep`."""
     arguments: tuple[Any, ...]
     """Seed and options, or the joint action."""
     weights: tuple[float, ...] | None
-    """Reward weights to pay with, where the environment has such."""
+    """Reward weights to set first, if the environment has any."""
 
 
 class EpisodeReport(NamedTuple):
-    """What came of a call."""
+    """Result of a call."""
 
     value: Any
     """What the environment returned."""
     outcome: Outcome | None = None
-    """Of the round, if it was one."""
+    """Outcome of the round, if the call was one."""
     report: Any = None
-    """The site's, if the episode ended."""
+    """The site's report, if the episode ended."""
 
 
 @dataclass
 class _Hosted:
-    """A training environment, and what it has answered in its episode so far."""
+    """A training environment, and its answers in the current episode."""
 
     env: JointEnv
     episode: int = -1
@@ -92,16 +92,16 @@ class _Hosted:
 
 
 class Home(NamedTuple):
-    """Where a worker belongs. It comes with each call, so that a worker that was started again knows it too."""
+    """A worker's number and site. It comes with each call, so that a restarted worker knows it too."""
 
     worker: int
-    """Which worker it is."""
+    """Number of the worker."""
     site: Sequence[Awaitable[Site]]
-    """Where to get what it works with."""
+    """Reference to the site, in a list of one."""
 
 
 class Worker:
-    """The worker; made a Ray actor, whose methods share one event loop."""
+    """The worker; runs as a Ray actor, whose methods share one event loop."""
 
     def __init__(self) -> None:
         self._opening = asyncio.Lock()
@@ -115,10 +115,10 @@ class Worker:
         return os.getpid()
 
     async def about(self, home: Home, part: str) -> About:
-        """What the environments of a part are.
+        """Describe the environments of a part of the run.
 
         Raises:
-            TeamError: They can't be played by coroutines.
+            TeamError: They have no async methods.
         """
         env = await self._make_env(home, part)
         self._idle.setdefault(part, []).append(env)
@@ -129,20 +129,20 @@ class Worker:
     async def advance(
         self, home: Home, part: str, number: int, episode: int, calls: Sequence[EpisodeRequest]
     ) -> EpisodeReport:
-        """Make the calls of an episode that were not made yet; the answer to the last one.
+        """Make the calls of an episode that were not made yet; return the answer to the last one.
 
         Args:
-            home: Where the worker belongs.
-            part: Where the environment belongs.
-            number: Of the environment; it is made at its first call.
-            episode: Tells episodes of one environment apart.
-            calls: All of the episode so far; the first is a reset.
+            home: The worker's number and site.
+            part: The environment's part of the run.
+            number: Number of the environment, which is made at its first call.
+            episode: Number of the episode in this environment.
+            calls: All calls of the episode so far; the first is a reset.
         """
         if number not in self._hosted:
             made = _Hosted(await self._make_env(home, part))
             self._hosted.setdefault(number, made)
         hosted = self._hosted[number]
-        async with hosted.turn:  # after a broken connection the same may be asked for again while it is under way
+        async with hosted.turn:  # after a broken connection the same call may come again while it still runs
             if hosted.episode != episode:
                 hosted.episode, hosted.answers = episode, []
             for call in calls[len(hosted.answers) :]:
@@ -162,13 +162,13 @@ class Worker:
         """Play a test episode.
 
         Args:
-            home: Where the worker belongs.
-            part: Whose environment plays it.
+            home: The worker's number and site.
+            part: The part of the run whose environment plays it.
             weights: As in `EpisodeRequest`.
-            trial_number: Tells trials apart.
-            trial: Where to get it, if it is not the one that was played last.
+            trial_number: Number of the trial.
+            trial: Reference to the trial, in a list of one; fetched if its number is new.
             problem: Index of the problem.
-            seed: Of the episode.
+            seed: Seed of the episode.
 
         Returns:
             Its result, and the site's report.
@@ -197,7 +197,7 @@ class Worker:
     async def _make_env(self, home: Home, part: str) -> JointEnv:
         env = as_joint((await self._site(home)).make_env(part))
         if not env.is_concurrent:
-            raise TeamError(f"workers need areset, adeliberate and astep, which {env.parallel_env} does not have")
+            raise TeamError(f"workers need areset, adeliberate and astep; add them to {env.parallel_env}")
         return env
 
     async def _do(self, home: Home, part: str, env: JointEnv, call: EpisodeRequest) -> EpisodeReport:

@@ -1,12 +1,12 @@
-"""Environments in worker processes of a Ray cluster, for a learner that stays one process.
+"""Runs environments in worker processes of a Ray cluster; the learner stays in one process.
 
 >>> with Workers(lambda count: MySite(), count=4) as workers:
 ...     result = train(workers.envs("train"), config, episodes=1000)
 ...     evaluate_each(result.policy, workers.envs("test"), range(500), write)
 
-In training the learner acts, and its workers step, many environments each. A test episode is played as a whole where
-its environment is, with weights that are sent there once per test. Whichever worker played what, results are those of
-one process. A worker that dies is started again by Ray, where there is room, and does again what it had not finished.
+In training the learner chooses controls and each worker steps many environments. A test episode is played as a whole
+in its worker; the weights are sent there once per test. Results equal those of one process, whichever worker plays an
+episode. Ray restarts a worker that dies, if there is room, and the worker repeats what it had not finished.
 
 Needs Ray: `pip install 'econ-bne[ray]'`.
 """
@@ -32,29 +32,29 @@ if TYPE_CHECKING:
     from ray import ObjectRef
 
 Actor = Any
-"""Ray's handle of a `Worker` elsewhere, whose methods have a `remote` that returns a reference."""
+"""Ray's handle of a `Worker` in another process; its methods have a `remote` that returns a reference."""
 
 RESTARTS = 20
-"""Times that a worker may die before the run gives up."""
+"""Largest number of restarts of a worker; after that the run fails."""
 
 
 class Workers:
-    """Worker processes; a context that starts and ends them.
+    """Starts worker processes; as a context manager it ends them at its exit.
 
     Args:
-        make_site: Called with the number of workers once Ray is there; gives what they work with.
-        count: How many; by default one for each processor of the cluster but one, at most 8.
-        address: Of a cluster to join, `auto` for the one that this machine belongs to. `local` starts one here, which
-            listens on the loopback address only and ends with the workers. By default what the environment variable
-            `RAY_ADDRESS` says, or `local`.
-        on_report: Called with what the site reports of each episode of training, when it has ended.
+        make_site: Called with the number of workers once Ray runs; returns the site for all of them.
+        count: Number of workers; by default the cluster's processors minus one, but at least 1 and at most 8.
+        address: Address of a cluster to join, `auto` for the one that this machine belongs to. `local` starts one here,
+            which listens on the loopback address only and ends with the workers. By default the value of the
+            environment variable `RAY_ADDRESS`, or `local`.
+        on_report: Called with the site's report of each training episode that has ended.
 
     Raises:
         WorkerError: Ray is not installed, or the cluster can't be reached or has too few processors.
 
     Attributes:
         actors: The workers' Ray actors.
-        site: What they work with.
+        site: Their site.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Workers:
         self._trial: tuple[Trial, int, ObjectRef[Trial]] | None = None
 
     def envs(self, part: str) -> Callable[[], RemoteEnv]:
-        """A factory of environments of a part, each in the next worker in turn.
+        """A factory of environments for a part of the run, each in the next worker in turn.
 
-        It raises `WorkerError` if the workers' environments are not alike, and what a worker raises that has none.
+        It raises `WorkerError` if the workers' environments differ, and any error of a worker that can't make one.
         """
         return lambda: self._make_env(part)
 
@@ -100,7 +100,7 @@ class Workers:
             return list(ray.get([actor.process.remote() for actor in self.actors]))
 
     def place(self, trial: Trial) -> tuple[int, ObjectRef[Trial]]:
-        """A trial's number, and where workers get it; it is put there once."""
+        """A trial's number and the reference from which workers fetch it; each trial is stored once."""
         if self._trial is None or self._trial[0] is not trial:
             import ray
 
@@ -108,7 +108,7 @@ class Workers:
         return self._trial[1:]
 
     def tell(self, report: Any) -> None:
-        """Hand on what was reported of an episode of training."""
+        """Pass on the report of a training episode."""
         if self._on_report is not None:
             self._on_report(report)
 
@@ -141,7 +141,7 @@ class Workers:
             for one, other in ((first.identity, about.identity), (first.team, about.team)):
                 if one != other:
                     raise WorkerError(
-                        f"workers differ: {one} here and {other} there; give all machines the same packages and models"
+                        f"workers differ: {one} and {other}; give all machines the same packages and models"
                     )
         return first
 
@@ -153,7 +153,7 @@ class Workers:
 
 
 class RemoteEnv(JointEnv):
-    """A joint environment that stands for one in a worker; made by `Workers.envs`."""
+    """A joint environment that represents one in a worker; made by `Workers.envs`."""
 
     def __init__(self, workers: Workers, actor: Actor, home: Home, part: str, number: int, about: About) -> None:
         self.team = about.team
@@ -168,10 +168,10 @@ class RemoteEnv(JointEnv):
         self._outcome: Outcome | None = None
 
     async def play(self, trial: Trial, problem: int, seed: int) -> tuple[EpisodeResult, Any]:
-        """A test episode, played in the worker, and what its site reports."""
+        """Play a test episode in the worker; return its result and the site's report."""
         number, place = self._workers.place(trial)
         with _errors_of_workers():
-            # A reference inside a list is passed on as it is: the worker takes the trial only if it has it not yet.
+            # Ray does not resolve a reference inside a list: the worker fetches the trial only if it does not have it.
             result, report = await self._actor.play.remote(
                 self._home, self._part, self._weights, number, [place], problem, seed
             )
@@ -180,13 +180,13 @@ class RemoteEnv(JointEnv):
     async def areset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        """As in `JointEnv`; a seed must be given, by which the episode can be begun again.
+        """As in `JointEnv`, but a seed is required, so that the episode can be repeated.
 
         Raises:
             WorkerError: There is no seed.
         """
         if seed is None:
-            raise WorkerError("an environment in a worker needs a seed at each reset: it may have to be begun again")
+            raise WorkerError("an environment in a worker needs a seed at each reset, to repeat the episode")
         self._episode += 1
         self._calls = []
         value: tuple[Array, dict[str, Any]] = await self._do("areset", seed, options)
@@ -209,7 +209,7 @@ class RemoteEnv(JointEnv):
 
     @property
     def is_concurrent(self) -> bool:
-        """Always: there are coroutines only."""
+        """Always true: there are only async methods."""
         return True
 
     @property
@@ -233,10 +233,10 @@ class RemoteEnv(JointEnv):
         self._weights = tuple(weights)
 
     def close(self) -> None:
-        """Nothing: it ends with its worker."""
+        """Does nothing: the environment ends with its worker."""
 
     async def _do(self, name: str, *arguments: Any) -> Any:
-        """Have one more call made, after those of the episode that a worker which died takes with it."""
+        """Make one more call; a restarted worker first repeats the earlier calls of the episode."""
         calls = [*self._calls, EpisodeRequest(name, arguments, self._weights)]
         with _errors_of_workers():
             answer: EpisodeReport = await self._actor.advance.remote(
@@ -250,7 +250,7 @@ class RemoteEnv(JointEnv):
 
 @contextmanager
 def _errors_of_workers() -> Iterator[None]:
-    """Raise what a worker raised as it was there, and what happened to a worker as a `WorkerError`."""
+    """Raise a worker's own error unchanged; raise a `WorkerError` if the worker itself failed."""
     import ray.exceptions
 
     try:
@@ -259,4 +259,4 @@ def _errors_of_workers() -> Iterator[None]:
         raise error.cause from None
     except ray.exceptions.RayError as error:
         said = " ".join(str(error).split())
-        raise WorkerError(f"a worker was lost for good, after {RESTARTS} restarts at most: {said[:300]}") from error
+        raise WorkerError(f"a worker was lost and could not be restarted (limit: {RESTARTS}): {said[:300]}") from error

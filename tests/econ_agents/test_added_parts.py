@@ -90,7 +90,7 @@ def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
 
 def test_a_class_is_kept_by_its_path() -> None:
     assert parse_config({"network": {"mixer": Weighted}}).network.mixer == f"{HERE}:Weighted"
-    with pytest.raises(ConfigError, match=r"<lambda> can't be found again by its name; put it at the top level"):
+    with pytest.raises(ConfigError, match=r"<lambda> can't be imported by its name; define it at the top level"):
         parse_config({"network": {"mixer": lambda shape: None}})
 
 
@@ -98,7 +98,7 @@ def test_a_class_is_kept_by_its_path() -> None:
     ("values", "message"),
     [
         ({"network": {"mixer": "attentionn"}}, "unknown mixer 'attentionn'; did you mean 'attention'"),
-        ({"bne": {"solver": "zzz"}}, "unknown solver 'zzz'; there are simultaneous, and module:attribute"),
+        ({"bne": {"solver": "zzz"}}, "unknown solver 'zzz'; use simultaneous or module:attribute"),
         ({"network": {"mixer": 3}}, "network.mixer"),
     ],
 )
@@ -123,16 +123,16 @@ def test_two_packages_with_one_name_are_told(register: Callable[[str, str, str],
         f"[{plugins.MIXERS}]\nweighty = {HERE}:outdated\n"
     )
     register(plugins.SOLVERS, "another", f"{HERE}:Average")  # makes the folders be read again
-    with pytest.raises(ConfigError, match="several packages register the mixer 'weighty'"):
+    with pytest.raises(ConfigError, match="several packages register the mixer 'weighty'; use one of"):
         plugins.load_plugin(plugins.MIXERS, "weighty")
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no_such_module:Thing", "mixer no_such_module:Thing: ModuleNotFoundError"),
+        ("no_such_module:Thing", "mixer no_such_module:Thing can't be imported: ModuleNotFoundError"),
         (f"{HERE}:nothing", "has no attribute 'nothing'"),
-        (f"{HERE}:outdated", "it can't be made: AttributeError: .*no_such_size"),
+        (f"{HERE}:outdated", "outdated can't be created: AttributeError: .*no_such_size"),
         (f"{HERE}:no_module", "must make a torch.nn.Module, not function"),
     ],
 )
@@ -144,9 +144,9 @@ def test_a_mixer_that_can_not_be_had_is_told(name: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("solver", "message"),
     [
-        ("no_such_module:Thing", "solver no_such_module:Thing: ModuleNotFoundError"),
+        ("no_such_module:Thing", "solver no_such_module:Thing can't be imported: ModuleNotFoundError"),
         ("json:dumps", r"solver json:dumps: function has no respond\(game, trajectory, config\)"),
-        ("econ_agents.team_spec:TeamSpec", "solver econ_agents.team_spec:TeamSpec: it can't be made: TypeError"),
+        ("econ_agents.team_spec:TeamSpec", "solver econ_agents.team_spec:TeamSpec can't be created: TypeError"),
         ("simultaneou", "did you mean 'simultaneous'"),
     ],
 )
@@ -459,10 +459,10 @@ def test_sound_mixers_pass(mixer: Any) -> None:
         (Deaf, "must depend on the local values"),
         (Centred, "each row must be mixed on its own"),
         (Noisy, "the same inputs must give the same Q_tot"),
-        (Idle, "every parameter must take part in Q_tot, but unused.weight, unused.bias do not"),
+        (Idle, "every parameter must affect Q_tot, but unused.weight, unused.bias do not"),
         (Unpicklable, "must survive pickling"),
         (Infinite, "Q_tot must be finite"),
-        (Random, "that loads its state_dict, must mix as it does"),
+        (Random, "that loads its state_dict, must give the same Q_tot"),
         (no_module, "must make a torch.nn.Module, got function"),
     ],
 )
@@ -525,12 +525,12 @@ def test_sound_solvers_pass(solver: Any) -> None:
 @pytest.mark.parametrize(
     ("solver", "message"),
     [
-        (Timid, r"must bring the gap below 0.01 of what it was in 200 rounds, but 0\.\d+ is left"),
+        (Timid, r"must bring the gap below 0.01 of its start within 200 rounds, but 0\.\d+ is left"),
         (Away, "must stay at an equilibrium"),
         (Flat, r"must give a profile of the shape \(4, 3, 2\), got \(4, 6\)"),
         (Lost, "must give finite numbers"),
         (InPlace, "must not change the profiles that it is given"),
-        (Wavering, "keep nothing and draw nothing"),
+        (Wavering, "keep no state, draw no random numbers"),
         (Pooled, "each row is a game of its own"),
         (Wired(), "must survive pickling"),
     ],

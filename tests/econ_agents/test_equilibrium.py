@@ -433,7 +433,7 @@ def test_first_profiles_are_brought_into_the_box() -> None:
 
 def test_results_of_an_unfinished_refinement_and_odd_shapes_are_refused() -> None:
     game, start_BNA = game_and_start()
-    with pytest.raises(RuntimeError, match="still go on"):
+    with pytest.raises(RuntimeError, match="are still active"):
         Refiner(start_BNA, EquilibriumConfig()).result(game)
     with pytest.raises(TeamError, match="batch, agents, controls"):
         Refiner(start_BNA[0], EquilibriumConfig())

@@ -196,7 +196,7 @@ def test_going_on_with_other_settings_is_refused(tmp_path: Path, changes: dict[s
 def test_going_on_with_another_team_is_refused(tmp_path: Path) -> None:
     config = small(network={"shared": False})
     train(make_env, config, episodes=4, model_dir=tmp_path)
-    with pytest.raises(CheckpointError, match="no state that this run can go on from") as told:
+    with pytest.raises(CheckpointError, match="no state that this run can resume from") as told:
         train(lambda: QuadraticEnv(n_agents=4), config, episodes=8, model_dir=tmp_path, resume=True)
     assert "\n" not in str(told.value)
 
@@ -204,7 +204,7 @@ def test_going_on_with_another_team_is_refused(tmp_path: Path) -> None:
 def test_going_on_from_something_else_is_refused(tmp_path: Path) -> None:
     policy = train(make_env, small(), episodes=0).policy
     policy.save_pretrained(tmp_path / "state")
-    with pytest.raises(CheckpointError, match="no state that this run can go on from"):
+    with pytest.raises(CheckpointError, match="no state that this run can resume from"):
         train(make_env, small(), episodes=8, model_dir=tmp_path, resume=True)
 
 
