@@ -123,7 +123,7 @@ def _made(kind: Kind, label: str, maker: Any, *args: Any) -> Any:
 
 
 def _whole(kind: Kind, label: str, thing: Any) -> Any:
-    lacking = [member for member in kind.members if member not in dir(thing)]  # `dir`, since reading a property might load a model
+    lacking = [member for member in kind.members if member not in dir(thing)]  # getattr may load a model
     if lacking:
         raise ConfigError(
             f"{kind.noun} {label}: {type(thing).__name__} has no {', '.join(lacking)}; "

@@ -173,9 +173,9 @@ def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise TraceError(f"{path} line {number} is not valid JSON; remove it, or start a new --log-dir") from error
+        raise TraceError(f"{path} line {number} is not JSON; remove the line, or start a new --log-dir") from error
     if not isinstance(row, dict):
-        raise TraceError(f"{path} line {number} is not a JSON object; remove it, or start a new --log-dir")
+        raise TraceError(f"{path} line {number} is not a JSON object; remove the line, or start a new --log-dir")
     return row
 
 

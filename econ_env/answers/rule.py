@@ -1,4 +1,4 @@
-"""Judges a reply against a gold answer by a named rule, of this package or of another."""
+"""Judges a reply against a gold answer by a named rule, built in or added by another package."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 class AnswerRule(Protocol):
-    r"""How answers are read and compared. Anything of this shape can be given to `judge` and to the environment.
+    r"""Reads and compares answers; an object with these members can be given to `judge` and to the environment.
 
-    It must be picklable and safe in threads; `econ_env.testing.check_answer_rule` asks for all of it.
+    It must be picklable and safe in threads; `econ_env.testing.check_answer_rule` tests all of this.
 
     Example:
         >>> class WholeNumbers:
@@ -35,7 +35,7 @@ class AnswerRule(Protocol):
 
     @property
     def name(self) -> str:
-        """Name and version, written into every judgement. A change of any verdict needs a new one."""
+        """Name and version, written into every judgement. If any verdict changes, the name must change."""
 
     def extract(self, reply: str) -> Extracted:
         """Read the final answer of a reply."""
@@ -64,10 +64,10 @@ DEFAULT_RULE = EconAnswerRule()
 
 
 def make_rule(spec: str | AnswerRule) -> AnswerRule:
-    """The rule that a setting asks for.
+    """Make the rule that a setting names.
 
     Args:
-        spec: `econ`, the name of one that a package registers, `module:attribute`, or a rule.
+        spec: `econ`, a name that a package registers, `module:attribute`, or a rule.
 
     Raises:
         ConfigError: There is no such rule, or it lacks a member of `AnswerRule`.
@@ -79,15 +79,15 @@ def make_rule(spec: str | AnswerRule) -> AnswerRule:
 
 
 def majority_of(answers: Iterable[str | None], rule: AnswerRule = DEFAULT_RULE) -> Majority | None:
-    """The answer that most gave, by a rule; see `majority`."""
+    """The answer with the most votes by a rule; see `majority`."""
     return majority(answers, None if isinstance(rule, EconAnswerRule) else rule.same)
 
 
 def judge(reply: str, gold: str, rule: AnswerRule = DEFAULT_RULE) -> Judgement:
     r"""Judge a reply.
 
-    Safe in threads. A comparison of formulas may wait for another process, at most `process.TIME_LIMIT` seconds (plus
-    its start at first use); from an event loop, call it in a thread if that matters.
+    Safe in threads. Comparing formulas may wait for another process, at most `algebra_process.TIME_LIMIT` seconds (plus
+    its start at first use); on an event loop, use `judging`.
 
     Args:
         reply: What a model wrote.
@@ -110,14 +110,14 @@ def judge(reply: str, gold: str, rule: AnswerRule = DEFAULT_RULE) -> Judgement:
 
 
 async def judging(work: Callable[[*Ts], T], *args: *Ts, at_once: bool = True) -> T:
-    """Do something that judges answers from an event loop: at once, or in a thread if a formula has to be evaluated.
+    """Run a function that judges answers on an event loop: directly, or in a thread if a formula must be evaluated.
 
-    Plain numbers take less time than the way to a thread and back.
+    Judging plain numbers takes less time than switching to a thread and back.
 
     Args:
-        work: May be begun twice, so it must not change anything before it has judged.
+        work: The function; it may be started twice, so it must not change anything before it has judged.
         args: Its arguments.
-        at_once: Whether to try so; for work by others, of which nobody knows how long it takes, take a thread.
+        at_once: Whether to try it directly first; use `False` for extensions, which may be slow.
     """
     if not at_once:
         return await asyncio.to_thread(work, *args)
