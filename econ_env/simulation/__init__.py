@@ -1,1 +1,1 @@
-"""A simulated team whose best controls are known exactly, for tests and benchmarks; it is no language model."""
+"""Simulates a team whose best controls are known exactly, for tests and benchmarks; it is not a language model."""
