@@ -199,7 +199,7 @@ class TextEncoder:
             error = caught
         for waiters in waiting.values():
             for loop, future in waiters:
-                with contextlib.suppress(RuntimeError):  # a closed loop: nobody waits there any more
+                with contextlib.suppress(RuntimeError):  # the loop is closed: no coroutine waits there any more
                     loop.call_soon_threadsafe(_settle, future, error)
 
     def _encode_new(self, texts: list[str]) -> Embeddings:

@@ -316,7 +316,7 @@ def _shares(context: click.Context, option: click.Parameter, given: Sequence[str
 @click.command()
 @click.option("--latency", default=0.0, show_default=True, help="Seconds that every answer takes.")
 @click.option("--jitter", default=0.0, show_default=True, help="Most seconds that are added at random.")
-@click.option("--fault", "faults", multiple=True, callback=_shares, help="KIND=SHARE, the share of requests that fail.")
+@click.option("--fault", "faults", multiple=True, callback=_shares, help="KIND=SHARE: fault and share of requests.")
 @click.option("--seed", default=0, show_default=True, help="Decides which requests fail.")
 def main(latency: float, jitter: float, faults: dict[Fault, float], seed: int) -> None:
     """Serve the answer 4 to every request, print the base URL, and end when the input ends."""
