@@ -1,9 +1,9 @@
-"""The environment under PettingZoo's names: `parallel_env`, `env` and `raw_env`, and what gymnasium's ids are made of.
+"""Makes the environment under PettingZoo's names `parallel_env`, `env` and `raw_env`, and gymnasium's views of it.
 
 >>> from econ_env import econ_v0
 >>> env = econ_v0.parallel_env(llm="simulated", embedder="hash")
 
-All take the arguments of `parallel_env`. The module's number is the environment's version.
+All take the arguments of `parallel_env`. The number in the module's name is the environment's version.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _joint(make: Callable[[], EconParallelEnv]) -> JointView:
 
 
 def _many(make: Callable[P, EconParallelEnv]) -> Callable[..., VectorTeam]:
-    """A factory of `num_envs` joint views as one vector environment, with the arguments of `make` besides."""
+    """A factory of one vector environment with `num_envs` joint views; it also takes the arguments of `make`."""
 
     def made(
         num_envs: int,
@@ -62,13 +62,13 @@ def _many(make: Callable[P, EconParallelEnv]) -> Callable[..., VectorTeam]:
 
 @_with_arguments_of(parallel_env)
 def raw_env(parallel: EconParallelEnv) -> Any:
-    """The AEC environment: agents act in turn, and the team is asked after the last one."""
+    """The AEC environment: agents act in turn, and the team answers after the last one has acted."""
     return parallel_to_aec(parallel)
 
 
 @_with_arguments_of(parallel_env)
 def env(parallel: EconParallelEnv) -> Any:
-    """The AEC environment, which also says when its methods are called out of order."""
+    """The AEC environment; it also reports methods that are called out of order."""
     return OrderEnforcingWrapper(parallel_to_aec(parallel))
 
 
@@ -85,4 +85,4 @@ def tuple_env(parallel: EconParallelEnv) -> TupleView:
 
 
 joint_vector_env = _many(parallel_env)
-"""What `gymnasium.make_vec` makes of `econ_env/Joint-v0`: `num_envs` problems at once."""
+"""What `gymnasium.make_vec("econ_env/Joint-v0")` calls: `num_envs` problems at once."""

@@ -1,4 +1,4 @@
-"""Texts to unit rows: sentence-transformers behind a cache that batches across problems, and a hash for tests."""
+"""Turns texts into unit vectors: sentence-transformers models behind a shared cache, and a hash embedder for tests."""
 
 from __future__ import annotations
 
@@ -34,43 +34,43 @@ DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
 PACKAGED_MODEL = "minilm"
 CACHE_TEXTS = 20_000
 BATCH_TEXTS = 16
-"""Texts that go through a model at once. They are sorted by length before: in larger batches short ones are padded to
-the length of long ones, which takes longer than the batch saves."""
+"""Texts per model batch, sorted by length before. A larger batch is slower: short texts are padded to the length of
+long ones."""
 HUB_TIMEOUT = 2.0
-"""Seconds to wait for the hub before doing without it."""
+"""Seconds to wait for the hub; after that it counts as unreachable."""
 
 
 @runtime_checkable
 class Embedder(Protocol):
     """Turns texts into unit vectors; any object with these attributes can be passed as `embedder=`.
 
-    It must be picklable, and what it makes of a text must not depend on the texts beside it;
-    `econ_env.testing.check_embedder` asks for all of it.
+    It must be picklable, and the vector of a text must not depend on the other texts of the call;
+    `econ_env.testing.check_embedder` tests all of this.
     """
 
     @property
     def name(self) -> str:
-        """What is written into results."""
+        """The name that is written into results."""
         ...
 
     @property
     def dim(self) -> int:
-        """Length d of a row; may load the model to find out."""
+        """Length d of a row; reading it may load the model."""
         ...
 
     def encode(self, texts: Sequence[str]) -> Embeddings:
         """Rows of shape [n, d], float32, each of length 1 (within 1e-3).
 
         Raises:
-            EmbeddingError: The model can't be loaded, or gave something that is no embedding.
+            EmbeddingError: The model can't be loaded, or returned something that is not an embedding.
         """
         ...
 
 
 class HashEmbedder:
-    """Words and word pairs hashed into signed buckets: deterministic, instant, no model. For tests and benchmarks.
+    """Hashes words and word pairs into signed buckets: deterministic, fast, no model. For tests and benchmarks.
 
-    Texts that share words are close, which is all that rewards and observations need of it.
+    Texts that share words get similar vectors; rewards and observations need no more than that.
     """
 
     def __init__(self, dim: int = 64) -> None:
@@ -96,7 +96,7 @@ class SentenceEmbedder:
 
     Args:
         model: A hub name or a path.
-        name: What to write into results, if not the model's name.
+        name: Name to write into results; by default the model's name.
     """
 
     def __init__(self, model: str, name: str | None = None) -> None:
@@ -109,7 +109,7 @@ class SentenceEmbedder:
         """Length of a row."""
         size = self._load().get_embedding_dimension()
         if size is None:
-            raise EmbeddingError(f"embedding model {self.name} does not tell its dimension; choose another --embedder")
+            raise EmbeddingError(f"embedding model {self.name} has no known dimension; choose another --embedder")
         return size
 
     def encode(self, texts: Sequence[str]) -> Embeddings:
@@ -144,10 +144,10 @@ _living: weakref.WeakSet[TextEncoder] = weakref.WeakSet()
 
 
 class TextEncoder:
-    """An embedder behind a cache and one worker thread, so that many problems on one event loop share batches.
+    """An embedder with a cache and one worker thread; problems on one event loop share batches.
 
-    Texts that arrive while the worker is busy are encoded together in the next batch. One instance serves a process;
-    a forked child goes on with the cache and a worker of its own.
+    Texts that arrive while the worker is busy are encoded together in the next batch. One instance serves one process;
+    a forked child keeps the cache and starts its own worker.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -172,7 +172,7 @@ class TextEncoder:
         return np.array([found[text] for text in texts])
 
     async def aencode(self, texts: Sequence[str]) -> Embeddings:
-        """The same from a coroutine, batched with whatever else is waiting."""
+        """`encode` for coroutines; the texts share a batch with all other waiting texts."""
         loop = asyncio.get_running_loop()
         waits = []
         with self._lock:
@@ -199,7 +199,7 @@ class TextEncoder:
             error = caught
         for waiters in waiting.values():
             for loop, future in waiters:
-                with contextlib.suppress(RuntimeError):  # a closed loop: nobody waits there any more
+                with contextlib.suppress(RuntimeError):  # the loop is closed: no coroutine waits there any more
                     loop.call_soon_threadsafe(_settle, future, error)
 
     def _encode_new(self, texts: list[str]) -> Embeddings:
@@ -207,7 +207,7 @@ class TextEncoder:
         lengths = np.linalg.norm(rows, axis=-1) if rows.ndim == 2 else np.zeros(1)
         if rows.shape[0] != len(texts) or not np.allclose(lengths, 1.0, atol=1e-3):
             raise EmbeddingError(
-                f"embedder {self.embedder.name} gave rows of shape {rows.shape} that are not unit vectors"
+                f"embedder {self.embedder.name} must return {len(texts)} unit vectors, got rows of shape {rows.shape}"
             )
         return rows
 
@@ -230,15 +230,15 @@ def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
 
 
 def make_embedder(spec: str | Embedder) -> Embedder:
-    """The embedder a setting asks for.
+    """Make the embedder that a setting names.
 
     Args:
-        spec: `auto` (the default model from the hub or its cache; where that can't be had, the packaged MiniLM),
-            `minilm`, `hash` or `hash-D`, the name of one that a package registers, `module:attribute`, a
+        spec: `auto` (the default model from the hub or its cache; if that is unavailable, the packaged MiniLM),
+            `minilm`, `hash` or `hash-D`, a name that a package registers, `module:attribute`, a
             sentence-transformers name or path, or an embedder.
 
     Raises:
-        EmbeddingError: It can't be had; the message says what to install.
+        EmbeddingError: The embedder is unavailable; the message says what to install.
     """
     if not isinstance(spec, str):
         return spec
@@ -276,7 +276,7 @@ def _packaged_path() -> str | None:
 
 
 def _hub_has(model: str) -> bool:
-    """Whether the model is in the hub's cache or the hub answers at once; never waits long when offline."""
+    """Whether the model is in the hub's local cache, or the hub has it; waits only briefly when offline."""
     from huggingface_hub import HfApi, constants, try_to_load_from_cache
 
     if isinstance(try_to_load_from_cache(model, "modules.json"), str):
@@ -285,7 +285,7 @@ def _hub_has(model: str) -> bool:
         return False
     try:
         HfApi().model_info(model, timeout=HUB_TIMEOUT)
-    except Exception as error:  # the hub's client raises its HTTP library's own errors; each means: not to be had now
+    except Exception as error:  # the client also raises its HTTP library's errors; each means: unavailable now
         log.debug("hub: %s", error)
         return False
     return True
@@ -296,7 +296,7 @@ _encoders_lock = threading.Lock()
 
 
 def _after_fork() -> None:
-    """The parent's worker threads do not exist here, and nobody would open a lock that one of them held."""
+    """Renew locks and workers: the parent's threads do not exist here, so a lock they held would stay locked."""
     global _encoders_lock
     _encoders_lock = threading.Lock()
     for encoder in _living:

@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose, each named by the boundary where it arose.
+"""Defines every error that this package raises on purpose; each is named after the place where it occurs.
 
 All derive from `EconError`; its text is one line that says what was wrong and what to do. Command-line tools print that
 line and exit with 2.
@@ -18,11 +18,11 @@ class ConfigError(EconError, ValueError):
 
 
 class ExtensionError(EconError):
-    """Something that somebody else added, such as a reward term, gave what it must not give."""
+    """An extension, such as a reward term, returned an invalid value."""
 
 
 class EpisodeError(EconError, RuntimeError):
-    """The environment was used out of order, for example `step` before `reset`, or with an action that is no number."""
+    """The environment was used out of order, such as `step` before `reset`, or with an action that is not a number."""
 
 
 class ProblemError(EconError):
@@ -42,7 +42,7 @@ class ProblemSplitError(ProblemSourceError):
 
 
 class ProblemFieldError(ProblemError):
-    """A field that was asked for is not in the data."""
+    """A requested field is not in the data, or a question is empty."""
 
 
 class ProblemGoldError(ProblemError):
@@ -50,22 +50,22 @@ class ProblemGoldError(ProblemError):
 
 
 class JudgeError(EconError):
-    """Two formulas had to be compared and the process that does it could not be started."""
+    """The process that compares formulas could not be started."""
 
 
 class LLMError(EconError):
-    """A model call failed for good, after its retries."""
+    """A model call failed, even after its retries."""
 
     usage: Usage = Usage()
-    """What the failed call cost all the same: unusable answers are paid for."""
+    """Usage of the failed call: unusable answers cost tokens too."""
 
 
 class LLMRequestError(LLMError):
-    """The server refused the request in a way that repeating can't heal, such as a bad key or an unknown model."""
+    """The server refused the request, and a retry would not help: for example a wrong key or an unknown model."""
 
 
 class LLMContextError(LLMRequestError):
-    """The server refused this one request, since its messages are too long for the model; others may pass."""
+    """The server refused one request because its messages are too long for the model; others may succeed."""
 
 
 class LLMUnavailableError(LLMError):
@@ -73,7 +73,7 @@ class LLMUnavailableError(LLMError):
 
 
 class LLMReplyError(LLMError):
-    """The server answered, but with nothing usable, also when asked again."""
+    """The server answered, but no answer was usable, even after retries."""
 
 
 class BudgetError(EconError):
@@ -81,7 +81,7 @@ class BudgetError(EconError):
 
 
 class EmbeddingError(EconError):
-    """The embedding model is missing or gave something that is no embedding."""
+    """The embedding model is missing, or returned something that is not an embedding."""
 
 
 class TraceError(EconError):

@@ -1,4 +1,4 @@
-"""Finds what other packages add, by name: what they register as an entry point, or `module:attribute`."""
+"""Finds extensions by name: registered by a package as an entry point, or given as `module:attribute`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of thing that others can add."""
+    """A kind of extension that other packages can add."""
 
     noun: str
-    """What it is called in messages."""
+    """Its name in messages."""
     group: str
-    """The group of entry points in which packages register theirs."""
+    """The entry-point group in which packages register them."""
     members: tuple[str, ...] = ()
-    """Attributes that a thing of this kind has."""
+    """Attributes that an extension of this kind must have."""
     built_in: tuple[str, ...] = ()
-    """Names that this package gives a meaning itself; what stands before a colon counts."""
+    """Names that this package defines itself; only the part before a colon is compared."""
 
 
 LLMS = Kind("llm", "econ_env.llms", ("info", "complete", "aclose"), ("auto", "local", "hub", "together", "simulated"))
@@ -40,7 +40,7 @@ METHODS = Kind("method", "econ_env.methods", ("answer",))
 
 
 def find(kind: Kind, name: str) -> EntryPoint | None:
-    """What a name stands for; `None` if it is built in, or nothing is called that.
+    """Find the entry point of a name; `None` if the name is built in or unknown.
 
     Raises:
         ConfigError: Two packages register different things under this name.
@@ -49,7 +49,7 @@ def find(kind: Kind, name: str) -> EntryPoint | None:
         return None
     found = {entry.value: entry for entry in entry_points(group=kind.group, name=name)}
     if len(found) > 1:
-        raise ConfigError(f"several packages register the {kind.noun} {name!r}: say which one of {', '.join(found)}")
+        raise ConfigError(f"several packages register the {kind.noun} {name!r}; use one of: {', '.join(found)}")
     if found:
         return next(iter(found.values()))
     return EntryPoint(name, name, kind.group) if _PATH.fullmatch(name) else None
@@ -61,10 +61,10 @@ def names(kind: Kind) -> list[str]:
 
 
 def check_name(kind: Kind, name: str) -> str:
-    """The same name, if it is built in, registered, or of the form `module:attribute`; nothing is imported.
+    """Return the name if it is built in, registered, or of the form `module:attribute`; imports nothing.
 
     Raises:
-        ConfigError: It is not; the text names the nearest known one.
+        ConfigError: The name is none of these; the message suggests the nearest known one.
     """
     if name in kind.built_in or find(kind, name) is not None:
         return name
@@ -75,14 +75,14 @@ def check_name(kind: Kind, name: str) -> str:
 
 
 def load(kind: Kind, name: str) -> Any:
-    """What a package registered under a name, or what `module:attribute` is.
+    """Import the object that a package registered under a name, or that `module:attribute` names.
 
     Raises:
-        ConfigError: Nothing is called that, or it can't be imported.
+        ConfigError: The name is unknown or built in, or the object can't be imported.
     """
     entry = find(kind, check_name(kind, name))
     if entry is None:
-        raise ConfigError(f"the {kind.noun} {name!r} is built in, and can't be had in another way")
+        raise ConfigError(f"the {kind.noun} {name!r} is built in and can't be loaded as an extension")
     try:
         return entry.load()
     except Exception as error:  # as in _made
@@ -90,24 +90,24 @@ def load(kind: Kind, name: str) -> Any:
 
 
 def make(kind: Kind, spec: Any) -> Any:
-    """The thing that is asked for, once it has all the members that its kind has.
+    """Make an extension, and check that it has all members of its kind.
 
     Args:
-        kind: What kind of thing.
-        spec: A name, the thing itself, or what makes it when called without arguments, such as its class.
+        kind: Kind of the extension.
+        spec: A name, the extension itself, or a callable without arguments that makes it, such as its class.
 
     Raises:
-        ConfigError: Nothing is called that, it can't be imported or made, or a member is missing.
+        ConfigError: The name is unknown, it can't be imported or made, or a member is missing.
     """
     thing, label = (load(kind, spec), spec) if isinstance(spec, str) else (spec, "that was given")
     return _made(kind, label, thing) if callable(thing) else _whole(kind, label, thing)
 
 
 def call(kind: Kind, name: str, *args: Any) -> Any:
-    """What the thing of a name makes of these arguments, once it has all the members that its kind has.
+    """Call the extension of this name with these arguments, and check that the result has all members of its kind.
 
     Raises:
-        ConfigError: Nothing is called that, it can't be imported or made, or a member is missing.
+        ConfigError: The name is unknown, it can't be imported or made, or a member is missing.
     """
     return _made(kind, name, load(kind, name), *args)
 
@@ -117,13 +117,13 @@ def _made(kind: Kind, label: str, maker: Any, *args: Any) -> Any:
         made = maker(*args)
     except EconError:
         raise
-    except Exception as error:  # whatever somebody else's code raises at this border is named after it
+    except Exception as error:  # extensions may raise anything
         raise ConfigError(f"{kind.noun} {label}: it can't be made: {_one_line(error)}") from error
     return _whole(kind, label, made)
 
 
 def _whole(kind: Kind, label: str, thing: Any) -> Any:
-    lacking = [member for member in kind.members if member not in dir(thing)]  # asking for a property might load it
+    lacking = [member for member in kind.members if member not in dir(thing)]  # getattr may load a model
     if lacking:
         raise ConfigError(
             f"{kind.noun} {label}: {type(thing).__name__} has no {', '.join(lacking)}; "
@@ -133,7 +133,7 @@ def _whole(kind: Kind, label: str, thing: Any) -> Any:
 
 
 def origin(kind: Kind, name: str) -> str | None:
-    """Distribution and version that a name comes from; `None` if it is built in or not of an installed package."""
+    """Distribution and version that a name comes from; `None` if it is built in or not from an installed package."""
     entry = find(kind, name)
     return None if entry is None or entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
 

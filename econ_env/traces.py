@@ -1,7 +1,7 @@
-"""Append-only JSON lines: every round as it ends, every result as it is known.
+"""Reads and writes append-only files of JSON lines: each round when it ends, each result when it is known.
 
-A line is written in one call and flushed, so that killing the process loses at most the line being written; a torn last
-line is dropped on reading and cut off before appending goes on.
+A line is written in one call and flushed, so a killed process loses at most the line being written. A torn last line is
+dropped on reading, and cut off before appending continues.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _shared_lock = threading.Lock()
 
 
 def shared_lines(path: str | Path) -> JsonLines:
-    """The process's open file for a path, so that many writers share one.
+    """Return this process's open file for a path; all writers share it.
 
     Raises:
         TraceError: It can't be opened.
@@ -86,7 +86,7 @@ def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
     """The rows of a file, without a torn last line; none if the file does not exist.
 
     Raises:
-        TraceError: The file can't be read, or a line before the last is no JSON object.
+        TraceError: The file can't be read, or a complete line is not a JSON object.
     """
     try:
         with open(path, "rb") as file:
@@ -148,7 +148,7 @@ def read_json(path: str | Path, advice: str) -> dict[str, Any] | None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write a JSON file so that it is either the old one or the whole new one.
+    """Replace a JSON file in one step: the file is always the old one or the whole new one.
 
     Raises:
         TraceError: It could not be written; the old file is untouched.
@@ -157,7 +157,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def write_json_list(path: str | Path, values: Iterable[Any]) -> None:
-    """Write a JSON file with a list as `write_json` does, value by value, so that they need not be in memory together.
+    """Write a list as `write_json` does, value by value; the values need not be in memory together.
 
     Raises:
         TraceError: It could not be written; the old file is untouched.
@@ -175,7 +175,7 @@ def write_json_list(path: str | Path, values: Iterable[Any]) -> None:
 
 
 def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a file of JSON lines anew, so that it is either the old one or the whole new one.
+    """Replace a file of JSON lines in one step, as `write_json` does.
 
     Raises:
         TraceError: It could not be written; the old file is untouched.
@@ -221,9 +221,9 @@ def _parse(line: bytes, path: Path, number: int | None) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise TraceError(f"{where} is no JSON; remove the line, or start a new --log-dir") from error
+        raise TraceError(f"{where} is not JSON; remove the line, or start a new --log-dir") from error
     if not isinstance(row, dict):
-        raise TraceError(f"{where} is no JSON object; remove the line, or start a new --log-dir")
+        raise TraceError(f"{where} is not a JSON object; remove the line, or start a new --log-dir")
     return row
 
 

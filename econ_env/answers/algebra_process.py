@@ -1,4 +1,4 @@
-"""Keeps the processes that evaluate formulas: starts them when needed, asks them, replaces those that ended."""
+"""Runs the processes that evaluate formulas: starts them when needed, sends requests, replaces ended processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 from econ_env.errors import JudgeError
 
 TIME_LIMIT = 2.0
-"""Seconds for one evaluation or comparison; the start of a process is not part of it."""
+"""Seconds for one evaluation or comparison; the start of a process is not included."""
 
 MAX_PROCESSES = min(4, os.cpu_count() or 1)
 """Formulas evaluated at the same time; further threads wait for one to finish."""
@@ -31,7 +31,7 @@ _may_wait: ContextVar[bool] = ContextVar("may_wait", default=True)
 
 
 class NeedsToWaitError(Exception):
-    """A formula came up where nobody may wait for its process; never seen outside of `without_waiting`'s users."""
+    """A formula needs its process, but the caller may not wait; only users of `without_waiting` see this error."""
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def without_waiting() -> Iterator[None]:
 
 
 class _Worker:
-    """One process. A plain one works where `multiprocessing` refuses: in daemonic workers and unguarded scripts."""
+    """One process. `subprocess` works where `multiprocessing` refuses: in daemonic workers and unguarded scripts."""
 
     def __init__(self) -> None:
         environment = {
@@ -61,8 +61,8 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=environment,
-                bufsize=0,  # nothing is left in a buffer that a fork could send twice
-                start_new_session=True,  # Ctrl-C is for the run; this process ends with its input
+                bufsize=0,  # a fork must not send buffered data twice
+                start_new_session=True,  # Ctrl-C is for the run; this process ends when its input ends
             )
         except OSError as error:
             raise JudgeError(f"the process that compares formulas could not be started: {error}") from error
@@ -110,7 +110,7 @@ class _Worker:
 
 
 class _Pool:
-    """The processes of this process, at most `MAX_PROCESSES`, started one by one as threads ask at the same time."""
+    """The worker processes, at most `MAX_PROCESSES`; one more is started when a thread finds none idle."""
 
     def __init__(self) -> None:
         self._idle: list[_Worker] = []
@@ -128,11 +128,11 @@ class _Pool:
             finally:
                 self._busy.discard(worker)
                 if reply is None:
-                    worker.close()  # also if a signal broke in: its late reply must not meet the next request
+                    worker.close()  # also after a signal: a late reply must not answer the next request
                 else:
                     self._idle.append(worker)
             if reply is None:
-                self._idle.append(_Worker())  # imports while nobody waits
+                self._idle.append(_Worker())  # imports sympy before it is needed
         return reply
 
     def _take(self) -> _Worker:
@@ -148,9 +148,9 @@ class _Pool:
             self._idle.pop().close()
 
     def forget(self) -> None:
-        """Let go of processes that belong to the parent of this fork."""
+        """Drop the processes that belong to the parent of this fork."""
         for worker in [*self._idle, *self._busy]:
-            worker.process.returncode = 0  # not ours to wait for
+            worker.process.returncode = 0  # the parent waits for it
             worker.release()
 
 
@@ -161,14 +161,14 @@ def ask(request: dict[str, str]) -> dict[str, Any]:
     """Send one request to a process of `algebra_worker.py`.
 
     Args:
-        request: As described there.
+        request: The request, as described there.
 
     Returns:
-        Its reply; empty if it took longer than `TIME_LIMIT` or more memory than it may.
+        The reply; empty if the evaluation exceeded `TIME_LIMIT` or the memory limit.
 
     Raises:
-        JudgeError: No such process can be started.
-        NeedsToWaitError: Inside `without_waiting`.
+        JudgeError: The process can't be started.
+        NeedsToWaitError: The call is inside `without_waiting`.
     """
     if not _may_wait.get():
         raise NeedsToWaitError

@@ -1,12 +1,12 @@
-r"""Evaluates and compares LaTeX formulas in a process of its own, which ends itself when one takes too long.
+r"""Evaluates and compares LaTeX formulas in its own process, which ends itself when a formula takes too long.
 
 Run as a script: it reads one JSON request a line and writes one JSON reply a line.
 
     {"do": "value", "latex": "\\sqrt{4}"}             -> {"rational": "2"}, {"decimal": "1.41..."} or {}
     {"do": "same", "latex": "x+1", "other": "1+x"}  -> {"same": true}
 
-It imports nothing of the package around it, so that it starts quickly. The end comes from a watchdog thread in C, which
-neither a long computation inside one C call nor a lost parent can hold up.
+It imports nothing from this package, so it starts quickly. A watchdog thread in C ends the process; neither a long C
+call nor a dead parent process can delay it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ START_LIMIT = 60.0
 """Seconds that importing sympy may take."""
 
 MEMORY_LIMIT = 2 * 1024**3
-"""Bytes of address space, where the system can limit them."""
+"""Most bytes of address space, on systems that can limit it."""
 
 PRECISION = 40
 """Decimal digits to which constants are evaluated."""
@@ -90,7 +90,7 @@ def _parse(latex: str) -> Any:
     from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
 
-    # units and boxes are gone by now, and its own removal of units would turn `5m` into 5
+    # units and boxes are removed before; Math-Verify's own removal of units would turn `5m` into 5
     tidy = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=False, boxed="none")
     config = [LatexExtractionConfig(boxed_match_priority=-1, normalization_config=tidy)]
     found = parse(f"${latex}$", config, fallback_mode="no_fallback", parsing_timeout=None)
@@ -118,7 +118,7 @@ def _value(latex: str) -> dict[str, str]:
 
 
 def _same(latex: str, other: str) -> bool:
-    """Whether two formulas are equivalent, whichever of them is called the gold one."""
+    """Whether two formulas are equivalent, each taken as the gold one in turn."""
     import sympy
     from math_verify import verify
 

@@ -1,4 +1,4 @@
-"""One plain spelling for an answer's text: ASCII digits and signs, LaTeX without its typesetting, no markdown."""
+"""Rewrites an answer in one plain spelling: ASCII digits and signs, LaTeX without typesetting, no markdown."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def has_content(text: str) -> bool:
 
 
 def strip_edges(text: str) -> str:
-    """Take away quotes, end punctuation, math dollars and braces that enclose the whole text."""
+    """Remove quotes, end punctuation, math dollars and braces that enclose the whole text."""
     while True:
         before = text
         text = text.lstrip(" \t\r\n\"'`:;,").rstrip(_EDGE)
@@ -129,7 +129,7 @@ def strip_edges(text: str) -> str:
 
 
 def closing(text: str, start: int) -> int:
-    """The place of the brace that closes the one at `start`; -1 if there is none. Escaped braces do not count."""
+    """Index of the brace that closes the one at `start`; -1 if there is none. Escaped braces do not count."""
     depth = 0
     skip = False
     for place in range(start, len(text)):

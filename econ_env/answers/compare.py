@@ -1,4 +1,4 @@
-"""Whether two bare answers are the same, and which answer most of a team gave."""
+"""Decides whether two bare answers are the same, and finds the majority answer of a team."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ _UNORDERED = {"list", "{}"}
 
 
 class Majority(NamedTuple):
-    """What most answered."""
+    """The answer with the most votes."""
 
     answer: str
-    """As the first of them wrote it."""
+    """As its first voter wrote it."""
     votes: int
-    """How many gave it; at least 1."""
+    """Number of votes, at least 1."""
 
 
 def same_answer(a: str, b: str) -> bool:
     r"""Whether two bare answers mean the same: `1/2` and `\frac{1}{2}`, `x = 5` and `5`, `(C)` and `c`.
 
-    Symmetric and reflexive. What numbers are equal is stated in `exact.py`. Ratios are the same in proportion, 2:3 and
-    4:6, unless both may be times of the day, which are as written: 3:30 is not 1:10. A ratio is not a fraction.
-    Formulas are compared by Math-Verify and sympy in a process of their own, for at most `process.TIME_LIMIT` seconds;
-    what can't be shown to be the same is different.
+    Symmetric and reflexive. `exact.py` says which numbers are equal. Ratios are compared in proportion: 2:3 is 4:6.
+    If both may be times of day, they are compared as written: 3:30 is not 1:10. A ratio is not a fraction.
+    Math-Verify and sympy compare formulas in their own process, for at most `algebra_process.TIME_LIMIT` seconds;
+    formulas that are not shown to be equal are different.
 
     Args:
         a: An answer, without the reply around it.
-        b: Another one.
+        b: Another answer.
 
     Returns:
         Whether they are the same.
 
     Raises:
-        JudgeError: Formulas have to be compared and the process for it can't be started.
+        JudgeError: Formulas must be compared, and the process for it can't be started.
     """
     if a.strip() == b.strip():
         return True
@@ -56,17 +56,17 @@ def same_answer(a: str, b: str) -> bool:
 
 
 def majority(answers: Iterable[str | None], same: Callable[[str, str], bool] | None = None) -> Majority | None:
-    """The answer that most gave.
+    """Find the answer with the most votes.
 
-    Answers vote together if they are the same as the first answer of their group. In a tie the group whose first answer
-    came first wins.
+    Each answer joins the first group whose first answer is the same. In a tie, the group whose first answer came first
+    wins.
 
     Args:
-        answers: Bare answers in the order of the team; `None` for a reply without one, which does not vote.
-        same: Whether two answers are the same, by another rule than `same_answer`.
+        answers: Bare answers in the order of the team; `None` for a reply without an answer, which does not vote.
+        same: Decides whether two answers are the same; by default `same_answer`.
 
     Returns:
-        The largest group; `None` if nobody answered.
+        The largest group; `None` if there is no answer.
 
     Raises:
         JudgeError: As `same_answer`.
@@ -94,7 +94,7 @@ def majority(answers: Iterable[str | None], same: Callable[[str, str], bool] | N
 
 
 def _key(answer: str) -> Hashable:
-    """A cheap canonical form: answers with equal keys are the same, though not the other way round."""
+    """A cheap canonical form. Answers with equal keys are the same; the same answers may have different keys."""
     form = read_form(answer)
     if isinstance(form, Number):
         return form.value, form.percent, form.unit, form.scale, form.digits if form.value.denominator != 1 else 0
@@ -115,7 +115,7 @@ def _same(a: Form, b: Form) -> bool:
     if isinstance(a, Collection) and isinstance(b, Collection):
         return _same_group(a, b)
     for x, y in ((a, b), (b, a)):
-        if isinstance(x, Collection) and x.kind == "list":  # `3/5 or 60%` is one number said twice
+        if isinstance(x, Collection) and x.kind == "list":  # `3/5 or 60%` is one number, written twice
             return all(_same(item, y) for item in x.items)
     if isinstance(a, Formula) and isinstance(b, Formula):
         return are_equivalent(a.latex, b.latex)

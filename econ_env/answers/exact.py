@@ -1,15 +1,15 @@
-"""Numbers as exact rationals, and when two written numbers are the same.
+"""Reads numbers as exact rationals, and decides whether two written numbers are the same.
 
 The rule, in full:
 
 * Whole numbers, fractions, mixed numbers and decimals are exact: equal only if their rationals are equal.
 * A number without a finite decimal (1/3, the square root of 2) may also be given as a decimal that is right to its
-  last place, rounded or cut, if it has at least 6 significant digits: 0.333333 is 1/3, 0.33 is not.
+  last place, rounded or truncated, if it has at least 6 significant digits: 0.333333 is 1/3, 0.33 is not.
 * A decimal of 15 or more significant digits is a printed float and may be off by a relative 1e-12.
-* A percent sign on one side only: 12% is 12, and is 0.12, unless the plain side is a whole number (500% is not 5).
-* A word of scale on one side only may be multiplied out or be a unit: 4 million is 4000000, and is 4.
-* Units are not converted. Two known units must be the same measure, powers aside; a unit on one side only, or any other
-  noun, is ignored.
+* A percent sign on one side only: 12% equals 12. It also equals 0.12, unless the plain number is whole: 500% is not 5.
+* A scale word on one side only is multiplied out or taken as a unit: 4 million equals 4000000, and also equals 4.
+* Units are not converted. Two known units must be equal, apart from powers. A unit on one side only and any other noun
+  are ignored.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ROUNDED_DIGITS = 6
 """Significant digits from which a decimal may stand for a number without a finite decimal."""
 
 FLOAT_DIGITS = 15
-"""Significant digits from which a decimal is taken for a printed float."""
+"""Significant digits from which a decimal counts as a printed float."""
 
 FLOAT_NOISE = Fraction(1, 10**12)
-"""Relative error allowed to a printed float."""
+"""Relative error allowed for a printed float."""
 
 MAX_DIGITS = 300
 """Longer numbers and larger powers of ten are compared as text."""
@@ -48,7 +48,7 @@ class Number:
     unit: str = ""
     """Name of a known unit."""
     scale: int = 1
-    """Factor of a word of scale, such as 1000000 for `million`; not part of `value`."""
+    """Factor of a scale word, such as 1000000 for `million`; not part of `value`."""
     irrational: bool = False
     """Whether `value` is only an approximation."""
 
@@ -157,7 +157,7 @@ def _has_no_finite_decimal(number: Number) -> bool:
 
 
 def _magnitude(match: re.Match[str]) -> Number | None:
-    """The unsigned number that matched; `None` for a zero denominator or a power beyond all measure."""
+    """The unsigned number that matched; `None` for a zero denominator or a power that is too large."""
     part = match.groupdict()
     if part["whole"]:
         fraction = _ratio(_decimal(part["n1"] or part["n2"], 0), _decimal(part["d1"] or part["d2"], 0))

@@ -31,7 +31,7 @@ _PLACEHOLDERS = {"answer", "your answer", "final answer", "value"}
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")  # GSM8K's calculator marks, `48/2 = <<48/2=24>>24`
 
 MAX_REPLY = 20_000
-"""Only so many characters at the end of a longer reply are read."""
+"""Of a longer reply, only this many characters at its end are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Extracted:
     """The final answer of a reply."""
 
     answer: str | None
-    """The answer as written, without what stood around it; `None` if there is none."""
+    """The answer as written, without the text around it; `None` if there is none."""
     origin: Origin | None
     """Where it was read; `None` if there is none."""
     parsed_json: bool
@@ -49,11 +49,11 @@ class Extracted:
 def extract_answer(reply: str) -> Extracted:
     r"""Read the final answer of a reply.
 
-    Tried in this order, the last of each kind counts: the `answer` field of JSON, `\boxed{}`, `####`, "the answer is"
-    or "answer:", "C is correct" or "I choose C", the reply itself if it is nothing but an answer, the last number.
-    Candidates offered together ("5 or 6") are one answer. What a reasoning model wrote up to `</think>` is not read.
-    A reply that visibly breaks off has an answer only if it is marked: JSON cut off inside its `answer` field has none,
-    and a text that ends in "so we" or with an open formula is not read for its last number.
+    These are tried in order, and of each kind the last one counts: the `answer` field of JSON, `\boxed{}`, `####`,
+    "the answer is" or "answer:", "C is correct" or "I choose C", the reply itself if it is only an answer, the last
+    number. Candidates offered together ("5 or 6") are one answer. A reasoning model's text up to `</think>` is ignored.
+    A reply that is visibly cut off has an answer only if it is marked: JSON cut inside its `answer` field has none,
+    and the last number is not read from a text that ends in "so we" or with an open formula.
 
     Args:
         reply: Any text.
@@ -63,7 +63,7 @@ def extract_answer(reply: str) -> Extracted:
     """
     reply = reply.rpartition("</think>")[2]
     if reply.lstrip().startswith("<think>"):
-        return Extracted(None, None, parsed_json=False)  # the thought never ended
+        return Extracted(None, None, parsed_json=False)  # the thinking never ended
     field = read_json_field(reply)
     if field is not None:
         answer = _inside(field.text)
@@ -71,7 +71,7 @@ def extract_answer(reply: str) -> Extracted:
             return Extracted(answer, "json" if answer is not None else None, field.whole)
     tail = _CALCULATION.sub("", reply[-MAX_REPLY:])
     readers = _READERS
-    if ends_inside_object(reply):  # an answer that is marked counts, unless it may be cut itself
+    if ends_inside_object(reply):  # a marked answer counts, unless it may be cut itself
         tail, readers = tail.rpartition(" ")[0], _READERS[:-1]
     for origin, read in readers:
         text = read(tail)
@@ -93,6 +93,6 @@ def _inside(text: str) -> str | None:
 
 
 def _last_side(text: str) -> str | None:
-    """What `Jake has 15 - 7 = 8 peaches` comes to."""
+    """The last side of an equation in prose: `8 peaches` of `Jake has 15 - 7 = 8 peaches`."""
     _, equals, side = text.rpartition("=")
     return side.strip() if equals and not HEDGE.search(text) and isinstance(read_form(side), Number) else None

@@ -1,4 +1,4 @@
-"""The kinds of bare answers: a number, a choice, words, a formula, a named value, or a group of these."""
+"""Defines the kinds of bare answers: a number, a choice, words, a formula, a named value, or a group of these."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A value with the name of what it is the value of: x = 5."""
+    """A value with its name: x = 5."""
 
     name: str
     value: Form

@@ -1,4 +1,4 @@
-"""Values and equivalence of LaTeX formulas, within limits of size before and of time during the evaluation."""
+"""Evaluates and compares LaTeX formulas; too large ones are refused, and too slow ones are stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_POWER_OF_SUM = 12
 _MAX_FACTORIAL = 200
 
 _EXPONENT = re.compile(r"\^(?:\{((?:[^{}]|\{[^{}]*\})*)\}|(\\?\w))")
-_UNDONE = re.compile(r"\\(?:int|iint|oint|lim|sum|prod)(?![a-zA-Z])")  # to write down the task is no answer
+_UNDONE = re.compile(r"\\(?:int|iint|oint|lim|sum|prod)(?![a-zA-Z])")  # writing down the task is not an answer
 _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 
 
@@ -34,7 +34,7 @@ def value_of(latex: str) -> Number | None:
 
 
 def are_equivalent(a: str, b: str) -> bool:
-    """Whether two formulas say the same. What can't be shown within the limits is different, unless written alike."""
+    """Whether two formulas are equal. Formulas not shown to be equal within the limits differ, unless written alike."""
     a, b = _for_parser(a), _for_parser(b)
     if a == b:
         return True
@@ -44,7 +44,7 @@ def are_equivalent(a: str, b: str) -> bool:
 
 
 def is_too_heavy(latex: str) -> bool:
-    """Whether a formula may blow up when evaluated: towers of powers, large factorials, deep nesting, sheer length."""
+    """Whether evaluation may take too long: towers of powers, large factorials, deep nesting, great length."""
     if len(latex) > MAX_LENGTH or re.search(rf"\d{{{_MAX_DIGITS}}}|\d[eE][-+]?\d{{3}}", latex) or _UNDONE.search(latex):
         return True
     depth = deepest = 0
@@ -69,14 +69,14 @@ def is_too_heavy(latex: str) -> bool:
         if any(int(number) > limit for number in re.findall(r"\d+", exponent)):
             return True
     if re.search(r"\^\{(?:[^{}]|\{[^{}]*\})*\{[^{}]*\{", text):
-        return True  # an exponent nested deeper than the pattern above reads
+        return True  # an exponent is nested too deeply for the pattern above
     if text.count("|") > 6 or "!!" in text or (re.search(r"[)}\]]!", text) and not variables):
         return True
     return any(int(number) > _MAX_FACTORIAL for number in re.findall(r"(\d+)!", text))
 
 
 def _for_parser(latex: str) -> str:
-    """The formula as the parser wants it, with degrees as what they are inside sines and nothing elsewhere."""
+    """The formula as the parser needs it: degrees become radians if it has a trigonometric function, else vanish."""
     latex = latex.replace("°", r"\cdot\frac{\pi}{180}" if _TRIGONOMETRIC.search(latex) else "")
     return re.sub(r"(?<![a-zA-Z]) +| +(?![a-zA-Z])", "", latex)
 

@@ -1,4 +1,4 @@
-"""Reads the `answer` field of a reply written as JSON, also if the JSON is fenced, amid prose, or slightly broken."""
+"""Reads the `answer` field of a JSON reply, even if the JSON is in a code fence, inside prose, or slightly broken."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STRING = {
     "“": re.compile(r"([^”]*)”"),
 }
 _BARE = re.compile(r"""[^\n}]*?(?=,\s*["'}\n]|\}|\n|$)""")
-# "\frac" is valid JSON for a form feed and "rac": such control characters tell that backslashes were not doubled
+# "\frac" is valid JSON for a form feed and "rac": such control characters show that backslashes were not doubled
 _SWALLOWED = re.compile(r"[\f\x08\t\r\v](?=[a-z])|\n(?=(?:eq?|u|abla|mid|ot|i)(?![a-zA-Z]))")
 _LATEX_COMMAND = re.compile(r"(?<!\\)\\(?:[a-zA-Z]{2,}|[()\[\]{}%$,;!])")
 _UNICODE_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -81,7 +81,7 @@ def ends_inside_object(reply: str) -> bool:
 def _from_object(body: str) -> JsonField | None:
     try:
         loaded = json.loads(body)
-    except (ValueError, RecursionError):  # not JSON, or nested beyond reason
+    except (ValueError, RecursionError):  # not JSON, or nested too deeply
         return None
     if not isinstance(loaded, dict) or "answer" not in loaded:
         return None
@@ -92,7 +92,7 @@ def _as_text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value.strip(" ")  # a tab or form feed may be the start of a command
+        return value.strip(" ")  # a tab or form feed may be the start of a LaTeX command
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -101,7 +101,7 @@ def _as_text(value: Any) -> str:
 
 
 def _value_at(reply: str, place: int) -> str:
-    """The value that begins here, read without minding missing commas, braces or backslashes."""
+    """The value that begins here; missing commas, braces or backslashes are tolerated."""
     rest = reply[place : place + _MAX_VALUE]
     pattern = _STRING.get(rest[:1])
     if pattern is not None:
@@ -120,7 +120,7 @@ def _value_at(reply: str, place: int) -> str:
 
 
 def _is_cut(rest: str) -> bool:
-    """Whether the reply ends before the value that begins here does. A bare number at the very end is complete."""
+    """Whether the reply ends inside the value that begins here. A bare number at the very end is complete."""
     if not rest.strip():
         return True
     if rest.startswith("["):
@@ -128,11 +128,11 @@ def _is_cut(rest: str) -> bool:
     pattern = _STRING.get(rest[:1])
     if pattern is None or "\n" in rest or len(rest) == _MAX_VALUE or pattern.match(rest, 1):
         return False
-    return rest.count("}") <= rest.count("{")  # else only the quote was forgotten
+    return rest.count("}") <= rest.count("{")  # else only the closing quote is missing
 
 
 def _unescape(raw: str) -> str:
-    """The text of a JSON string; one with undoubled LaTeX commands is taken as it stands."""
+    """The text of a JSON string; if its LaTeX backslashes are not doubled, they stay as they are."""
     raw = _UNICODE_ESCAPE.sub(lambda match: chr(int(match[1], 16)), raw.replace('\\"', '"'))
     raw = re.sub(r"(?<!\\)\\n(?![a-zA-Z])", "\n", raw)
     return raw if _LATEX_COMMAND.search(raw) else raw.replace("\\\\", "\\")

@@ -1,4 +1,4 @@
-"""Reads the last number of a reply that marks its answer in no other way."""
+"""Reads the last number of a reply that does not mark its answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from econ_env.answers.parse import read_form
 from econ_env.answers.prose import HEDGE, MATH, NUMBER, SENTENCE_END, reads_as_answer
 
 MAX_SENTENCE = 1_000
-"""Only so many characters at the end of a longer sentence are read."""
+"""Of a longer sentence, only this many characters at its end are read."""
 
 _JOIN = re.compile(r"(?i)\s*(?:[a-z]+\s*)?(?:,|;|/|\bor\b|\band\b|,\s*(?:or|and)\b)\s*(?:also\s+|even\s+)?[$€£]?")
 _INSIDE = r"(?:[^()\[\]A-Za-z\\]|\\?(?:infty|infinity|pi|sqrt))*"
@@ -40,15 +40,15 @@ _UNFINISHED = re.compile(
 def read_last_number(reply: str) -> str | None:
     """The last number or formula with a number in it, outside questions.
 
-    In a sentence with an equals sign it is the number after the last one, unless a clause with a number of its own
-    follows. Numbers joined by a comma, `or`, `and`, `maybe` and the like are one answer together. What a number is
-    compared with ("out of the 24", "than 5", "because 8 > 7") is not the answer if another number stands before it.
+    In a sentence with an equals sign it is the number after the last equals sign, unless a clause with its own number
+    follows. Numbers joined by a comma, `or`, `and`, `maybe` or similar words are one answer. A number in a comparison
+    or reason ("out of the 24", "than 5", "because 8 > 7") is not the answer if another number comes before it.
 
     Args:
         reply: A whole reply.
 
     Returns:
-        The number as written; `None` if there is none, or if the reply visibly breaks off.
+        The number as written; `None` if there is none, or if the reply is visibly cut off.
     """
     if _breaks_off(reply):
         return None
@@ -64,14 +64,14 @@ def read_last_number(reply: str) -> str | None:
 
 
 def _breaks_off(reply: str) -> bool:
-    """Whether the reply ends with a word or sign that something must follow, or inside a formula or code."""
+    """Whether the reply ends with a word or sign that needs a continuation, or inside a formula or code."""
     if _UNFINISHED.search(reply[-MAX_SENTENCE:]) or reply.count("```") % 2:
         return True
     return any(reply.rfind(start) > reply.rfind(end) for start, end in ((r"\[", r"\]"), (r"\(", r"\)")))
 
 
 def _without_reason(sentence: str) -> str:
-    """The sentence up to a reason at its end that computes nothing."""
+    """The sentence without a reason at its end, if that reason computes nothing."""
     reason = _REASON.search(sentence)
     return sentence[: reason.start()] if reason and NUMBER.search(sentence, 0, reason.start()) else sentence
 
@@ -98,7 +98,7 @@ def _last_formula(sentence: str) -> str | None:
 
 
 def _last_run(sentence: str) -> str | None:
-    """The last number, together with those before it that are offered in its place."""
+    """The last number, together with the numbers before it that are offered as alternatives."""
     found = [match for match in NUMBER.finditer(sentence) if not _STEP_WORD.search(sentence[: match.start()])]
     if not found:
         return None

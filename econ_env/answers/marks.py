@@ -7,7 +7,7 @@ import re
 from econ_env.answers.clean import closing, has_content
 
 MAX_MARKS = 20
-"""Only so many boxes, the last ones, are looked at."""
+"""Only the last boxes, at most this many, are read."""
 
 _BOX = re.compile(r"(?:\\|\x08)?\\?(?:boxed|fbox|framebox)(?![a-zA-Z])\s*")
 _JOINT = r"[\s$\\()]*"
@@ -22,9 +22,9 @@ _HEADING = re.compile(
 
 
 def read_boxed(reply: str) -> str | None:
-    """The content of the last box that is not empty.
+    """Read the content of the last box that is not empty.
 
-    Boxes that a comma, `and` or `or` joins are one answer together, so that offering several boxes is offering a list.
+    Boxes joined by a comma, `and` or `or` are one answer, a list.
 
     Args:
         reply: A whole reply.
@@ -64,7 +64,7 @@ def _box(reply: str, match: re.Match[str]) -> tuple[int, int, str] | None:
 
 
 def read_hash(reply: str) -> str | None:
-    """What follows the last `####` on its line, unless that is a heading.
+    """Read the text after the last `####` on its line, skipping headings.
 
     Args:
         reply: A whole reply.

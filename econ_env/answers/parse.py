@@ -11,7 +11,7 @@ from econ_env.answers.exact import read_number
 from econ_env.answers.forms import Choice, Collection, Form, Formula, Named, Words
 
 MAX_TEXT = 2_000
-"""Longer answers are compared as text, in characters."""
+"""Most characters of an answer; longer answers are compared as text."""
 
 _MAX_DEPTH = 6
 
@@ -25,7 +25,7 @@ _RATIO_PART = re.compile(r"\s*\d[\d, ]*(?:\.\d+)?\s*")
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|array)\}(?:\{[lcr|]*\})?(.*?)\\end\{\1\}", re.DOTALL)
 _CONNECTIVE = re.compile(r"(?:\\cup(?![a-zA-Z])|(?<![A-Za-z])(?:or|and)(?![A-Za-z]))")
 _COMPARISON = re.compile(r"\\[lg]e(?![a-zA-Z])|[<>]")
-_LESS = {"<": "()", r"\le": "[]"}  # the bracket of an end on the left and on the right of the variable
+_LESS = {"<": "()", r"\le": "[]"}  # brackets of a bound on the left and on the right of the variable
 _MORE = {">": "<", r"\ge": r"\le"}
 _VARIABLE = re.compile(r"\\?[A-Za-z]+")
 _LETTERS = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}")
@@ -47,7 +47,7 @@ def read_form(text: str) -> Form:
         text: The answer as written.
 
     Returns:
-        Its form. Whatever is not understood is `Words`, so that it can still be compared as text.
+        Its form. An answer that is not understood becomes `Words`, which are compared as text.
     """
     if len(text) > MAX_TEXT:
         return Words(_plain_words(text))
@@ -55,7 +55,7 @@ def read_form(text: str) -> Form:
 
 
 def read_list(text: str) -> Form:
-    """Read a bare answer with each comma as a separator, also where it may part thousands: `3,125` as 3 and 125."""
+    """Read a bare answer with every comma as a separator of items: `3,125` is 3 and 125."""
     parts = clean(text).split(",")
     return Collection("list", tuple(_read(part.strip(), _MAX_DEPTH) for part in parts))
 
@@ -157,7 +157,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _inside_thousands(text: str, start: int, place: int) -> bool:
-    """Whether this comma parts thousands: `1,000, 2,000` and `costs 1,000` have such, `100,200,45` has none."""
+    """Whether this comma separates thousands: yes in `1,000, 2,000` and `costs 1,000`, no in `100,200,45`."""
     before = re.search(r"(?<![\d.])\d{1,3}(?:,\d{3})*$", text[start:place])
     return (
         before is not None
@@ -247,7 +247,7 @@ def _plus_minus(text: str, depth: int) -> Form | None:
 
 
 def _approximate(text: str, depth: int) -> Form | None:
-    r"""The exact side of `\frac{1}{3} \approx 0.33`; for a variable the other one."""
+    r"""The exact side of `\frac{1}{3} \approx 0.33`; if that is a variable, the other side."""
     exact, sign, rounded = (side.strip() for side in text.partition(r"\approx"))
     if not sign or not exact:
         return None

@@ -1,4 +1,4 @@
-"""Reads the answer after "the answer is", or a reply that is nothing but an answer."""
+"""Reads the answer after "the answer is", or a reply that is only an answer."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from econ_env.answers.parse import read_form
 from econ_env.answers.prose import HEDGE, MATH, NUMBER, SENTENCE_END, reads_as_answer, settle
 
 MAX_PHRASES = 20
-"""Only so many phrases, the last ones, are looked at."""
+"""Only the last phrases, at most this many, are read."""
 
 MAX_BARE = 400
-"""A longer reply is not a bare answer, in characters."""
+"""Most characters of a bare answer."""
 
 _PHRASE = re.compile(
     r"(?i)\b(?:answer|correct\s+(?:option|choice)|final\s+(?:result|value))\b"
@@ -42,7 +42,7 @@ _REFUSAL = re.compile(
 
 
 def read_phrase(reply: str) -> str | None:
-    """What follows the last "the answer is" or "answer:" that is followed by an answer.
+    """Read the text after the last "the answer is" or "answer:" that an answer follows.
 
     Args:
         reply: A whole reply.
@@ -60,17 +60,17 @@ def read_phrase(reply: str) -> str | None:
             continue  # a list of steps begins here
         stretch = _stretch(reply, end)
         if _COMMENT.match(stretch):
-            continue  # the answer of others is spoken of
+            continue  # a comment on another answer
         answer = settle(stretch)
         if answer is not None:
             return answer
         if HEDGE.search(stretch) and len(NUMBER.findall(stretch)) > 1:
-            return stretch  # several candidates are one answer, and a wrong one
+            return stretch  # several candidates count as one wrong answer
     return None
 
 
 def read_chosen(reply: str) -> str | None:
-    """The letter that is said to be right, or chosen, as in `Option (C) is correct` or `I choose C`.
+    """Read the letter that the reply calls right or chooses, as in `Option (C) is correct` or `I choose C`.
 
     Args:
         reply: A whole reply.
@@ -83,7 +83,7 @@ def read_chosen(reply: str) -> str | None:
 
 
 def read_bare(reply: str) -> str | None:
-    """The reply itself, if it is nothing but an answer.
+    """Read the reply itself, if it is only an answer.
 
     Args:
         reply: A whole reply.
@@ -105,7 +105,7 @@ def read_bare(reply: str) -> str | None:
 
 
 def _stretch(reply: str, start: int) -> str:
-    """From here to the end of the sentence, or of the formula that begins here and its unit, without emphasis."""
+    """The text to the end of the sentence, without emphasis marks; a formula that begins here is kept whole."""
     rest = reply[start : start + 600]
     offset = 0
     if math := MATH.match(rest):

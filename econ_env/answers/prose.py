@@ -1,4 +1,4 @@
-"""What the readers of running text share: numbers, formulas and sentences, and the answer inside a short stretch."""
+"""Finds numbers, formulas, sentence ends and the answer in prose; shared by the readers of replies."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _DANGLING = re.compile(r",?\s+(?:which|because|since|but|and|so|as|that|while)$"
 
 
 def settle(text: str) -> str | None:
-    """The answer inside a short stretch of text that a marker points to.
+    """Find the answer in a short text that a marker points to.
 
     Args:
         text: A JSON field, the content of a box, the rest of a line.
 
     Returns:
-        The stretch itself if it reads as an answer; else the part before an aside, or its only number; `None` if it
-        has no answer or several candidates.
+        The text itself if it reads as an answer; else the part before an aside, or its only number; `None` if it has
+        no answer or several candidates.
     """
     text = _DANGLING.sub("", text.strip())
     if not has_content(text):
@@ -67,7 +67,7 @@ def settle(text: str) -> str | None:
 
 
 def reads_as_answer(form: Form) -> bool:
-    """Whether this is an answer rather than running text."""
+    """Whether this is an answer rather than prose."""
     if isinstance(form, Words):
         if re.search(r"\d", form.text):
             return _LABEL.fullmatch(form.text) is not None and not _DENIAL.search(form.text)

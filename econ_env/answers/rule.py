@@ -1,4 +1,4 @@
-"""Judges a reply against a gold answer by a named rule, of this package or of another."""
+"""Judges a reply against a gold answer by a named rule, built in or added by another package."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 class AnswerRule(Protocol):
-    r"""How answers are read and compared. Anything of this shape can be given to `judge` and to the environment.
+    r"""Reads and compares answers; an object with these members can be given to `judge` and to the environment.
 
-    It must be picklable and safe in threads; `econ_env.testing.check_answer_rule` asks for all of it.
+    It must be picklable and safe in threads; `econ_env.testing.check_answer_rule` tests all of this.
 
     Example:
         >>> class WholeNumbers:
@@ -35,7 +35,7 @@ class AnswerRule(Protocol):
 
     @property
     def name(self) -> str:
-        """Name and version, written into every judgement. A change of any verdict needs a new one."""
+        """Name and version, written into every judgement. If any verdict changes, the name must change."""
 
     def extract(self, reply: str) -> Extracted:
         """Read the final answer of a reply."""
@@ -64,10 +64,10 @@ DEFAULT_RULE = EconAnswerRule()
 
 
 def make_rule(spec: str | AnswerRule) -> AnswerRule:
-    """The rule that a setting asks for.
+    """Make the rule that a setting names.
 
     Args:
-        spec: `econ`, the name of one that a package registers, `module:attribute`, or a rule.
+        spec: `econ`, a name that a package registers, `module:attribute`, or a rule.
 
     Raises:
         ConfigError: There is no such rule, or it lacks a member of `AnswerRule`.
@@ -79,15 +79,15 @@ def make_rule(spec: str | AnswerRule) -> AnswerRule:
 
 
 def majority_of(answers: Iterable[str | None], rule: AnswerRule) -> Majority | None:
-    """The answer that most gave, by a rule; see `majority`."""
+    """The answer with the most votes by a rule; see `majority`."""
     return majority(answers, None if isinstance(rule, EconAnswerRule) else rule.same)
 
 
 def judge(reply: str, gold: str, rule: AnswerRule = DEFAULT_RULE) -> Judgement:
     r"""Judge a reply.
 
-    Safe in threads. A comparison of formulas may wait for another process, at most `process.TIME_LIMIT` seconds (plus
-    its start at first use); from an event loop, call it in a thread if that matters.
+    Safe in threads. Comparing formulas may wait for another process, at most `algebra_process.TIME_LIMIT` seconds (plus
+    its start at first use); on an event loop, use `judging`.
 
     Args:
         reply: What a model wrote.
@@ -114,17 +114,16 @@ def judge_answer(answer: str | None, gold: str, rule: AnswerRule) -> Judgement:
 
 
 async def judging(rule: AnswerRule, work: Callable[[*Ts], T], *args: *Ts, slow: bool = False) -> T:
-    """Do something that reads or compares answers by a rule, without holding up the event loop. The one way to do so.
+    """Run a function that reads or compares answers, without blocking the event loop: the one way to do so there.
 
-    Plain answers of this package's own rule are judged at once: they take less time than the way to a thread and back.
-    Where two formulas have to be compared, and for any other rule, of which nobody knows how long it takes, the work is
-    done in a thread.
+    This package's rule judges plain answers directly, which takes less time than switching to a thread and back. Any
+    other rule, and comparisons of formulas, may be slow and run in a thread.
 
     Args:
-        rule: By which `work` reads or compares.
-        work: May be begun twice, so it must not change anything before it has judged.
+        rule: The rule that the function reads or compares by.
+        work: The function; it may be started twice, so it must not change anything before it has judged.
         args: Its arguments.
-        slow: Whether `work` also runs code that may take long by itself; it then always gets a thread.
+        slow: Whether the function runs other code that may be slow; it then always runs in a thread.
     """
     if slow or not isinstance(rule, EconAnswerRule):
         return await asyncio.to_thread(work, *args)

@@ -1,4 +1,4 @@
-"""What may follow a number in an answer: a percent sign, a word of scale, a unit."""
+"""Reads what follows a number in an answer: a percent sign, a scale word, a unit."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _NAMES = {
     "pm": "pm p.m",
 }
 UNITS = {alias: name for name, aliases in _NAMES.items() for alias in aliases.split()}
-"""Spelling -> name, for units that contradict each other: 5 km is not 5 m. Other nouns are not compared."""
+"""Spelling -> name of the units that are compared: 5 km is not 5 m. Other nouns are not compared."""
 
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _POWER_WORDS = {"square", "sq", "cubic", "cu", "squared", "cubed"}
 _PERCENT = re.compile(r"(?i)\s*(?:%|(?:per\s?cent|pct|percentage)(?:age)?(?:\s+points?)?\b\.?)")
 _TOKEN = re.compile(r"\(?[A-Za-z°¢€£][A-Za-z°./'-]*(?:\^\{?[23]\}?)?\)?,?")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
-# these turn "number + words" into another statement than the number
+# with these words, "number + words" is not just the number
 _NOT_A_UNIT = {
     "or", "and", "not", "to", "plus", "minus", "times", "over", "than", "if", "but", "maybe", "perhaps", "possibly",
     "versus", "vs", "half", "halves", "third", "thirds", "quarter", "quarters", "is", "are", "was", "isn", "isn't",
@@ -63,9 +63,9 @@ class Suffix:
     """What followed a number."""
 
     percent: bool = False
-    """Whether it was a percent sign or word."""
+    """Whether a percent sign or word followed."""
     scale: int = 1
-    """Factor of a word of scale: 1000000 for `million`."""
+    """Factor of a scale word: 1000000 for `million`."""
     unit: str = ""
     """Name of a known unit, without its power; empty for none or an unknown noun."""
 
@@ -77,7 +77,7 @@ def read_suffix(text: str) -> Suffix | None:
         text: The rest of a cleaned answer, beginning right after the digits.
 
     Returns:
-        The suffix, or `None` if the rest is no unit, so that the whole is not a plain number.
+        The suffix, or `None` if the rest is not a unit; then the answer is not a plain number.
     """
     if not text.strip():
         return Suffix()

@@ -1,4 +1,4 @@
-"""What executors see and do: the layout of observations, parts that are added to it, controls and infos."""
+"""Builds what executors see and do: the layout of observations, added parts, controls and infos."""
 
 from econ_env.observations.added import Known, ObservationPart
 

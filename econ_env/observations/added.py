@@ -1,4 +1,4 @@
-"""Further parts of an observation, which others add: what they may be computed from, and what they must be."""
+"""Makes and checks observation parts that other packages add, and defines what they may use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Known:
     n_agents: int
     """Number of executors."""
     question: str
-    """What is asked."""
+    """The problem's question."""
     strategy: str | None
     """The coordinator's plan, if there is one."""
     replies: tuple[Reply, ...]
@@ -35,9 +35,9 @@ class Known:
     commitments: tuple[Commitment, ...]
     """The team's commitment of each of these rounds."""
     decision: int
-    """Decisions that were submitted."""
+    """Number of submitted decisions."""
     max_rounds: int
-    """Decisions of an episode."""
+    """Decisions per episode."""
 
 
 def known_to(agent: int, n_agents: int, episode: Episode, decision: int, max_rounds: int) -> Known:
@@ -64,9 +64,9 @@ def known_to(agent: int, n_agents: int, episode: Episode, decision: int, max_rou
 
 
 class ObservationPart(Protocol):
-    """Numbers about what an executor knows; an object of this shape can be given as one of `observation_parts=`.
+    """Numbers about what an executor knows; an object with these members can be one of `observation_parts=`.
 
-    It must be picklable and a pure function; `econ_env.testing.check_observation_part` asks for all of it.
+    It must be picklable and a pure function; `econ_env.testing.check_observation_part` tests all of this.
 
     Example:
         >>> class QuestionLength:
@@ -78,21 +78,21 @@ class ObservationPart(Protocol):
 
     @property
     def name(self) -> str:
-        """An identifier; `observation_layout` has its slice."""
+        """An identifier; `observation_layout` gives its slice under this name."""
 
     @property
     def dim(self) -> int:
         """How many numbers, at least 1."""
 
     def values(self, known: Known) -> Sequence[float]:
-        """The numbers, `dim` of them in [-1, 1]; asked for at every observation."""
+        """The numbers, `dim` of them in [-1, 1]; called for every observation."""
 
 
 def make_parts(specs: Iterable[str | ObservationPart]) -> tuple[ObservationPart, ...]:
-    """The parts that a setting asks for.
+    """Make the parts that a setting names.
 
     Args:
-        specs: Each the name of one that a package registers, `module:attribute`, or a part.
+        specs: Each is a name that a package registers, `module:attribute`, or a part.
 
     Raises:
         ConfigError: There is no such part, it lacks a member of `ObservationPart`, or its name or length can't be used.
@@ -114,7 +114,7 @@ def part_values(part: ObservationPart, known: Known) -> Vector:
     """A part's numbers, checked; shape [dim].
 
     Raises:
-        ExtensionError: They are not as many as they should be, or not all in [-1, 1].
+        ExtensionError: The part did not return `dim` numbers, or not all are in [-1, 1].
     """
     given: ArrayLike = part.values(known)
     try:

@@ -1,4 +1,4 @@
-"""An executor's controls (T, p): their space, how they are read from actions, and how they are shown."""
+"""Defines the space of an executor's controls (T, p), reads them from actions and scales them to [-1, 1]."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def action_space(sampling: SamplingConfig) -> Box:
 
 
 def read_actions(actions: Actions, agents: Sequence[str], space: Box) -> tuple[PromptEmbedding, ...]:
-    """What each agent's action asks for, clipped to the action space.
+    """Read each agent's controls from its action, clipped to the action space.
 
     Args:
         actions: (T, p) per agent.
-        agents: Whose actions are wanted, in order.
+        agents: Names of the agents to read, in order.
         space: The action space of each.
 
     Raises:
@@ -49,7 +49,7 @@ def read_actions(actions: Actions, agents: Sequence[str], space: Box) -> tuple[P
 
 
 def scaled(embedding: PromptEmbedding, sampling: SamplingConfig) -> NDArray[np.float32]:
-    """(T, p) mapped from its bounds to [-1, 1], but for rounding errors; shape [2]."""
+    """(T, p) mapped from its bounds to [-1, 1], up to rounding errors; shape [2]."""
     low, high = sampling.p_bounds
     span = sampling.temperature_max - sampling.temperature_min
     unit = [(embedding.temperature - sampling.temperature_min) / span, (embedding.p - low) / (high - low)]

@@ -1,4 +1,4 @@
-"""The infos of a round and of a step: floats with fixed keys, an own dict per agent; texts only when asked for."""
+"""Makes the infos of a round and of a step: floats with fixed keys, one dict per agent; texts only on request."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ ROUND_KEYS = (
     "temperature", "p", "valid", "answered", "agrees", "agreement", "team_answered", "failed", "rounds",
     "prompt_tokens", "completion_tokens", "calls",
 )  # fmt: skip
-"""What `deliberate` tells: nothing that needs the gold answer. `valid`, `answered` and `agrees` are the agent's own;
+"""Infos of `deliberate`; none needs the gold answer. `valid`, `answered` and `agrees` are the agent's own;
 `rounds` counts those of the running decision; tokens and calls are the whole episode's so far."""
 
 REWARD_KEYS = (
     "reward_al", "reward_ts", "reward_cc", "correct", "team_correct", "team_reward", "team_al", "team_ts", "team_cc",
 )  # fmt: skip
-"""What `step` tells besides: the agent's reward terms, whether its own answer was right, and the team's."""
+"""Further infos of `step`: the agent's reward terms, whether its own answer was right, and the team's."""
 
 INFO_KEYS = ROUND_KEYS + REWARD_KEYS
-"""What `step` tells in all; with further reward terms see `info_keys`."""
+"""All infos of `step`; with further reward terms, see `info_keys`."""
 
 TEXT_KEYS = (
     "question", "strategy", "reply", "reply_error", "local_commitment", "commitment", "commitment_source",
@@ -32,7 +32,7 @@ TEXT_KEYS = (
 
 
 def info_keys(further: Sequence[str]) -> tuple[str, ...]:
-    """What `step` tells where there are further reward terms of these names."""
+    """All infos of `step` with further reward terms of these names."""
     own = tuple(f"reward_{name}" for name in further)
     return INFO_KEYS + own + tuple(f"team_{name}" for name in further)
 

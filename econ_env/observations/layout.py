@@ -1,8 +1,8 @@
-"""What an executor sees and what the whole team's state is: spaces, layout, and the vectors themselves.
+"""Builds the observations of executors and the state of the team: spaces, layout and vectors.
 
 An observation holds only what its executor may know: question, strategy, last commitment, its own last reply and
-controls, its own past rounds, counters. Never another executor's reply, never the gold answer or anything computed from
-it, since at use nobody has it. Every entry lies in [-1, 1]; what is not there yet is zero.
+controls, its own past rounds, counters. It never holds another executor's reply, nor the gold answer or anything
+computed from it: in use there is no gold answer. Every entry lies in [-1, 1]; entries without a value yet are zero.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Layout:
         dim: Length d of a text embedding.
         memory_length: Rows M of `agent_memory`.
         max_rounds: Decisions of an episode.
-        further: Name and length of parts that others add, which come last.
+        further: Name and length of each added part; these come last.
     """
 
     dim: int
@@ -115,7 +115,7 @@ class Private:
         reply: Embedding [d] of its last reply, zero if there is none.
         controls: Its last (T, p) in [-1, 1]; shape [2].
         memory: Its past rounds; shape [M, F].
-        further: Parts that others add, one after another.
+        further: Added parts, one after another.
     """
 
     reply: Vector
@@ -137,13 +137,13 @@ def see(
     agreed: Sequence[bool],
     sampling: SamplingConfig,
 ) -> None:
-    """Bring what is seen up to a round.
+    """Update what executors see after a round.
 
     Args:
         shared: What all executors see.
         everyone: What each executor sees of itself.
         round_: The round.
-        rows: Unit embedding [d] of each text that was said.
+        rows: Unit embedding [d] of each text of the round.
         agreed: For each executor whether its answer is the commitment's.
         sampling: Bounds of the controls.
     """
@@ -173,7 +173,7 @@ def state(layout: Layout, shared: Shared, everyone: Sequence[Private]) -> Vector
 
 
 def blank(layout: Layout, question: Vector, n_agents: int) -> tuple[Shared, list[Private]]:
-    """What is seen before the first round of an episode."""
+    """What executors see before the first round of an episode."""
     zero = np.zeros(layout.dim, np.float32)
     private = [
         Private(

@@ -27,7 +27,7 @@ Source = str | PathLike[str] | ProblemRows | Mapping[str, ProblemRows]
 """A name, a path, a hub id, rows, or rows by split (a `datasets.DatasetDict`)."""
 
 SHUFFLE_BUFFER = 1000
-"""Problems that a shuffled stream holds in memory and draws the next one from."""
+"""Problems that a shuffled stream holds in memory; the next one is drawn from these."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ProblemSet(Sequence[Problem]):
     problems: tuple[Problem, ...]
     """The problems; their ids are unique."""
     source: str = "custom"
-    """Where they come from."""
+    """Name of their source."""
     split: str = ""
     """Their split, empty where the source is a single table."""
 
@@ -68,7 +68,7 @@ class ProblemSet(Sequence[Problem]):
 
 @dataclass(frozen=True)
 class ProblemStream(Iterable[Problem]):
-    """Problems that are read while one iterates, so that memory stays flat; each iteration starts afresh. Picklable."""
+    """Problems that are read during iteration, with constant memory; each iteration starts again. Picklable."""
 
     table: SourceTable
     """The rows."""
@@ -117,7 +117,7 @@ class ProblemStream(Iterable[Problem]):
         columns = None
         if isinstance(first, Problem) and (self.question_field or self.answer_field):
             field = self.question_field or self.answer_field
-            raise ProblemFieldError(f"{self.source} has problems, not columns, so none is {field!r}; name none")
+            raise ProblemFieldError(f"{self.source} has problems, not columns; leave out the field {field!r}")
         for number, row in enumerate(chain([first], rows)):
             if isinstance(row, Problem):
                 yield row
@@ -176,23 +176,23 @@ def load_problems(
 ) -> ProblemSet | ProblemStream:
     r"""Load problems with their gold answers.
 
-    A problem's id is its split (or `row`) and its row number, so it stays the same under shuffling and limits. How a
-    gold is read and which columns make the question and the kind is told in `econ_env.problems.rows`.
+    A problem's id is its split (or `row`) and its row number, so it stays the same under shuffling and limits.
+    `econ_env.problems.rows` describes how a gold answer is read, and which columns make the question and the kind.
 
     Args:
         source: `bundled` (`bundled:level1` or `bundled:1,2` for some of its levels), `gsm8k`, `math` (MATH-500),
             `svamp`; a hub id `owner/name` or `owner/name:configuration`; a path to a .jsonl, .json, .csv or .parquet
             file or to a directory of them, one per split; a `Dataset`, a `DatasetDict`, a list of `Problem` or of
-            dicts; or the name under which a package registers any of these, or a function that makes it.
+            dicts; or a name under which a package registers one of these, or a function that makes one.
         split: Which split; by default `train`, or the only one there is. A file or a list is a single table and
             has none; MATH-500 has only `test`.
-        question_field: The question's column; by default `question`, or what the named set has.
-        answer_field: The answer's column; by default `answer`, or what the named set has.
-        limit: At most so many problems, the first ones after length limits and shuffling.
-        seed: Shuffles, always alike for the same seed. A stream shuffles within a buffer of `SHUFFLE_BUFFER` problems.
+        question_field: The question's column; by default `question`, or the column of the named set.
+        answer_field: The answer's column; by default `answer`, or the column of the named set.
+        limit: Most problems to load: the first ones after length limits and shuffling.
+        seed: Shuffles, always alike for one seed. A stream shuffles within a buffer of `SHUFFLE_BUFFER` problems.
         max_question_length: Leaves out longer questions; in characters.
         max_answer_length: Leaves out longer gold answers; in characters.
-        streaming: Read while iterating, with flat memory; the result then has no length and no index.
+        streaming: Read during iteration, with constant memory; the result then has no length and no index.
         revision: Commit, tag or branch on the hub; the named sets are pinned to a commit by default.
 
     Returns:
@@ -215,7 +215,7 @@ def load_problems(
     stream = ProblemStream(table, question_field, answer_field, limit, seed, max_question_length, max_answer_length)
     with quiet():
         if streaming:
-            found = next(iter(replace(stream, seed=None)), None) is not None  # wrong fields show now, not later
+            found = next(iter(replace(stream, seed=None)), None) is not None  # report wrong fields now
             problems = []
         elif seed is None:
             problems = list(stream)
@@ -232,7 +232,7 @@ def load_problems(
 
 
 def _shuffled(problems: Iterator[Problem], rng: random.Random) -> Iterator[Problem]:
-    """Each problem once, drawn from a buffer of those read; a stream that `datasets` shuffles loses its row numbers."""
+    """Yield each problem once, drawn from a buffer; shuffling by `datasets` would lose the row numbers."""
     buffer = list(islice(problems, SHUFFLE_BUFFER))
     for problem in problems:
         drawn = rng.randrange(len(buffer))

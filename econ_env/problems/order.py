@@ -1,4 +1,4 @@
-"""Which problem an episode gets: shuffled passes over a set, a stream read on, or the one that was asked for."""
+"""Chooses the problem of each episode: shuffled passes over a set, the next of a stream, or a requested one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from econ_env.records import Problem
 
 
 class ProblemOrder:
-    """Hands out problems and episode seeds from one random stream; picklable at any point.
+    """Draws problems and episode seeds from one random generator; picklable at any time.
 
-    A set is passed through in a new random order each time, so every problem comes once per pass. A stream is shuffled
-    by the seed and read on; at its end it starts again.
+    Each pass over a set has a new random order; every problem comes once per pass. A stream is shuffled (by its own
+    seed if it has one) and read in that order; at its end it starts again.
 
     Args:
         problems: The problems.

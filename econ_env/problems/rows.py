@@ -1,4 +1,4 @@
-"""Makes a `Problem` of one row of any data set: which columns it takes, and how it reads the gold answer."""
+"""Makes a `Problem` from one row of a data set: chooses its columns and reads the gold answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from econ_env.errors import ProblemFieldError, ProblemGoldError
 from econ_env.records import Problem
 
 QUESTION_NAMES = ("question", "problem", "prompt", "query", "instruction", "input")
-"""Columns to point at when the question's column is missing, likeliest first."""
+"""Columns to suggest when the question's column is missing, most likely first."""
 
 ANSWER_NAMES = ("answer", "final_answer", "gold", "target", "solution", "expected_answer", "label", "output")
 """The same for the answer's column."""
@@ -38,9 +38,9 @@ def choose_columns(
 ) -> Columns:
     """Decide which columns to read.
 
-    A named field must exist. Unnamed, they are `question` and `answer`, except in a table of SVAMP's shape, which is
-    one with the columns `Body`, `Question` and `Answer`: there the question is body plus question. The kind is the
-    column `kind` if there is one, else whichever of subject, type and level exist (upper or lower case).
+    A given field must exist. The defaults are `question` and `answer`. In a table with SVAMP's columns `Body`,
+    `Question` and `Answer`, the default question is body plus question. The kind is the column `kind` if it exists,
+    else those of subject, type and level that exist (upper or lower case).
 
     Args:
         columns: The table's column names.
@@ -49,7 +49,7 @@ def choose_columns(
         where: The table's name, for the error.
 
     Raises:
-        ProblemFieldError: A field is not there; the message lists those that are.
+        ProblemFieldError: A field is missing; the message lists the existing ones.
     """
     svamp = {"Body", "Question", "Answer"} <= set(columns)
     if question_field is None and svamp:
@@ -66,7 +66,7 @@ def choose_columns(
 
 
 def to_problem(row: Mapping[str, Any], columns: Columns, *, id: str, source: str) -> Problem:
-    """Make one problem of a row.
+    """Make one problem from a row.
 
     Args:
         row: Values by column name.
@@ -75,7 +75,7 @@ def to_problem(row: Mapping[str, Any], columns: Columns, *, id: str, source: str
         source: Becomes the problem's source.
 
     Raises:
-        ProblemFieldError: The row lacks a column, or its question is empty or no text.
+        ProblemFieldError: The row lacks a column, or its question is empty or not text.
         ProblemGoldError: Its answer holds no gold that can be read.
     """
     where = f"{id} of {source}"
@@ -87,36 +87,36 @@ def to_problem(row: Mapping[str, Any], columns: Columns, *, id: str, source: str
         if not isinstance(part, str) or not part.strip():
             raise ProblemFieldError(
                 f"{where}: the question ({name!r}) must be text and not empty, got {_short(part)}; "
-                "mend the row or take it out"
+                "fix the row or remove it"
             )
     try:
         answer = read_gold(row[columns.answer])
     except ProblemGoldError as error:
-        raise ProblemGoldError(f"{where}: {error} ({columns.answer!r}); mend the row or take it out") from None
+        raise ProblemGoldError(f"{where}: {error} ({columns.answer!r}); fix the row or remove it") from None
     labels = [str(row[name]).strip() for name in columns.kind if row.get(name) is not None]
     return Problem(question=_join(parts), answer=answer, id=id, source=source, kind="/".join(filter(None, labels)))
 
 
 def read_gold(value: object) -> str:
-    r"""The bare gold answer in the value of an answer column.
+    r"""Read the bare gold answer from the value of an answer column.
 
-    In a text it is what follows the last `####`, and of that what the last `\boxed{}` holds, where these marks are;
-    otherwise the whole text. A plain number is then written without thousands separators and plus sign, and without
-    decimals if they are all zero: `2,125` becomes `2125`, `51.0` becomes `51`, `0.50` stays. Everything else (units,
-    fractions, LaTeX) stays as it is.
+    The gold answer is the text after the last `####`, or the whole text without this mark. If that text has a
+    `\boxed{}`, it is the content of the last one. Then a plain number loses its thousands separators, its plus sign,
+    and its decimals if they are all zero: `2,125` becomes `2125`, `51.0` becomes `51`, `0.50` stays. Everything else
+    (units, fractions, LaTeX) stays as it is.
 
     Args:
         value: A text or a number.
 
     Raises:
-        ProblemGoldError: There is nothing, something that is neither text nor number, or several lines without a mark.
+        ProblemGoldError: The value is empty, is neither text nor number, or has several lines without a mark.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise ProblemGoldError(f"the gold answer must be text or a number, got {_short(value)}")
     if not isinstance(value, str):
         number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
         if not number.is_finite():
-            raise ProblemGoldError(f"the gold answer is {value}, which is no number")
+            raise ProblemGoldError(f"the gold answer must be finite, got {value}")
         return _plain_number(format(number, "f"))
     text = value.rpartition("####")[2]
     if "\\boxed{" in text:
@@ -126,7 +126,7 @@ def read_gold(value: object) -> str:
         raise ProblemGoldError(f"no gold answer in {_short(value)}")
     if not marked and "\n" in text and "\\begin{" not in text:
         raise ProblemGoldError(
-            f"several lines and no '####' or \\boxed{{}} that marks the gold answer in {_short(value)}"
+            f"the gold answer has several lines; mark it with '####' or \\boxed{{}}, got {_short(value)}"
         )
     return _plain_number(text)
 
@@ -150,7 +150,7 @@ def _existing(field: str, columns: Collection[str], option: str, usual: tuple[st
 
 
 def _join(parts: list[str]) -> str:
-    """Texts as one; a part that ends in no punctuation is the first half of a sentence, so it gets a comma."""
+    """Join texts; a part without punctuation at its end is the first half of a sentence, so it gets a comma."""
     texts = [part.strip() for part in parts]
     return " ".join([*(text if text[-1] in ".!?,;:" else f"{text}," for text in texts[:-1]), texts[-1]])
 
@@ -171,7 +171,7 @@ def _last_boxed(text: str) -> str:
         depth += {"{": 1, "}": -1}.get(text[position], 0)
         if depth == 0:
             return text[start:position]
-    raise ProblemGoldError(f"a \\boxed{{ that never ends in {_short(text)}")
+    raise ProblemGoldError(f"a \\boxed{{ is not closed in {_short(text)}")
 
 
 def _short(value: object) -> str:

@@ -33,7 +33,7 @@ LEVELS = ("level1", "level2", "level3")
 """The kinds of the bundled set."""
 
 HUB_TIMEOUT = 5.0
-"""Seconds the hub has to answer at all before its cached copies are used instead."""
+"""Seconds to wait for the hub before its cached copies are used instead."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class HubSet:
     hub_id: str
     config: str | None
     revision: str
-    """The commit that is loaded unless another one is asked for."""
+    """The commit that is loaded by default."""
     splits: tuple[str, ...]
     question_field: str | None = None
     """The question's column where the usual rule would not find it."""
     note: str = ""
-    """What to say to who asks for a split that is not there."""
+    """Advice for the message about a missing split."""
 
 
 HUB_SETS = {
@@ -70,10 +70,10 @@ HUB_SETS = {
 
 @dataclass(frozen=True)
 class SourceTable:
-    """The rows of one split; can be iterated over again and again."""
+    """The rows of one split; can be iterated over several times."""
 
     name: str
-    """What its problems give as their source."""
+    """The source of its problems."""
     split: str
     """Its split, empty where the source has only the one table."""
     rows: Iterable[Row]
@@ -83,7 +83,7 @@ class SourceTable:
     def __iter__(self) -> Iterator[Row]:
         try:
             yield from self.rows
-        except Exception as error:  # whatever a reader raises at this border is named after the source
+        except Exception as error:  # a reader may raise anything; the message names the source
             raise ProblemSourceError(f"{self.name} could not be read: {_one_line(error)}") from error
 
 
@@ -129,10 +129,10 @@ def open_table(source: object, split: str | None, revision: str | None, *, strea
 
 
 def choose_split(existing: Collection[str], wanted: str | None, where: str, note: str = "") -> str:
-    """The split to load: the one asked for, else `train`, else the only one there is.
+    """Choose the split to load: the requested one, else `train`, else the only one there is.
 
     Raises:
-        ProblemSourceError: It does not exist, or nothing says which of several is meant.
+        ProblemSourceError: The split does not exist, or none of several was chosen.
     """
     if wanted is not None:
         if wanted in existing:
@@ -147,7 +147,7 @@ def choose_split(existing: Collection[str], wanted: str | None, where: str, note
 
 
 def _only_table(split: str | None, where: str) -> None:
-    # `datasets` calls the content of a single table `train`, so that name is no contradiction
+    # `datasets` calls the content of a single table `train`, so that name is accepted
     if split not in (None, "train"):
         raise ProblemSplitError(
             f"{where} has no split {split!r}: it is a single table; leave split out, "
@@ -178,7 +178,7 @@ def _hub_set(name: str, split: str | None, revision: str | None, streaming: bool
 
 
 def _path(name: str, split: str | None) -> SourceTable:
-    """A file or directory; read as a stream, since that leaves no converted copy behind."""
+    """Open a file or directory as a stream, which leaves no converted copy behind."""
     path = Path(name).expanduser()
     if not path.exists():
         raise ProblemSourceError(f"there is no file {name}")
@@ -196,10 +196,10 @@ def _path(name: str, split: str | None) -> SourceTable:
     if path.suffix == ".csv":
         options["keep_default_na"] = False  # an answer may be spelt "None" or "nan"; only an empty cell means nothing
     try:
-        # a stream needs the cache for a lock only while it opens: in a scratch folder nothing of it stays behind
+        # opening a stream needs a cache folder for a lock; a temporary one leaves nothing behind
         with quiet(), tempfile.TemporaryDirectory() as scratch:
             tables = datasets.load_dataset(**options, cache_dir=scratch, streaming=True)
-    except Exception as error:  # whatever a reader raises at this border is named after the file
+    except Exception as error:  # a reader may raise anything; the message names the file
         raise ProblemSourceError(f"{name} could not be read: {_one_line(error)}") from error
     if path.is_file():
         return SourceTable(name, "", tables["train"])
@@ -208,7 +208,7 @@ def _path(name: str, split: str | None) -> SourceTable:
 
 
 def _open_hub(hub_id: str, config: str | None, revision: str | None, streaming: bool) -> Mapping[str, Iterable[Row]]:
-    """All splits of a set on the hub; from the cache where the hub does not answer."""
+    """All splits of a set on the hub; from the cache if the hub does not answer."""
     import datasets
 
     with quiet():
@@ -228,7 +228,7 @@ def _open_hub(hub_id: str, config: str | None, revision: str | None, streaming: 
                 f"the hub can't be reached for {hub_id!r} and no copy of it is cached; check the network, or give a "
                 "path to a local .jsonl, .json, .csv or .parquet file, or use 'bundled'"
             ) from error
-        except Exception as error:  # whatever else the library raises at this border is named after the set
+        except Exception as error:  # the library may raise anything; the message names the set
             hint = f"; name a configuration as {hub_id}:NAME" if "config" in str(error).lower() else ""
             raise ProblemSourceError(f"{hub_id} could not be loaded: {_one_line(error)}{hint}") from error
     if not online and revision is not None:
@@ -237,7 +237,7 @@ def _open_hub(hub_id: str, config: str | None, revision: str | None, streaming: 
 
 
 def _same_revision(tables: Mapping[str, Any], revision: str, hub_id: str) -> None:
-    """Refuse a cached copy of another commit, which the library would take without a word."""
+    """Refuse a cached copy of another commit; the library would use it without warning."""
     for table in tables.values():
         cached = Path(table.cache_files[0]["filename"]).parent.name
         if cached != revision:
@@ -248,14 +248,14 @@ def _same_revision(tables: Mapping[str, Any], revision: str, hub_id: str) -> Non
 
 
 def _answers(endpoint: str) -> bool:
-    """Whether anything answers there: asked once, since the library itself would retry for half a minute."""
+    """Whether the endpoint answers; asks once, since the library would retry for half a minute."""
     try:
         with urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=HUB_TIMEOUT):
             return True
     except urllib.error.HTTPError:
         return True
     except urllib.error.URLError as error:
-        return isinstance(error.reason, ssl.SSLError)  # a proxy's certificate is for the library to judge
+        return isinstance(error.reason, ssl.SSLError)  # let the library judge a proxy's certificate
     except OSError:
         return False
 
@@ -265,9 +265,9 @@ _settings = threading.RLock()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silences progress bars and log lines of `datasets` and `huggingface_hub`; our errors tell what went wrong."""
+    """Silence progress bars and log lines of `datasets` and `huggingface_hub`; our errors say what went wrong."""
     if "datasets" not in sys.modules:
-        yield  # nothing of theirs can run
+        yield  # nothing to silence
         return
     import datasets
     from huggingface_hub.utils import logging as hub_logging

@@ -1,4 +1,4 @@
-"""A simulated team whose best controls are known exactly, for tests and benchmarks; it is no language model."""
+"""Simulates a team whose best controls are known exactly, for tests and benchmarks; it is not a language model."""
 
 from econ_env.simulation.landscape import Landscape
 from econ_env.simulation.model import SimulatedLLM

@@ -1,4 +1,4 @@
-"""Word problems of several kinds that differ in wording, so that an embedding of the question tells the kind."""
+"""Makes word problems of several kinds; kinds differ in wording, so a question's embedding reveals its kind."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ KINDS = tuple(_FORMS)
 
 
 def known_optimum_problems(n: int, kinds: int = 2, seed: int = 0) -> tuple[Problem, ...]:
-    """Problems of several kinds, which take turns; no two have the same question.
+    """Make problems of several kinds, which take turns; no two have the same question.
 
     Args:
         n: How many; at most 5,000 per kind.

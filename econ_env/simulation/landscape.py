@@ -1,23 +1,23 @@
-"""The landscape of the simulated team: how likely an executor is right at each (T, p), and the draw that decides it.
+"""Defines how likely a simulated executor is right at each (T, p), and makes the draw that decides it.
 
 For a problem of kind k with its peak at (T_k, p_k),
 
     chance(k, (T, p)) = floor + (peak - floor) * exp(-d^2 / 2),
     d^2 = ((T - T_k) / width_t)^2 + ((p - p_k) / width_p)^2,
 
-so d counts widths. A reply is right when Phi(z) < chance, where z is standard normal: the chance holds exactly,
-whatever the coupling. With `coupling` c > 0,
+so d is measured in widths. A reply is right when Phi(z) < chance, where z is standard normal: the chance holds exactly
+for any coupling. With `coupling` c > 0,
 
     z = sqrt(c) * shared(T, p) + sqrt(1 - c) * own,
 
-`own` belongs to the request's seed alone; `shared` is a smooth random field over the controls that all executors of a
-round have in common. Two executors of a round whose controls lie d widths apart have
-corr(z, z') = c * exp(-d^2 / (2 * coupling_length^2)): equal controls fail together, distant ones independently. Since a
-majority of independent voters is worth more than a majority of copies, executors gain by spreading out around the peak.
+`own` depends on question and seed; `shared` is a smooth random field over the controls that all executors of a round
+have in common. Two executors of a round whose controls lie d widths apart have
+corr(z, z') = c * exp(-d^2 / (2 * coupling_length^2)): equal controls fail together, distant ones independently. A
+majority of independent voters is better than a majority of copies, so executors gain by spreading around the peak.
 
-Each request is decided by itself, so what is shared must be visible in it: requests whose seeds lie in the same block
-of `SEED_BLOCK` numbers share a field. The executors of a round have consecutive seeds (a common one plus their
-index), so they nearly always do; rounds and episodes have seeds of their own, and with them fresh fields.
+Each request is decided on its own, so it must identify its shared field: requests for one question whose seeds lie in
+the same block of `SEED_BLOCK` numbers share a field. The executors of a round have consecutive seeds (a common one plus
+their index), so they nearly always share one; other rounds and episodes have other seeds, and so other fields.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def unit_draw(*parts: str | int) -> float:
 
 
 class Landscape(Settings):
-    """Chance of a right answer over the controls, and what decides each reply.
+    """Chance of a right answer over the controls, and the draw that decides each reply.
 
     Example:
         >>> landscape = Landscape(peaks={"shop": (0.5, 1.1)})
@@ -60,9 +60,9 @@ class Landscape(Settings):
     """
 
     peaks: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    """Where kinds have their best (T, p); a kind that is not named here gets a place from its name."""
+    """The best (T, p) of each kind; for a kind without an entry it follows from the kind's name."""
     sampling: SamplingConfig = SamplingConfig()
-    """Bounds of the controls, and the parameter that p is."""
+    """Bounds of the controls, and the meaning of p."""
     peak: float = Field(0.93, gt=0.0, le=1.0)
     """Chance of a right answer at the peak."""
     floor: float = Field(0.02, ge=0.0, lt=1.0)
@@ -72,7 +72,7 @@ class Landscape(Settings):
     width_p: float = Field(0.16, gt=0.0)
     """Width in p."""
     wrong_answers: int = Field(3, ge=1, le=20)
-    """How many wrong answers a problem has; an executor that errs gives each with the same chance, by its seed."""
+    """How many wrong answers a problem has; a wrong executor gives each with the same chance, by its seed."""
     coupling: float = Field(0.0, ge=0.0, le=0.95)
     """Correlation of the draws of two executors with equal controls; 0 makes all executors independent."""
     coupling_length: float = Field(0.2, ge=0.05)
@@ -103,10 +103,10 @@ class Landscape(Settings):
         return np.array([self.width_t, self.width_p])
 
     def peak_of(self, kind: str) -> FloatArray:
-        """Where a kind is solved best, shape (2,).
+        """The best (T, p) of a kind, shape (2,).
 
-        A kind without an entry in `peaks` lies where its name says, in the inner 70% of the bounds, so that a kind's
-        place does not depend on which other kinds there are.
+        For a kind without an entry in `peaks` it follows from the kind's name alone, not from the other kinds, and lies
+        in the inner 70% of the bounds.
         """
         if kind in self.peaks:
             return np.array(self.peaks[kind])
@@ -145,8 +145,8 @@ class Landscape(Settings):
     def is_right(self, question: str, kind: str, controls: tuple[float, float], seed: int) -> bool:
         """Whether the executor with this seed and these controls solves the problem.
 
-        A pure function. With one seed held fixed and no coupling, whoever is right at some chance is also right at
-        every higher one.
+        A pure function. With a fixed seed and no coupling, an executor that is right at some chance is also right at
+        every higher chance.
 
         Args:
             question: The problem's question.
@@ -163,7 +163,7 @@ class Landscape(Settings):
     def _shared(self, question: str, block: int, controls: tuple[float, float]) -> float:
         """The field at the controls: white noise on a lattice, averaged with Gaussian weights of unit norm.
 
-        A weight exp(-x^2) at x coupling lengths makes the correlation exp(-x^2 / 2), since Gaussians fold to Gaussians.
+        A weight exp(-x^2) at x coupling lengths makes the correlation exp(-x^2 / 2): convolved Gaussians are Gaussian.
         """
         low, high = self.bounds
         unit = self.widths * self.coupling_length

@@ -1,13 +1,13 @@
-"""A simulated language model that plays coordinator and executors with a known chance of being right.
+"""Simulates a language model that plays coordinator and executors with a known chance of being right.
 
 It is a pure function of the messages, the controls and the seed: no clock, no random state, no file. It knows the
-answers of the problems it was made from, and from the messages alone it tells what it is asked for:
+answers of the problems it was made from. From the messages alone it recognises what to write:
 
 * a strategy: a short plan without numbers,
 * an executor's reply: the gold answer with the chance that the `Landscape` gives for (T, p) and the problem's kind,
   otherwise one of the problem's wrong answers, each with the same chance,
-* a commitment: the most frequent answer among the solutions it is given. Among equally frequent ones a lot decides that
-  depends on question, answer and seed but not on the order of the solutions.
+* a commitment: the most frequent answer among the given solutions. A tie is decided by a draw that depends on question,
+  answer and seed, but not on the order of the solutions.
 
 The same function answers over HTTP: pass `SimulatedLLM(...).serve_reply` to a server that speaks the OpenAI protocol.
 """
@@ -54,7 +54,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 _NUMBERED = re.compile(r"(?:^|\n\n)" + re.escape(REPLIES_HEADING) + r"\d+: ")
 _NEXT_HEADING = rf"\n\n(?:{re.escape(PLAN_HEADING)}|{re.escape(LAST_ANSWER_HEADING)}|{re.escape(REPLIES_HEADING)}\d+: )"
 _MARK = "\0"
-"""Stands for a question where the texts around it are looked at."""
+"""Placeholder for the question, to find the prompt text after it."""
 _FORMS: tuple[ReplyFormat, ...] = ("text", "json")
 
 
@@ -73,7 +73,7 @@ class _BodyMessage(BaseModel):
 
 
 class _Body(BaseModel):
-    """What matters here of an OpenAI chat-completions request; absent controls are neutral, an absent seed is 0."""
+    """The used fields of an OpenAI chat-completions request; missing controls are neutral, a missing seed is 0."""
 
     messages: list[_BodyMessage] = Field(min_length=1)
     temperature: float = 1.0
@@ -85,7 +85,7 @@ class _Body(BaseModel):
 
 
 class _Reader(NamedTuple):
-    """Tells what a request asks for: by the first sentence of its system message, and where the question ends."""
+    """Recognises what a request asks for by the first sentence of its system message, and where the question ends."""
 
     plans: frozenset[str]
     condenses: frozenset[str]
@@ -93,10 +93,10 @@ class _Reader(NamedTuple):
 
     @classmethod
     def of(cls, prompts: PromptSet) -> Self:
-        """Know the texts of a prompt set.
+        """Make a reader for a prompt set.
 
         Raises:
-            ConfigError: Prompts for different roles begin alike.
+            ConfigError: Prompts for different roles begin with the same sentence.
         """
         plans = [prompts.strategy(_MARK, 1)]
         replies = [prompts.executor(_MARK, None, None, form) for form in _FORMS]
@@ -104,8 +104,8 @@ class _Reader(NamedTuple):
         openings = [frozenset(map(_opening, asked)) for asked in (plans, replies, condenses)]
         if len(frozenset.union(*openings)) < sum(map(len, openings)):
             raise ConfigError(
-                f"the simulated model can't read the prompts {prompts.name}: it tells strategy, executor and "
-                "commitment by the first sentence of their system messages, and some begin alike"
+                f"the simulated model can't read the prompts {prompts.name}: system messages of strategy, executor and "
+                "commitment begin alike; give each a different first sentence"
             )
         tails = {asked[-1].content.partition(_MARK)[2] for asked in (*plans, *replies, *condenses)} - {""}
         ends = [_NEXT_HEADING, *map(re.escape, sorted(tails))]
@@ -135,14 +135,14 @@ class _Reader(NamedTuple):
 class SimulatedLLM:
     """A language model whose chance of being right is known; speaks the `LLM` protocol.
 
-    Over HTTP there is one number for seed and sample index, so here too only their sum counts:
+    HTTP requests have one number for seed and sample index, so only their sum counts here:
     (seed + sample_index) mod 2**31.
 
     Args:
-        problems: What it can be asked; their answers are its answer key.
-        landscape: How likely an executor is right; by default each kind's peak lies where its name says.
+        problems: Problems that it can be asked; it knows their answers.
+        landscape: How likely an executor is right; by default each kind's peak follows from its name.
         latency: Seconds that each call takes, >= 0.
-        prompts: What it will be asked by.
+        prompts: The prompt set of its requests.
 
     Raises:
         ConfigError: Two problems have the same question but not the same answer and kind, latency is negative, or
@@ -170,7 +170,7 @@ class SimulatedLLM:
 
     @property
     def info(self) -> LLMInfo:
-        """What is known of the model."""
+        """Description of the model."""
         return LLMInfo(backend="simulated", model=MODEL, where="", json_mode=True)
 
     async def complete(self, request: ChatRequest) -> Completion:
@@ -206,7 +206,7 @@ class SimulatedLLM:
                 `seed`, `max_tokens`, `response_format`. Anything else is ignored.
 
         Raises:
-            LLMRequestError: The body is no such request.
+            LLMRequestError: The body is not such a request.
             LLMReplyError: The question is not among the problems, or the messages hold none.
         """
         try:

@@ -1,11 +1,11 @@
-"""The known-optimum task: a simulated team together with the exact numbers that a learner on it can be held against.
+"""Makes the known-optimum task: a simulated team, and exact accuracies to compare a learner with.
 
 The team is `SimulatedLLM` on a `Landscape`: n executors answer, the coordinator takes the majority. The chance that the
-team is right is therefore known for every profile of controls, and with it
+team is right is therefore known for every profile of controls, and so are
 
 * the oracle, which knows each problem's kind and plays the best profile for it,
-* the best that can be had without looking at the problem: one control for everybody, or one for each executor,
-* random control, where each executor draws (T, p) evenly over the bounds,
+* the best fixed controls, which ignore the problem: the same for all executors, or different for each,
+* random control, where each executor draws (T, p) uniformly within the bounds,
 * the true best-response gap of any profile.
 
 Use it to see whether a learner learns: train it on `problems` with `llm`, and compare its accuracy with these.
@@ -42,12 +42,12 @@ _MOST_STARTS = 6
 
 
 class Optimum(NamedTuple):
-    """The best of some family of controls."""
+    """The best result in a family of profiles."""
 
     accuracy: float
     """Chance that the team solves a problem, averaged over the problems."""
     profiles: dict[str, FloatArray]
-    """What is played for each kind, shape (N, 2)."""
+    """The profile for each kind, shape (N, 2)."""
 
 
 class Gains(NamedTuple):
@@ -60,23 +60,23 @@ class Gains(NamedTuple):
 
     @property
     def team_gap(self) -> float:
-        """The best single deviation's gain for the team; 0 at an equilibrium."""
+        """Largest gain for the team if one executor deviates; 0 at an equilibrium."""
         return float(self.team.max())
 
     @property
     def own_gap(self) -> float:
-        """The best single deviation's gain for whoever deviates."""
+        """Largest gain of one executor for its own answer if it deviates."""
         return float(self.own.max())
 
 
 class KnownOptimum:
     """A simulated team, its problems, and the exact numbers of both.
 
-    Everything is exact to rounding when `coupling` is 0. With coupling and up to three executors accuracies carry an
-    error below 1e-8, beyond three about 1e-3 (and the coupled oracle of nine takes a minute or two instead of one
-    second); `random_control` is then good to about 1e-3.
+    With `coupling` 0, all numbers are exact up to rounding. With coupling, the error of accuracies is below 1e-8 for up
+    to three executors and about 1e-3 for more, and that of `random_control` is about 1e-3; the oracle of nine executors
+    takes a minute or two instead of one second.
 
-    The numbers are a flat team's: with more than four executors, make the environment with `cluster_size=0`.
+    The numbers hold for a flat team: with more than four executors, make the environment with `cluster_size=0`.
 
     Example:
         >>> task = known_optimum(n_problems=100)
@@ -84,7 +84,7 @@ class KnownOptimum:
         True
 
     Args:
-        problems: What the team is asked; at least one.
+        problems: The team's problems; at least one.
         landscape: How likely an executor is right.
         n_agents: Number of executors N.
         latency: Seconds that each call of `llm` takes.
@@ -144,7 +144,7 @@ class KnownOptimum:
         Args:
             kind: The problem's kind.
             profile: Each executor's (T, p), shape (..., N, 2).
-            own_weight: In [0, 1]; 0 is the common payoff, 1 each for itself.
+            own_weight: In [0, 1]; 0 is the common payoff, 1 is each executor's own.
 
         Returns:
             Shape (..., N).
@@ -153,7 +153,7 @@ class KnownOptimum:
         return (1.0 - own_weight) * team + own_weight * self.chance(kind, profile)
 
     def true_gap(self, kind: str, profile: npt.ArrayLike) -> Gains:
-        """What single executors could gain by leaving the profile, by the simulator itself and not by any critic.
+        """What each executor could gain by deviating alone, computed by the simulator and not by a critic.
 
         Args:
             kind: The problem's kind.
@@ -192,7 +192,7 @@ class KnownOptimum:
 
     @cached_property
     def random_control(self) -> float:
-        """Expected team accuracy when every executor draws its own (T, p) evenly over the bounds."""
+        """Expected team accuracy when every executor draws its own (T, p) uniformly within the bounds."""
         low, high = self.landscape.bounds
         if self.landscape.coupling > 0.0:
             draws = qmc.Sobol(2 * self.n_agents, scramble=False).random(2**12) + 0.5 / 2**12
@@ -201,7 +201,7 @@ class KnownOptimum:
         votes = np.array(win_chance(self.n_agents, self.landscape.wrong_answers))
         total = 0.0
         for kind, share in self.kind_shares.items():
-            # Independent draws: the team is as good as one whose every member has the mean chance.
+            # Independent draws: the team is as good as one in which all executors have the mean chance.
             peak, widths = self.landscape.peak_of(kind), self.landscape.widths
             mass = np.sqrt(2.0 * np.pi) * widths * (ndtr((high - peak) / widths) - ndtr((low - peak) / widths))
             height = self.landscape.peak - self.landscape.floor
@@ -244,12 +244,12 @@ class KnownOptimum:
     def _best_profile(self, starts: list[FloatArray], shares: Mapping[str, float]) -> FloatArray:
         """The profile (N, 2) with the best accuracy over kinds of these shares, by ascent from several starts.
 
-        Coupled executors with equal controls sit on a saddle, so they also start from rings around each start.
+        Coupled executors with equal controls are at a saddle point, so rings around each start are also tried.
         """
         (low, high), widths, shape = self.landscape.bounds, self.landscape.widths, (self.n_agents, 2)
 
         def loss(flat: FloatArray) -> tuple[float, FloatArray]:
-            """Minus the accuracy at a profile in widths, and its slope by central differences."""
+            """Negative accuracy at a profile in widths, and its gradient by central differences."""
             nearby = (flat + moves).reshape(-1, *shape) * widths
             values = -self._over_kinds(nearby, shares)
             return float(values[0]), (values[1 : 1 + flat.size] - values[1 + flat.size :]) / (2.0 * _DELTA)
@@ -275,7 +275,7 @@ def known_optimum(
     sampling: SamplingConfig | None = None,
     latency: float = 0.0,
 ) -> KnownOptimum:
-    """The task in its standard form: kinds that differ in wording, with peaks far apart.
+    """Make the standard task: kinds that differ in wording, with peaks far apart.
 
     Args:
         n_problems: How many problems; kinds take turns.
@@ -283,7 +283,7 @@ def known_optimum(
         kinds: How many kinds, 1 to 6.
         seed: Which problems.
         coupling: How much executors with equal controls fail together, in [0, 0.95].
-        sampling: Bounds of the controls and what p is, if not the usual ones; the environment needs the same.
+        sampling: Bounds of the controls and the meaning of p, if not the defaults; the environment needs the same.
         latency: Seconds that each call takes.
 
     Raises:

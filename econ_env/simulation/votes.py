@@ -1,7 +1,7 @@
-"""Chance that a majority vote gives the right answer, for voters that err independently or together.
+"""Computes the chance that a majority vote is right, for voters that err independently or together.
 
-The vote is the simulated coordinator's: the most frequent answer wins, and among equally frequent ones a fair lot
-decides. Wrong voters pick one of W wrong answers, each with the same chance and independently. Hence
+The vote is the simulated coordinator's: the most frequent answer wins, and a fair draw decides a tie. Wrong voters pick
+one of W wrong answers, each with the same chance and independently. So
 
     P(vote right) = sum_r P(r voters are right) * win_chance[r],
 
@@ -59,7 +59,7 @@ def _spread(voters: int, answers: int, most: int) -> int:
 
 
 def independent_counts(chances: FloatArray) -> FloatArray:
-    """Law of the number of right voters when they err independently.
+    """Distribution of the number of right voters when they err independently.
 
     Args:
         chances: Chance of each voter, shape (..., N).
@@ -77,10 +77,10 @@ def independent_counts(chances: FloatArray) -> FloatArray:
 
 
 def coupled_counts(chances: FloatArray, correlation: FloatArray) -> FloatArray:
-    """Law of the number of right voters when voter i is right as z_i < Phi^-1(chance_i), z jointly normal.
+    """Distribution of the number of right voters; voter i is right if z_i < Phi^-1(chance_i), z jointly normal.
 
-    Up to three voters by one-dimensional integrals (Plackett 1954; error below 1e-8 for correlations up to 0.95). For
-    more, by integration over z on `SAMPLES` fixed Sobol points (error about 1e-3).
+    For up to three voters it uses one-dimensional integrals (Plackett 1954; error below 1e-8 for correlations up to
+    0.95). For more, it integrates over z on `SAMPLES` fixed Sobol points (error about 1e-3).
 
     Args:
         chances: Chance of each voter, in [0, 1], shape (..., N).
@@ -107,7 +107,7 @@ def coupled_counts(chances: FloatArray, correlation: FloatArray) -> FloatArray:
 
 
 def _limits(chances: FloatArray) -> FloatArray:
-    """Below which z a voter is right; certain voters are taken as certain to twelve digits."""
+    """The z below which a voter is right; chances are clipped to [1e-12, 1 - 1e-12]."""
     limits: FloatArray = ndtri(np.clip(chances, 1e-12, 1.0 - 1e-12))
     return limits
 
@@ -138,16 +138,16 @@ def _all_three(limits: FloatArray, correlation: FloatArray) -> FloatArray:
 
 
 def _sampled_counts(chances: FloatArray, correlation: FloatArray) -> FloatArray:
-    """Average, over fixed points, of the law that is independent once what the voters share is known.
+    """Average, over fixed points, of the distribution given the shared part: then voters are independent.
 
-    z = root * shared + spare * own, where spare^2 is what can be taken off the diagonal of the correlation.
+    z = root * shared + sqrt(spare) * own, where `spare` is subtracted from the diagonal of the correlation.
     """
     voters = chances.shape[-1]
     spare = 0.999 * np.linalg.eigvalsh(correlation)[..., :1]
     root = np.linalg.cholesky(correlation - spare[..., None] * np.eye(voters))
     points = ndtri(qmc.Sobol(voters, scramble=False).random(SAMPLES) + 0.5 / SAMPLES)
     laws = np.empty((*chances.shape[:-1], voters + 1))
-    for profile in np.ndindex(chances.shape[:-1]):  # one at a time: the points are many already
+    for profile in np.ndindex(chances.shape[:-1]):  # one at a time, since each needs many points
         below = (_limits(chances[profile]) - points @ root[profile].T) / np.sqrt(spare[profile])
         laws[profile] = independent_counts(ndtr(below)).mean(axis=0)
     return laws

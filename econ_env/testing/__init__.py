@@ -1,4 +1,4 @@
-"""What users test their own work with: stand-in models, a server that fails on purpose, and a check for each kind."""
+"""Provides tools to test extensions: stand-in models, a server that fails on purpose, and a check for each kind."""
 
 from econ_env.llm.http.local import running_engine
 from econ_env.simulation import KnownOptimum, Landscape, SimulatedLLM, known_optimum

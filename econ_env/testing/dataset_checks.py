@@ -1,4 +1,4 @@
-"""Checks that a data set, of whatever source, can be trained and tested on.
+"""Checks that a data set of any source can be used for training and testing.
 
 >>> from econ_env.testing import check_dataset
 >>> check_dataset("my_package:my_problems")
@@ -28,16 +28,16 @@ def check_dataset(
     answer_field: str | None = None,
     rule: AnswerRule = DEFAULT_RULE,
 ) -> None:
-    """Check a data set: that it loads, always alike, that the judge accepts its gold answers, and that splits differ.
+    """Check that a data set always loads alike, that the judge accepts its gold answers, and that splits differ.
 
     Args:
-        source: What `load_problems` takes; of several splits `train` and `test` are checked.
-        question_field: Column of the question, where it has another name.
-        answer_field: Column of the answer, where it has another name.
+        source: As in `load_problems`; of several splits, `train` and `test` are checked.
+        question_field: Column of the question, if it has another name.
+        answer_field: Column of the answer, if it has another name.
         rule: The judge.
 
     Raises:
-        CheckError: What was found wrong, a line each.
+        CheckError: All errors found, one per line.
     """
 
     def load(split: str | None) -> ProblemSet:

@@ -24,19 +24,19 @@ TEXTS = (
     "🙂\n\t",
     "word " * 3_000,
 )
-"""Texts that are encoded by default, no two of them alike."""
+"""Texts that are encoded by default, all different."""
 
 
 def check_embedder(embedder: Embedder, *, texts: Sequence[str] = TEXTS, tolerance: float = 1e-3) -> None:
     """Check an embedder the way the environment uses it.
 
     Args:
-        embedder: What is checked.
-        texts: At least two, none equal.
-        tolerance: By how much a number of a row may differ where it should not: batches are rounded apart.
+        embedder: The embedder to check.
+        texts: At least two texts, all different.
+        tolerance: Largest difference allowed between numbers that should be equal; batches round differently.
 
     Raises:
-        CheckError: What was found wrong, a line each.
+        CheckError: All errors found, one per line.
     """
     with Violations() as found:
         found.require(isinstance(embedder.name, str) and bool(embedder.name.strip()), "name must be text")
@@ -54,18 +54,18 @@ def check_embedder(embedder: Embedder, *, texts: Sequence[str] = TEXTS, toleranc
 
         with found.guarding("encode, of one text at a time,"):
             alone = np.concatenate([embedder.encode([text]) for text in texts])
-            found.require(not differs(alone, rows), "a row must not depend on the texts beside it")
+            found.require(not differs(alone, rows), "a row must not depend on the other texts of the call")
         with found.guarding("encode, once more,"):
             found.require(not differs(embedder.encode(list(texts)), rows), "the same texts must give the same rows")
             backwards = embedder.encode(list(texts)[::-1])
             found.require(not differs(backwards[::-1], rows), "rows must come in the order of the texts")
             twice = embedder.encode([texts[0]] * 3)
-            found.require(not differs(twice, np.repeat(rows[:1], 3, axis=0)), "a text that comes twice needs two rows")
+            found.require(not differs(twice, np.repeat(rows[:1], 3, axis=0)), "a repeated text needs a row each time")
         with found.guarding("encode, in another thread,"), ThreadPoolExecutor(1) as thread:
             other = thread.submit(embedder.encode, list(texts)).result()
-            found.require(not differs(other, rows), "it must encode in another thread as it does here")
+            found.require(not differs(other, rows), "rows must be the same in another thread")
         spread = np.abs(rows - rows[:1]).max()
-        found.require(bool(spread > tolerance), "texts that differ must not all have the same row")
+        found.require(bool(spread > tolerance), "different texts must not all have the same row")
         found.require_copies(
             embedder, lambda one: not differs(one.encode(list(texts)), rows) and one.name == embedder.name, "rows"
         )

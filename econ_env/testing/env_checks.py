@@ -1,7 +1,7 @@
-"""Checks of a PettingZoo parallel env that ask for all that trainers were seen to need, and say how to repair.
+"""Checks that a PettingZoo parallel env has all that known trainers need; each error says how to repair it.
 
-PettingZoo's own `parallel_api_test` and `parallel_seed_test` never ask whether an observation lies in its space, and
-compare one step of a seeded episode; trainers fail on much more. Run both and this one:
+PettingZoo's own `parallel_api_test` and `parallel_seed_test` do not check whether an observation lies in its space, and
+compare only one step of a seeded episode; trainers fail on much more. Run both and this check:
 
 >>> from econ_env.testing import check_env
 >>> check_env(lambda: my_env())
@@ -28,18 +28,18 @@ Env: TypeAlias = "ParallelEnv[str, Any, Any]"
 Trajectory = list[Any]
 
 RESERVED_NAMES = ("device", "num_envs", "state_size", "state_spaces")
-"""Attributes by which skrl and EPyMARL take an environment for something else."""
+"""Attributes that make skrl and EPyMARL mistake an environment for another kind."""
 RESERVED_KEYS = (
     "action_mask", "env_defined_actions", "episode", "episode_limit", "final_info", "final_obs",
     "terminal_observation", "TimeLimit.truncated",
 )  # fmt: skip
-"""Info keys to which AgileRL, Stable-Baselines3, EPyMARL and gymnasium's vector environments give a meaning."""
+"""Info keys with a special meaning in AgileRL, Stable-Baselines3, EPyMARL and gymnasium's vector environments."""
 CHILD_SECONDS = 60.0
-"""How long an episode in a forked process may take."""
+"""Time limit of an episode in a forked process."""
 
 
 class CheckError(EconError, AssertionError):
-    """Something a trainer will trip over, and how to repair it."""
+    """A check failed; the message says what is wrong or how to repair it."""
 
 
 def check_env(make_env: Callable[[], Env], *, episodes: int = 3) -> None:
@@ -50,10 +50,10 @@ def check_env(make_env: Callable[[], Env], *, episodes: int = 3) -> None:
         episodes: Episodes played per check.
 
     Raises:
-        CheckError: The first thing found wrong.
+        CheckError: The first error found.
     """
     env = make_env()
-    env.close()  # legal before reset
+    env.close()  # must be allowed before reset
     env = make_env()
     _check_object(env)
     for copied in _copies(env):
@@ -80,7 +80,7 @@ def check_env(make_env: Callable[[], Env], *, episodes: int = 3) -> None:
 def _copies(env: Env) -> list[Env]:
     try:
         return [pickle.loads(pickle.dumps(env)), copy.deepcopy(env)]
-    except Exception as error:  # whatever a copy stumbled over is what has to be repaired
+    except Exception as error:  # any error of a copy must be reported
         raise CheckError(f"it must survive pickling, so open connections and locks at first use: {error}") from None
 
 
@@ -103,7 +103,7 @@ def _check_object(env: Env) -> None:
     _require(hasattr(env, "render_mode"), "set a render_mode attribute, None by default: SuperSuit reads it")
     _require(hasattr(env.unwrapped, "render_mode"), "env.unwrapped must have a render_mode: SuperSuit reads it there")
     for name in RESERVED_NAMES:
-        _require(not hasattr(env, name), f"call the attribute {name} something else: trainers give it a meaning")
+        _require(not hasattr(env, name), f"rename the attribute {name}: trainers give it a special meaning")
     _require(isinstance(env.state_space, Space), "state_space must be a Space attribute, not a method")
     _require(env.state_space.dtype == np.float32, "state_space must be of float32")
     for name, method, inner in (
@@ -118,14 +118,14 @@ def _check_object(env: Env) -> None:
         )
         for agent in env.possible_agents:
             _require(
-                method(agent) is spaces[agent], f"{name}[agent] and the method must give the same object each time"
+                method(agent) is spaces[agent], f"{name}[agent] and the method must return the same object each time"
             )
             _require(spaces[agent] == spaces[env.possible_agents[0]], f"{name} must be equal across agents")
 
 
 def _check_reset(env: Env, observations: Mapping[str, Any], infos: Mapping[str, Any]) -> None:
-    _require(env.agents == env.possible_agents, "after reset all agents are there, in order")
-    _require(env.agents is not env.possible_agents, "agents must be a list of its own")
+    _require(env.agents == env.possible_agents, "after reset, agents must hold all possible_agents, in order")
+    _require(env.agents is not env.possible_agents, "agents must be a list of its own, not possible_agents")
     _check_observations(env, observations)
     _require(
         infos == {agent: {} for agent in env.agents},
@@ -145,7 +145,7 @@ def _check_step(env: Env, actions: Mapping[str, Any]) -> set[frozenset[str]]:
     ends = [*terminations.values(), *truncations.values()]
     _require(all(type(end) is bool for end in ends), "terminations and truncations must be Python bools")
     over = all(terminations.values()) or all(truncations.values())
-    _require(env.agents == ([] if over else before), "agents must be empty after the joint end, and all there before")
+    _require(env.agents == ([] if over else before), "agents must be empty after the joint end, and complete before")
     _require(len({id(info) for info in infos.values()}) == len(names), "each agent needs an info dict of its own")
     for info in infos.values():
         numbers = all(type(value) in (float, int, bool, str) for value in info.values())
@@ -154,10 +154,10 @@ def _check_step(env: Env, actions: Mapping[str, Any]) -> set[frozenset[str]]:
         _require(bool(np.isfinite(floats).all()), "info values must be finite: NaN is unequal to itself")
         _require(pickle.loads(pickle.dumps(info)) == info, "infos must survive pickling")
         bad = [key for key in info if key in RESERVED_KEYS or key.startswith("_")]
-        _require(not bad, f"call the infos {bad} something else: trainers give these keys a meaning")
+        _require(not bad, f"rename the infos {bad}: trainers give these keys a special meaning")
     keys = {frozenset(info) for info in infos.values()}
     for result in (observations, rewards, terminations, truncations, infos):
-        result["__all__"] = None  # RLlib writes into what it is given; the next step must not hold it
+        result["__all__"] = None  # RLlib writes into these dicts; the next step must not contain it
     return keys
 
 
@@ -184,7 +184,7 @@ def _sample(env: Env, seed: int) -> dict[str, Any]:
 
 
 def _check_action_kinds(env: Env) -> None:
-    """Arrays of either precision, lists, read-only and out-of-range arrays must all be taken."""
+    """Arrays of either precision, lists, read-only and out-of-range arrays must all be accepted."""
     env.reset(seed=0)
     first = env.possible_agents[0]
     sample = np.asarray(_sample(env, 0)[first])
@@ -210,9 +210,7 @@ def _check_seeds(make_env: Callable[[], Env], episodes: int) -> None:
     one, other = _play(make_env(), episodes, 5), _play(make_env(), episodes, 5)
     _require(_equal(one, other), "the same seed must give the same episodes, every step and later reset included")
     env = make_env()
-    _require(
-        _equal(_play(env, episodes, 5), _play(env, episodes, 5)), "reset(seed) must bring the whole environment back"
-    )
+    _require(_equal(_play(env, episodes, 5), _play(env, episodes, 5)), "reset(seed) must restore the whole environment")
 
 
 def _check_moves_on(make_env: Callable[[], Env], episodes: int) -> None:
@@ -226,26 +224,27 @@ def _check_moves_on(make_env: Callable[[], Env], episodes: int) -> None:
 
 
 def _check_unseeded_copies(make_env: Callable[[], Env], episodes: int) -> None:
-    """SuperSuit makes many environments of one by pickling it before its first reset."""
+    """SuperSuit copies an environment many times by pickling it before its first reset."""
     packed = pickle.dumps(make_env())
     starts = []
     for _ in range(2):
         env = pickle.loads(packed)
         starts.append([env.reset()[0] for _ in range(max(episodes, 4))])
     _require(
-        not _equal(*starts), "unseeded copies must go different ways: make the random generator at the first reset"
+        not _equal(*starts),
+        "unseeded copies must play different episodes: make the random generator at the first reset",
     )
 
 
 def _check_forked_child(env: Env) -> None:
-    """Trainers that start processes hand them environments that have been used."""
+    """Trainers pass used environments to the processes that they start."""
     if not hasattr(os, "fork"):
         return
     expected = _play(env, 1, 7)
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("fork").Process(target=_play_into, args=(env, theirs), daemon=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that forking with threads around is a risk is the point
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is what is checked
         child.start()
     theirs.close()
     try:
@@ -258,7 +257,7 @@ def _check_forked_child(env: Env) -> None:
         ours.close()
     _require(
         played is not None and _equal(played, expected),
-        "it must go on in a forked process: threads, loops and connections do not exist there, so open them anew",
+        "it must work in a forked process: threads, event loops and connections are gone there, so open new ones",
     )
 
 

@@ -1,10 +1,10 @@
-"""An OpenAI-compatible server over real HTTP that fails on purpose, for tests and load measurements.
+"""Runs an OpenAI-compatible HTTP server that fails on purpose, for tests and load measurements.
 
 >>> with FaultyServer(lambda body: "The answer is 4.", faults={"error_500": 0.3}, latency=0.01) as server:
 ...     llm = make_llm(server.url)
 
-It answers `/v1/chat/completions` and `/v1/models`, runs in a thread of its own and counts what it saw. From a shell:
-`python -m econ_env.testing.faulty_server --latency 0.2 --fault error_500=0.1` prints its address and serves
+It answers `/v1/chat/completions` and `/v1/models`, runs in its own thread and counts requests and failures. From a
+shell: `python -m econ_env.testing.faulty_server --latency 0.2 --fault error_500=0.1` prints its address and serves
 until its input ends.
 """
 
@@ -42,7 +42,7 @@ Fault = Literal[
     "drip",
 ]
 """Ways to fail: 429 without and with Retry-After, 500, 503, the connection cut, no answer, an HTML page, empty or null
-text, an answer cut in its middle, a text cut in its middle, and an answer that comes byte by byte."""
+text, an answer cut in the middle, a text cut in the middle, and an answer sent byte by byte."""
 
 _STATUS: dict[Fault, int] = {"too_many": 429, "too_many_wait": 429, "error_500": 500, "error_503": 503}
 _BODIES_KEPT = 20_000
@@ -51,7 +51,7 @@ _BACKLOG = 4096
 
 @dataclass
 class Seen:
-    """What a server has seen so far."""
+    """Requests and failures of a server so far."""
 
     requests: Counter[str] = field(default_factory=Counter)
     """Requests by path."""
@@ -60,18 +60,18 @@ class Seen:
     in_flight: int = 0
     """Requests being answered now."""
     most_in_flight: int = 0
-    """The most there were at once."""
+    """Most requests that were answered at the same time."""
     bodies: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_BODIES_KEPT))
-    """Chat completions as they were asked for, in order of arrival; the last 20,000."""
+    """Bodies of the requests for chat completions, in order of arrival; the last 20,000."""
 
     @property
     def calls(self) -> int:
-        """Chat completions asked for."""
+        """Number of requests for chat completions."""
         return self.requests["/v1/chat/completions"]
 
 
 def answer_four(body: Mapping[str, Any]) -> str:
-    """The answer 4, as JSON where the request asks for it."""
+    """The answer 4, as JSON if the request asks for it."""
     if "response_format" in body:
         return json.dumps({"reasoning": "I add what is given.", "answer": "4"})
     return "I add what is given. The answer is 4."
@@ -81,25 +81,25 @@ class FaultyServer:
     """The server; use it as a context manager, or `start` and `stop` it.
 
     Args:
-        reply: From a request's body to the text of the answer; by default 4, as JSON or text as asked for. An
+        reply: Function from a request's body to the answer's text; by default 4, as JSON or text as requested. An
             `LLMRequestError` it raises becomes a 400, any other `LLMError` a 500.
         latency: Seconds that every answer takes.
-        jitter: Seconds that are added at most; how many is drawn.
+        jitter: Most seconds that are added at random.
         faults: Share of the requests that fail in each way; the shares sum up to 1 at most.
-        script: How the first requests fail, in order of arrival, `None` for those that do not; then `faults` counts.
-        seed: Decides what is drawn; the draw depends on the request's body and on how often it came, not on the time.
+        script: Faults of the first requests, in order of arrival, `None` for no fault; after them `faults` applies.
+        seed: Seed of the draws; a draw depends on the request's body and on how often it came, not on the time.
         retry_after: Value of the Retry-After header: seconds, or a date.
-        drip_seconds: How long an answer takes that comes byte by byte.
+        drip_seconds: Seconds that an answer takes if it is sent byte by byte.
         models: What `/v1/models` lists; the first one answers.
-        key: The key that is asked for; `None` for none.
-        refuses: Fields of a body that are answered by a 400.
+        key: The API key that requests must have; `None` for none.
+        refuses: Fields of a body that are refused with a 400.
         context: Longest prompt in tokens; `None` for no limit.
 
     Raises:
         ConfigError: A kind of fault is unknown, or the shares exceed 1.
 
     Attributes:
-        seen: What it saw.
+        seen: Requests and failures so far.
     """
 
     def __init__(
@@ -315,8 +315,8 @@ def _shares(context: click.Context, option: click.Parameter, given: Sequence[str
 
 @click.command()
 @click.option("--latency", default=0.0, show_default=True, help="Seconds that every answer takes.")
-@click.option("--jitter", default=0.0, show_default=True, help="Seconds that are added at most.")
-@click.option("--fault", "faults", multiple=True, callback=_shares, help="KIND=SHARE of requests that fail so.")
+@click.option("--jitter", default=0.0, show_default=True, help="Most seconds that are added at random.")
+@click.option("--fault", "faults", multiple=True, callback=_shares, help="KIND=SHARE: fault and share of requests.")
 @click.option("--seed", default=0, show_default=True, help="Decides which requests fail.")
 def main(latency: float, jitter: float, faults: dict[Fault, float], seed: int) -> None:
     """Serve the answer 4 to every request, print the base URL, and end when the input ends."""

@@ -1,4 +1,4 @@
-"""Checks that an object is a language model (`econ_env.llm.LLM`), and says how to repair what is not.
+"""Checks that an object is a language model (`econ_env.llm.LLM`); each error says how to repair it.
 
 >>> from econ_env.testing import check_llm
 >>> check_llm(lambda: MyLLM("http://localhost:8000"))
@@ -35,14 +35,14 @@ def check_llm(
     """Check a language model the way the environment uses it.
 
     Args:
-        make_llm: Makes one; called several times.
-        question: What it is asked, about twenty times.
-        reproducible: Whether equal requests must get equal texts. Most servers only do that if they batch nothing.
-        make_broken: Makes one that can't work, for example with a server that is gone: its calls must fail.
-        seconds: The longest that anything it is asked for may take.
+        make_llm: Makes a model; called several times.
+        question: The question it is asked, about twenty times.
+        reproducible: Whether equal requests must get equal texts. Most servers only do that without batching.
+        make_broken: Makes a model that can't work, for example without a server: its calls must fail.
+        seconds: Time limit of each step of the check.
 
     Raises:
-        CheckError: The first thing found wrong.
+        CheckError: The first error found.
     """
     request = ChatRequest(
         messages=DEFAULT_PROMPTS.executor(question, None, None, "text"),
@@ -100,15 +100,15 @@ def _check_completion(done: Completion) -> None:
     _require(isinstance(done, Completion), "complete must return a Completion")
     for name, text in (("text", done.text), ("finish_reason", done.finish_reason), ("model", done.model)):
         _require(isinstance(text, str) and bool(text), f"a completion's {name} must be text and not empty")
-    _require(bool(done.text.strip()), "a model that wrote nothing is an LLMReplyError, not an empty text")
-    _require(done.text == done.text.encode("utf-8", "replace").decode(), "a text must be such that it can be encoded")
+    _require(bool(done.text.strip()), "raise LLMReplyError instead of returning an empty text")
+    _require(done.text == done.text.encode("utf-8", "replace").decode(), "a text must be encodable as UTF-8")
     _require(isinstance(done.usage, Usage), "usage must be a Usage")
     _require(
         all(type(count) is int and count >= 0 for count in asdict(done.usage).values()),
         "all counts of a usage must be ints, 0 or more",
     )
-    _require(done.usage.calls == 1, "the usage of an answered call counts one call")
-    _require(done.usage.cache_hits <= 1, "one call is answered from the cache once at most")
+    _require(done.usage.calls == 1, "the usage of an answered call must count one call")
+    _require(done.usage.cache_hits <= 1, "the usage of one call must count at most one cache hit")
     _require(pickle.loads(pickle.dumps(done)) == done, "completions must survive pickling")
 
 
@@ -125,7 +125,7 @@ def _check_many(answers: list[Completion]) -> None:
 def _check_pickling(llm: LLM, request: ChatRequest, seconds: float) -> None:
     try:
         copied = pickle.loads(pickle.dumps(llm))
-    except Exception as error:  # whatever pickle stumbled over is what has to be repaired
+    except Exception as error:  # any error of pickle must be reported
         raise CheckError(
             f"it must survive pickling, so open connections and locks at the first call: {error}"
         ) from None
@@ -157,6 +157,6 @@ def _check_broken(llm: LLM, request: ChatRequest, seconds: float) -> None:
         return
     except CheckError:
         raise
-    except Exception as error:  # an error of any other kind is what has to be repaired
+    except Exception as error:  # any other kind of error must be reported
         raise CheckError(f"a call that fails must raise an LLMError, not {type(error).__name__}: {error}") from None
     raise CheckError(f"a call that fails must raise an LLMError, but it answered {done.text[:60]!r}")

@@ -1,4 +1,4 @@
-"""Checks that something makes methods in the sense of `econ_env.methods.Method`.
+"""Checks that a factory makes methods in the sense of `econ_env.methods.Method`.
 
 >>> from econ_env.testing import check_method
 >>> check_method(MyMethod)
@@ -29,7 +29,7 @@ Asked = tuple[ChatRequest, ...]
 
 
 class _Recorded:
-    """The simulated model, which notes what it is asked, and of which every so manieth call fails."""
+    """The simulated model; records its requests, and fails every `fails_every`-th call."""
 
     def __init__(self, problems: ProblemSet, fails_every: int = 0) -> None:
         self._llm = SimulatedLLM(problems)
@@ -55,10 +55,10 @@ def check_method(make: Callable[[Team], Method]) -> None:
     """Check a method on a simulated team of three.
 
     Args:
-        make: Makes it from a team, as what is registered under its name does; called several times.
+        make: Makes the method from a team, like the factory registered under its name; called several times.
 
     Raises:
-        CheckError: What was found wrong, a line each.
+        CheckError: All errors found, one per line.
     """
     problems = load_problems("bundled:1", split="test", limit=PROBLEMS)
     with Violations() as found:
@@ -73,7 +73,7 @@ def check_method(make: Callable[[Team], Method]) -> None:
             found.require(same, "the same problem and seed must give the same requests and answers")
             blind, blind_asked = _play(make, problems, replace(problems[0], answer=OTHER_GOLD))
             ignores = blind_asked == asked and _said(blind) == _said(answer)
-            found.require(ignores, "the gold answer must not be used: with another one it asked or answered otherwise")
+            found.require(ignores, "the gold answer must not be used: another one changed its requests or answers")
         with found.guarding("answer, of many problems at once,"):
             _check_together(found, make, problems)
         with found.guarding("answer, when every other call fails,"):
@@ -92,7 +92,7 @@ def _team(llm: _Recorded) -> Team:
 def _play(
     make: Callable[[Team], Method], problems: ProblemSet, problem: Problem, fails_every: int = 0
 ) -> tuple[Answer, Asked]:
-    """An answer that was judged, and what was asked for it."""
+    """A judged answer, and the requests that were made for it."""
     llm = _Recorded(problems, fails_every)
 
     async def play() -> Answer:
@@ -130,4 +130,4 @@ def _check_together(found: Violations, make: Callable[[Team], Method], problems:
 
     for answer, problem in zip(asyncio.run(together()), problems, strict=True):
         alone, _ = _play(make, problems, problem)
-        found.require(_said(answer) == _said(alone), "problems that are answered at once must not disturb one another")
+        found.require(_said(answer) == _said(alone), "problems answered at once must not affect each other")

@@ -15,13 +15,13 @@ from econ_env.testing.violations import Violations
 
 
 def check_observation_part(part: ObservationPart) -> None:
-    """Check an observation part on what the executors of a simulated team know.
+    """Check an observation part on the knowledge of a simulated team's executors.
 
     Args:
-        part: What is checked.
+        part: The observation part to check.
 
     Raises:
-        CheckError: What was found wrong, a line each.
+        CheckError: All errors found, one per line.
     """
     with Violations() as found:
         with found.guarding("naming it"):
@@ -35,7 +35,7 @@ def check_observation_part(part: ObservationPart) -> None:
                     found.require(False, str(error))
                     break
                 again = part_values(part, known).tolist()
-                found.require(again == values, "values must give the same for the same knowledge")
+                found.require(again == values, "values must return the same numbers for the same knowledge")
         found.require_copies(part, _all_values(samples), "values")
 
 

@@ -21,7 +21,7 @@ QUESTIONS = (
     "How much is {x} of 50%s, if \\frac{1}{2} of it is $5?",
     'Anna says "多少?"\n\nShe has 3 boxes of 4. How many is that?',
 )
-"""With signs that a template might trip over."""
+"""Questions with characters that can break a template."""
 PLAN, LAST, OWN = "Add both {numbers}.", "17%", "I took 9 from 20. The answer is 11."
 OTHERS = ("First {9}, then 4. The answer is 13.", '{"reasoning": "9 - 4", "answer": "5"}')
 TOKENS = 50
@@ -34,14 +34,14 @@ def check_prompt_set(prompts: PromptSet, *, problems: Iterable[Problem] | None =
     """Check a prompt set the way the team uses it.
 
     Args:
-        prompts: What is checked.
-        problems: Problems whose gold answers it must not give away; by default twenty bundled ones.
+        prompts: The prompt set to check.
+        problems: Problems whose gold answers it must not reveal; by default twenty bundled ones.
 
     Raises:
-        CheckError: What was found wrong, a line each.
+        CheckError: All errors found, one per line.
     """
     with Violations() as found:
-        found.require(isinstance(prompts.name, str) and bool(prompts.name.strip()), "name must be name and version")
+        found.require(isinstance(prompts.name, str) and bool(prompts.name.strip()), "name must be text with a version")
         for question in QUESTIONS:
             for call, (ask, shown) in _calls(prompts, question).items():
                 with found.guarding(call):
@@ -49,7 +49,7 @@ def check_prompt_set(prompts: PromptSet, *, problems: Iterable[Problem] | None =
                     if _check_messages(found, call, messages):
                         text = _joined(messages)
                         lacking = [part for part in shown if part.strip() not in text]
-                        found.require(not lacking, f"{call} must show all of what it is given; it lacks {lacking}")
+                        found.require(not lacking, f"{call} must show all of its inputs; it lacks {lacking}")
                         found.require(ask() == messages, f"{call} must ask the same each time")
             with found.guarding("debate"):
                 for form in FORMS:
@@ -68,7 +68,7 @@ def check_prompt_set(prompts: PromptSet, *, problems: Iterable[Problem] | None =
 
 
 def _calls(prompts: PromptSet, question: str) -> Mapping[str, tuple[Callable[[], Messages], tuple[str, ...]]]:
-    """What can be asked, by a name to tell of it, and what each must show."""
+    """All calls of a prompt set by name, each with the texts that its messages must show."""
     calls: dict[str, tuple[Callable[[], Messages], tuple[str, ...]]] = {
         "strategy": (lambda: prompts.strategy(question, TOKENS), (question,))
     }
@@ -102,16 +102,16 @@ def _check_messages(found: Violations, call: str, messages: Messages) -> bool:
     roles = [message.role for message in messages]
     found.require(set(roles) <= {"system", "user", "assistant"}, f"{call} has a role that servers do not know: {roles}")
     found.require("system" not in roles[1:], f"{call} must have a system message first or not at all")
-    found.require(roles[-1] == "user", f"{call} must end with a user message, which is to be answered")
+    found.require(roles[-1] == "user", f"{call} must end with a user message, for the model to answer")
     turns = [role for role in roles if role != "system"]
     in_turns = turns[:1] == ["user"] and all(one != other for one, other in pairwise(turns))
-    found.require(in_turns, f"{call} must let user and assistant speak in turns, the user first: servers insist on it")
+    found.require(in_turns, f"{call} must alternate user and assistant, the user first: servers require it")
     found.require(all(message.content.strip() for message in messages), f"{call} must have no blank message")
     return True
 
 
 def _check_gold(found: Violations, prompts: PromptSet, problem: Problem) -> None:
-    """Whether a gold answer stands in the messages of its problem, though it does not in those of another."""
+    """Require that a problem's messages contain its gold answer no more often than those of another question."""
     gold = re.compile(rf"(?<!\w){re.escape(problem.answer)}(?!\w)")
 
     def times(question: str, ask: Callable[[], Messages]) -> int:
@@ -120,4 +120,4 @@ def _check_gold(found: Violations, prompts: PromptSet, problem: Problem) -> None
     other = _calls(prompts, QUESTIONS[0])
     for call, (ask, _) in _calls(prompts, problem.question).items():
         leaks = times(problem.question, ask) > times(QUESTIONS[0], other[call][0])
-        found.require(not leaks, f"{call} gives away the gold answer {problem.answer!r} of {problem.question[:60]!r}")
+        found.require(not leaks, f"{call} reveals the gold answer {problem.answer!r} of {problem.question[:60]!r}")

@@ -15,13 +15,13 @@ from econ_env.testing.violations import Violations
 
 
 def check_reward_term(term: RewardTerm) -> None:
-    """Check a reward term on what a simulated team submits.
+    """Check a reward term on the submissions of a simulated team.
 
     Args:
-        term: What is checked.
+        term: The reward term to check.
 
     Raises:
-        CheckError: What was found wrong, a line each.
+        CheckError: All errors found, one per line.
     """
     with Violations() as found:
         with found.guarding("naming it"):
@@ -36,6 +36,6 @@ def check_reward_term(term: RewardTerm) -> None:
                     found.require(False, str(error))
                     break
                 again = term_value(term, submission, agent)
-                found.require(again == value, "value must give the same for the same submission")
+                found.require(again == value, "value must return the same number for the same submission")
             found.require(repr(before) == repr(submission), "value must not change the submission")
         found.require_copies(term, lambda one: [one.value(*sample) for sample in samples], "values")

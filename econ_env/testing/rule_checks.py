@@ -15,7 +15,7 @@ from econ_env.records import Judgement
 from econ_env.testing.violations import Violations
 
 GOLDS = ("18", "8", "180", "-18", "7")
-"""Answers that are read by default, no two of them the same."""
+"""Answers that are read by default, all different."""
 FORMS = ("WHY The answer is GOLD.", '{"reasoning": "WHY", "answer": "GOLD"}')
 """How replies state them by default: as text and as JSON, which the prompts of this package ask for."""
 ODD = (
@@ -40,12 +40,12 @@ def check_answer_rule(rule: AnswerRule, *, golds: Sequence[str] = GOLDS, forms: 
     """Check an answer rule the way the environment uses it.
 
     Args:
-        rule: What is checked.
-        golds: Answers that it must read, and must tell from one another.
+        rule: The answer rule to check.
+        golds: Answers that it must read and distinguish.
         forms: How replies state an answer; `GOLD` stands for it, `WHY` for the reasoning.
 
     Raises:
-        CheckError: What was found wrong, a line each.
+        CheckError: All errors found, one per line.
     """
     with Violations() as found:
         found.require(isinstance(rule.name, str) and bool(rule.name.strip()), "name must be text: name and version")
@@ -66,7 +66,7 @@ def check_answer_rule(rule: AnswerRule, *, golds: Sequence[str] = GOLDS, forms: 
 
         with found.guarding("judging in threads"), ThreadPoolExecutor(4) as threads:
             apart = list(threads.map(verdicts, [rule] * 4))
-            found.require(apart == [verdicts(rule)] * 4, "it must judge in threads as it does outside")
+            found.require(apart == [verdicts(rule)] * 4, "verdicts in threads must be the same as outside")
         found.require_copies(rule, verdicts, "verdicts")
 
 
@@ -96,7 +96,7 @@ def _check_reading(found: Violations, rule: AnswerRule, form: str, gold: str, ot
         again = rule.extract(answer).answer
         found.require(
             again is not None and rule.same(again, answer),
-            f"the answer {answer!r} alone must be read as the same again",
+            f"the answer {answer!r} as a whole reply must be read as the same answer",
         )
 
 

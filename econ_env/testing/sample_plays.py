@@ -1,6 +1,6 @@
-"""Plays of a simulated team in which calls fail and answers are missing, to see what reward terms and parts are given.
+"""Plays a simulated team with failed calls and missing answers, to collect inputs of reward terms and parts.
 
-The teams have one, three and six executors (these in clusters); episodes have two decisions, some of them two rounds.
+The teams have one, three and six executors (six in clusters). Episodes have two decisions, some of them two rounds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PROBLEMS = 6
 
 
 class _Unreliable:
-    """The simulated team, of which some calls fail and some answer nothing."""
+    """The simulated model, but some calls fail and some give no answer."""
 
     def __init__(self, problems: ProblemSet) -> None:
         self._llm = SimulatedLLM(problems)
@@ -44,7 +44,7 @@ class _Unreliable:
 
 
 class _Seen:
-    """A reward term and an observation part that note what they are given."""
+    """A reward term and an observation part that record their inputs."""
 
     name = "seen"
     dim = 1

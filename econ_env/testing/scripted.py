@@ -1,4 +1,4 @@
-"""A strict stand-in for a model: it answers by your function or list, and raises when the list ends."""
+"""Provides a stand-in for a model: it answers from your function or list, and raises when the list ends."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Script = Callable[[ChatRequest], str] | Iterable[str]
 
 
 class ScriptedLLM:
-    """Answers each request by a function of it, or by the next text of a list; remembers what it was asked.
+    """Answers each request with a function of it, or with the next text of a list; records all requests.
 
     Args:
         script: A function from a request to a text, which may raise an `LLMError`, or the texts in order of the calls.
-        small: Whether it counts as a small model, which `reply_format: auto` asks for text.
+        small: Whether it counts as a small model; `reply_format: auto` asks small models for text.
     """
 
     def __init__(self, script: Script, *, small: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Gathers what is wrong with something that was checked, so that all of it is told at once, a line each."""
+"""Collects the errors of a check and raises all of them together, one per line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from econ_env.testing.env_checks import CheckError
 
 
 class Violations:
-    """A context in which things are required of something; at its end all that was violated is raised together.
+    """A context that collects violated requirements, and raises all of them together at its end.
 
     Raises:
         CheckError: At the end, with one line for each violation.
@@ -32,26 +32,26 @@ class Violations:
             raise CheckError("\n".join(self._found))
 
     def require(self, holds: bool, repair: str) -> bool:
-        """Note how to repair what does not hold; returns whether it does."""
+        """Note `repair` if the requirement does not hold; return `holds`."""
         if not holds:
             self._found[" ".join(repair.split())] = None
         return holds
 
     @contextmanager
     def guarding(self, call: str) -> Iterator[None]:
-        """Note an error of a call that must not raise any, and go on after the context."""
+        """Note an error that is raised in this context, and continue after the context."""
         try:
             yield
-        except Exception as error:  # an error of whatever kind is what has to be repaired
+        except Exception as error:  # any kind of error must be reported
             self.require(False, f"{call} must not fail, but raised {type(error).__name__}: {error}")
 
     def require_copies(self, thing: Any, result: Callable[[Any], Any], what: str) -> None:
-        """Ask that pickled and copied things do the same.
+        """Require that pickled and copied objects give the same results.
 
         Args:
-            thing: What is copied.
-            result: What a thing gives; compared by `==`.
-            what: What that is called.
+            thing: The object to copy.
+            result: Gives an object's result; compared by `==`.
+            what: Name of the result in messages.
         """
         try:
             copies = pickle.loads(pickle.dumps(thing)), copy.deepcopy(thing)

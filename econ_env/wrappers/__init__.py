@@ -1,8 +1,8 @@
-"""The environment for other people's trainers: other actions, gymnasium's interface, and many problems at once.
+"""Wraps the environment for other trainers: other actions, gymnasium's interface, and many problems at once.
 
 Wrap actions first, then choose a view: `JointView(NormalizedActions(parallel_env(...)))`. For AEC trainers there is
-`econ_env.econ_v0.env`. All keep the infos, rewards by their parts, rounds inside a decision (`deliberate`), can be
-pickled and copied, and pass on `reward_weights`.
+`econ_env.econ_v0.env`. All keep the infos, the parts of the rewards and rounds inside a decision (`deliberate`), pass
+on `reward_weights`, and can be pickled and copied.
 """
 
 from econ_env.wrappers.actions import ActionWrapper, DiscreteActions, NormalizedActions, TeamEnv

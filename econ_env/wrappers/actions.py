@@ -1,4 +1,4 @@
-"""Parallel environments whose agents act in other units than (T, p): in [-1, 1], or by a number on a grid.
+"""Wraps parallel environments so that agents act in other units than (T, p): in [-1, 1], or by a number on a grid.
 
 Such a wrapper is its own `unwrapped`, since trainers read spaces there; the wrapped environment is `env`.
 """
@@ -26,7 +26,7 @@ TeamEnv: TypeAlias = Union[EconParallelEnv, "ActionWrapper"]
 
 
 class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc] # pettingzoo ships no types
-    """Base of wrappers that change the actions and nothing else; say the space and how to read an action of it.
+    """Base class of wrappers that change only the actions; a subclass gives the space and `to_inner`.
 
     Args:
         env: The environment to act in.
@@ -44,7 +44,7 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
         """The action for the wrapped environment.
 
         Raises:
-            EpisodeError: It is no action of the space.
+            EpisodeError: The action is not in the space.
         """
 
     @property
@@ -67,11 +67,11 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
 
     @property
     def last_outcome(self) -> RoundOutcome | None:
-        """What the last round of the running decision came to; `None` before its first."""
+        """Outcome of the last round of the running decision; `None` before its first round."""
         return self.env.last_outcome
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, Infos]:
-        """As the environment does."""
+        """Reset the environment."""
         return self.env.reset(seed, options)
 
     async def areset(
@@ -81,7 +81,7 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
         return await self.env.areset(seed, options)
 
     def deliberate(self, actions: Mapping[str, Any]) -> tuple[Observations, Infos]:
-        """Run one round at these actions; no time passes and nothing is paid."""
+        """Run one round with these actions; the decision goes on, and there is no reward."""
         return background.run(self.adeliberate(actions))
 
     async def adeliberate(self, actions: Mapping[str, Any]) -> tuple[Observations, Infos]:
@@ -109,7 +109,7 @@ class NormalizedActions(ActionWrapper):
         env: An environment with bounded Box actions.
 
     Raises:
-        ConfigError: Its actions are no bounded Box.
+        ConfigError: Its actions are not a bounded Box.
     """
 
     def __init__(self, env: TeamEnv) -> None:
@@ -117,13 +117,13 @@ class NormalizedActions(ActionWrapper):
         super().__init__(env, Box(-1.0, 1.0, self._low.shape, np.float32))
 
     def to_inner(self, agent: str, action: Any) -> Array:
-        """(T, p) of an action in [-1, 1]; what lies outside is clipped."""
+        """(T, p) of an action in [-1, 1]; values outside are clipped."""
         unit = (np.clip(np.asarray(action, np.float32), -1.0, 1.0) + 1.0) / 2.0
         return self._low + (self._high - self._low) * unit
 
 
 class DiscreteActions(ActionWrapper):
-    """Actions are numbers of points on an even grid over the bounds of T and p, which it includes.
+    """Actions are numbers of points on an even grid over T and p that includes the bounds.
 
     Args:
         env: An environment with bounded Box actions.
@@ -133,7 +133,7 @@ class DiscreteActions(ActionWrapper):
         controls: (T, p) of each action, shape [A, 2].
 
     Raises:
-        ConfigError: The environment's actions are no bounded Box, or `bins` does not fit them.
+        ConfigError: The environment's actions are not a bounded Box, or `bins` does not fit them.
     """
 
     def __init__(self, env: TeamEnv, bins: Sequence[int] = (5, 5)) -> None:

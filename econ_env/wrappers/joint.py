@@ -1,7 +1,7 @@
-"""The team as one gymnasium agent: it sees the state and acts for all, for trainers that know of a single agent.
+"""Shows the team as one gymnasium agent that sees the state and acts for all, for single-agent trainers.
 
-The learner's own joint view (`econ_agents.joint_env`) is another: it keeps one row of observation per agent, for
-networks that hold every agent to what it may know, and takes any parallel environment. Axes: N agents, A numbers of an
+The learner has a different joint view (`econ_agents.joint_env`): it keeps one observation row per agent, so that
+networks use only what each agent may know, and it takes any parallel environment. Axes: N agents, A numbers of an
 agent's action, S state.
 """
 
@@ -25,7 +25,7 @@ JointTransition = tuple[Array, float, bool, bool, Info]
 
 
 class JointView(View):
-    """One gymnasium environment out of a team.
+    """Makes one gymnasium environment from a team.
 
     | Data sheet  |                                                                                           |
     |-------------|-------------------------------------------------------------------------------------------|
@@ -69,7 +69,7 @@ class JointView(View):
         return self.parallel_env.state(), {}
 
     def deliberate(self, action: ArrayLike) -> tuple[Array, Info]:
-        """Run one round at this joint action; no time passes and nothing is paid.
+        """Run one round with this joint action; the decision goes on, and there is no reward.
 
         Returns:
             The new state [S], and each agent's info under its name.
@@ -103,7 +103,7 @@ class JointView(View):
         numbers, wanted = np.asarray(action), self.action_space.shape
         assert wanted is not None
         if numbers.size != np.prod(wanted):
-            raise EpisodeError(f"a joint action has shape {wanted}, got {numbers.shape}")
+            raise EpisodeError(f"a joint action must have shape {wanted}, got {numbers.shape}")
         agents = self.parallel_env.possible_agents
         return dict(zip(agents, numbers.reshape(len(agents), -1), strict=True))
 

@@ -1,4 +1,4 @@
-"""The team as a gymnasium environment with a tuple entry for each agent, the interface of EPyMARL and its relatives."""
+"""Shows the team as a gymnasium environment with a tuple entry for each agent, as EPyMARL and similar tools need it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PerAgent = tuple[NDArray[np.float32], ...]
 
 
 class TupleView(View):
-    """What EPyMARL's `gymma` asks for; it needs Discrete actions, so wrap the environment in `DiscreteActions` first.
+    """The interface of EPyMARL's `gymma`; it needs Discrete actions: wrap the environment in `DiscreteActions` first.
 
     | Data sheet  |                                                                                         |
     |-------------|-----------------------------------------------------------------------------------------|
@@ -28,8 +28,8 @@ class TupleView(View):
     | Ends        | One bool for all                                                                        |
     | Info        | Flat, numbers only, since EPyMARL adds infos up: `executor_0_reward_ts` and so on        |
 
-    EPyMARL takes an episode that ends at its `time_limit` for cut off, so let that be more than `max_rounds`. Texts of
-    `text_infos` are left out; they are in `parallel_env.episode`.
+    EPyMARL treats an episode that ends at its `time_limit` as truncated, so set `time_limit` above `max_rounds`. Texts
+    of `text_infos` are left out; they are in `parallel_env.episode`.
 
     Args:
         env: The environment, or one with other actions.
@@ -58,7 +58,7 @@ class TupleView(View):
         return tuple(observations.values()), {}
 
     def deliberate(self, actions: Sequence[Any]) -> tuple[PerAgent, dict[str, Any]]:
-        """Run one round at these N actions; no time passes and nothing is paid.
+        """Run one round with these N actions; the decision goes on, and there is no reward.
 
         Raises:
             EpisodeError: No episode is running, or an action is missing or does not fit the space.
@@ -83,7 +83,7 @@ class TupleView(View):
 
     def _by_name(self, actions: Sequence[Any]) -> dict[str, Any]:
         if len(actions) != self.n_agents:
-            raise EpisodeError(f"{self.n_agents} agents need as many actions, got {len(actions)}")
+            raise EpisodeError(f"{self.n_agents} agents need {self.n_agents} actions, got {len(actions)}")
         return dict(zip(self.parallel_env.possible_agents, actions, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Many problems at once in one process: all their model calls are in flight together.
+"""Runs many problems at once in one process; their model calls run concurrently.
 
 Axes: R teams, N agents, D observation, S state.
 """
@@ -33,13 +33,13 @@ Seeds = int | Sequence[int | None] | None
 class VectorTeam(SyncVectorEnv):
     """Joint views of R teams as a gymnasium vector environment, with `SyncVectorEnv`'s interface and results.
 
-    Resets that belong to a call run together with its steps. If a team raises, the others are cancelled and its error
-    goes on; reset before the next step then.
+    Automatic resets run together with the steps of the same call. If a team raises, the others are cancelled and its
+    error is raised; then reset before the next step.
 
     Args:
         env_fns: One factory per team. Teams share what their factories share (an LLM, loaded problems).
         autoreset_mode: When a finished team gets its next problem: at the next step (gymnasium's default), in the
-            same step (no step is idle, which suits short episodes), or when told to.
+            same step (no step is idle, which suits short episodes), or only by `reset`.
     """
 
     envs: list[_Ahead]  # type: ignore[assignment] # narrower than the base's
@@ -55,7 +55,7 @@ class VectorTeam(SyncVectorEnv):
         """Reset the teams, or those of `options["reset_mask"]`.
 
         Args:
-            seed: One per team, or a number from which team i gets seed + i.
+            seed: One per team, or one number: team i gets seed + i.
             options: Given to each team.
 
         Returns:
@@ -80,7 +80,7 @@ class VectorTeam(SyncVectorEnv):
         return super().step(actions)
 
     def deliberate(self, actions: Any) -> tuple[Array, Info]:
-        """Run one round in every team, each with its row of `actions`; no time passes and nothing is paid."""
+        """Run one round in every team, each with its row of `actions`; there is no reward."""
         rows = list(iterate(self.action_space, actions))
         results = self._run(env.team.adeliberate(row) for env, row in zip(self.envs, rows, strict=True))
         infos: Info = {}
@@ -90,7 +90,7 @@ class VectorTeam(SyncVectorEnv):
 
     def _run(self, coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         for env in self.envs:
-            env.forget()  # what a call that failed has left
+            env.forget()  # drop results of a failed call
         return background.run(together(coroutines))
 
 
@@ -99,7 +99,7 @@ def _ahead(make: Callable[[], JointView]) -> _Ahead:
 
 
 class _Ahead(gymnasium.Wrapper[Array, Any, Array, Any]):
-    """Answers `reset` and `step` with what was worked out ahead of the call."""
+    """Returns from `reset` and `step` the results that were computed before the call."""
 
     def __init__(self, team: JointView) -> None:
         super().__init__(team)
@@ -134,11 +134,11 @@ class _Ahead(gymnasium.Wrapper[Array, Any, Array, Any]):
 
 
 class ParallelVectorTeam:
-    """R teams in PettingZoo's style: dicts by agent whose values have R rows, for training loops of your own.
+    """R teams in PettingZoo's style: dicts by agent whose values have R rows, for your own training loops.
 
-    A finished team gets its next problem in the same step: rewards, ends and infos are the finished episode's,
-    observations and state the next one's. Episodes end by termination, so no value has to be taken of what came last.
-    If a team raises, the others are cancelled and its error goes on; reset before the next step then.
+    A finished team gets its next problem in the same step: rewards, ends and infos belong to the finished episode,
+    observations and state to the next one. Episodes end by termination, so no value of a last observation is needed.
+    If a team raises, the others are cancelled and its error is raised; then reset before the next step.
 
     Args:
         env_fns: One factory per team, with equal spaces. Teams share what their factories share.
@@ -146,7 +146,7 @@ class ParallelVectorTeam:
     Attributes:
         num_envs: Number of teams R.
         possible_agents: Names of the agents, the same in each team.
-        agents: The same: teams never stand still.
+        agents: The same names: a finished team starts its next episode at once.
         render_mode: The first team's.
         metadata: The first team's.
 
@@ -157,7 +157,7 @@ class ParallelVectorTeam:
     def __init__(self, env_fns: Sequence[Callable[[], TeamEnv]]) -> None:
         self.envs = [make() for make in env_fns]
         if not self.envs:
-            raise ConfigError("a vector of teams needs at least one")
+            raise ConfigError("a vector of teams needs at least one team")
         first = self.envs[0]
         self.num_envs = len(self.envs)
         self.possible_agents = self.agents = list(first.possible_agents)
@@ -194,7 +194,7 @@ class ParallelVectorTeam:
         """Reset every team.
 
         Args:
-            seed: One per team, or a number from which team i gets seed + i.
+            seed: One per team, or one number: team i gets seed + i.
             options: Given to each team.
 
         Returns:
@@ -205,7 +205,7 @@ class ParallelVectorTeam:
         return _rows([observations for observations, _ in results]), {agent: {} for agent in self.agents}
 
     def deliberate(self, actions: Mapping[str, Any]) -> tuple[Batched, dict[str, Batched]]:
-        """Run one round in every team; no time passes and nothing is paid.
+        """Run one round in every team; decisions go on, and there is no reward.
 
         Args:
             actions: Per agent one row for each team.
@@ -217,7 +217,7 @@ class ParallelVectorTeam:
         return _rows([observations for observations, _ in results]), self._infos([infos for _, infos in results])
 
     def step(self, actions: Mapping[str, Any]) -> tuple[Batched, Batched, Batched, Batched, dict[str, Batched]]:
-        """Submit in every team.
+        """Submit a decision in every team.
 
         Args:
             actions: Per agent one row for each team.
@@ -266,7 +266,7 @@ async def _advance(env: TeamEnv, actions: Mapping[str, Any]) -> Transition:
 
 
 async def together(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run coroutines at once; their results in order, or the first error, after the others were cancelled."""
+    """Run coroutines concurrently; return results in order, or cancel the others and raise the first error."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(coroutine) for coroutine in coroutines]
@@ -282,5 +282,5 @@ def _seeds(seed: Seeds, count: int) -> list[int | None]:
 
 
 def _rows(dicts: Sequence[Mapping[str, Any]]) -> Batched:
-    """Dicts with the same keys as one, each value an array with a row for each of them."""
+    """Merge dicts with the same keys: each value becomes an array with one row per dict."""
     return {key: np.array([one[key] for one in dicts]) for key in dicts[0]}

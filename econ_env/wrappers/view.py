@@ -1,4 +1,4 @@
-"""What the gymnasium views have in common: the environment they show, and what they pass on to it unchanged."""
+"""Defines the base class of the gymnasium views: it holds the environment and passes calls on to it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from econ_env.wrappers.actions import TeamEnv
 
 
 class View(gymnasium.Env[Any, Any]):
-    """Base of the gymnasium views; says nothing about spaces and steps.
+    """Base class of the gymnasium views; subclasses define spaces and steps.
 
     Args:
         env: The environment, or one with other actions.
 
     Attributes:
-        parallel_env: The same.
+        parallel_env: The given `env`.
     """
 
     def __init__(self, env: TeamEnv) -> None:
@@ -46,5 +46,5 @@ class View(gymnasium.Env[Any, Any]):
 
     @property
     def last_outcome(self) -> RoundOutcome | None:
-        """What the last round of the running decision came to; `None` before its first."""
+        """Outcome of the last round of the running decision; `None` before its first round."""
         return self.parallel_env.last_outcome

@@ -68,9 +68,7 @@ def test_what_is_built_in_can_not_be_registered_over(register):
 def test_two_packages_with_one_name_are_told(register):
     register("geometry", "1", "square", f"{__name__}:Square")
     register("other", "1", "square", f"{__name__}:Bodiless")
-    with pytest.raises(
-        ConfigError, match=r"several packages register the shape 'square': say which one of .*:Bodiless"
-    ):
+    with pytest.raises(ConfigError, match=r"several packages register the shape 'square'; use one of: .*:Bodiless"):
         plugins.load(SHAPES, "square")
     assert plugins.load(SHAPES, f"{__name__}:Square") is Square
 

@@ -140,7 +140,7 @@ def assert_refused(ran, message):
         (["--executor-model", "a", "--executor-model", "b"], "2 executor models for 3 executors"),
         (["--dataset", "none.jsonl"], "none.jsonl"),
         (["--dataset", "bundled:9"], "no level9; it has: level1"),
-        (["--dataset", "bundled:1", "--question-field", "task"], "so none is 'task'"),
+        (["--dataset", "bundled:1", "--question-field", "task"], "not columns; leave out the field 'task'"),
         (["--dataset", "rows.jsonl", "--question-field", "task"], "no field 'task'; it has: question, answer"),
         (["--dataset", "rows.jsonl", "--answer-field", "result"], "no field 'result'; it has: question, answer"),
         (["--dataset", "other.jsonl"], "on the command line --question-field problem"),

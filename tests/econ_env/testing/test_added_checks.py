@@ -138,7 +138,7 @@ def test_sound_answer_rules_pass(rule):
         (Signless(), r"must not be accepted for '-?18'|must be False of '18' and '-18'"),
         (Contains(), "must be False of '18' and '8'"),
         (First(), r"must not be accepted for '18'"),
-        (Marked(), r"the answer '<18>' alone must be read as the same again"),
+        (Marked(), r"the answer '<18>' as a whole reply must be read as the same answer"),
         (Moody(), "extract must be deterministic"),
         (Bound(), "must survive pickling and copying"),
         (MainThread(), "judging in threads must not fail, but raised ValueError: signal"),
@@ -253,9 +253,9 @@ def test_a_sound_embedder_passes():
         (Wide(), "rows must be float32, got float64"),
         (Short(), r"must return rows \[n, dim\] = \(8, 64\), got \(8, 63\)"),
         (Lists(), "must return an array, got list"),
-        (Centred(), "must not depend on the texts beside it"),
+        (Centred(), "must not depend on the other texts of the call"),
         (Sorted(), "in the order of the texts"),
-        (Once(), "a text that comes twice needs two rows"),
+        (Once(), "a repeated text needs a row each time"),
         (Drifts(), "the same texts must give the same rows"),
         (Constant(), "must not all have the same row"),
         (Holds(), "must survive pickling"),
@@ -364,7 +364,7 @@ class Locked(Brief):
         (Unlimited(), r"must be a number in \[0, 1\], got"),
         (Presumes(), "value must not fail, but raised AttributeError"),
         (Crowd(), "value must not fail, but raised ZeroDivisionError"),
-        (Counts(), "must give the same for the same submission"),
+        (Counts(), "must return the same number for the same submission"),
         (Meddles(), "must not change the submission"),
         (Capital(), "lower-case identifier"),
         (Locked(), "must survive pickling"),
@@ -437,7 +437,7 @@ class Wired(Length):
         (NoText(), "values must not fail, but raised TypeError"),
         (NoAnswer(), "values must not fail, but raised AttributeError"),
         (TooMany(), "must give 1 numbers"),
-        (Clock(), "the same for the same knowledge"),
+        (Clock(), "must return the same numbers for the same knowledge"),
         (Question(), "taken"),
         (Wired(), "must survive pickling"),
     ],
@@ -554,11 +554,11 @@ def test_sound_prompts_pass():
     ("prompts", "message"),
     [
         (Formats(), "strategy must not fail, but raised (KeyError|ValueError|IndexError)"),
-        (Forgetful(), r"executor \(text, with a plan\) must show all of what it is given; it lacks \['Add both"),
+        (Forgetful(), r"executor \(text, with a plan\) must show all of its inputs; it lacks \['Add both"),
         (FirstOnly(), r"commitment \(json\) must show all"),
         (Strings(), "strategy must return a tuple of Message"),
         (LastWord(), "strategy must end with a user message"),
-        (TwoInARow(), "strategy must let user and assistant speak in turns"),
+        (TwoInARow(), "strategy must alternate user and assistant"),
         (LateSystem(), "strategy must have a system message first"),
         (OtherDebate(), "debate without earlier rounds must ask what executor asks"),
         (NoJson(), r"executor \(json\) must ask for JSON with the field answer"),
@@ -572,7 +572,7 @@ def test_broken_prompts_are_found_out(prompts, message):
 def test_prompts_that_know_gold_answers_are_found_out():
     check_prompt_set(Tells())
     problems = [Problem("What is 2 * 365952?", "731904", "a"), Problem("What is 3 * 3?", "9", "b")]
-    finds(partial(check_prompt_set, problems=problems), Tells(), "gives away the gold answer '731904' of 'What is")
+    finds(partial(check_prompt_set, problems=problems), Tells(), "reveals the gold answer '731904' of 'What is")
 
 
 # Methods -------------------------------------------------------------------------------------------------------------
@@ -665,7 +665,7 @@ def test_sound_methods_pass(make):
         (Cheats, "the gold answer must not be used"),
         (AsksGold, "the gold answer must not be used|must be that of the problem asked|must not fail"),
         (Unseeded, "the same problem and seed must give the same requests"),
-        (Shares, "must not disturb one another"),
+        (Shares, "must not affect each other"),
         (Saves, "the last round must have a commitment of source none"),
         (Trusts, r"when every other call fails,? must not fail, but raised AssertionError"),
         (Frugal, "its usage must count every call: it says 2, 4 were made"),
