@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -20,9 +20,6 @@ from pydantic import (
 
 from econ_agents.errors import ConfigError
 from econ_agents.plugins import MIXERS, SOLVERS, check_name, path_of
-
-if TYPE_CHECKING:
-    from econ_agents.responses import EquilibriumConfig
 
 
 class AgentSettings(BaseModel):
@@ -190,37 +187,44 @@ class ReplayConfig(AgentSettings):
     """How far the losses correct for the uneven sampling."""
 
 
-class BneConfig(AgentSettings):
-    """Refinement of the controls towards an equilibrium within one decision."""
+class EquilibriumConfig(AgentSettings):
+    """How a profile is refined towards an equilibrium; the number of rounds K is given apart."""
+
+    solver: Any = "simultaneous"
+    """How responses are chosen: `simultaneous` damped best responses, the name of a registered solver,
+    `module:attribute`, or a `Solver`."""
+    convergence_threshold: float = Field(0.01, ge=0)
+    """Refinement ends when no control would move by this much (in [-1, 1] units)."""
+    damping: float = Field(0.0, ge=0, lt=1)
+    """Share of the old controls that is kept in each response; 0 jumps to the response, where all move at once and the
+    critics were trained little."""
+    temperature: float = Field(0.0, ge=0)
+    """Entropy regularisation tau, in units of payoff: 0 is a plain best response, above it a quantal response."""
+    stop_when_repeated: bool = True
+    """Whether refinement ends once two rounds in a row give the same answer, which saves the other rounds."""
+    oscillation_window: int = Field(4, ge=0)
+    """Longest cycle that is searched for, in rounds; below 2 none is."""
+    oscillation_tolerance: float = Field(0.02, ge=0, lt=1)
+    """Largest distance of a proposal to an earlier profile that counts as a cycle, as a share of the proposed move."""
+    grid_size: int = Field(7, ge=2)
+    """Values of each control on the grid of candidates."""
+    max_candidates: int = Field(512, ge=2)
+    """Largest number of candidates; if the grid would have more, this many Sobol points replace it."""
+    polish_steps: int = Field(6, ge=0)
+    """Limit on local quadratic fits around the best candidate; 6 find a smooth optimum of two controls to 1e-4."""
+
+
+class BneConfig(EquilibriumConfig):
+    """Refinement of the controls towards an equilibrium within one decision of a run."""
 
     max_iterations_train: int = Field(1, ge=1)
     """Rounds K per decision in training; 1 means no refinement."""
     max_iterations_infer: int = Field(3, ge=1)
     """Rounds K per decision in tests."""
-    convergence_threshold: float = Field(0.01, ge=0)
-    """Refinement stops when no control would move by this much, on [-1, 1]."""
     solver: SolverName = "simultaneous"
-    """How responses are chosen: `simultaneous` best responses, a registered solver's name, or `module:attribute`."""
+    """How responses are chosen: `simultaneous` best ones, the name of a registered solver, or `module:attribute`."""
     damping: float = Field(0.7, ge=0, lt=1)
-    """Share of the old controls that is kept in each response. 0 jumps to the response: all agents move at once, to
-    controls where the critics have little data."""
-    temperature: float = Field(0.0, ge=0)
-    """Entropy regularisation of the responses, in units of payoff; 0 is a plain best response."""
-    stop_when_repeated: bool = True
-    """Whether refinement ends once two rounds in a row give the same answer, which saves the remaining rounds."""
-
-    def equilibrium(self) -> EquilibriumConfig:
-        """The settings of refinement; `max_rounds` is the number for tests."""
-        from econ_agents.responses import EquilibriumConfig  # loads torch, which settings do not need
-
-        return EquilibriumConfig(
-            max_rounds=self.max_iterations_infer,
-            convergence_threshold=self.convergence_threshold,
-            solver=self.solver,
-            damping=self.damping,
-            temperature=self.temperature,
-            stop_when_repeated=self.stop_when_repeated,
-        )
+    """Share of the old controls that is kept in each response."""
 
 
 class EarlyStoppingConfig(AgentSettings):

@@ -17,9 +17,10 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from econ_agents.config import EquilibriumConfig
 from econ_agents.errors import ConfigError, TeamError
 from econ_agents.plugins import SOLVERS, load_plugin, made_by
-from econ_agents.responses import BestResponse, EquilibriumConfig, Game, Solver, best_response, respond
+from econ_agents.responses import BestResponse, Game, Solver, best_response, respond
 
 __all__ = [
     "Acts",
@@ -143,17 +144,18 @@ class Refiner:
 
     Args:
         profile_BNA: The first profiles; clipped to [-1, 1].
-        config: Rounds, responses, stop rules.
+        config: Responses and stop rules.
+        rounds: K, the largest number of rounds of a row; K rounds have K - 1 responses between them.
 
     Raises:
         TeamError: The profiles do not have three axes.
         ConfigError: The solver could not be loaded.
     """
 
-    def __init__(self, profile_BNA: Tensor, config: EquilibriumConfig) -> None:
+    def __init__(self, profile_BNA: Tensor, config: EquilibriumConfig, rounds: int) -> None:
         if profile_BNA.ndim != 3:
             raise TeamError(f"a profile must have the shape (batch, agents, controls), got {tuple(profile_BNA.shape)}")
-        self.config = config
+        self.config, self._most = config, rounds
         self._solver = make_solver(config.solver)
         self.trajectory = [profile_BNA.detach().clamp(-1.0, 1.0)]
         rows = len(profile_BNA)
@@ -193,7 +195,7 @@ class Refiner:
                 self.stop_reasons[row] = "all_invalid"
             elif repeated and self.config.stop_when_repeated:
                 self.stop_reasons[row] = "commitment_repeated"
-            elif self.rounds[row] >= self.config.max_rounds:
+            elif self.rounds[row] >= self._most:
                 self.stop_reasons[row] = "max_rounds"
 
     def respond(self, game: Game) -> None:
@@ -254,15 +256,18 @@ class Refiner:
         return returns_B
 
 
-def refine(game: Game, profile_BNA: Tensor, config: EquilibriumConfig, ask: Ask | None = None) -> RefinementResult:
+def refine(
+    game: Game, profile_BNA: Tensor, config: EquilibriumConfig, ask: Ask | None = None, *, rounds: int = 3
+) -> RefinementResult:
     """Refine profiles by simultaneous damped responses, each row until its own stop rule holds.
 
     Args:
         game: The game before any round.
         profile_BNA: The first profiles; clipped to [-1, 1].
-        config: Rounds, responses, stop rules.
-        ask: Plays a round and returns the game after it. With it the team plays K = `config.max_rounds` rounds, with
-            K - 1 responses between them; without it K responses are made in `game`.
+        config: Responses and stop rules.
+        ask: Plays a round and returns the game after it. With it the team plays K rounds, with K - 1 responses between
+            them; without it K responses are made in `game`.
+        rounds: K, at least 1.
 
     Returns:
         The last profiles played. A response that stops a row (too small, or part of a cycle) is not made, so each row
@@ -271,8 +276,7 @@ def refine(game: Game, profile_BNA: Tensor, config: EquilibriumConfig, ask: Ask 
     Raises:
         TeamError: Shapes do not fit, or payoffs are not finite.
     """
-    rounds = config.max_rounds if ask is not None else config.max_rounds + 1
-    refiner = Refiner(profile_BNA, config.model_copy(update={"max_rounds": rounds}))
+    refiner = Refiner(profile_BNA, config, rounds if ask is not None else rounds + 1)
     unasked = [None] * len(profile_BNA)
     while refiner.active:
         if ask is None:

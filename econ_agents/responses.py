@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from econ_agents.config import EquilibriumConfig
 from econ_agents.errors import TeamError
 
 NOISE_ULPS = 16
@@ -56,36 +56,6 @@ class Solver(Protocol):
             trajectory: The profiles [B, N, A] of all rounds so far, oldest first; each row is its own game.
             config: Damping, temperature, candidates.
         """
-
-
-class EquilibriumConfig(BaseModel):
-    """How a profile is refined towards an equilibrium."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
-
-    max_rounds: int = Field(3, ge=1)
-    """K, the largest number of rounds; K rounds have K - 1 responses between them, so 1 means no refinement."""
-    convergence_threshold: float = Field(0.01, ge=0)
-    """Refinement ends when no control would move by this much (in [-1, 1] units)."""
-    solver: str | Solver = "simultaneous"
-    """How responses are chosen: `simultaneous` damped best responses, the name of a registered solver,
-    `module:attribute`, or a `Solver`."""
-    damping: float = Field(0.0, ge=0, lt=1)
-    """Share of the old action that is kept in each response; 0 jumps to the response. Runs use `bne.damping`."""
-    temperature: float = Field(0.0, ge=0)
-    """Entropy regularisation tau, in units of payoff: 0 is a plain best response, above it a quantal response."""
-    stop_when_repeated: bool = True
-    """Whether refinement ends once two rounds in a row give the same answer."""
-    oscillation_window: int = Field(4, ge=0)
-    """Longest cycle that is searched for, in rounds; below 2 none is."""
-    oscillation_tolerance: float = Field(0.02, ge=0, lt=1)
-    """Largest distance of a proposal to an earlier profile that counts as a cycle, as a share of the proposed move."""
-    grid_size: int = Field(7, ge=2)
-    """Values of each control on the grid of candidates."""
-    max_candidates: int = Field(512, ge=2)
-    """Largest number of candidates; if the grid would have more, this many Sobol points replace it."""
-    polish_steps: int = Field(6, ge=0)
-    """Limit on local quadratic fits around the best candidate; 6 find a smooth optimum of two controls to 1e-4."""
 
 
 class BestResponse(NamedTuple):

@@ -177,10 +177,13 @@ class _Run:
         self.result = self.policy if self.average is None else self._averaged_policy(self.average)
         self.buffer = make_buffer(config.replay, config.num_envs)  # the same shape for any number of episodes
         self.stopping = EarlyStopping(config.early_stopping)
-        rounds = config.bne.max_iterations_train
-        refinement = (equilibrium or config.bne.equilibrium()).model_copy(update={"max_rounds": rounds})
         self.collector = RefiningCollector(
-            self.policy, self.envs, self.buffer, config=refinement, exploration_noise=True
+            self.policy,
+            self.envs,
+            self.buffer,
+            rounds=config.bne.max_iterations_train,
+            config=equilibrium or config.bne,
+            exploration_noise=True,
         )
         self.watch = Watch(self.policy.spec, self.envs.numbers, on_episode)
         self.collector.set_on_step_hook(self.watch)

@@ -6,15 +6,18 @@ Axes: N agents, D observation, A controls of one agent, K rounds.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from econ_agents.config import BneConfig
 from econ_agents.equilibrium import Acts, EquilibriumConfig, Game, Outcome, Refiner, Refines, StopReason
+from econ_agents.errors import ConfigError
 from econ_agents.joint_env import Array, JointEnv
+from econ_agents.policy import EconPolicy
 
 
 @runtime_checkable
@@ -88,19 +91,55 @@ class EpisodeResult:
 
 @dataclass(frozen=True)
 class Trial:
-    """The settings of all episodes of a test; can be pickled if the policy can."""
+    """A policy and how its decisions are refined, the same for all episodes of a test; pickled if the policy can be.
+
+    Raises:
+        ConfigError: `rounds` is below 1, or above 1 and the policy has no `game`.
+    """
 
     policy: Acts
-    """Chooses controls."""
-    config: EquilibriumConfig
-    """Rounds, responses and stop rules."""
-    gaps: bool
-    """Whether best-response gaps are measured."""
-    recoverable: tuple[type[Exception], ...]
-    """Errors that end only their episode."""
+    """Chooses controls; for more than one round it must also have `game`. One that draws random numbers should have
+    `seeded`. A network should be in eval mode."""
+    _: KW_ONLY
+    rounds: int = 3
+    """K per decision; 1 means no refinement. If the environment has no `deliberate`, the K - 1 responses are made in
+    the policy's own game."""
+    config: EquilibriumConfig | None = None
+    """Responses and stop rules; by default those that the policy was trained with, if known."""
+    gaps: bool = True
+    """Whether to measure best-response gaps (two more best responses per decision), if the policy has a `game`."""
+    recoverable: tuple[type[Exception], ...] = ()
+    """Errors that end only their episode; its result holds the reason."""
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ConfigError(f"rounds must be at least 1, got {self.rounds}")
+        if self.rounds > 1 and not hasattr(self.policy, "game"):
+            raise ConfigError(f"{type(self.policy).__name__} has no game(), which refinement needs; use rounds=1")
+
+    @property
+    def equilibrium(self) -> EquilibriumConfig:
+        """The responses and stop rules that hold."""
+        if self.config is not None:
+            return self.config
+        return self.policy.config.bne if isinstance(self.policy, EconPolicy) else BneConfig()
+
+    @property
+    def measures_gaps(self) -> bool:
+        """Whether gaps are measured."""
+        return self.gaps and hasattr(self.policy, "game")
 
     async def play(self, env: JointEnv, problem: int, seed: int) -> EpisodeResult:
-        """Play one episode; an error that is not recoverable is raised."""
+        """Play one episode on the caller's event loop; `evaluate` plays many.
+
+        Args:
+            env: Joint environment; shows the finished episode afterwards.
+            problem: Index, given to the environment.
+            seed: Seed of the episode, >= 0.
+
+        Raises:
+            Exception: An error that is not among `recoverable`.
+        """
         policy = self._policy(seed)
         decisions: list[DecisionResult] = []
         error = None
@@ -116,7 +155,13 @@ class Trial:
         return EpisodeResult(problem, seed, decisions, error, time.perf_counter() - start)
 
     async def consult(self, env: JointEnv, problem: int, seed: int) -> Consultation:
-        """Play the rounds of an episode's first decision, without submitting anything."""
+        """Play the rounds of an episode's first decision; nothing is submitted, so no gold answer is needed.
+
+        Args:
+            env: Joint environment; the next call would be `astep`.
+            problem: Index, given to the environment.
+            seed: Seed of the episode, >= 0.
+        """
         obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
         return await _consult(self, self._policy(seed), env, obs_ND)
 
@@ -139,7 +184,7 @@ async def _decide(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> t
 
 async def _consult(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> Consultation:
     """Play K rounds of one decision."""
-    refiner = Refiner(_propose(policy, obs_ND), trial.config)
+    refiner = Refiner(_propose(policy, obs_ND), trial.equilibrium, trial.rounds)
     answers: list[str | None] = []
     while refiner.active:
         outcome: Outcome | None = None
@@ -150,7 +195,7 @@ async def _consult(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> 
         refiner.observe([outcome])
         if refiner.active:
             refiner.respond(_game(policy, obs_ND))
-    result = refiner.result(_game(policy, obs_ND)) if trial.gaps else None
+    result = refiner.result(_game(policy, obs_ND)) if trial.measures_gaps else None
     played = [_action(env, profile_BNA) for profile_BNA in refiner.trajectory[: refiner.rounds[0]]]
     (reason,) = refiner.stop_reasons
     assert reason is not None

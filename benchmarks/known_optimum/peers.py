@@ -23,6 +23,7 @@ from econ_agents.joint_env import Array, JointEnv
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_agents.training import TrainingEnvs
+from econ_agents.trial import Trial
 from econ_env import EconParallelEnv
 
 FEATURES = (64,)
@@ -198,7 +199,7 @@ def random_search(make_env: Callable[[], EconParallelEnv], episodes: int, seed: 
             policy = FixedControls(spec, arms[arm].tolist())
             numbers = [(spent + number) % n_problems for number in range(each)]
             own_seed = int(np.random.SeedSequence([seed, level, arm]).generate_state(1)[0])
-            results = evaluate(policy, make_env, numbers, rounds=1, concurrency=1, seed=own_seed, gaps=False)
+            results = evaluate(Trial(policy, rounds=1, gaps=False), make_env, numbers, concurrency=1, seed=own_seed)
             played[arm][0] += len(results)
             played[arm][1] += sum(int(result.decisions[-1].numbers["team_correct"]) for result in results)
             spent += each

@@ -25,6 +25,7 @@ from econ_agents.joint_env import Array, as_joint
 from econ_agents.policy import EconPolicy
 from econ_agents.train import TrainUpdate, train
 from econ_agents.training import UniformReplayBuffer
+from econ_agents.trial import Trial
 from econ_env import EconParallelEnv, parallel_env
 from econ_env.simulation import KnownOptimum, known_optimum
 
@@ -42,10 +43,10 @@ NEAR = (0.95, 0.98)
 """Shares of the oracle's accuracy whose first checkpoint is told."""
 
 REFINEMENTS = {
-    "K=1": (1, BneConfig().equilibrium()),
-    "K=3": (3, BneConfig().equilibrium()),
-    "K=3, plays on when an answer repeats": (3, BneConfig(stop_when_repeated=False).equilibrium()),
-    "K=3, not damped": (3, BneConfig(damping=0.0).equilibrium()),
+    "K=1": (1, BneConfig()),
+    "K=3": (3, BneConfig()),
+    "K=3, plays on when an answer repeats": (3, BneConfig(stop_when_repeated=False)),
+    "K=3, not damped": (3, BneConfig(damping=0.0)),
 }
 """How the final policy is refined where true gaps are measured: rounds K and how the responses are made."""
 
@@ -196,7 +197,7 @@ def refined(
 ) -> dict[str, float]:
     """True gap and share of the oracle's accuracy of the profiles that are submitted after K rounds."""
     make = partial(environment, judge.task, None)
-    played = evaluate(policy, make, range(n_problems), rounds=rounds, config=config, gaps=False)
+    played = evaluate(Trial(policy, rounds=rounds, config=config, gaps=False), make, range(n_problems))
     profiles_BNA = np.array([episode.decisions[-1].profiles[-1] for episode in played])
     return {
         "gap": judge.gap(profiles_BNA[:GAP_PROBLEMS_END]),

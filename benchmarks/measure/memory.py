@@ -24,7 +24,7 @@ from econ_agents.equilibrium import Acts
 from econ_agents.evaluate import evaluate_each
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
-from econ_agents.trial import EpisodeResult
+from econ_agents.trial import EpisodeResult, Trial
 from econ_env import parallel_env
 from econ_env.app import RunConfig
 from econ_env.app.runs import RunFolder, make_record
@@ -128,7 +128,7 @@ def memory(moments: Collection[int], tell: Callable[[Memory], None]) -> None:
 
         policy = FixedControls(TeamSpec.of(make_env()), CONTROLS)
         numbers = range(len(problems))
-        evaluate_each(policy, make_env, numbers, record, rounds=1, concurrency=IN_FLIGHT, gaps=False)
+        evaluate_each(Trial(policy, rounds=1, gaps=False), make_env, numbers, record, concurrency=IN_FLIGHT)
         folder.close()
 
 
@@ -151,7 +151,7 @@ def work(n_agents: int, calls: int, rounds: int | None) -> Work:
 
     def play(numbers: Iterable[int]) -> None:
         k, gaps = rounds or 1, rounds is not None
-        evaluate_each(policy, make_env, numbers, lambda *_: None, rounds=k, concurrency=IN_FLIGHT, gaps=gaps)
+        evaluate_each(Trial(policy, rounds=k, gaps=gaps), make_env, numbers, lambda *_: None, concurrency=IN_FLIGHT)
 
     play(range(WARM_UP))
     before, own = llm.calls, time.process_time() - llm.cpu

@@ -26,7 +26,7 @@ from benchmarks.measure.memory import CONTROLS, made_up
 from econ_agents.baselines import FixedControls
 from econ_agents.evaluate import evaluate_each
 from econ_agents.team_spec import TeamSpec
-from econ_agents.trial import EpisodeResult
+from econ_agents.trial import EpisodeResult, Trial
 from econ_agents.workers import Workers
 from econ_env.app import RunConfig, load_run_config, make_env
 from econ_env.app.runs import RunFolder, make_record
@@ -159,7 +159,7 @@ def measure(config: RunConfig, problems: ProblemSet, workers: Workers | None, se
 
         def play(numbers: Sequence[int]) -> None:
             flying = config.problems_in_flight
-            evaluate_each(policy, make, numbers, record, rounds=1, concurrency=flying, gaps=False)
+            evaluate_each(Trial(policy, rounds=1, gaps=False), make, numbers, record, concurrency=flying)
 
         play(range(WARM_UP))
         playing = [] if workers is None else workers.processes()

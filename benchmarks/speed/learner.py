@@ -120,7 +120,7 @@ def _played(agents: int) -> tuple[JointEnv, EconPolicy, TeamBuffer]:
     policy = EconPolicy(envs.envs[0].team, config)
     buffer = make_buffer(config.replay, config.num_envs)
     collector = RefiningCollector(
-        policy, envs, buffer, config=config.bne.equilibrium().model_copy(update={"max_rounds": 1}),
+        policy, envs, buffer, rounds=1, config=config.bne,
         exploration_noise=True,
     )  # fmt: skip
     collector.reset()

@@ -38,7 +38,7 @@ def tokens() -> list[Line]:
     env = _env(task)
     team, make = env.team, partial(_env, task)
     best = next(iter(task.best_fixed.profiles.values()))[0].tolist()
-    ours = TeamMethod("bne", policy, make, task.problems, rounds=3, config=config.bne.equilibrium())
+    ours = TeamMethod("bne", policy, make, task.problems, rounds=3, config=config.bne)
     fixed = TeamMethod("fixed", FixedControls(TeamSpec.of(env), best), make, task.problems)
     accuracy, spent = _ask(ours, task)
     what = f"K=3, right {accuracy:.0%}"
@@ -55,9 +55,7 @@ def tokens() -> list[Line]:
             break
     reached = f"SC@{samples}, right {right:.0%}"
     lines.append(Line("tokens", what, spent, "tokens/problem", reached, other, "lower"))
-    divided = TeamMethod(
-        "bne", policy, partial(_env, task, "divided"), task.problems, rounds=3, config=config.bne.equilibrium()
-    )
+    divided = TeamMethod("bne", policy, partial(_env, task, "divided"), task.problems, rounds=3, config=config.bne)
     less_right, less = _ask(divided, task)
     shorter = f"K=3, condensed where divided, right {less_right:.0%}"
     lines.append(

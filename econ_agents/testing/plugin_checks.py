@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from econ_agents.config import EquilibriumConfig
 from econ_agents.equilibrium import make_solver, refine
 from econ_agents.networks.mixer import MakesMixer, MixerShape
-from econ_agents.responses import EquilibriumConfig, Solver
+from econ_agents.responses import Solver
 from econ_agents.testing.games import QuadraticGame
 
 ROWS = 5
@@ -74,10 +75,8 @@ def check_solver(solver: Solver | type[Solver], *, rounds: int = 200, share: flo
         game = QuadraticGame.with_equilibrium(equilibrium_BNA, coupling)
         problems = _responded(solver, game, [start_BNA, start_BNA / 2.0], equilibrium_BNA)
         if not problems:
-            config = EquilibriumConfig(
-                solver=solver, max_rounds=rounds, convergence_threshold=0.0, oscillation_window=0
-            )
-            result = refine(game, start_BNA, config)
+            config = EquilibriumConfig(solver=solver, convergence_threshold=0.0, oscillation_window=0)
+            result = refine(game, start_BNA, config, rounds=rounds)
             left = float((result.after.nash_conv_B / result.before.nash_conv_B).max())
             if left > share:
                 problems = [

@@ -34,7 +34,8 @@ class RefiningCollector(Collector[CollectStats]):
         policy: A policy, or an algorithm that has one; for K > 1 it must also have `game(obs_BND)`.
         env: The environments.
         buffer: Where steps are kept; by default a new one.
-        config: K (`max_rounds`), responses and stop rules.
+        rounds: K per decision; 1 means no refinement.
+        config: Responses and stop rules.
         exploration_noise: Whether the policy's `add_exploration_noise` is used.
 
     Raises:
@@ -47,13 +48,14 @@ class RefiningCollector(Collector[CollectStats]):
         env: JointVectorEnv,
         buffer: ReplayBuffer | None = None,
         *,
+        rounds: int,
         config: EquilibriumConfig,
         exploration_noise: bool = False,
     ) -> None:
         super().__init__(policy, env, buffer, exploration_noise=exploration_noise)
-        if config.max_rounds > 1 and not hasattr(self.policy, "game"):
-            raise ConfigError(f"{config.max_rounds} rounds need a policy with game(); {type(self.policy)} has none")
-        self.config = config
+        if rounds > 1 and not hasattr(self.policy, "game"):
+            raise ConfigError(f"{rounds} rounds need a policy with game(); {type(self.policy)} has none")
+        self.config, self.rounds = config, rounds
         self._joint = env
         self._chosen_from_RND: np.ndarray | None = None
 
@@ -67,7 +69,7 @@ class RefiningCollector(Collector[CollectStats]):
     ) -> CollectActionBatchProtocol:
         """Compute the actions, then refine them."""
         self._chosen_from_RND = None
-        if random or self.config.max_rounds == 1:
+        if random or self.rounds == 1:
             return super()._compute_action_policy_hidden(
                 random, ready_env_ids_R, last_obs_RO, last_info_R, last_hidden_state_RH
             )
@@ -103,9 +105,11 @@ class RefiningCollector(Collector[CollectStats]):
         """
         rows, n_agents = obs_RND.shape[:2]
         policy = cast(Refines, self.policy)
-        refiner = Refiner(torch.as_tensor(act, dtype=torch.float32).reshape(rows, n_agents, -1), self.config)
+        refiner = Refiner(
+            torch.as_tensor(act, dtype=torch.float32).reshape(rows, n_agents, -1), self.config, self.rounds
+        )
         obs_RND, chosen_from_RND = obs_RND.copy(), obs_RND.copy()
-        for _ in range(self.config.max_rounds - 1):
+        for _ in range(self.rounds - 1):
             refiner.observe(self._play(refiner, obs_RND, env_ids_R))
             if refiner.active:
                 refiner.respond(policy.game(torch.as_tensor(obs_RND)))

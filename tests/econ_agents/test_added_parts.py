@@ -36,6 +36,7 @@ from econ_agents.testing import (
     check_solver,
 )
 from econ_agents.train import train
+from econ_agents.trial import Trial
 
 torch.set_num_threads(1)
 HERE = __name__
@@ -152,7 +153,7 @@ def test_a_mixer_that_can_not_be_had_is_told(name: str, message: str) -> None:
 )
 def test_a_solver_that_can_not_be_had_is_told(solver: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Refiner(torch.zeros(1, 2, 1), EquilibriumConfig(solver=solver))
+        Refiner(torch.zeros(1, 2, 1), EquilibriumConfig(solver=solver), 3)
 
 
 # Mixers ------------------------------------------------------------------------------------------------------------
@@ -243,9 +244,9 @@ def test_a_mixer_of_another_shape_is_told() -> None:
 
 def test_a_solver_leaves_a_cycle_in_which_best_responses_run() -> None:
     start_BNA = torch.tensor([[[0.7], [0.2]]], dtype=torch.float64)
-    config = EquilibriumConfig(max_rounds=300, convergence_threshold=0.0, oscillation_window=0)
-    plain = refine(MatchingPennies(), start_BNA, config)
-    averaged = refine(MatchingPennies(), start_BNA, config.model_copy(update={"solver": Average()}))
+    config = EquilibriumConfig(convergence_threshold=0.0, oscillation_window=0)
+    plain = refine(MatchingPennies(), start_BNA, config, rounds=300)
+    averaged = refine(MatchingPennies(), start_BNA, config.model_copy(update={"solver": Average()}), rounds=300)
     assert plain.profile_BNA.abs().min() == 1.0
     assert averaged.profile_BNA.abs().max() < 0.15
     assert averaged.after.nash_conv_B < 0.2 * averaged.before.nash_conv_B
@@ -263,15 +264,15 @@ def test_training_and_evaluation_refine_by_the_solver_of_their_settings(
 ) -> None:
     register(plugins.SOLVERS, "averaging", f"{HERE}:Average")
     config = small(bne={"solver": "averaging", "max_iterations_train": 3, "convergence_threshold": 0.0})
-    assert config.bne.equilibrium().solver == "averaging"
+    assert config.bne.solver == "averaging"
     Average.calls = 0
     policy = train(lambda: QuadraticEnv(horizon=1), config, episodes=4).policy
     assert Average.calls > 0
     Average.calls = 0
-    evaluate(policy, AsyncQuadraticEnv, [0, 1], rounds=3, config=config.bne.equilibrium())
+    evaluate(Trial(policy, rounds=3, config=config.bne), AsyncQuadraticEnv, [0, 1])
     assert Average.calls > 0
     Average.calls = 0
-    evaluate(QuadraticPolicy(coupling=0.3, start=0.4), AsyncQuadraticEnv, [0], rounds=3)
+    evaluate(Trial(QuadraticPolicy(coupling=0.3, start=0.4), rounds=3), AsyncQuadraticEnv, [0])
     assert Average.calls == 0
 
 
@@ -281,7 +282,7 @@ def test_a_solver_that_gives_no_profile_is_told(proposal: Tensor) -> None:
         def respond(self, game, trajectory, config):
             return proposal
 
-    refiner = Refiner(torch.zeros(1, 2, 1), EquilibriumConfig(solver=Broken()))
+    refiner = Refiner(torch.zeros(1, 2, 1), EquilibriumConfig(solver=Broken()), 3)
     with pytest.raises(TeamError, match=r"a solver must give finite profiles of the shape \(1, 2, 1\)"):
         refiner.respond(MatchingPennies())
 
@@ -291,7 +292,7 @@ def test_what_a_solver_proposes_is_clipped() -> None:
         def respond(self, game, trajectory, config):
             return torch.full_like(trajectory[-1], 7.0)
 
-    refiner = Refiner(torch.zeros(1, 2, 1), EquilibriumConfig(solver=Far()))
+    refiner = Refiner(torch.zeros(1, 2, 1), EquilibriumConfig(solver=Far()), 3)
     refiner.respond(MatchingPennies())
     assert refiner.profile_BNA.tolist() == [[[1.0], [1.0]]]
 

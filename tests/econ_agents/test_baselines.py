@@ -8,6 +8,7 @@ from econ_agents.errors import TeamError
 from econ_agents.evaluate import evaluate
 from econ_agents.team_spec import TeamSpec
 from econ_agents.testing import QuadraticEnv
+from econ_agents.trial import Trial
 
 SPEC = TeamSpec(n_agents=3, obs_dim=5, action_low=(0.1, 1.0), action_high=(2.0, 1.5))
 OBS = torch.zeros(4, 3, 5)
@@ -49,10 +50,10 @@ def test_both_play_test_episodes_and_random_ones_differ_from_problem_to_problem(
     env = QuadraticEnv()
     spec = TeamSpec.of(env)
     middle = [(low + high) / 2 for low, high in zip(spec.action_low, spec.action_high, strict=True)]
-    fixed = evaluate(FixedControls(spec, middle), QuadraticEnv, [0, 1], rounds=1)
-    random = evaluate(RandomControls(spec), QuadraticEnv, [0, 1], rounds=1)
+    fixed = evaluate(Trial(FixedControls(spec, middle), rounds=1), QuadraticEnv, [0, 1])
+    random = evaluate(Trial(RandomControls(spec), rounds=1), QuadraticEnv, [0, 1])
     played = [result.decisions[0].profiles[0] for result in (*fixed, *random)]
     assert played[0] == played[1]
     np.testing.assert_allclose(played[0], [middle] * spec.n_agents, atol=1e-6)
     assert played[2] != played[3]
-    assert evaluate(RandomControls(spec), QuadraticEnv, [1, 0], rounds=1) == random[::-1]
+    assert evaluate(Trial(RandomControls(spec), rounds=1), QuadraticEnv, [1, 0]) == random[::-1]

@@ -26,7 +26,7 @@ from econ_agents.testing import (
 torch.set_num_threads(1)
 quick = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 2**31 - 1)
-MANY = EquilibriumConfig(max_rounds=200, convergence_threshold=1e-6)
+MANY = EquilibriumConfig(convergence_threshold=1e-6)
 
 
 class Said(NamedTuple):
@@ -198,8 +198,8 @@ def test_nash_conv_of_biased_rock_paper_scissors() -> None:
 @given(seeds, st.floats(-0.95, 0.95), st.integers(2, 5))
 def test_errors_shrink_by_the_coupling_each_round(seed: int, coupling: float, n_agents: int) -> None:
     game = QuadraticGame.with_equilibrium(uniform(seed, 2, n_agents, 2, scale=0.8), coupling)
-    config = EquilibriumConfig(max_rounds=6, convergence_threshold=0, oscillation_window=0)
-    result = refine(game, uniform(seed + 1, 2, n_agents, 2), config)
+    config = EquilibriumConfig(convergence_threshold=0, oscillation_window=0)
+    result = refine(game, uniform(seed + 1, 2, n_agents, 2), config, rounds=6)
     error_KB = (result.trajectory_KBNA - game.equilibrium_BNA).abs().amax(dim=(2, 3))
     for rounds, error_B in enumerate(error_KB):
         assert (error_B <= abs(coupling) ** rounds * error_KB[0] + 1e-7).all()
@@ -208,7 +208,7 @@ def test_errors_shrink_by_the_coupling_each_round(seed: int, coupling: float, n_
 def test_a_common_error_shrinks_exactly_like_b_to_the_k() -> None:
     game = QuadraticGame.with_equilibrium(torch.zeros(1, 3, 2, dtype=torch.float64), -0.6)
     start_BNA = torch.full((1, 3, 2), 0.9, dtype=torch.float64)
-    result = refine(game, start_BNA, EquilibriumConfig(max_rounds=5, convergence_threshold=0))
+    result = refine(game, start_BNA, EquilibriumConfig(convergence_threshold=0), rounds=5)
     expected = torch.tensor([0.9 * (-0.6) ** k for k in range(6)], dtype=torch.float64)
     torch.testing.assert_close(result.trajectory_KBNA[:, 0, 0, 0], expected, atol=1e-8, rtol=0)
     assert result.residuals[0] == pytest.approx([0.9 * 1.6 * 0.6**k for k in range(5)], abs=1e-7)
@@ -218,7 +218,7 @@ def test_a_common_error_shrinks_exactly_like_b_to_the_k() -> None:
 @given(seeds, st.floats(-0.9, 0.9), st.floats(0.0, 0.5))
 def test_contractions_end_at_the_solution_of_the_linear_system(seed: int, coupling: float, damping: float) -> None:
     game = QuadraticGame.with_equilibrium(uniform(seed, 2, 3, 2, scale=0.8), coupling)
-    result = refine(game, uniform(seed + 1, 2, 3, 2), MANY.model_copy(update={"damping": damping}))
+    result = refine(game, uniform(seed + 1, 2, 3, 2), MANY.model_copy(update={"damping": damping}), rounds=200)
     assert result.stop_reasons == ("small_change",) * 2
     assert result.converged_B.all()
     torch.testing.assert_close(result.profile_BNA, game.equilibrium_BNA, atol=1e-4, rtol=0)
@@ -228,13 +228,13 @@ def test_contractions_end_at_the_solution_of_the_linear_system(seed: int, coupli
 
 def test_damping_keeps_its_share_of_the_old_action() -> None:
     game = QuadraticGame(torch.full((1, 2, 2), 0.8, dtype=torch.float64), 0.0)
-    result = refine(game, torch.zeros(1, 2, 2, dtype=torch.float64), EquilibriumConfig(max_rounds=1, damping=0.25))
+    result = refine(game, torch.zeros(1, 2, 2, dtype=torch.float64), EquilibriumConfig(damping=0.25), rounds=1)
     torch.testing.assert_close(result.profile_BNA, torch.full((1, 2, 2), 0.6, dtype=torch.float64))
 
 
 def test_a_game_that_drives_apart_is_not_called_converged() -> None:
     game = QuadraticGame.with_equilibrium(torch.zeros(1, 2, 1, dtype=torch.float64), 2.0)
-    result = refine(game, torch.full((1, 2, 1), 0.05, dtype=torch.float64), EquilibriumConfig(max_rounds=3))
+    result = refine(game, torch.full((1, 2, 1), 0.05, dtype=torch.float64), EquilibriumConfig(), rounds=3)
     assert result.stop_reasons == ("max_rounds",)
     assert not result.converged_B.any()
     assert result.residuals[0] == pytest.approx([0.05, 0.1, 0.2])
@@ -243,7 +243,7 @@ def test_a_game_that_drives_apart_is_not_called_converged() -> None:
 
 def test_driven_apart_long_enough_it_ends_in_a_corner_that_is_an_equilibrium_of_the_box() -> None:
     game = QuadraticGame.with_equilibrium(torch.zeros(1, 2, 1, dtype=torch.float64), 2.0)
-    result = refine(game, torch.full((1, 2, 1), 0.05, dtype=torch.float64), MANY)
+    result = refine(game, torch.full((1, 2, 1), 0.05, dtype=torch.float64), MANY, rounds=200)
     torch.testing.assert_close(result.profile_BNA, torch.ones(1, 2, 1, dtype=torch.float64))
     assert result.stop_reasons == ("small_change",)
     assert result.after.nash_conv_B.item() == pytest.approx(0.0)
@@ -251,7 +251,7 @@ def test_driven_apart_long_enough_it_ends_in_a_corner_that_is_an_equilibrium_of_
 
 def test_with_a_negative_coupling_beyond_one_it_flips_between_corners_and_says_so() -> None:
     game = QuadraticGame.with_equilibrium(torch.zeros(1, 2, 1, dtype=torch.float64), -2.0)
-    result = refine(game, torch.full((1, 2, 1), 0.05, dtype=torch.float64), MANY)
+    result = refine(game, torch.full((1, 2, 1), 0.05, dtype=torch.float64), MANY, rounds=200)
     assert result.stop_reasons == ("oscillation",)
     assert not result.converged_B.any()
     assert result.profile_BNA.abs().min() == 1.0
@@ -261,7 +261,7 @@ def test_with_a_negative_coupling_beyond_one_it_flips_between_corners_and_says_s
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_the_side_where_it_starts_decides_between_two_equilibria(side: float) -> None:
     start_BNA = side * torch.tensor([[[0.3, 0.1], [-0.1, 0.4], [0.2, 0.2]]], dtype=torch.float64)
-    result = refine(TwoEquilibriaGame(place=0.5, pull=0.5), start_BNA, MANY)
+    result = refine(TwoEquilibriaGame(place=0.5, pull=0.5), start_BNA, MANY, rounds=200)
     torch.testing.assert_close(
         result.profile_BNA, torch.full((1, 3, 2), 0.5 * side, dtype=torch.float64), atol=1e-4, rtol=0
     )
@@ -270,7 +270,7 @@ def test_the_side_where_it_starts_decides_between_two_equilibria(side: float) ->
 
 def test_plain_responses_to_matching_pennies_are_seen_to_cycle() -> None:
     start_BNA = torch.tensor([[[0.3, 0.2], [0.4, 0.1]]], dtype=torch.float64)
-    result = refine(MatchingPennies(), start_BNA, MANY)
+    result = refine(MatchingPennies(), start_BNA, MANY, rounds=200)
     assert result.stop_reasons == ("oscillation",)
     assert result.rounds[0] <= 6
     assert result.after.nash_conv_B.item() >= 2.0
@@ -278,7 +278,7 @@ def test_plain_responses_to_matching_pennies_are_seen_to_cycle() -> None:
 
 def test_without_looking_for_cycles_it_goes_on_to_the_last_round() -> None:
     start_BNA = torch.tensor([[[0.3, 0.2], [0.4, 0.1]]], dtype=torch.float64)
-    result = refine(MatchingPennies(), start_BNA, EquilibriumConfig(max_rounds=9, oscillation_window=3))
+    result = refine(MatchingPennies(), start_BNA, EquilibriumConfig(oscillation_window=3), rounds=9)
     assert result.stop_reasons == ("max_rounds",)  # the cycle has period 4
 
 
@@ -286,7 +286,7 @@ def test_without_looking_for_cycles_it_goes_on_to_the_last_round() -> None:
 def test_entropy_regularised_responses_to_matching_pennies_converge(temperature: float, damping: float) -> None:
     start_BNA = torch.tensor([[[0.3, 0.2], [0.4, 0.1]]], dtype=torch.float64)
     config = MANY.model_copy(update={"temperature": temperature, "damping": damping})
-    result = refine(MatchingPennies(), start_BNA, config)
+    result = refine(MatchingPennies(), start_BNA, config, rounds=200)
     assert result.stop_reasons == ("small_change",)
     torch.testing.assert_close(result.profile_BNA, torch.zeros(1, 2, 2, dtype=torch.float64), atol=1e-4, rtol=0)
     assert result.after.nash_conv_B.item() < 1e-3
@@ -297,9 +297,9 @@ def test_entropy_regularised_responses_to_matching_pennies_converge(temperature:
 def test_agents_may_be_numbered_in_any_order(seed: int, order: list[int]) -> None:
     game = QuadraticGame.with_equilibrium(uniform(seed, 2, 4, 2, scale=0.8), 0.6)
     start_BNA = uniform(seed + 1, 2, 4, 2)
-    config = EquilibriumConfig(max_rounds=3)
-    plain = refine(game, start_BNA, config)
-    shuffled = refine(QuadraticGame(game.centre_BNA[:, order], 0.6), start_BNA[:, order], config)
+    config = EquilibriumConfig()
+    plain = refine(game, start_BNA, config, rounds=3)
+    shuffled = refine(QuadraticGame(game.centre_BNA[:, order], 0.6), start_BNA[:, order], config, rounds=3)
     torch.testing.assert_close(shuffled.profile_BNA, plain.profile_BNA[:, order], atol=1e-6, rtol=0)
     torch.testing.assert_close(shuffled.after.gain_BN, plain.after.gain_BN[:, order], atol=1e-6, rtol=0)
 
@@ -309,12 +309,12 @@ def test_rows_of_a_batch_go_their_own_ways() -> None:
     game = QuadraticGame.with_equilibrium(target_BNA, 0.5)
     start_BNA = uniform(4, 3, 2, 2)
     start_BNA[1] = target_BNA[1]  # already there
-    config = EquilibriumConfig(max_rounds=4, convergence_threshold=1e-3)
-    together = refine(game, start_BNA, config)
+    config = EquilibriumConfig(convergence_threshold=1e-3)
+    together = refine(game, start_BNA, config, rounds=4)
     assert together.rounds == (5, 1, 5)
     assert together.stop_reasons == ("max_rounds", "small_change", "max_rounds")
     for row in range(3):
-        alone = refine(QuadraticGame(game.centre_BNA[row : row + 1], 0.5), start_BNA[row : row + 1], config)
+        alone = refine(QuadraticGame(game.centre_BNA[row : row + 1], 0.5), start_BNA[row : row + 1], config, rounds=4)
         torch.testing.assert_close(alone.profile_BNA[0], together.profile_BNA[row], atol=1e-12, rtol=0)
         assert alone.stop_reasons[0] == together.stop_reasons[row]
         assert alone.residuals[0] == pytest.approx(together.residuals[row])
@@ -349,7 +349,7 @@ def game_and_start(rows: int = 1) -> tuple[QuadraticGame, Tensor]:
 def test_one_round_is_no_refinement() -> None:
     game, start_BNA = game_and_start()
     team = Team(game, never_twice())
-    result = refine(game, start_BNA, EquilibriumConfig(max_rounds=1), team)
+    result = refine(game, start_BNA, EquilibriumConfig(), team, rounds=1)
     assert torch.equal(result.profile_BNA, start_BNA)
     assert len(team.played) == 1
     assert result.rounds == (1,)
@@ -361,12 +361,12 @@ def test_one_round_is_no_refinement() -> None:
 def test_k_rounds_have_k_minus_one_responses() -> None:
     game, start_BNA = game_and_start()
     team = Team(game, never_twice())
-    result = refine(game, start_BNA, EquilibriumConfig(max_rounds=3), team)
+    result = refine(game, start_BNA, EquilibriumConfig(), team, rounds=3)
     assert len(team.played) == 3
     assert torch.equal(team.played[-1], result.profile_BNA)
     assert torch.equal(torch.stack(team.played), result.trajectory_KBNA)
     assert len(result.residuals[0]) == 2
-    unasked = refine(game, start_BNA, EquilibriumConfig(max_rounds=2))
+    unasked = refine(game, start_BNA, EquilibriumConfig(), rounds=2)
     assert torch.equal(unasked.profile_BNA, result.profile_BNA)
     assert not torch.equal(result.profile_BNA, start_BNA)
 
@@ -374,14 +374,14 @@ def test_k_rounds_have_k_minus_one_responses() -> None:
 def test_the_response_is_to_the_game_after_the_round() -> None:
     before, start_BNA = game_and_start()
     after = QuadraticGame(-before.centre_BNA, 0.0)
-    result = refine(before, start_BNA, EquilibriumConfig(max_rounds=2), Team(after, never_twice()))
+    result = refine(before, start_BNA, EquilibriumConfig(), Team(after, never_twice()), rounds=2)
     torch.testing.assert_close(result.profile_BNA, (-before.centre_BNA).clamp(-1, 1), atol=1e-6, rtol=0)
 
 
 def test_a_repeated_answer_ends_it_with_what_was_played_last() -> None:
     game, start_BNA = game_and_start()
     team = Team(game, [[Said("4")], [Said("7")], [Said("7")], [Said("7")]])
-    result = refine(game, start_BNA, EquilibriumConfig(max_rounds=9), team)
+    result = refine(game, start_BNA, EquilibriumConfig(), team, rounds=9)
     assert result.stop_reasons == ("commitment_repeated",)
     assert len(team.played) == 3
     assert torch.equal(team.played[-1], result.profile_BNA)
@@ -389,16 +389,16 @@ def test_a_repeated_answer_ends_it_with_what_was_played_last() -> None:
 
 def test_no_answer_twice_is_no_repetition_and_repetition_can_be_ignored() -> None:
     game, start_BNA = game_and_start()
-    config = EquilibriumConfig(max_rounds=4)
-    assert refine(game, start_BNA, config, Team(game, [[Said(None)]] * 4)).stop_reasons == ("max_rounds",)
+    config = EquilibriumConfig()
+    assert refine(game, start_BNA, config, Team(game, [[Said(None)]] * 4), rounds=4).stop_reasons == ("max_rounds",)
     stubborn = config.model_copy(update={"stop_when_repeated": False})
-    assert refine(game, start_BNA, stubborn, Team(game, [[Said("1")]] * 4)).rounds == (4,)
+    assert refine(game, start_BNA, stubborn, Team(game, [[Said("1")]] * 4), rounds=4).rounds == (4,)
 
 
 def test_a_round_with_nothing_valid_ends_it() -> None:
     game, start_BNA = game_and_start()
     team = Team(game, [[Said("1")], [Said(None, failed=True)], [Said("2")]])
-    result = refine(game, start_BNA, EquilibriumConfig(max_rounds=9), team)
+    result = refine(game, start_BNA, EquilibriumConfig(), team, rounds=9)
     assert result.stop_reasons == ("all_invalid",)
     assert result.rounds == (2,)
 
@@ -407,7 +407,7 @@ def test_a_response_too_small_to_matter_is_not_asked_about() -> None:
     game, _ = game_and_start()
     nearly_BNA = game.equilibrium_BNA + 1e-3
     team = Team(game, never_twice())
-    result = refine(game, nearly_BNA, EquilibriumConfig(max_rounds=9, convergence_threshold=0.01), team)
+    result = refine(game, nearly_BNA, EquilibriumConfig(convergence_threshold=0.01), team, rounds=9)
     assert result.stop_reasons == ("small_change",)
     assert len(team.played) == 1
     assert torch.equal(result.profile_BNA, nearly_BNA)
@@ -418,7 +418,7 @@ def test_rows_that_stopped_are_not_asked_again() -> None:
     game, start_BNA = game_and_start(rows=2)
     answers = [[Said("1"), Said("1")], [Said("1"), Said("2")], [Said("?"), Said("3")]]
     team = Team(game, answers)
-    result = refine(game, start_BNA, EquilibriumConfig(max_rounds=3), team)
+    result = refine(game, start_BNA, EquilibriumConfig(), team, rounds=3)
     assert team.asked == [[True, True], [True, True], [False, True]]
     assert result.stop_reasons == ("commitment_repeated", "max_rounds")
     assert result.rounds == (2, 3)
@@ -434,9 +434,9 @@ def test_first_profiles_are_brought_into_the_box() -> None:
 def test_results_of_an_unfinished_refinement_and_odd_shapes_are_refused() -> None:
     game, start_BNA = game_and_start()
     with pytest.raises(RuntimeError, match="are still active"):
-        Refiner(start_BNA, EquilibriumConfig()).result(game)
+        Refiner(start_BNA, EquilibriumConfig(), 3).result(game)
     with pytest.raises(TeamError, match="batch, agents, controls"):
-        Refiner(start_BNA[0], EquilibriumConfig())
+        Refiner(start_BNA[0], EquilibriumConfig(), 3)
 
 
 @pytest.mark.parametrize(

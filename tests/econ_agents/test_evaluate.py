@@ -20,7 +20,7 @@ from econ_agents.evaluate import evaluate, evaluate_each
 from econ_agents.joint_env import JointEnv
 from econ_agents.policy import EconPolicy
 from econ_agents.testing import AsyncQuadraticEnv, CoordinationEnv, QuadraticEnv, QuadraticPolicy
-from econ_agents.trial import EpisodeResult
+from econ_agents.trial import EpisodeResult, Trial
 
 torch.set_num_threads(1)
 NEVER = EquilibriumConfig(convergence_threshold=0.0)
@@ -61,7 +61,7 @@ class Failing(AsyncQuadraticEnv):
 
 def test_a_result_tells_how_it_came_about() -> None:
     make = lambda: QuadraticEnv(low=0.0, high=4.0)  # noqa: E731 # a factory
-    (result,) = evaluate(QuadraticPolicy(start=0.5), make, [7], rounds=3, config=NEVER)
+    (result,) = evaluate(Trial(QuadraticPolicy(start=0.5), rounds=3, config=NEVER), make, [7])
     (decision,) = result.decisions
     inner = make()
     inner.reset(options={"problem": 7})
@@ -94,27 +94,26 @@ def test_a_policy_is_refined_as_it_was_trained_unless_told_otherwise() -> None:
     bne = {"damping": 0.25, "convergence_threshold": 0.0}
     policy = EconPolicy(JointEnv(QuadraticEnv()).team, small(bne=bne))
     own, same, other = (
-        evaluate(policy, QuadraticEnv, [0, 1], config=config)
-        for config in (None, policy.config.bne.equilibrium(), NEVER)
+        evaluate(Trial(policy, config=config), QuadraticEnv, [0, 1]) for config in (None, policy.config.bne, NEVER)
     )
     assert own == same != other
 
 
 def test_results_are_plain_values() -> None:
-    results = evaluate(QuadraticPolicy(), QuadraticEnv, [0, 1])
+    results = evaluate(Trial(QuadraticPolicy()), QuadraticEnv, [0, 1])
     assert json.loads(json.dumps([asdict(result) for result in results]))[1]["problem"] == 1
 
 
 def test_one_round_is_no_refinement() -> None:
-    (result,) = evaluate(QuadraticPolicy(start=0.25), QuadraticEnv, [0], rounds=1)
+    (result,) = evaluate(Trial(QuadraticPolicy(start=0.25), rounds=1), QuadraticEnv, [0])
     (decision,) = result.decisions
     assert decision.profiles == [[[0.25, 0.25]] * 3]
     assert decision.residuals == []
     assert decision.gap_before == decision.gap_after
-    (fixed,) = evaluate(FixedControl(), QuadraticEnv, [0], rounds=1)
+    (fixed,) = evaluate(Trial(FixedControl(), rounds=1), QuadraticEnv, [0])
     assert fixed.reward == result.reward
     assert fixed.decisions[0].gap_after is None
-    (unmeasured,) = evaluate(QuadraticPolicy(start=0.25), QuadraticEnv, [0], rounds=1, gaps=False)
+    (unmeasured,) = evaluate(Trial(QuadraticPolicy(start=0.25), rounds=1, gaps=False), QuadraticEnv, [0])
     assert unmeasured.decisions[0].gap_after is None
 
 
@@ -122,7 +121,9 @@ def test_rounds_bring_the_gap_down_and_none_is_paid_twice() -> None:
     gaps = []
     for rounds in (1, 2, 4):
         env = AsyncQuadraticEnv()
-        results = evaluate(QuadraticPolicy(), lambda env=env: env, range(5), rounds=rounds, concurrency=1, config=NEVER)
+        results = evaluate(
+            Trial(QuadraticPolicy(), rounds=rounds, config=NEVER), lambda env=env: env, range(5), concurrency=1
+        )
         assert env.rounds_played == 5 * rounds
         gaps.append(np.mean([sum(result.decisions[0].gap_after or []) for result in results]))
     assert gaps[0] > gaps[1] > gaps[2]
@@ -132,19 +133,19 @@ def test_rounds_bring_the_gap_down_and_none_is_paid_twice() -> None:
 @pytest.mark.parametrize("env", [QuadraticEnv, AsyncQuadraticEnv])
 def test_neither_order_nor_concurrency_matters(policy: Any, env: Any) -> None:
     rounds = 2 if hasattr(policy, "game") else 1
-    expected = {r.problem: r for r in evaluate(policy, env, range(6), rounds=rounds, concurrency=1, seed=4)}
+    expected = {r.problem: r for r in evaluate(Trial(policy, rounds=rounds), env, range(6), concurrency=1, seed=4)}
     assert len({result.seed for result in expected.values()}) == 6
     for problems, concurrency in ((range(6), 6), ([5, 1, 3, 0], 2)):
-        got = evaluate(policy, env, problems, rounds=rounds, concurrency=concurrency, seed=4)
+        got = evaluate(Trial(policy, rounds=rounds), env, problems, concurrency=concurrency, seed=4)
         assert got == [expected[problem] for problem in problems]
-    other = evaluate(policy, env, [0], rounds=rounds, seed=5)
+    other = evaluate(Trial(policy, rounds=rounds), env, [0], seed=5)
     assert other[0].seed != expected[0].seed
     if rounds == 1:
         assert other[0].decisions != expected[0].decisions
 
 
 def test_without_keeping_anything_the_results_are_the_same_and_problems_are_taken_as_there_is_room() -> None:
-    expected = evaluate(QuadraticPolicy(), AsyncQuadraticEnv, range(20), rounds=2, seed=4)
+    expected = evaluate(Trial(QuadraticPolicy(), rounds=2), AsyncQuadraticEnv, range(20), seed=4)
     taken, seen = [], []
 
     def numbers() -> Iterator[int]:
@@ -157,9 +158,9 @@ def test_without_keeping_anything_the_results_are_the_same_and_problems_are_take
         assert isinstance(env, AsyncQuadraticEnv)
         seen.append(result)
 
-    evaluate_each(QuadraticPolicy(), AsyncQuadraticEnv, numbers(), note, rounds=2, concurrency=3, seed=4)
+    evaluate_each(Trial(QuadraticPolicy(), rounds=2), AsyncQuadraticEnv, numbers(), note, concurrency=3, seed=4)
     assert sorted(seen, key=lambda result: result.problem) == expected
-    evaluate_each(QuadraticPolicy(), lambda: pytest.fail("no environment is needed"), [], note)
+    evaluate_each(Trial(QuadraticPolicy()), lambda: pytest.fail("no environment is needed"), [], note)
     assert len(seen) == 20
 
 
@@ -181,7 +182,7 @@ def test_as_many_are_in_flight_as_asked_for_on_as_many_environments() -> None:
             flying.discard(id(self))
             return await super().adeliberate(actions)
 
-    evaluate(QuadraticPolicy(), Counted, range(12), concurrency=4)
+    evaluate(Trial(QuadraticPolicy()), Counted, range(12), concurrency=4)
     assert most == 4
     assert len(made) == 4
 
@@ -203,21 +204,21 @@ def test_results_are_handed_out_as_they_come_with_the_environment_that_shows_the
         assert env.problem == result.problem
         seen.append(result)
 
-    results = evaluate(QuadraticPolicy(), Slow, range(4), concurrency=2, on_episode=note)
+    results = evaluate(Trial(QuadraticPolicy()), Slow, range(4), concurrency=2, on_episode=note)
     assert [result.problem for result in seen] == [1, 2, 3, 0]
     assert [result.problem for result in results] == [0, 1, 2, 3]
 
 
 def test_several_decisions_each_have_their_rounds() -> None:
-    (result,) = evaluate(QuadraticPolicy(), lambda: QuadraticEnv(horizon=3), [0], rounds=2, config=NEVER)
+    (result,) = evaluate(Trial(QuadraticPolicy(), rounds=2, config=NEVER), lambda: QuadraticEnv(horizon=3), [0])
     assert [decision.rounds for decision in result.decisions] == [2, 2, 2]
     assert result.reward == pytest.approx(sum(decision.reward for decision in result.decisions))
 
 
 def test_stop_reasons_are_told() -> None:
     reasons = [
-        evaluate(QuadraticPolicy(), lambda: QuadraticEnv(digits=0), [0], rounds=9)[0].decisions[0].stop_reason,
-        evaluate(QuadraticPolicy(), QuadraticEnv, [0], rounds=50)[0].decisions[0].stop_reason,
+        evaluate(Trial(QuadraticPolicy(), rounds=9), lambda: QuadraticEnv(digits=0), [0])[0].decisions[0].stop_reason,
+        evaluate(Trial(QuadraticPolicy(), rounds=50), QuadraticEnv, [0])[0].decisions[0].stop_reason,
     ]
     assert reasons == ["commitment_repeated", "small_change"]
 
@@ -227,8 +228,8 @@ def test_environments_without_deliberation_are_refined_within_the_policy() -> No
         def game(self, obs_BND: Tensor) -> Any:
             return QuadraticPolicy(coupling=0.0).game(obs_BND * 0.6 + torch.tensor([-0.3, 0.0, 0.3])[None, :, None])
 
-    plain = evaluate(Meeting(), CoordinationEnv, range(3), rounds=1)
-    refined = evaluate(Meeting(), CoordinationEnv, range(3), rounds=3, config=EquilibriumConfig())
+    plain = evaluate(Trial(Meeting(), rounds=1), CoordinationEnv, range(3))
+    refined = evaluate(Trial(Meeting(), rounds=3, config=EquilibriumConfig()), CoordinationEnv, range(3))
     assert max(result.reward for result in plain) < 0.99
     assert [result.reward for result in refined] == pytest.approx([1.0] * 3, abs=1e-4)
     assert refined[0].decisions[0].answers == []
@@ -237,25 +238,24 @@ def test_environments_without_deliberation_are_refined_within_the_policy() -> No
 
 def test_a_policy_without_a_game_has_one_round() -> None:
     with pytest.raises(ConfigError, match="rounds=1"):
-        evaluate(FixedControl(), QuadraticEnv, [0], rounds=3)
+        evaluate(Trial(FixedControl(), rounds=3), QuadraticEnv, [0])
     with pytest.raises(ConfigError, match="at least 1"):
-        evaluate(FixedControl(), QuadraticEnv, [0], rounds=1, concurrency=0)
+        evaluate(Trial(FixedControl(), rounds=1), QuadraticEnv, [0], concurrency=0)
 
 
 def test_an_error_that_can_be_borne_ends_its_episode_only() -> None:
     seen: list[int] = []
     results = evaluate(
-        QuadraticPolicy(),
+        Trial(QuadraticPolicy(), recoverable=(ConnectionError,)),
         Failing,
         range(4),
-        recoverable=(ConnectionError,),
         on_episode=lambda result, env: seen.append(result.problem),
     )
     assert [result.failed for result in results] == [False, False, True, False]
     assert results[2].error == "ConnectionError: server gone"
     assert results[2].decisions == []
     assert sorted(seen) == [0, 1, 2, 3]
-    assert results[3] == evaluate(QuadraticPolicy(), AsyncQuadraticEnv, [3])[0]
+    assert results[3] == evaluate(Trial(QuadraticPolicy()), AsyncQuadraticEnv, [3])[0]
 
 
 def test_any_other_error_ends_the_run_with_nothing_left_running() -> None:
@@ -282,7 +282,7 @@ def test_any_other_error_ends_the_run_with_nothing_left_running() -> None:
 
     waiting: set[int] = set()
     with pytest.raises(ConnectionError):
-        evaluate(QuadraticPolicy(), Waiting, range(3), rounds=1, concurrency=3)
+        evaluate(Trial(QuadraticPolicy(), rounds=1), Waiting, range(3), concurrency=3)
     assert set(cancelled) <= {0, 1}
     assert len(closed) == 3
 
@@ -292,7 +292,7 @@ def test_an_error_of_the_callback_ends_the_run() -> None:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        evaluate(QuadraticPolicy(), AsyncQuadraticEnv, range(3), on_episode=full)
+        evaluate(Trial(QuadraticPolicy()), AsyncQuadraticEnv, range(3), on_episode=full)
 
 
 def test_a_decision_without_anything_valid_is_a_failed_episode() -> None:
@@ -305,7 +305,7 @@ def test_a_decision_without_anything_valid_is_a_failed_episode() -> None:
         def _info(self, rewards: list[float]) -> dict[str, Any]:
             return {**super()._info(rewards), "failed": 1.0}
 
-    (result,) = evaluate(QuadraticPolicy(), Hopeless, [0])
+    (result,) = evaluate(Trial(QuadraticPolicy()), Hopeless, [0])
     assert result.failed
     assert result.error is None
     assert result.decisions[0].stop_reason == "all_invalid"
@@ -324,19 +324,19 @@ def test_networks_are_tested_in_evaluation_mode_and_put_back() -> None:
             return torch.zeros(*obs_BND.shape[:2], 2)
 
     network = Network().train()
-    evaluate(network, QuadraticEnv, [0, 1], rounds=1)
+    evaluate(Trial(network, rounds=1), QuadraticEnv, [0, 1])
     assert network.modes == [False, False]
     assert network.training
 
 
 def test_it_works_inside_a_running_loop() -> None:
     async def inside() -> list[EpisodeResult]:
-        return evaluate(QuadraticPolicy(), AsyncQuadraticEnv, [0])
+        return evaluate(Trial(QuadraticPolicy()), AsyncQuadraticEnv, [0])
 
-    assert asyncio.run(inside()) == evaluate(QuadraticPolicy(), AsyncQuadraticEnv, [0])
+    assert asyncio.run(inside()) == evaluate(Trial(QuadraticPolicy()), AsyncQuadraticEnv, [0])
 
 
 def test_wall_time_is_no_part_of_a_comparison() -> None:
-    (result,) = evaluate(QuadraticPolicy(), QuadraticEnv, [0])
+    (result,) = evaluate(Trial(QuadraticPolicy()), QuadraticEnv, [0])
     assert result.seconds > 0
     assert replace(result, seconds=99.0) == result

@@ -10,14 +10,14 @@ from teams import make_network, make_spec, observations, replayed, small
 from torch.utils.flop_counter import FlopCounterMode
 
 from econ_agents.algorithm import EconAlgorithm
-from econ_agents.config import parse_config
+from econ_agents.config import EquilibriumConfig, parse_config
 from econ_agents.errors import ConfigError
 from econ_agents.networks.clusters import attend_local_to_global, attend_within, cluster_sizes
 from econ_agents.networks.encoder import BeliefEncoder
 from econ_agents.networks.mixer import Mixer
 from econ_agents.networks.network import TeamNetwork
 from econ_agents.policy import EconPolicy, TeamGame
-from econ_agents.responses import EquilibriumConfig, best_response
+from econ_agents.responses import best_response
 
 SWAPPED = [2, 1, 0, 3, 4, 5, 6, 7, 8]
 """Two members of the first of three clusters change places."""

@@ -19,7 +19,7 @@ from econ_agents.evaluate import evaluate
 from econ_agents.team_spec import TeamSpec
 from econ_agents.testing import CoordinationEnv, QuadraticEnv
 from econ_agents.train import train
-from econ_agents.trial import EpisodeResult
+from econ_agents.trial import EpisodeResult, Trial
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def settings(**changes: Any) -> AgentConfig:
 
 
 def play(policy: Acts, make_env: Callable[[], Any], problems: int = 60, rounds: int = 1) -> list[EpisodeResult]:
-    return evaluate(policy, make_env, range(10_000, 10_000 + problems), rounds=rounds, concurrency=1, gaps=False)
+    return evaluate(Trial(policy, rounds=rounds, gaps=False), make_env, range(10_000, 10_000 + problems), concurrency=1)
 
 
 def mean_return(results: list[EpisodeResult]) -> float:

@@ -421,7 +421,7 @@ def test_no_episodes_give_an_untrained_policy() -> None:
 def test_rounds_are_those_of_the_settings_and_responses_those_asked_for() -> None:
     played: list[float] = []
     config = small(bne={"max_iterations_train": 3, "convergence_threshold": 0.0})
-    responses = EquilibriumConfig(max_rounds=9, stop_when_repeated=False, oscillation_window=0)
+    responses = EquilibriumConfig(stop_when_repeated=False, oscillation_window=0)
     train(make_env, config, episodes=8, equilibrium=responses, on_episode=lambda o: played.append(o.numbers["rounds"]))
     assert max(played) == 3.0
     once: list[float] = []

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from econ_agents.responses import EquilibriumConfig, Game, respond
+from econ_agents.config import EquilibriumConfig
+from econ_agents.responses import Game, respond
 from econ_agents.testing import check_solver
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from econ_agents.baselines import FixedControls
 from econ_agents.equilibrium import Acts
-from econ_agents.evaluate import consult
 from econ_agents.joint_env import JointEnv, as_joint
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
+from econ_agents.trial import Trial
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs.team_facts import print_facts, reach_team
 from econ_env.env import EconParallelEnv
@@ -107,14 +107,7 @@ class QuestionTeam:
         env = self._idle.pop() if self._idle else as_joint(self._env())
         start = time.perf_counter()
         env.parallel_env.unwrapped.problems = ProblemSet((problem,))
-        done = await consult(
-            self._policy,
-            env,
-            0,
-            seed=seed,
-            rounds=self.rounds,
-            config=self.config.bne.equilibrium(),
-        )
+        done = await Trial(self._policy, rounds=self.rounds, config=self.config.bne).consult(env, 0, seed=seed)
         episode = env.parallel_env.unwrapped.episode
         self._idle.append(env)  # one whose question was given up may still be busy with it
         gap = None if done.gap_after is None else sum(done.gap_after)

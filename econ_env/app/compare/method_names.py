@@ -157,7 +157,7 @@ class MethodMaker:
             )
         rounds = config.test_rounds if name.base == "bne" else 1
         env = partial(make_env, config, self.problems)
-        return TeamMethod(name.key, policy, env, self.problems, rounds=rounds, config=config.bne.equilibrium())
+        return TeamMethod(name.key, policy, env, self.problems, rounds=rounds, config=config.bne)
 
 
 def _plugged_in(name: MethodName, team: Team) -> Method:

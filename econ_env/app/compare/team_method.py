@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 
 from econ_agents.equilibrium import Acts, EquilibriumConfig
-from econ_agents.evaluate import play
 from econ_agents.joint_env import JointEnv, as_joint
+from econ_agents.trial import Trial
 from econ_env.env import EconParallelEnv
 from econ_env.methods import Answer
 from econ_env.problems.load import ProblemSet
@@ -54,8 +54,8 @@ class TeamMethod:
         """
         env = self._idle.pop() if self._idle else as_joint(self._make_env())
         try:
-            result = await play(
-                self._policy, env, self._index[problem.id], seed=seed, rounds=self.rounds, config=self._config
+            result = await Trial(self._policy, rounds=self.rounds, config=self._config).play(
+                env, self._index[problem.id], seed=seed
             )
             episode = env.parallel_env.episode
         finally:

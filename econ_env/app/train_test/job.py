@@ -13,7 +13,7 @@ from tianshou.utils import BaseLogger
 from econ_agents.evaluate import evaluate_each
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
-from econ_agents.trial import EpisodeResult
+from econ_agents.trial import EpisodeResult, Trial
 from econ_agents.workers import Workers
 from econ_env.app.options import CommonOptions
 from econ_env.app.run_config import RunConfig, make_env
@@ -213,12 +213,10 @@ class _Job:
                     write(make_record(method.key, result, shown.episode, self.config, shown.answer_rule))
 
             evaluate_each(
-                policy,
+                Trial(policy, rounds=method.rounds, config=self.config.bne),
                 make_test_env,
                 todo,
                 record,
-                rounds=method.rounds,
-                config=self.config.bne.equilibrium(),
                 concurrency=self.config.problems_in_flight,
                 seed=self.config.seed,
             )

@@ -52,8 +52,8 @@ def make(digits: int = 6) -> AsyncQuadraticEnv:
 def collect(policy: Policy, rounds: int, episodes: int = 4, envs: int = 2, digits: int = 6, **kwargs: Any) -> Any:
     venv = JointVectorEnv([lambda: make(digits)] * envs)
     buffer = VectorReplayBuffer(64, envs)
-    config = EquilibriumConfig(max_rounds=rounds, convergence_threshold=1e-4)
-    collector = RefiningCollector(policy, venv, buffer, config=config, **kwargs)
+    config = EquilibriumConfig(convergence_threshold=1e-4)
+    collector = RefiningCollector(policy, venv, buffer, config=config, **kwargs, rounds=rounds)
     venv.seed(3)
     collector.reset()
     stats = collector.collect(n_episode=episodes)
@@ -85,8 +85,8 @@ def test_the_refined_profile_is_stored_with_what_it_was_chosen_from_and_paid() -
     for row in range(4):
         obs_ND = torch.as_tensor(batch.obs[row])
         game = QuadraticGame(obs_ND[None, :, :2], COUPLING)
-        config = EquilibriumConfig(max_rounds=2, convergence_threshold=1e-4)
-        expected = refine(game, torch.full((1, 3, 2), 0.2), config)
+        config = EquilibriumConfig(convergence_threshold=1e-4)
+        expected = refine(game, torch.full((1, 3, 2), 0.2), config, rounds=2)
         act = torch.as_tensor(batch.act[row]).reshape(1, 3, 2)
         torch.testing.assert_close(act, expected.profile_BNA, atol=1e-5, rtol=0)
         # Seen when it was chosen: two rounds done, the last at the first response.
@@ -148,8 +148,10 @@ def test_environments_without_deliberation_are_refined_within_the_policy() -> No
     returns = []
     for rounds in (1, 2):
         venv = JointVectorEnv([CoordinationEnv] * 2)
-        config = EquilibriumConfig(max_rounds=rounds)
-        collector = RefiningCollector(Meeting(CoordinationEnv()), venv, VectorReplayBuffer(64, 2), config=config)
+        config = EquilibriumConfig()
+        collector = RefiningCollector(
+            Meeting(CoordinationEnv()), venv, VectorReplayBuffer(64, 2), config=config, rounds=rounds
+        )
         venv.seed(0)
         collector.reset()
         returns.append(collector.collect(n_episode=4).returns)
@@ -160,7 +162,7 @@ def test_environments_without_deliberation_are_refined_within_the_policy() -> No
 def test_several_decisions_and_uneven_episodes_are_collected() -> None:
     venv = JointVectorEnv([lambda: AsyncQuadraticEnv(horizon=3, low=0.5, high=2.5)] * 3)
     buffer = VectorReplayBuffer(64, 3)
-    collector = RefiningCollector(Informed(), venv, buffer, config=EquilibriumConfig(max_rounds=2))
+    collector = RefiningCollector(Informed(), venv, buffer, config=EquilibriumConfig(), rounds=2)
     venv.seed(0)
     collector.reset()
     stats = collector.collect(n_episode=4)
@@ -181,6 +183,6 @@ def test_refining_needs_a_policy_with_a_game() -> None:
             return Batch(act=torch.zeros(len(batch.obs), 6), state=None)
 
     venv = JointVectorEnv([QuadraticEnv])
-    RefiningCollector(Plain(), venv, config=EquilibriumConfig(max_rounds=1))
+    RefiningCollector(Plain(), venv, config=EquilibriumConfig(), rounds=1)
     with pytest.raises(ConfigError, match="game"):
-        RefiningCollector(Plain(), venv, config=EquilibriumConfig(max_rounds=2))
+        RefiningCollector(Plain(), venv, config=EquilibriumConfig(), rounds=2)

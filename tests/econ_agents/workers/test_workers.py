@@ -24,7 +24,7 @@ from econ_agents.policy import EconPolicy
 from econ_agents.testing import AsyncQuadraticEnv, QuadraticEnv, QuadraticPolicy
 from econ_agents.train import train
 from econ_agents.training.watch import EpisodeOutcome
-from econ_agents.trial import EpisodeResult
+from econ_agents.trial import EpisodeResult, Trial
 from econ_agents.workers import Workers
 from econ_agents.workers.ray_setup import start_ray
 
@@ -110,14 +110,14 @@ def killed_at(workers: Workers, done: list[Any], moments: list[int]) -> Iterator
 @pytest.mark.slow
 def test_a_test_has_the_results_of_one_process_and_each_worker_plays_its_share(workers: Workers) -> None:
     policy = QuadraticPolicy(start=0.5)
-    expected = evaluate(policy, SlowEnv, range(24), rounds=3, seed=4)
+    expected = evaluate(Trial(policy, rounds=3), SlowEnv, range(24), seed=4)
     reports: dict[int, Any] = {}
 
     def note(result: EpisodeResult, report: Any) -> None:
         assert result.problem not in reports
         reports[result.problem] = report
 
-    results = evaluate(policy, workers.envs("test"), range(24), rounds=3, seed=4, concurrency=6, on_episode=note)
+    results = evaluate(Trial(policy, rounds=3), workers.envs("test"), range(24), seed=4, concurrency=6, on_episode=note)
     assert results == expected
     assert reports == {n: ("test", reports[n][1], n) for n in range(24)}
     shares = [sum(worker == number for _, worker, _ in reports.values()) for number in range(2)]
@@ -132,8 +132,8 @@ def test_each_test_is_played_with_the_weights_that_its_policy_has_then(workers: 
         with torch.no_grad():
             for parameter in policy.parameters():
                 parameter += shift
-        expected = evaluate(policy, SlowEnv, range(4), rounds=2)
-        assert evaluate(policy, workers.envs("test"), range(4), rounds=2) == expected
+        expected = evaluate(Trial(policy, rounds=2), SlowEnv, range(4))
+        assert evaluate(Trial(policy, rounds=2), workers.envs("test"), range(4)) == expected
 
 
 @pytest.mark.slow
@@ -154,11 +154,15 @@ def test_training_ends_with_the_weights_of_one_process(workers: Workers, tmp_pat
 @pytest.mark.slow
 def test_workers_that_are_killed_in_a_test_lose_nothing(workers: Workers, tmp_path: Path) -> None:
     policy = QuadraticPolicy(start=0.5)
-    expected = evaluate(policy, SlowEnv, range(60), rounds=3)
+    expected = evaluate(Trial(policy, rounds=3), SlowEnv, range(60))
     done: list[EpisodeResult] = []
     with killed_at(workers, done, [10, 30]):
         evaluate_each(
-            policy, workers.envs("test"), range(60), lambda result, _: done.append(result), rounds=3, concurrency=8
+            Trial(policy, rounds=3),
+            workers.envs("test"),
+            range(60),
+            lambda result, _: done.append(result),
+            concurrency=8,
         )
     assert sorted(done, key=lambda result: result.problem) == expected
     assert len(list(tmp_path.iterdir())) == 4  # both were opened again, in new processes
@@ -187,13 +191,13 @@ def test_a_worker_that_is_lost_for_good_is_one_clear_error(workers: Workers, ray
     env = make()
     ray.kill(workers.actors[0])
     with pytest.raises(WorkerError, match="a worker was lost and could not be restarted"):
-        evaluate(QuadraticPolicy(), lambda: env, [0])
+        evaluate(Trial(QuadraticPolicy()), lambda: env, [0])
 
 
 @pytest.mark.slow
 def test_what_an_environment_raises_arrives_as_it_is(workers: Workers) -> None:
     with pytest.raises(ConfigError, match=r"^no step today$"):
-        evaluate(QuadraticPolicy(), workers.envs("broken"), [0], rounds=1)
+        evaluate(Trial(QuadraticPolicy(), rounds=1), workers.envs("broken"), [0])
     with pytest.raises(ConfigError, match=r"^no step today$"):
         train(workers.envs("broken"), small(), episodes=4)
     with pytest.raises(TeamError, match="workers need areset"):

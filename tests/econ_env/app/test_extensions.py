@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from econ_agents import plugins as agents_plugins
 from econ_agents.policy import EconPolicy
+from econ_agents.trial import Trial
 from econ_env import plugins
 from econ_env.app.compare.method_names import KIND as METHODS
 from econ_env.llm import make as backends
@@ -339,13 +340,13 @@ def test_each_is_taken_as_an_object(monkeypatch):
     small = {"hidden_dim": 8, "encoder_dim": 4, "mixer_dim": 4, "heads": 1, "ffn_dim": 8, "mixer": WeightedMean}
     bne = {"max_iterations_train": 2, "convergence_threshold": 0.0}
     config = parse_config({"belief_dim": 8, "num_envs": 2, "update_interval": 2, "network": small, "bne": bne})
-    solver = config.bne.equilibrium().model_copy(update={"solver": FictitiousPlay(), "stop_when_repeated": False})
+    solver = config.bne.model_copy(update={"solver": FictitiousPlay(), "stop_when_repeated": False})
     policy = train(make, config, episodes=4, equilibrium=solver).policy
     assert policy.spec.reward_terms == ("al", "ts", "cc", "brevity")
     assert isinstance(policy.network.mixer.inner, WeightedMean)
     assert len(responses) > 0
     responses.clear()
-    (result,) = evaluate(policy, make, [0], rounds=3, config=solver)
+    (result,) = evaluate(Trial(policy, rounds=3, config=solver), make, [0])
     assert len(result.decisions[0].numbers["reward_parts"][0]) == 4
     assert len(responses) == 2
     env = made[-1]

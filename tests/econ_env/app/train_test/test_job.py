@@ -100,8 +100,9 @@ def test_training_can_be_skipped_and_keeps_the_trained_checkpoint(trained, run, 
 def test_the_test_pays_with_the_policy_s_weights_and_stops_by_the_threshold(run, small, checkpoint, monkeypatch):
     seen = []
 
-    def noting(policy, make_env, todo, record, **more):
-        seen.append((make_env().reward_weights, policy.alpha.values(), more["rounds"], more["config"], len(list(todo))))
+    def noting(trial, make_env, todo, record, **more):
+        learned = trial.policy.alpha.values()
+        seen.append((make_env().reward_weights, learned, trial.rounds, trial.config, len(list(todo))))
 
     monkeypatch.setattr(job, "evaluate_each", noting)
     ran = run("test_p0.py", *small, "--model-dir", checkpoint, "--test-eps", 2, "--bne-rounds", 5,
