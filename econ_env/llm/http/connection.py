@@ -187,7 +187,7 @@ class Connection:
             return  # another request in flight already reported it
         self.refused.add(refusal.field)
         effect = {
-            "response_format": "only the prompt asks for JSON",
+            "response_format": "only prompts ask for JSON",
             "seed": "answers are not repeatable",
         }.get(refusal.field, "")
         if refusal.field in PENALTY_FIELDS and self.refused.issuperset(self.server.penalty_fields):
@@ -237,9 +237,7 @@ class Connection:
         server = self.server
         key = os.environ.get(server.key_variable, "").strip() if server.engine is None else None
         if key and not (key.isascii() and key.isprintable()):
-            raise LLMRequestError(
-                f"the key in {server.key_variable} holds characters that are not printable ASCII; set it again"
-            )
+            raise LLMRequestError(f"the key in {server.key_variable} holds characters outside printable ASCII; fix it")
         self._has_key = bool(key)
         if key:
             remember_secret(key)

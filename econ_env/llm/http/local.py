@@ -115,8 +115,7 @@ def _from_hub(reference: str) -> Path:
         logger.warning("downloading %s from the hub", reference.removeprefix("hub:"))
         found = _downloaded(f"{org}/{name}", pattern, offline=False)
     if len(found) > 1 and "-00001-of-" not in found[0].name:
-        some = ", ".join(path.name for path in found)
-        raise ConfigError(f"{reference!r} matches {len(found)} files; name one: {some}")
+        raise ConfigError(f"{reference!r} matches {len(found)} files; name one: {', '.join(f.name for f in found)}")
     if not found:
         raise ConfigError(f"{org}/{name} on the hub has no file {pattern!r}; check the name")
     return found[0]

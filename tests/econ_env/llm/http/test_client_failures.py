@@ -192,11 +192,7 @@ def test_messages_that_are_too_long_fail_at_once_and_only_they(serve, client, re
 
 @pytest.mark.parametrize(
     ("field", "effect"),
-    [
-        ("seed", "answers are not repeatable"),
-        ("repeat_penalty", ""),
-        ("response_format", "only the prompt asks for JSON"),
-    ],
+    [("seed", "answers are not repeatable"), ("repeat_penalty", ""), ("response_format", "only prompts ask for JSON")],
 )
 def test_a_field_the_server_refuses_is_left_out_from_then_on(serve, client, request_, caplog, field, effect):
     server = serve(refuses=[field])
