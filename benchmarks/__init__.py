@@ -1,1 +1,1 @@
-"""What measures the project: scripts of the main job, comparisons, speed, memory and learning."""
+"""Measures the project: training and test scripts, comparisons, speed, memory and learning."""

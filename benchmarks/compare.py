@@ -1,4 +1,4 @@
-"""Compare ways to let models answer: one call, votes, debate, and the team with fixed, random or learned controls.
+"""Compare methods: one call, votes, debate, and the team with fixed, random or learned controls.
 
 python benchmarks/compare.py --problems 100 --policy models_exp1/final --match tokens --log-dir logs_compare
 """

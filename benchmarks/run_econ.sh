@@ -6,20 +6,20 @@ usage() {
   cat <<'TEXT'
 Usage: run_econ.sh [OPTIONS] [-- MORE OPTIONS OF python -m econ_agents.train]
 
-  --api-key KEY           key of the models' server; better set TOGETHER_API_KEY
-                          or OPENAI_API_KEY, or give --api-key-file: others can
-                          see a command line while this script starts
+  --api-key KEY           key of the model server; other users can see it while
+                          this script starts, so better set TOGETHER_API_KEY or
+                          OPENAI_API_KEY, or use --api-key-file
   --api-key-file FILE     file that holds the key
   --config FILE           settings [config_p0.yaml beside this script]
   --agents N              number of executors
   --experiment-name NAME  logs go to logs_NAME, checkpoints to models_NAME
                           [econ]
   --train-eps N           problems to train on
-  --seed N                decides everything that is drawn at random
+  --seed N                seed of all random choices
   --llm WHERE             auto, local, together, simulated or a URL
   --dataset NAME          bundled, gsm8k, math, svamp, a hub id or a file
-  --wandb [PROJECT]       log to Weights & Biases too [project NAME]
-  --resume                go on with the run of this name
+  --wandb [PROJECT]       also log to Weights & Biases [project NAME]
+  --resume                continue the run with this name
   --help                  show this text
 TEXT
 }
@@ -47,7 +47,7 @@ while [[ $# -gt 0 ]]; do
       shift; continue ;;
     --) shift; arguments+=("$@"); break ;;
     --api-key | --api-key-file | --config | --agents | --experiment-name | --train-eps | --seed | --llm | --dataset) ;;
-    *) fail "unknown option $1; --help lists them, others of the training command go after --" ;;
+    *) fail "unknown option $1; see --help; put options of the training command after --" ;;
   esac
   [[ $# -gt 1 ]] || fail "$1 needs a value"
   case $1 in
@@ -67,7 +67,7 @@ while [[ $# -gt 0 ]]; do
   shift 2
 done
 
-# The key goes on in the environment alone: never among arguments, and nothing that is logged holds it.
+# The key is passed on only in the environment: never as an argument, so no log contains it.
 if [[ -n $key ]]; then
   if [[ $llm == http://* || $llm == https://* ]]; then
     export OPENAI_API_KEY=$key
@@ -78,9 +78,8 @@ fi
 [[ -z $wandb ]] || arguments+=(--wandb "${wandb_project:-$name}")
 
 python=${PYTHON:-python}
-command -v "$python" >/dev/null || fail "there is no $python; activate the environment, or set PYTHON to its interpreter"
+command -v "$python" >/dev/null || fail "$python was not found; activate the environment, or set PYTHON to its path"
 
-# exec puts the new process in this one's place, so that a key among this script's arguments is gone from the process
-# list as soon as Python runs.
+# exec replaces this process, so a key in this script's arguments leaves the process list as soon as Python runs.
 exec "$python" -m econ_agents.train --config "$config" \
   --log-dir "logs_$name" --model-dir "models_$name" "${arguments[@]}"

@@ -1,4 +1,4 @@
-"""Train a team on MATH problems and test it on others, without and with BNE rounds.
+"""Train a team on MATH problems and test it on other MATH problems, without and with BNE rounds.
 
 python benchmarks/run_math_test.py --train-eps 1 --test-eps 5 --log-dir logs_exp1 --model-dir models_exp1
 """

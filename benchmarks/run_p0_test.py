@@ -1,4 +1,4 @@
-"""Train a team on GSM8K problems and test it on others, without and with BNE rounds.
+"""Train a team on GSM8K problems and test it on other GSM8K problems, without and with BNE rounds.
 
 python benchmarks/run_p0_test.py --train-eps 100 --test-eps 30 --log-dir logs_exp1 --model-dir models_exp1
 """

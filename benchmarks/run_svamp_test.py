@@ -1,4 +1,4 @@
-"""Train a team on SVAMP problems and test it on others, without and with BNE rounds.
+"""Train a team on SVAMP problems and test it on other SVAMP problems, without and with BNE rounds.
 
 python benchmarks/run_svamp_test.py --train-eps 5 --test-eps 10 --log-dir logs_svamp --model-dir models_svamp
 """

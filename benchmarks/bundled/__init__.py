@@ -1,1 +1,1 @@
-"""The generator of the bundled problem set; `load_problems("bundled")` reads what it wrote, without running it."""
+"""Generates the bundled problem set; `load_problems("bundled")` reads the generated file."""

@@ -10,12 +10,12 @@ from benchmarks.bundled.generate import write
 
 
 @click.command()
-@click.option("--seed", default=0, show_default=True, help="The package ships the set of seed 0.")
+@click.option("--seed", default=0, show_default=True, help="The package ships seed 0.")
 @click.option(
-    "--out", required=True, type=click.Path(dir_okay=False, writable=True, path_type=Path), help="JSON lines."
+    "--out", required=True, type=click.Path(dir_okay=False, writable=True, path_type=Path), help="JSON lines file."
 )
 def main(seed: int, out: Path) -> None:
-    """Write the bundled problem set of a seed."""
+    """Write the bundled problem set for a seed."""
     click.echo(f"{write(out, seed)} problems written to {out}")
 
 

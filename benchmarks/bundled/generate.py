@@ -1,4 +1,4 @@
-"""Writes the bundled problem set: the same seed gives the same file, byte for byte."""
+"""Generates and writes the bundled problem set; the same seed gives the same file, byte for byte."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _TRIES = 200
 def generate(seed: int) -> list[dict[str, str]]:
     """All rows of the set: `id`, `split`, `kind` (the level), `template`, `question`, `answer`, `equation`.
 
-    No two problems come from the same template with the same equation, so that the splits share no problem, not even
-    one that differs in names only.
+    No two problems have the same template and equation. So the splits share no problem, not even one that differs only
+    in names.
 
     Args:
         seed: Any integer.
@@ -54,7 +54,7 @@ def write(path: Path, seed: int) -> int:
 
 
 def _draw(rng: random.Random, templates: Sequence[Template], count: int) -> list[dict[str, str]]:
-    """Problems from each template in turn, in random order; a template that has nothing new to give is passed over."""
+    """Problems from each template in turn, shuffled; a template that finds no new problem is skipped."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for template in cycle(templates):
         if len(rows) == count:

@@ -178,4 +178,4 @@ TEMPLATES: tuple[Callable[[random.Random], Draft], ...] = (
     _bare_difference,
     _bare_product,
 )
-"""Each draws one problem; its function's name is the template's name."""
+"""Each draws one problem; the function's name, without the leading underscore, is the template's name."""

@@ -1,4 +1,4 @@
-"""Level 2 of the bundled problems: one or two steps in SVAMP style, with larger or superfluous numbers."""
+"""Level 2 of the bundled problems: one or two steps in SVAMP style, with larger or irrelevant numbers."""
 
 from __future__ import annotations
 
@@ -218,4 +218,4 @@ TEMPLATES: tuple[Callable[[random.Random], Draft], ...] = (
     _boxes,
     _tickets,
 )
-"""Each draws one problem; its function's name is the template's name."""
+"""Each draws one problem; the function's name, without the leading underscore, is the template's name."""

@@ -210,4 +210,4 @@ TEMPLATES: tuple[Callable[[random.Random], Draft], ...] = (
     _cuboid,
     _angles,
 )
-"""Each draws one problem; its function's name is the template's name."""
+"""Each draws one problem; the function's name, without the leading underscore, is the template's name."""

@@ -236,4 +236,4 @@ TEMPLATES: tuple[Callable[[random.Random], Draft], ...] = (
     _work_together,
     _price_of_one,
 )
-"""Each draws one problem; its function's name is the template's name."""
+"""Each draws one problem; the function's name, without the leading underscore, is the template's name."""

@@ -1,4 +1,4 @@
-"""The vocabulary and the small grammar that the templates of the bundled problems share."""
+"""Vocabulary and grammar helpers for the templates of the bundled problems."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from math import gcd
 
 @dataclass(frozen=True)
 class Draft:
-    """A problem as a template drew it."""
+    """A problem drawn from a template."""
 
     question: str
     answer: str
     """The gold answer, from exact arithmetic on the drawn numbers."""
     equation: str
-    """The same answer in another way, for a computer algebra system: a term, or equations in x joined by `;`."""
+    """A second way to compute the answer, for a computer algebra system: a term, or equations joined by `;`."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody in a story."""
+    """A person in a story."""
 
     name: str
     he: str
 
     @property
     def he_start(self) -> str:
-        """The pronoun at the start of a sentence."""
+        """The pronoun, capitalised."""
         return self.he.capitalize()
 
     @property
     def his(self) -> str:
-        """The possessive."""
+        """The possessive pronoun."""
         return "his" if self.he == "he" else "her"
 
     def __str__(self) -> str:
@@ -42,13 +42,13 @@ class Person:
 
 @dataclass(frozen=True)
 class Noun:
-    """Something that can be counted."""
+    """A countable noun: singular and plural."""
 
     one: str
     many: str
 
     def count(self, number: int, adjective: str = "") -> str:
-        """Number and noun, `1 red ball` or `3 red balls`."""
+        """Number and noun, such as `1 red ball` or `3 red balls`."""
         words = [str(number), adjective, self.one if number == 1 else self.many]
         return " ".join(word for word in words if word)
 
@@ -57,7 +57,7 @@ class Noun:
 
 
 def _nouns(words: str) -> tuple[Noun, ...]:
-    """Nouns from `fox/foxes` or, where an s is all that differs, from `cat`."""
+    """Nouns from words such as `fox/foxes`, or `cat` if the plural only adds an s."""
     pairs = (word.split("/") for word in words.split())
     return tuple(Noun(pair[0], pair[1] if len(pair) == 2 else f"{pair[0]}s") for pair in pairs)
 
@@ -87,22 +87,22 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 
 
 def person(rng: random.Random) -> Person:
-    """Anybody."""
+    """A random person."""
     return rng.choice(PEOPLE)
 
 
 def two_people(rng: random.Random) -> tuple[Person, Person]:
-    """Two different people, of whom one is `she` and the other `he`, so that a pronoun is never ambiguous."""
+    """Two random people, one `she` and one `he`, so that pronouns are never ambiguous."""
     pair = [rng.choice([p for p in PEOPLE if p.he == he]) for he in ("she", "he")]
     rng.shuffle(pair)
     return pair[0], pair[1]
 
 
 def number_text(value: Fraction | int) -> str:
-    """A number as its shortest decimal, `7` or `7.5`.
+    """A number as its shortest decimal, such as `7` or `7.5`.
 
     Raises:
-        ValueError: It has no finite decimal.
+        ValueError: It has no decimal with at most six places.
     """
     value = Fraction(value)
     for places in range(7):
@@ -130,6 +130,6 @@ def proper_fraction(rng: random.Random, largest: int = 9) -> Fraction:
 
 
 def ordinal(number: int) -> str:
-    """`21st`, `12th` and so on."""
+    """A number as an ordinal, such as `21st` or `12th`."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"

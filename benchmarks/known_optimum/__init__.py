@@ -1,1 +1,1 @@
-"""Learning curves, ablations and peers on a task whose optimum is known: `python -m benchmarks.known_optimum`."""
+"""Compares learners on a task with a known optimum: `python -m benchmarks.known_optimum`."""

@@ -1,9 +1,9 @@
-"""Measures how well and how fast ECON learns where the best is known: shares of the oracle, ablations, peers, gaps.
+"""Measures how well and how fast ECON learns on a task with a known optimum: ablations, peers and true gaps.
 
     python -m benchmarks.known_optimum --seeds 5
 
-trains the defaults, the same with one switch turned, and other learners, all on one simulated task with the same
-episodes. It writes results.jsonl (one line per run; a stopped benchmark goes on from there), results.json, results.md
+trains the default learner, ablations (one setting changed) and other learners, all on one simulated task with the same
+episodes. It writes results.jsonl (one line per run; a stopped benchmark continues from it), results.json, results.md
 and curve.png.
 """
 
@@ -32,7 +32,7 @@ Job = tuple[Variant, int, int]
 
 
 def plan(variants: Sequence[Variant], seeds: int, episodes: int, short: int, gap_seeds: int) -> list[Job]:
-    """All runs: the defaults first, then seed by seed, so that a benchmark that is stopped has all learners alike."""
+    """All runs: the defaults first, then seed by seed, so a stopped benchmark has equally many runs per learner."""
     first = [(v, seed, episodes) for v in variants if v.kind == "main" for seed in range(seeds)]
     rest = [v for v in variants if v.kind != "main"]
     return first + [
@@ -44,7 +44,7 @@ def plan(variants: Sequence[Variant], seeds: int, episodes: int, short: int, gap
 
 
 def collect(jobs: Sequence[Job], kept: Path, workers: int) -> list[dict[str, Any]]:
-    """Results of all jobs: those that are kept, and the rest by running them; without workers, only what is kept."""
+    """Results of all jobs: reads stored ones and runs the others; with 0 workers, only stored results."""
     known = {row["key"]: row for row in read_lines(kept)} if kept.exists() else {}
     keys = [variant.key(seed, episodes) for variant, seed, episodes in jobs]
     todo = [job for job, key in zip(jobs, keys, strict=True) if key not in known]
@@ -67,24 +67,24 @@ def collect(jobs: Sequence[Job], kept: Path, workers: int) -> list[dict[str, Any
 
 
 @click.command()
-@click.option("--seeds", default=5, show_default=True, type=click.IntRange(1), help="Runs of each learner.")
-@click.option("--episodes", default=500, show_default=True, type=click.IntRange(64), help="Of defaults and peers.")
+@click.option("--seeds", default=5, show_default=True, type=click.IntRange(1), help="Runs per learner.")
+@click.option("--episodes", default=500, show_default=True, type=click.IntRange(64), help="For defaults and peers.")
 @click.option(
-    "--short-episodes", "short", default=240, show_default=True, type=click.IntRange(64), help="Of ablations and gaps."
+    "--short-episodes", "short", default=240, show_default=True, type=click.IntRange(64), help="For ablations, gaps."
 )
 @click.option("--gap-seeds", default=10, show_default=True, type=click.IntRange(0), help="Runs that measure true gaps.")
 @click.option(
-    "--jobs", "workers", default=2, show_default=True, type=click.IntRange(0), help="Processes; 0 reports what is kept."
+    "--jobs", "workers", default=2, show_default=True, type=click.IntRange(0), help="Processes; 0 only reports."
 )
 @click.option("--only", multiple=True, type=click.Choice(sorted(BY_NAME)), help="Only these learners; repeatable.")
-@click.option("--http", is_flag=True, help="Also train over real HTTP, and take the time there.")
-@click.option("--http-episodes", default=160, show_default=True, type=click.IntRange(64), help="Of the curve there.")
+@click.option("--http", is_flag=True, help="Also train over real HTTP, and measure the time.")
+@click.option("--http-episodes", default=160, show_default=True, type=click.IntRange(64), help="For the HTTP curve.")
 @click.option(
     "--out",
     default="known_optimum_results",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of results; what is there already is not run again.",
+    help="Folder of results; results in it are not run again.",
 )
 def main(
     seeds: int,
@@ -97,17 +97,17 @@ def main(
     http_episodes: int,
     out: Path,
 ) -> None:
-    """Train on a task whose optimum is known, and say what was reached."""
+    """Train on a task with a known optimum, and report the results."""
     out.mkdir(parents=True, exist_ok=True)
     chosen = [variant for variant in VARIANTS if not only or variant.name in only]
     if http and BY_NAME["default"] not in chosen:
-        raise click.UsageError("--http compares with the defaults in process: add --only default")
+        raise click.UsageError("--http compares with the default learner in process: add --only default")
     rows = collect(plan(chosen, seeds, episodes, short, gap_seeds), out / "results.jsonl", workers)
     results: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         results[row["name"]].append(row)
     if "default" not in results and workers == 0:
-        raise click.UsageError(f"{out} has no results of the defaults yet: run without --jobs 0")
+        raise click.UsageError(f"{out} has no results of the default learner: run without --jobs 0 first")
     report = None
     if http:
         warm_up()

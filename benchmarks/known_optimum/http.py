@@ -1,4 +1,4 @@
-"""The known-optimum task over real HTTP: the curve of the run in process, and wall time by calls in flight."""
+"""Trains on the known-optimum task over real HTTP: compares the curve with training in process, and measures time."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from econ_env.simulation import KnownOptimum
 from econ_env.testing import FaultyServer
 
 LATENCY = 0.01
-"""Seconds that each call takes where the curve is compared."""
+"""Seconds per call when the curve is compared."""
 TIMED_LATENCY = 0.2
-"""Seconds where time is measured."""
+"""Seconds per call when wall time is measured."""
 TIMED_EPISODES = 64
 CALLS_IN_A_ROW = 3
-"""Of an episode: strategy, executors (at once), commitment."""
+"""Sequential calls of an episode: strategy, executors (in parallel), commitment."""
 
 
 def over_http(task: KnownOptimum, url: str) -> EconParallelEnv:
-    """A team that asks a server, with the real client and nothing cached."""
+    """A team that uses a server through the real client, without a cache."""
     settings = {"llm": {"cache": False, "concurrency": 128}}
     return parallel_env(task.problems, llm=url, embedder="hash", config=settings)
 
 
 def run_http(seed: int, episodes: int, in_process: dict[str, Any]) -> dict[str, Any]:
-    """Train over HTTP, compare with the run in process of the same seed, and take the time by environments at once."""
+    """Train over HTTP, compare with the same seed in process, and measure time for 1, 8 and 32 environments."""
     task = tasks(0.0)[0]
     variant = BY_NAME["default"]
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What ECON is held against on the known-optimum task: Tianshou's DDPG and TD3 on the joint view, and random search."""
+"""Trains the peers of ECON on the known-optimum task: Tianshou's DDPG and TD3 on the joint view, and random search."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from econ_agents.trial import Trial
 from econ_env import EconParallelEnv
 
 FEATURES = (64,)
-"""Layers that read the observation."""
+"""Widths of the layers that read the observation."""
 HIDDEN = (128, 128)
-"""Layers of actor and critic after these."""
+"""Widths of the next layers of actor and critic."""
 TAU = 0.01
 SEEN = 40
-"""Problems whose first observations tell how inputs are scaled."""
+"""Problems whose first observations set the input scaling."""
 ARMS = 32
-"""Controls that random search starts from."""
+"""Number of controls that random search starts with."""
 
 
 class Scaled(nn.Module):
-    """A network on centred inputs of about unit variance: raw embeddings differ too little to learn from quickly.
+    """A network on centred inputs of about unit variance; raw embeddings differ too little for fast learning.
 
     Args:
         net: The network.
-        obs_RX: Observations to take centre and spread from, one flat row each.
-        appended: Values that the next network is given beside these features.
+        obs_RX: Observations for computing centre and spread, one flat row each.
+        appended: Number of values that the next network gets in addition to these features.
     """
 
     center: Tensor
@@ -68,11 +68,11 @@ class Scaled(nn.Module):
 
 
 class ExploringPolicy(ContinuousDeterministicPolicy):
-    """Tianshou's deterministic policy, which explores as ECON does: random start, falling noise, a share at random.
+    """Tianshou's deterministic policy with ECON's exploration: random start, falling noise, a share of random actions.
 
     Args:
         actor: Observations [B, N, D] to actions [B, N * A] in [-1, 1].
-        explorer: Whose exploration is used; its networks are not.
+        explorer: The policy whose exploration is used; its networks are not used.
     """
 
     def __init__(self, actor: ContinuousActorDeterministic, explorer: EconPolicy) -> None:
@@ -81,7 +81,7 @@ class ExploringPolicy(ContinuousDeterministicPolicy):
 
 
 class JointActor:
-    """A joint actor as a team's policy.
+    """Wraps a joint actor as a team's policy.
 
     Args:
         actor: Observations [B, N, D] to actions [B, N * A] in [-1, 1].
@@ -108,20 +108,20 @@ def train_actor_critic(
     note: Callable[[int, JointActor], None],
     every: int,
 ) -> None:
-    """Train Tianshou's algorithm on the joint view, with the same networks' inputs and the same kind of exploration.
+    """Train a Tianshou algorithm on the joint view, with ECON's observations and exploration.
 
     Args:
-        algorithm: Which.
-        make_env: Makes the team.
-        config: ECON's settings, of which the common ones are used: exploration, replay, batches, gradient steps.
-        rates: Step sizes of actor and critic.
-        episodes: Budget.
-        seed: Of the run.
-        note: Called with the episodes done and the policy.
+        algorithm: The algorithm's name.
+        make_env: Makes the team's environment.
+        config: ECON's settings; used are exploration, replay, batches and gradient steps.
+        rates: Learning rates of actor and critic.
+        episodes: Number of training episodes.
+        seed: Seed of the run.
+        note: Called with the number of finished episodes and the policy.
         every: Episodes between calls of `note`.
     """
     torch.manual_seed(seed)
-    np.random.seed(seed)  # Tianshou's buffer draws from numpy's global generator
+    np.random.seed(seed)  # Tianshou's buffer uses numpy's global generator
     envs = TrainingEnvs([make_env] * config.num_envs, seed=seed, episodes=episodes)
     try:
         first = envs.envs[0]
@@ -159,11 +159,11 @@ def _learner(
     width, n_actions = obs_RX.shape[1], int(np.prod(env.action_space.shape))
     features = [Scaled(Net(state_shape=width, hidden_sizes=FEATURES), obs_RX, n) for n in (0, n_actions)]
     actor = ContinuousActorDeterministic(preprocess_net=features[0], action_shape=n_actions, hidden_sizes=HIDDEN)
-    nn.init.uniform_(actor.last.model[-1].weight, -3e-3, 3e-3)  # start in the middle, away from the flat ends of tanh
+    nn.init.uniform_(actor.last.model[-1].weight, -3e-3, 3e-3)  # start in the middle of tanh, away from its flat ends
     critic = ContinuousCritic(
         preprocess_net=features[1],
         hidden_sizes=HIDDEN,
-        apply_preprocess_net_to_obs_only=True,  # thousands of inputs would drown six controls
+        apply_preprocess_net_to_obs_only=True,  # among thousands of inputs, six controls would have little effect
     )
     policy = ExploringPolicy(actor, EconPolicy(env.team, config, seed=seed))
     actor_optim, critic_optim = (AdamOptimizerFactory(lr=rate) for rate in rates)
@@ -177,19 +177,19 @@ def random_search(make_env: Callable[[], EconParallelEnv], episodes: int, seed: 
     """Successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943) over fixed controls, one for all executors.
 
     Args:
-        make_env: Makes the team.
-        episodes: Budget.
-        seed: Of the run.
+        make_env: Makes the team's environment.
+        episodes: Number of episodes.
+        seed: Seed of the run.
 
     Yields:
-        Episodes spent, and the controls [N, A] with the highest share of solved problems so far, after each halving.
+        After each halving: episodes used, and the controls [N, A] with the highest share of solved problems so far.
     """
     env = make_env()
     spec, n_problems = TeamSpec.of(env), len(env.problems)
     env.close()
     low_A, high_A = np.asarray(spec.action_low), np.asarray(spec.action_high)
     arms = list(np.random.default_rng(seed).uniform(low_A, high_A, (ARMS, spec.action_dim)))
-    played = [[0, 0] for _ in arms]  # episodes, and how many of them were solved
+    played = [[0, 0] for _ in arms]  # episodes, and solved episodes, per arm
     alive = list(range(len(arms)))
     levels = int(np.log2(ARMS))
     spent = 0

@@ -1,4 +1,4 @@
-"""Tables and the curve of `known_optimum.py` out of the results of its runs."""
+"""Makes tables and the curve of the known-optimum benchmark from the results of its runs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from benchmarks.known_optimum.runs import NEAR, REFINEMENTS, first_reaching, tas
 from benchmarks.known_optimum.variants import COUPLING, VARIANTS, Variant
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
-"""By name of the variant, one result for each seed."""
+"""Results by name of the variant, one for each seed."""
 FEWEST = 3
-"""Seeds below which no verdict is given."""
+"""Minimum number of seeds for a verdict."""
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#5f6770")
-"""Okabe and Ito's, told apart by colour-blind readers too."""
+"""From Okabe and Ito, distinct for colour-blind readers too."""
 
 
 class Sheet(NamedTuple):
-    """A table, for the screen and for markdown alike."""
+    """A table, for the terminal and for markdown."""
 
     title: str
     columns: list[str]
@@ -34,7 +34,7 @@ class Sheet(NamedTuple):
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean, and the bounds of its 95% interval by Student's t; NaN as bounds for fewer than two values."""
+    """Mean and bounds of its 95% Student's t interval; the bounds are NaN for fewer than two values."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, float("nan"), float("nan")
@@ -50,7 +50,7 @@ def show(values: Sequence[float], signed: bool = False, digits: int = 3) -> str:
 
 
 def verdict(differences: Sequence[float]) -> str:
-    """What paired differences to the defaults say; fewer than `FEWEST` say nothing."""
+    """The verdict on paired differences to the defaults; none for fewer than `FEWEST` seeds."""
     if len(differences) < FEWEST:
         return "too few seeds"
     _, low, high = interval(differences)
@@ -78,7 +78,7 @@ def _references() -> Sheet:
         best = (task.oracle, task.best_fixed, task.best_fixed_profile)
         rows.append([f"{coupling:g}", *(f"{optimum.accuracy:.3f}" for optimum in best), f"{task.random_control:.3f}"])
     columns = ["coupling", "oracle", "best fixed", "best fixed profile", "random control"]
-    return Sheet("Team accuracy, exact", columns, rows, "Shares below are of the oracle's accuracy.")
+    return Sheet("Team accuracy, exact", columns, rows, "Shares below are shares of the oracle's accuracy.")
 
 
 def _seeds(runs: Sequence[Mapping[str, Any]]) -> Sheet:
@@ -88,7 +88,8 @@ def _seeds(runs: Sequence[Mapping[str, Any]]) -> Sheet:
         times = [f"{run['seconds']:.0f}", f"{run['cpu_seconds']:.0f}"]
         rows.append([str(run["seed"]), *firsts, f"{run['share'][-1]:.3f}", f"{min(_tail(run)):.3f}", *times])
     columns = ["seed", "95% at", "98% at", f"at {runs[0]['episodes'][-1]}", "least after 320", "wall s", "CPU s"]
-    return Sheet("The defaults, seed by seed", columns, rows, "Episodes at the first checkpoint (every 16th) there.")
+    note = "95% at, 98% at: episodes at the first checkpoint (every 16 episodes) with this share."
+    return Sheet("The defaults, seed by seed", columns, rows, note)
 
 
 def _checkpoints(runs: Sequence[Mapping[str, Any]]) -> Sheet:
@@ -110,7 +111,7 @@ def _ablations(results: Results) -> Sheet:
     if not rows:
         return Sheet("", [], [])
     columns = ["switch", "seeds", f"at {run_at}", "less defaults' [95%]", "mean over curve [95%]", "curve"]
-    note = "Differences are paired over seeds; the verdict is that of the mean over the curve (sample efficiency)."
+    note = "Differences are paired over seeds; the verdict is on the mean over the curve (sample efficiency)."
     return Sheet("One switch each", columns, rows, note)
 
 
@@ -129,7 +130,7 @@ def _peers(results: Results) -> Sheet:
 
 
 def paired(runs: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
-    """Difference of runs to others of the same seed: at the last common checkpoint, and the mean over common ones."""
+    """Difference of runs to others with the same seed: at the last common checkpoint, and mean over common ones."""
     by_seed = {run["seed"]: dict(zip(run["episodes"], run["share"], strict=True)) for run in others}
     ends, areas = [], []
     for run in runs:
@@ -160,7 +161,7 @@ def _gaps(runs: Sequence[Mapping[str, Any]]) -> list[Sheet]:
         end.append([name, *values, f"{share:.3f}", f"{rounds:.2f}"])
     title = f"True gap with coupling {COUPLING:g}, mean of {len(runs)} seeds"
     columns = ["refinement", "gap [95%]", "less K=1's [95%]", "share", "rounds"]
-    note = "The best single deviation's gain in team accuracy, by the simulator."
+    note = "Gain in team accuracy from the best single deviation, computed by the simulator."
     return [
         Sheet(title, ["episodes", "K=1 [95%]", "K=3 [95%]", "K=3 less K=1 [95%]"], along, note),
         Sheet("True gap of what is submitted at the end", columns, end),
@@ -181,9 +182,9 @@ def _http(http: Mapping[str, Any]) -> Sheet:
     ]
     same = "equal to" if http["same"] else "different from"
     note = (
-        f"Seed {http['seed']} over HTTP, {http['episodes']} episodes: the curve is {same} that of the run in process; "
+        f"Seed {http['seed']} over HTTP, {http['episodes']} episodes: the curve is {same} the one in process; "
         f"{http['calls']} calls, {http['seconds']:.0f} s. The rows: {http['timed']} episodes, each call "
-        f"{http['latency']:g} s; the last column is what one episode after another would wait."
+        f"{http['latency']:g} s; the last column is the waiting time of episodes run one after another."
     )
     return Sheet("Over real HTTP", ["--train-envs", "most in flight", "wall s", "calls in a row s"], rows, note)
 
@@ -200,7 +201,7 @@ def print_sheets(made: Sequence[Sheet]) -> None:
 
 
 def markdown(made: Sequence[Sheet]) -> str:
-    """The same as markdown."""
+    """The tables as markdown."""
     parts = []
     for sheet in made:
         lines = [sheet.columns, ["---"] * len(sheet.columns), *sheet.rows]
@@ -211,7 +212,7 @@ def markdown(made: Sequence[Sheet]) -> str:
 
 
 def draw(results: Results, file: Path) -> None:
-    """The curve of the defaults with its interval, and the peers' means, as PNG."""
+    """Draw the defaults' curve with its interval, and the peers' mean curves, as a PNG file."""
     task = tasks(0.0)[1]
     drawn = [v for v in VARIANTS if v.name in results and v.kind in ("main", "peer")]
     with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):

@@ -1,7 +1,7 @@
-"""One run of a learner on the known-optimum task, and what it was worth along the way by the simulator's arithmetic.
+"""Runs a learner on the known-optimum task and measures it at checkpoints with the simulator's exact formulas.
 
-A run trains on `TRAIN_PROBLEMS` problems and is measured on others of the same kinds. The measure is exact: the chance
-that the team is right at the profile which the policy chooses, not the share of episodes that happened to be right.
+A run trains on `TRAIN_PROBLEMS` problems and is measured on others of the same kinds. The measure is exact: the
+probability that the team is right at the policy's profile, not the observed share of right episodes.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ TEST_PROBLEMS = 60
 CHECKPOINT = 16
 """Episodes between measurements."""
 GAP_CHECKPOINT = 128
-"""Episodes between measurements of the true gap, which takes half a second for each problem."""
+"""Episodes between measurements of the true gap, which take half a second per problem."""
 GAP_PROBLEMS = 4
-"""Problems for which it is measured along the way."""
+"""Problems for measuring the true gap during training."""
 GAP_PROBLEMS_END = 8
-"""And at the end."""
+"""Problems for measuring it at the end."""
 NEAR = (0.95, 0.98)
-"""Shares of the oracle's accuracy whose first checkpoint is told."""
+"""Shares of the oracle's accuracy for which the first checkpoint is reported."""
 
 REFINEMENTS = {
     "K=1": (1, BneConfig()),
@@ -48,12 +48,12 @@ REFINEMENTS = {
     "K=3, plays on when an answer repeats": (3, BneConfig(stop_when_repeated=False)),
     "K=3, not damped": (3, BneConfig(damping=0.0)),
 }
-"""How the final policy is refined where true gaps are measured: rounds K and how the responses are made."""
+"""Refinements of the final policy for measuring true gaps: rounds K and settings of the responses."""
 
 
 @dataclass
 class Result:
-    """What a run came to, in plain values."""
+    """The results of a run, as plain values."""
 
     name: str
     seed: int
@@ -65,15 +65,15 @@ class Result:
     gap_episodes: list[int] = field(default_factory=list)
     """Checkpoints of the true gap."""
     gap: list[float] = field(default_factory=list)
-    """Mean over problems of the best single deviation's gain in team accuracy, from what is submitted after K = 1."""
+    """True gap after K = 1: mean over problems of the best single deviation's gain in team accuracy."""
     gap_refined: list[float] = field(default_factory=list)
-    """The same after K = 3."""
+    """True gap after K = 3."""
     refined: dict[str, dict[str, float]] = field(default_factory=dict)
-    """By kind of refinement: true gap, share of the oracle's accuracy and mean number of rounds at the end."""
+    """At the end, per refinement: true gap, share of the oracle's accuracy and mean number of rounds."""
     seconds: float = 0.0
-    """Wall time of training, measurements included."""
+    """Wall time of training, including measurements."""
     cpu_seconds: float = 0.0
-    """Processor time of this process likewise."""
+    """Processor time of this process, including measurements."""
 
 
 @cache
@@ -85,15 +85,15 @@ def tasks(coupling: float) -> tuple[KnownOptimum, KnownOptimum]:
 
 
 def environment(task: KnownOptimum, weights: tuple[float, float, float] | None) -> EconParallelEnv:
-    """A team that works on the task's problems, in this process."""
+    """A team on the task's problems, with the simulated model in this process."""
     return parallel_env(task.problems, llm=task.llm, embedder="hash", reward_weights=weights)
 
 
 class Measure:
-    """What a policy is worth on problems that it was not trained on.
+    """Measures a policy on problems that it was not trained on.
 
     Args:
-        task: Whose problems these are.
+        task: The task with these problems.
     """
 
     def __init__(self, task: KnownOptimum) -> None:
@@ -104,7 +104,7 @@ class Measure:
 
     @torch.no_grad()
     def profiles(self, policy: Acts) -> Array:
-        """Controls [B, N, A] in the environment's units that the policy proposes."""
+        """The policy's controls [B, N, A], in the environment's units."""
         shape = (self.env.team.n_agents, self.env.team.action_dim)
         return np.stack([self.env.to_env(row).reshape(shape) for row in policy.propose(self.obs_BND).numpy()])
 
@@ -122,12 +122,12 @@ class Measure:
 
 @cache
 def measure(coupling: float) -> Measure:
-    """The measure for tasks of this coupling."""
+    """The measure for tasks with this coupling."""
     return Measure(tasks(coupling)[1])
 
 
 def warm_up() -> None:
-    """Keep to one thread, and compile what Tianshou compiles at first use, so that no run pays for it."""
+    """Use one thread, and let Tianshou compile its functions now, so that no run is slowed by it."""
     torch.set_num_threads(1)
     buffer = UniformReplayBuffer(8, 2)
     with suppress(ValueError):
@@ -135,7 +135,7 @@ def warm_up() -> None:
 
 
 def run(variant: Variant, seed: int, episodes: int) -> dict[str, Any]:
-    """Train, measure along the way, and give the `Result` in plain values."""
+    """Train, measure at checkpoints, and return the `Result` as plain values."""
     result = Result(variant.name, seed, variant.key(seed, episodes))
     wall, cpu = time.perf_counter(), time.process_time()
     if variant.learner == "random_search":
@@ -154,7 +154,7 @@ def run(variant: Variant, seed: int, episodes: int) -> dict[str, Any]:
 def learn(
     make: Callable[[], EconParallelEnv], variant: Variant, seed: int, episodes: int, result: Result
 ) -> EconPolicy:
-    """Train ECON on environments that the caller makes; what is measured along the way goes into `result`."""
+    """Train ECON on the caller's environments; measurements at checkpoints go into `result`."""
     judge = measure(variant.coupling)
 
     def on_update(update: TrainUpdate) -> None:
@@ -170,12 +170,12 @@ def learn(
     trained = train(make, variant.config(), episodes=episodes, seed=seed, on_update=on_update)
     missing = range((trained.episodes // CHECKPOINT + 1) * CHECKPOINT, episodes + 1, CHECKPOINT)
     for number in dict.fromkeys([*missing, *([episodes] if trained.episodes < episodes else [])]):
-        _note(result, judge, number, trained.policy)  # stopped early: this is what there is from then on
+        _note(result, judge, number, trained.policy)  # after an early stop the policy stays the same
     return trained.policy
 
 
 def first_reaching(episodes: list[int], share: list[float], level: float) -> int | None:
-    """The first checkpoint at which a curve is at this level or above."""
+    """The first checkpoint at which a curve reaches this level; `None` if it never does."""
     return next((number for number, value in zip(episodes, share, strict=True) if value >= level), None)
 
 
@@ -195,7 +195,7 @@ def _learn(variant: Variant, seed: int, episodes: int, result: Result) -> None:
 def refined(
     policy: EconPolicy, judge: Measure, rounds: int, config: EquilibriumConfig, n_problems: int = TEST_PROBLEMS
 ) -> dict[str, float]:
-    """True gap and share of the oracle's accuracy of the profiles that are submitted after K rounds."""
+    """True gap, share of the oracle's accuracy and mean rounds, for the profiles submitted after up to K rounds."""
     make = partial(environment, judge.task, None)
     played = evaluate(Trial(policy, rounds=rounds, config=config, gaps=False), make, range(n_problems))
     profiles_BNA = np.array([episode.decisions[-1].profiles[-1] for episode in played])

@@ -1,4 +1,4 @@
-"""The learners that `known_optimum.py` compares: the defaults, the same with one switch turned, and peers."""
+"""Defines the learners of the known-optimum benchmark: the defaults, ablations and peers."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from econ_env.app import load_run_config
 Kind = Literal["main", "ablation", "peer", "gap"]
 PAPER = Path(__file__).parents[1] / "config_paper.yaml"
 COUPLING = 0.6
-"""Of the task on which true gaps are measured."""
+"""Coupling of the task on which true gaps are measured."""
 VERSION = 3
-"""Part of the key of a kept result; raised when what is measured changes."""
+"""Part of a stored result's key; increase it when the measurement changes."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A learner and what it is compared for."""
+    """A learner and its role in the comparison."""
 
     name: str
     kind: Kind
     label: str
-    """For tables."""
+    """Name in tables."""
     changes: dict[str, Any] = field(default_factory=dict)
-    """Settings by dotted key that differ from the defaults."""
+    """Settings that differ from the defaults, by dotted key."""
     learner: Literal["econ", "ddpg", "td3", "random_search"] = "econ"
     rates: tuple[float, float] | None = None
-    """Step sizes of actor and critic where `learner` is `ddpg` or `td3`."""
+    """Learning rates of actor and critic if `learner` is `ddpg` or `td3`."""
     reward_weights: tuple[float, float, float] | None = None
-    """(AL, TS, CC) in place of the environment's default."""
+    """(AL, TS, CC) instead of the environment's default."""
     coupling: float = 0.0
-    """Of the task."""
+    """Coupling of the task."""
     paper: bool = False
-    """Whether the settings of `config_paper.yaml` take the place of the defaults."""
+    """Whether `config_paper.yaml` replaces the defaults."""
 
     def config(self) -> AgentConfig:
         """The learner's settings."""
@@ -58,7 +58,7 @@ class Variant:
         return paper_settings()[1] if self.paper else self.reward_weights
 
     def key(self, seed: int, episodes: int) -> str:
-        """Tells results apart that are not repetitions of each other."""
+        """Key of a result; equal only for repetitions of the same run."""
         what = {**asdict(self), "label": "", "settings": self.config().model_dump(mode="json"), "seed": seed}
         text = json.dumps({**what, "weights": self.weights(), "episodes": episodes, "version": VERSION}, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
@@ -66,7 +66,7 @@ class Variant:
 
 @cache
 def paper_settings() -> tuple[AgentConfig, tuple[float, float, float]]:
-    """The learner's settings and reward weights of `config_paper.yaml`; its bounds of the controls are left out."""
+    """Learner settings and reward weights of `config_paper.yaml`; its bounds on the controls are not used."""
     run = load_run_config(PAPER)
     return run.agent_config(), run.reward.initial_weights
 
@@ -95,8 +95,8 @@ VARIANTS = (
         "independent learners",
         {"network.mixer": False, "network.encoder": False, "network.shared": False},
     ),
-    # By the mean over the curve of seed 10, which is in no table, the best of 11 (DDPG) and 5 (TD3) settings: step
-    # sizes (actor 1e-4, 3e-4, 1e-3, critic 1e-3, 3e-3), last noise (0.2, 0.5), gradient steps per decision (1, 4).
+    # The best of 11 (DDPG) and 5 (TD3) settings by mean over the curve of seed 10, which is in no table. Tried: rates
+    # (actor 1e-4, 3e-4, 1e-3; critic 1e-3, 3e-3), final noise (0.2, 0.5), gradient steps per decision (1, 4).
     Variant(
         "ddpg", "peer", "Tianshou DDPG", {"exploration.noise_end": 0.5, "gradient_steps": 4.0}, "ddpg", (1e-4, 1e-3)
     ),

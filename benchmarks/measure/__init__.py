@@ -1,1 +1,1 @@
-"""Single measurements, each a script: memory, workers, failures, the judge, large teams."""
+"""Measurement scripts: memory, workers, failures, the judge and large teams."""

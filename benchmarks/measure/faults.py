@@ -1,8 +1,8 @@
-"""Plays the same problems on a server that works and on one that fails on purpose, and compares what came of them.
+"""Runs the same problems on a working server and on one that fails on purpose, and compares the results.
 
-Every kind of failure occurs, hangs included. Both runs have the same seeds, and the model is the simulated one over
-real HTTP, so a problem must come out word for word alike, unless an answer was lost for good (twice unusable) or the
-model was asked again with another seed, since what it wrote was empty or no JSON.
+Every kind of failure occurs, including hangs. Both runs have the same seeds, and the model is simulated over real HTTP.
+So a problem must have exactly the same texts in both runs, unless an answer was lost for good (unusable twice) or the
+model was asked again with another seed, because its text was empty or not JSON.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from econ_env.testing import Fault, FaultyServer, SimulatedLLM
 from econ_env.traces import read_lines
 
 CONTROLS = np.array([1.0, 1.2], np.float32)
-"""(T, p) of every executor: some way from the peaks, so that right and wrong answers both occur."""
+"""(T, p) of every executor: away from the best controls, so that right and wrong answers both occur."""
 
 
 class Run(NamedTuple):
-    """What came of all problems."""
+    """Results of all problems."""
 
     episodes: list[Episode]
     """One per problem, in their order."""
     account: MeterSnapshot
-    """What the calls cost."""
+    """The cost of the calls."""
     seen: collections.Counter[Fault]
     """Failures by kind, as the server counted them."""
     calls: int
-    """Calls that the server saw."""
+    """Calls that the server received."""
     asked: set[str]
-    """What it was asked, as JSON."""
+    """Request bodies that the server received, as JSON."""
     rows: collections.Counter[str]
     """Lines of the trace by problem."""
     wall: float
@@ -55,14 +55,14 @@ class Run(NamedTuple):
 
 
 def play(problems: ProblemSet, share: float, timeout: float, concurrency: int, seed: int) -> Run:
-    """All problems at once, each in an environment of its own.
+    """Play all problems at once, each in its own environment.
 
     Args:
-        problems: What is asked.
+        problems: The problems to play.
         share: Share of the calls that fail, divided evenly among all kinds.
-        timeout: Seconds an attempt may take: what hangs costs that much.
+        timeout: Seconds an attempt may take; a hanging call takes this long.
         concurrency: Calls in flight.
-        seed: Decides every sample and every failure.
+        seed: Seed of all samples and failures.
     """
     kinds = get_args(Fault)
     faults: dict[Fault, float] = dict.fromkeys(kinds, share / len(kinds))
@@ -97,20 +97,20 @@ def play(problems: ProblemSet, share: float, timeout: float, concurrency: int, s
 
 
 def verdict(episode: Episode) -> str:
-    """What the judge said, or `failed`."""
+    """The judge's verdict, or `failed`."""
     judgement = episode.decisions[-1].judgement
     return "failed" if judgement is None else judgement.verdict
 
 
 def texts(episode: Episode) -> tuple[str | None, ...]:
-    """Everything the models wrote in answer, `None` where a call failed."""
+    """Texts of all replies and the commitment; `None` for a failed call."""
     round_ = episode.last_round
     assert round_ is not None
     return (*(reply.text for reply in round_.replies), round_.commitment.text)
 
 
 def untouched(calm: Run, rough: Run) -> list[bool]:
-    """Which problems lost no call for good and had no question put in another way or with another seed."""
+    """For each problem, whether no call was lost for good and no request changed its text or seed."""
     changed = "\n".join(rough.asked - calm.asked)
     same = []
     for episode in rough.episodes:
@@ -122,7 +122,7 @@ def untouched(calm: Run, rough: Run) -> list[bool]:
 
 
 def problems_found(calm: Run, rough: Run, ids: list[str]) -> list[str]:
-    """What is not as it must be, in words; nothing if all is well."""
+    """Descriptions of all errors found; empty if there are none."""
     found = []
     for name, run in (("fault-free", calm), ("faulty", rough)):
         if [episode.problem.id for episode in run.episodes] != ids:
@@ -130,14 +130,14 @@ def problems_found(calm: Run, rough: Run, ids: list[str]) -> list[str]:
         if run.rows != collections.Counter(ids):
             found.append(f"{name}: the trace does not hold every problem exactly once")
         if sum((episode.usage for episode in run.episodes), Usage()) != run.account.total:
-            found.append(f"{name}: the sum over problems is not the account")
+            found.append(f"{name}: the usage summed over problems differs from the account")
         for episode in run.episodes:
             round_ = episode.last_round
             if verdict(episode) == "failed" and (round_ is None or not round_.commitment.error):
                 found.append(f"{name}: {episode.problem.id} failed without a reason")
     for one, other, same in zip(calm.episodes, rough.episodes, untouched(calm, rough), strict=True):
         if same and (texts(one) != texts(other) or verdict(one) != verdict(other)):
-            found.append(f"{one.problem.id} was asked the same in both runs but came out differently")
+            found.append(f"{one.problem.id} got the same requests in both runs but different results")
     return found
 
 
@@ -148,14 +148,14 @@ def problems_found(calm: Run, rough: Run, ids: list[str]) -> list[str]:
     type=click.IntRange(1),
     default=200,
     show_default=True,
-    help="Problems, all in flight at once.",
+    help="Number of problems, all in flight at once.",
 )
 @click.option(
     "--share",
     type=click.FloatRange(0, 1),
     default=0.3,
     show_default=True,
-    help="Share of the calls that fail, all kinds mixed.",
+    help="Share of the calls that fail, over all kinds of failure.",
 )
 @click.option(
     "--timeout",
@@ -165,11 +165,9 @@ def problems_found(calm: Run, rough: Run, ids: list[str]) -> list[str]:
     help="Seconds an attempt may take.",
 )
 @click.option("--concurrency", type=click.IntRange(1), default=32, show_default=True, help="Calls in flight.")
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides every sample and every failure."
-)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all samples and failures.")
 def main(count: int, share: float, timeout: float, concurrency: int, seed: int) -> None:
-    """Print what came of the problems with and without failures; exit with 1 if anything was lost or miscounted."""
+    """Print results with and without failures; exit with status 1 if anything was lost or miscounted."""
     problems = load_problems("bundled", limit=count)
     calm = play(problems, 0.0, max(timeout, 30.0), concurrency, seed)
     rough = play(problems, share, timeout, concurrency, seed)
@@ -198,8 +196,8 @@ def main(count: int, share: float, timeout: float, concurrency: int, seed: int) 
     alike = [texts(one) == texts(other) for one, other in pairs]
     both = [pair for pair in pairs if "failed" not in (verdict(pair[0]), verdict(pair[1]))]
     console.print(
-        f"{sum(alike)} problems came out word for word alike; {sum(untouched(calm, rough))} lost no call for good and "
-        f"were asked nothing anew"
+        f"{sum(alike)} problems have exactly the same texts; {sum(untouched(calm, rough))} lost no call for good and "
+        f"sent no changed request"
     )
     lost, won = (
         sum((verdict(one) == "correct", verdict(other) == "correct") == change for one, other in both)
@@ -212,7 +210,7 @@ def main(count: int, share: float, timeout: float, concurrency: int, seed: int) 
     found = problems_found(calm, rough, [problem.id for problem in problems])
     for line in found:
         console.print(line, style="red")
-    console.print("nothing lost, nothing twice, every sum agrees" if not found else "not all is well")
+    console.print("nothing lost, nothing doubled, all sums agree" if not found else "errors found, see above")
     sys.exit(1 if found else 0)
 
 

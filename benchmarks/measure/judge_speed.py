@@ -23,7 +23,7 @@ SOLUTION = (
 
 
 def plain_cases(n: int, rng: random.Random) -> Iterator[Case]:
-    """Replies with a number, written and marked in eight ways; one in four is wrong."""
+    """Replies that end with a number in one of eight forms; one in four is wrong."""
     ends = [
         "The answer is {said}.",
         "\\boxed{{{said}}}",
@@ -64,7 +64,7 @@ def latex_cases(n: int, rng: random.Random) -> Iterator[Case]:
 
 
 def hostile_cases(n: int, rng: random.Random) -> Iterator[Case]:
-    """Texts made to blow up a parser or an evaluator."""
+    """Texts meant to overload a parser or an evaluator."""
     texts = [
         r"9^{9^{9^{9}}}",
         r"\boxed{10^{10^{10}}}",
@@ -99,11 +99,11 @@ def measure(cases: Iterator[Case]) -> list[float]:
     type=click.IntRange(2),
     default=2000,
     show_default=True,
-    help="Replies of each kind (a quarter of it for LaTeX).",
+    help="Plain replies; LaTeX gets a quarter of this number, hostile texts a fiftieth.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the replies.")
 def main(n: int, seed: int) -> None:
-    """Print median, 90% and largest time of one judgement; no reply occurs twice except the hostile ones."""
+    """Print median, 90% and maximum time of one judgement; hostile replies repeat, others do not."""
     rng = random.Random(seed)
     start = time.perf_counter()
     judge(r"\boxed{\sqrt{8}}", r"2\sqrt{2}")
@@ -120,7 +120,7 @@ def main(n: int, seed: int) -> None:
         table.add_row(name, str(len(times)), *(f"{cut:.3f}" for cut in cuts))
     console = Console()
     console.print(table)
-    console.print(f"first formula, with the start of its process: {first:.2f} s")
+    console.print(f"first formula, including the start of the judge's process: {first:.2f} s")
 
 
 if __name__ == "__main__":

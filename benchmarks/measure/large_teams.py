@@ -1,9 +1,9 @@
 """Compares large teams in clusters with flat ones: accuracy, calls, tokens, longest prompt, critical path, overhead.
 
-The model is simulated, so that all but the times is repeatable: an executor is right with a known chance, a coordinator
-takes the majority of what it is given. Its calls take time as a server's do, for each request, token read and token
-written. The critical path is what an episode would take if nothing but its calls took time: the strategy, then in each
-round the slowest executor, or the slowest cluster, and the commitment that waits for it.
+The model is simulated, so everything except the times is repeatable: an executor is right with a known probability,
+and a coordinator takes the majority of its inputs. Calls take time as at a server: per request, per token read and per
+token written. The critical path is the time of an episode if only calls took time: the strategy, then in each round the
+slowest executor or cluster, and the commitment that waits for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from econ_env.team import split_team
 from econ_env.traces import write_json
 
 CONTROLS = (0.9, 1.1)
-"""(T, p) of every executor, away from the peak, so that the team has something to decide."""
+"""(T, p) of every executor, away from the best controls, so that replies differ."""
 
 
 @dataclass(frozen=True)
@@ -39,29 +39,29 @@ class Pace:
     """How long a call takes, in seconds."""
 
     request: float
-    """Whatever is asked."""
+    """Fixed time per request."""
     read: float
-    """For each token of the prompt."""
+    """Time per token of the prompt."""
     written: float
-    """For each token of the answer."""
+    """Time per token of the answer."""
 
 
 class TimedLLM:
-    """A model whose calls take time, and which remembers how long each took."""
+    """A model whose calls take time, and which records the time of each call."""
 
     def __init__(self, llm: LLM, pace: Pace) -> None:
         self._llm = llm
         self._pace = pace
         self.seconds: dict[tuple[str, int], float] = {}
-        """By agent (the coordinator's role where that is empty) and round."""
+        """Seconds by agent (or role, if the agent is empty) and round."""
 
     @property
     def info(self) -> LLMInfo:
-        """That of the model itself."""
+        """Info of the wrapped model."""
         return self._llm.info
 
     async def complete(self, request: ChatRequest) -> Completion:
-        """The model's answer, after the time that reading and writing take."""
+        """The model's answer, after the time for reading and writing."""
         done = await self._llm.complete(request)
         used, pace = done.usage, self._pace
         seconds = pace.request + pace.read * used.prompt_tokens + pace.written * used.completion_tokens
@@ -75,58 +75,58 @@ class TimedLLM:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one kind of team came to; numbers are means per problem where nothing else is said."""
+    """Results of one kind of team; numbers are means per problem unless stated otherwise."""
 
     executors: int
     clusters: int
     """1 for a flat team."""
     rounds: int
-    """K."""
+    """Rounds K per problem."""
     problems: int
-    """Played for accuracy and cost."""
+    """Number of problems for accuracy and cost."""
     accuracy: float
     """Share of the problems solved."""
     interval: tuple[float, float]
-    """Of the accuracy, 95% (Wilson)."""
+    """95% Wilson interval of the accuracy."""
     expected: float
-    """Accuracy by the simulator's own arithmetic."""
+    """Expected accuracy, computed from the simulator."""
     calls: float
     executor_tokens: float
     commitment_tokens: float
-    """Of local and global commitments together."""
+    """Tokens of local and global commitments together."""
     longest_prompt: int
-    """Tokens of the longest prompt that any coordinator had to read."""
+    """Tokens of the longest prompt of any coordinator."""
     critical_path: float
     """Seconds; mean over the timed episodes."""
     wall: float
-    """Seconds; likewise."""
+    """Seconds; mean over the timed episodes."""
     cpu_per_call: float
-    """Seconds of processor time of this process for each call of the timed episodes."""
+    """Processor seconds of this process per call of the timed episodes."""
 
     @property
     def beyond(self) -> float:
-        """Seconds of an episode that are not its calls' for each call."""
+        """Overhead of an episode beyond its critical path, in seconds per call."""
         return (self.wall - self.critical_path) / self.calls
 
 
 def make(task: KnownOptimum, llm: LLM, cluster_size: int) -> EconParallelEnv:
-    """A team over the task's problems."""
+    """A team's environment with the task's problems."""
     return parallel_env(task.problems, llm=llm, n_agents=task.n_agents, cluster_size=cluster_size, embedder="hash")
 
 
 async def play(env: EconParallelEnv, problem: int, rounds: int) -> Episode:
-    """One problem in K rounds with the same controls."""
+    """Play one problem for K rounds with the same controls."""
     await env.areset(seed=problem, options={"problem": problem})
     actions = dict.fromkeys(env.possible_agents, np.array(CONTROLS, np.float32))
     for _ in range(rounds):
         await env.adeliberate(actions)
-    await env.astep(actions)  # submits the last round; costs no call
+    await env.astep(actions)  # submits the last round without a call
     assert env.episode is not None
     return env.episode
 
 
 async def play_all(task: KnownOptimum, cluster_size: int, rounds: int, at_once: int) -> list[Episode]:
-    """Every problem of the task, many at a time."""
+    """Play every problem of the task, `at_once` in parallel."""
     todo = iter(range(len(task.problems)))
 
     async def worker() -> list[Episode]:
@@ -137,7 +137,7 @@ async def play_all(task: KnownOptimum, cluster_size: int, rounds: int, at_once: 
 
 
 def expected_accuracy(task: KnownOptimum, sizes: Sequence[int]) -> float:
-    """Chance that a majority of the clusters' majorities is right; a wrong cluster picks any wrong answer alike."""
+    """Probability that the majority of cluster majorities is right; all wrong answers are equally likely."""
     wrong = task.landscape.wrong_answers
     total = 0.0
     for kind, share in task.kind_shares.items():
@@ -167,7 +167,7 @@ def critical_path(seconds: dict[tuple[str, int], float], rounds: Sequence[Round]
 
 
 def measure(task: KnownOptimum, cluster_size: int, rounds: int, timed: int, pace: Pace) -> Measured:
-    """Play all problems without waiting, then a few one after another with calls that take time."""
+    """Play all problems with instant calls, then a few in sequence with timed calls."""
     episodes = asyncio.run(play_all(task, cluster_size, rounds, at_once=8))
     right = sum(e.decisions[-1].judgement is not None and e.decisions[-1].judgement.correct for e in episodes)
     played = [round_ for episode in episodes for round_ in episode.decisions[-1].rounds]
@@ -206,7 +206,7 @@ def show(results: Sequence[Measured], chance: float) -> None:
     """Print the table."""
     names = ("executors", "clusters", "K", "accuracy [95%]", "expected", "calls", "executor tok.", "commitment tok.")
     times = ("longest prompt", "critical path s", "wall s", "overhead ms/call", "CPU ms/call")
-    table = Table(*names, *times, title=f"each executor is right with chance {chance:.3f}")
+    table = Table(*names, *times, title=f"each executor is right with probability {chance:.3f}")
     for run in results:
         low, high = run.interval
         table.add_row(
@@ -247,28 +247,28 @@ def show(results: Sequence[Measured], chance: float) -> None:
     help="Rounds K per problem.",
 )
 @click.option(
-    "--cluster-size", type=click.IntRange(2), default=4, show_default=True, help="Most executors in a cluster."
+    "--cluster-size", type=click.IntRange(2), default=4, show_default=True, help="Maximum executors in a cluster."
 )
 @click.option(
     "--problems", type=click.IntRange(1), default=300, show_default=True, help="Problems for accuracy and cost."
 )
 @click.option(
-    "--timed", type=click.IntRange(1), default=3, show_default=True, help="Episodes that are timed, one after another."
+    "--timed", type=click.IntRange(1), default=3, show_default=True, help="Episodes that are timed, in sequence."
 )
 @click.option(
     "--latency",
     type=click.FloatRange(0),
     default=0.2,
     show_default=True,
-    help="Seconds that each call takes whatever it asks.",
+    help="Fixed seconds per call.",
 )
 @click.option(
-    "--read", type=click.FloatRange(0), default=0.0003, show_default=True, help="Seconds for each token of a prompt."
+    "--read", type=click.FloatRange(0), default=0.0003, show_default=True, help="Seconds per token of a prompt."
 )
 @click.option(
-    "--written", type=click.FloatRange(0), default=0.02, show_default=True, help="Seconds for each token of an answer."
+    "--written", type=click.FloatRange(0), default=0.02, show_default=True, help="Seconds per token of an answer."
 )
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A JSON file for the numbers.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the numbers to this JSON file.")
 def main(
     teams: tuple[int, ...],
     levels: tuple[int, ...],
@@ -280,11 +280,11 @@ def main(
     written: float,
     output: Path | None,
 ) -> None:
-    """Print what clusters cost and gain against a flat team of the same size."""
+    """Print costs and gains of clusters compared with a flat team of the same size."""
     pace = Pace(latency, read, written)
     runs = [(n, size, rounds) for n in teams for size in (0, cluster_size) for rounds in levels]
     tasks = {n: known_optimum(n_problems=problems, n_agents=n, kinds=1) for n in teams}
-    measure(known_optimum(n_problems=8, n_agents=3, kinds=1), 0, 1, 1, pace)  # imports and the judge, before the clock
+    measure(known_optimum(n_problems=8, n_agents=3, kinds=1), 0, 1, 1, pace)  # warm-up: imports and judge
     results = [measure(tasks[n], size, rounds, timed, pace) for n, size, rounds in track(runs, transient=True)]
     task = tasks[teams[0]]
     chance = float(task.chance(task.problems[0].kind, CONTROLS))

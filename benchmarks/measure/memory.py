@@ -1,7 +1,7 @@
-"""Measures what must not grow: memory with the number of problems, and our own work per model call with the team.
+"""Measures whether memory grows with the number of problems, and our own work per call with the team size.
 
-A simulated team answers inside this process, at once and without a cache, and the hash embedder stands in for a model,
-so that nothing but our own code takes time and memory. Every episode is judged, paid and written as a test writes it.
+A simulated team answers in this process, instantly and without a cache, with the hash embedder instead of a model. So
+only our own code takes time and memory. Every episode is judged, rewarded and written as in a test.
 """
 
 from __future__ import annotations
@@ -37,40 +37,40 @@ from econ_env.simulation import SimulatedLLM
 CONTROLS = (0.7, 1.1)
 IN_FLIGHT = 6
 WARM_UP = 20
-"""Problems before times are taken, in which things are loaded."""
+"""Problems before timing starts, so that everything is loaded."""
 
 
 class Memory(NamedTuple):
-    """A process after so many problems."""
+    """Memory of the process after a number of problems."""
 
     problems: int
-    """Answered, judged and written."""
+    """Problems answered, judged and written."""
     resident: float
     """Resident memory in MiB."""
     seconds: float
-    """Since the first problem."""
+    """Seconds since the first problem."""
 
 
 class Work(NamedTuple):
-    """What a team took."""
+    """Work per call of a team."""
 
     agents: int
     """Executors."""
     calls: int
     """Model calls."""
     cpu: float
-    """Milliseconds of processor time per call, the simulated model's own left out."""
+    """Milliseconds of processor time per call, without the simulated model's own time."""
 
 
 class Timed:
-    """A model that knows how much processor time it has taken itself."""
+    """A model that records its own processor time."""
 
     def __init__(self, llm: SimulatedLLM) -> None:
         self.llm, self.calls, self.cpu = llm, 0, 0.0
 
     @property
     def info(self) -> LLMInfo:
-        """The simulated model's."""
+        """Info of the simulated model."""
         return self.llm.info
 
     async def complete(self, request: ChatRequest) -> Completion:
@@ -87,7 +87,7 @@ class Timed:
 
 
 def made_up(count: int) -> ProblemSet:
-    """So many problems, all different."""
+    """`count` different problems."""
     problems = (
         Problem(f"Tom has {n} apples and buys {n + 3} more. How many are there?", str(2 * n + 3), f"apples-{n}")
         for n in range(count)
@@ -103,10 +103,10 @@ def resident() -> float:
 
 
 def memory(moments: Collection[int], tell: Callable[[Memory], None]) -> None:
-    """Answer one problem after another.
+    """Answer problems and measure memory.
 
     Args:
-        moments: After how many problems to measure; the last one ends it.
+        moments: Numbers of problems after which to measure; the largest one ends the run.
         tell: Called with each measurement.
     """
     problems = made_up(max(moments))
@@ -133,12 +133,12 @@ def memory(moments: Collection[int], tell: Callable[[Memory], None]) -> None:
 
 
 def work(n_agents: int, calls: int, rounds: int | None) -> Work:
-    """Let a team answer until about so many calls were made.
+    """Let a team answer problems until it made about `calls` calls.
 
     Args:
         n_agents: Executors.
         calls: Model calls to measure.
-        rounds: K of a learner's untrained policy that also measures its gaps; `None` for fixed controls.
+        rounds: K of an untrained policy that also measures its gaps; `None` for fixed controls.
     """
     problems = made_up(WARM_UP + calls)
     llm = Timed(SimulatedLLM(problems))
@@ -166,7 +166,7 @@ def work(n_agents: int, calls: int, rounds: int | None) -> Work:
     type=click.IntRange(0),
     default=100_000,
     show_default=True,
-    help="Problems to answer in all; 0 leaves memory out.",
+    help="Problems to answer in total; 0 skips the memory test.",
 )
 @click.option(
     "--agents",
@@ -174,10 +174,10 @@ def work(n_agents: int, calls: int, rounds: int | None) -> Work:
     type=click.IntRange(1),
     default=(3, 12, 48),
     show_default=True,
-    help="Sizes of teams to measure.",
+    help="Team sizes to measure.",
 )
 @click.option(
-    "--calls", type=click.IntRange(1), default=2000, show_default=True, help="Model calls to measure for each of them."
+    "--calls", type=click.IntRange(1), default=2000, show_default=True, help="Model calls to measure per team."
 )
 def main(problems: int, agents: tuple[int, ...], calls: int) -> None:
     """Print resident memory after a tenth, a half and all of the problems, and our work per call for each team."""

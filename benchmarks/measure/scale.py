@@ -1,7 +1,7 @@
-"""Measures how many problems a second a run answers on 1, 2 and 4 workers, and what keeps it from answering more.
+"""Measures problems per second of a run on 1, 2 and 4 workers, and finds the bottleneck.
 
-Workers of a Ray on this machine ask a server that answers at once, in a process of its own; every episode is judged,
-paid, and written by the learner's process, as a test does it. The same without Ray comes first. Linux only.
+Ray workers on this machine call a server in a separate process that answers instantly. Every episode is judged,
+rewarded and written by the driver (the learner's process), as in a test. A run without Ray comes first. Linux only.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ from econ_env.traces import shared_lines
 
 PART = "fixed"
 WARM_UP = 50
-"""Problems before anything is measured, in which things are loaded and connections opened."""
+"""Problems before measuring starts, so that everything is loaded and connections are open."""
 BUSY = 0.85
-"""Share of a core from which on a process counts as the bottleneck."""
+"""A process that uses more than this share of a core counts as the bottleneck."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run took."""
+    """Measurements of one run."""
 
     workers: int
-    """Processes that asked; 0 for the learner's own."""
+    """Number of worker processes; 0 if the driver plays the problems."""
     problems: int
-    """Answered, judged and written."""
+    """Problems answered, judged and written."""
     seconds: float
     """Wall time."""
     server_cores: float
-    """Cores that the server kept busy; so are the others."""
+    """Cores kept busy by the server."""
     driver_cores: float
-    """The learner's process, which hands out problems and writes."""
+    """Cores kept busy by the driver, which distributes problems and writes results."""
     worker_cores: float
-    """All workers together."""
+    """Cores kept busy by all workers together."""
     ray_cores: float
-    """Ray's own processes."""
+    """Cores kept busy by Ray's own processes."""
     other_cores: float
-    """Other programs on the same cores."""
+    """Cores kept busy by other programs."""
 
     @property
     def rate(self) -> float:
@@ -69,7 +69,7 @@ class Run:
         return self.problems / self.seconds
 
     def bottleneck(self, cores: int) -> str:
-        """What keeps it from being faster, as far as processor times tell."""
+        """The bottleneck of the run, judged by processor times."""
         parts = {"workers": self.worker_cores, "server": self.server_cores, "driver": self.driver_cores}
         if sum(parts.values()) + self.ray_cores + self.other_cores > BUSY * cores:
             most = max(parts, key=lambda name: parts[name])
@@ -79,12 +79,12 @@ class Run:
             return "the driver's core"
         if self.workers and self.worker_cores > BUSY * self.workers:
             return "the workers' cores: more workers would help"
-        return "the server's core" if self.server_cores > BUSY else "waiting, not processors"
+        return "the server's core" if self.server_cores > BUSY else "waiting, not processor time"
 
 
 @contextmanager
 def server(latency: float) -> Iterator[tuple[str, int]]:
-    """A server in a process of its own; gives its base URL and its process id."""
+    """Start a server in a separate process; yields its base URL and process id."""
     command = [sys.executable, "-m", "econ_env.testing.faulty_server", "--latency", str(latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -94,7 +94,7 @@ def server(latency: float) -> Iterator[tuple[str, int]]:
 
 
 def cpu(processes: Iterable[int]) -> float:
-    """Seconds of processor time that processes have taken so far; one that has ended counts nothing."""
+    """Processor seconds that processes have used so far; ended processes count 0."""
     total = 0
     for process in processes:
         try:
@@ -106,18 +106,18 @@ def cpu(processes: Iterable[int]) -> float:
 
 
 def machine() -> float:
-    """Seconds of processor time that were taken on the cores of this process by anybody."""
+    """Processor seconds used by all programs on the cores of this process."""
     total = 0
     for line in Path("/proc/stat").read_text().splitlines():
         name, *fields = line.split()
         if name.removeprefix("cpu").isdigit() and int(name.removeprefix("cpu")) in os.sched_getaffinity(0):
             user, nice, system, _idle, _waiting, *more = map(int, fields)
-            total += user + nice + system + sum(more[:3])  # interrupts, and what the host took
+            total += user + nice + system + sum(more[:3])  # interrupts, and time taken by the host
     return total / TICKS
 
 
 def descendants(process: int) -> list[int]:
-    """Process ids of all that a process has started."""
+    """Ids of all child processes of a process, at any depth."""
     try:
         tasks = list(Path(f"/proc/{process}/task").iterdir())
         children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
@@ -127,7 +127,7 @@ def descendants(process: int) -> list[int]:
 
 
 def settings(url: str, concurrency: int) -> RunConfig:
-    """A run on this server, without a cache."""
+    """Settings of a run on this server, without a cache."""
     llm = {"llm.backend": url, "llm.concurrency": concurrency, "llm.cache": False}
     return load_run_config(None, (), {**llm, "embedder": "hash"})
 
@@ -136,9 +136,9 @@ def measure(config: RunConfig, problems: ProblemSet, workers: Workers | None, se
     """Answer all problems, in workers or in this process.
 
     Args:
-        config: Of the run.
-        problems: What is asked; the first `WARM_UP` are not counted.
-        workers: Who plays.
+        config: Settings of the run.
+        problems: The problems; the first `WARM_UP` are not measured.
+        workers: The workers that play; `None` for this process.
         server_process: The server's process id.
     """
     with tempfile.TemporaryDirectory() as place:
@@ -181,7 +181,7 @@ def measure(config: RunConfig, problems: ProblemSet, workers: Workers | None, se
 
 
 def scale(counts: Sequence[int], n_problems: int, concurrency: int, latency: float) -> Iterator[Run]:
-    """One run for each number of workers, each on a fresh server; 0 is this process alone."""
+    """One run for each number of workers, each with a new server; 0 means this process alone."""
     problems = made_up(WARM_UP + n_problems)
     for count in counts:
         with server(latency) as (url, process):
@@ -202,11 +202,11 @@ def scale(counts: Sequence[int], n_problems: int, concurrency: int, latency: flo
 @click.command()
 @click.option("--workers", "counts", multiple=True, default=(0, 1, 2, 4), show_default=True, help="Numbers of workers.")
 @click.option("--problems", default=2000, show_default=True, help="Problems to answer in each run.")
-@click.option("--concurrency", default=64, show_default=True, help="Calls in flight, of all workers together.")
-@click.option("--latency", default=0.0, show_default=True, help="Seconds that the server takes for each answer.")
-@click.option("--output", type=click.Path(path_type=Path), help="A file for the same as JSON.")
+@click.option("--concurrency", default=64, show_default=True, help="Calls in flight, all workers together.")
+@click.option("--latency", default=0.0, show_default=True, help="Seconds per answer of the server.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write the results to this JSON file.")
 def main(counts: tuple[int, ...], problems: int, concurrency: int, latency: float, output: Path | None) -> None:
-    """Print problems per second, the cores that each part kept busy, and the bottleneck."""
+    """Print problems per second, cores kept busy by each part, and the bottleneck."""
     cores = len(os.sched_getaffinity(0))
     table = Table("workers", "problems/s", "driver", "workers", "server", "Ray", "others")
     runs = []

@@ -1,4 +1,4 @@
-"""AgileRL's MADDPG on its vectorised PettingZoo: several processes with a team each.
+"""Trains AgileRL's MADDPG on its vectorised PettingZoo: several processes with one team each.
 
 python benchmarks/plugins/run.py agilerl_maddpg
 """
@@ -22,14 +22,14 @@ PROCESSES = 4
 
 
 def main() -> None:
-    """Train and tell what was reached."""
+    """Train, and print the result."""
     logging.disable(logging.INFO)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    np.random.seed(0)  # AgileRL's noise
+    np.random.seed(0)  # seeds AgileRL's noise
     single = normalized_team()
     hidden = {"hidden_size": [64]}
-    head = {**hidden, "output_layernorm": False}  # AgileRL's own would make any two outputs +-1
+    head = {**hidden, "output_layernorm": False}  # AgileRL's default would turn any two outputs into +-1
     learner = MADDPG(
         observation_spaces=[single.observation_space(name) for name in single.possible_agents],
         action_spaces=[single.action_space(name) for name in single.possible_agents],

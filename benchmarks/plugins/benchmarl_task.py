@@ -1,4 +1,4 @@
-"""BenchMARL's MAPPO on the environment as a task of its own.
+"""Trains BenchMARL's MAPPO on the environment, added as a BenchMARL task.
 
 python benchmarks/plugins/run.py benchmarl_task
 """
@@ -25,7 +25,7 @@ EPISODES = 2304
 
 
 class EconTask(PettingZooClass):
-    """What BenchMARL asks about a task; what PettingZoo's tasks have in common is inherited."""
+    """The environment as a BenchMARL task; inherits what all PettingZoo tasks share."""
 
     def get_env_fun(
         self, num_envs: int, continuous_actions: bool, seed: int | None, device: torch.device | str
@@ -34,15 +34,15 @@ class EconTask(PettingZooClass):
         return lambda: PettingZooWrapper(normalized_team(), return_state=True, seed=seed, device=device)
 
     def supports_continuous_actions(self) -> bool:
-        """Yes."""
+        """Always true."""
         return True
 
     def supports_discrete_actions(self) -> bool:
-        """Not this one; `DiscreteActions` would be another task."""
+        """Always false; `DiscreteActions` would be a separate task."""
         return False
 
     def has_render(self, env: EnvBase) -> bool:
-        """No pictures."""
+        """Always false."""
         return False
 
     def max_steps(self, env: EnvBase) -> int:
@@ -51,7 +51,7 @@ class EconTask(PettingZooClass):
 
     @staticmethod
     def env_name() -> str:
-        """Its name in results."""
+        """The name in results."""
         return "econ"
 
 
@@ -71,7 +71,7 @@ def settings(folder: str) -> ExperimentConfig:
 
 
 def main() -> None:
-    """Train and tell what was reached."""
+    """Train, and print the result."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         model = MlpConfig(num_cells=[64, 64], layer_class=torch.nn.Linear, activation_class=torch.nn.Tanh)

@@ -1,9 +1,9 @@
-"""QMIX on the tuple view, asking of it what EPyMARL's `gymma` asks; EPyMARL itself is not on PyPI, so this is our own.
+"""Trains our own QMIX on the tuple view, using it as EPyMARL's `gymma` does (EPyMARL is not on PyPI).
 
 python benchmarks/plugins/epymarl_qmix.py
 
 With EPyMARL: `python src/main.py --config=qmix --env-config=gymma with env_args.time_limit=2
-env_args.key="econ_env:econ_env/Tuple-v0"`, which is not run here.
+env_args.key="econ_env:econ_env/Tuple-v0"`, which we do not run.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ GAMMA = 0.99
 
 
 class Step(NamedTuple):
-    """N agents, D observation."""
+    """One transition; N: agents, D: observation size."""
 
     obs_ND: Tensor
     actions_N: Tensor
     reward: Tensor
-    """Mean of the agents' rewards, as EPyMARL's `common_reward` with `reward_scalarisation: mean`."""
+    """Mean of the agents' rewards, like EPyMARL's `common_reward` with `reward_scalarisation: mean`."""
     next_obs_ND: Tensor
     over: Tensor
 
 
 class QMix(nn.Module):
-    """A value for each agent and action, mixed by weights that the joint observation makes, none below 0.
+    """A value for each agent and action, mixed with weights >= 0 computed from the joint observation.
 
-    Rashid et al., 2018 (https://arxiv.org/abs/1803.11485); without recurrence, as episodes are short.
+    Rashid et al., 2018 (https://arxiv.org/abs/1803.11485); without recurrence, because episodes are short.
     """
 
     def __init__(self, n_agents: int, obs: int, n_actions: int, hidden: int = 64, mixed: int = 16) -> None:
@@ -65,7 +65,7 @@ class QMix(nn.Module):
 
 
 def loss(net: QMix, target: QMix, steps: list[Step]) -> Tensor:
-    """Mean squared TD error of Q_tot; actions of the target by the live net (double Q)."""
+    """Mean squared TD error of Q_tot; the live net chooses the target's actions (double Q)."""
     batch = Step(*(torch.stack(field) for field in zip(*steps, strict=True)))
     chosen = net.each(batch.obs_ND).gather(-1, batch.actions_N[..., None]).squeeze(-1)
     with torch.no_grad():
@@ -76,7 +76,7 @@ def loss(net: QMix, target: QMix, steps: list[Step]) -> Tensor:
 
 
 def main() -> None:
-    """Train and tell what was reached."""
+    """Train, and print the result."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rng = np.random.default_rng(0)

@@ -1,8 +1,8 @@
-"""The task on which other projects' trainers are shown to learn, and what a policy earns on it before and after.
+"""Defines the task for other projects' trainers, and measures a policy's return before and after training.
 
-Three simulated executors answer problems of one kind; where in (T, p) they answer best is known. A trial measures mean
-returns (per episode and agent, over problems and samples that training did not use) of random controls, of the policy
-before and after training, and of the best controls, and prints them as one line of JSON.
+Three simulated executors answer problems of one kind; the best controls (T, p) are known. A trial measures mean returns
+per episode and agent, on problems and samples not used in training: of random controls, of the policy before and after
+training, and of the best controls. It prints them as one line of JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEST_EPISODES = 200
 TEST_SEED = 2**30
 
 Act = Callable[[Mapping[str, Any], Any], Mapping[str, Any]]
-"""Observations per agent and the state to actions per agent, without exploration."""
+"""Maps observations per agent and the state to actions per agent, without exploration."""
 
 
 @functools.cache
@@ -36,7 +36,7 @@ def task() -> KnownOptimum:
 
 
 def arguments(test: bool = False) -> dict[str, Any]:
-    """What `parallel_env` and gymnasium's ids are given: half of the problems are for training, half for the test."""
+    """Arguments for `parallel_env` and gymnasium ids: half of the problems are for training, half for the test."""
     half = PROBLEMS // 2
     problems = task().problems[half:] if test else task().problems[:half]
     return {"problems": list(problems), "llm": task().llm, "embedder": "hash"}
@@ -58,7 +58,7 @@ def discrete_team(test: bool = False) -> DiscreteActions:
 
 
 def mean_return(env: TeamEnv, act: Act) -> float:
-    """Mean return of an agent over the test episodes, the same ones at each call."""
+    """Mean return per agent over the test episodes, which are the same in each call."""
     returns = []
     for number in range(TEST_EPISODES):
         observations, _ = env.reset(seed=TEST_SEED if number == 0 else None)
@@ -74,9 +74,9 @@ def run_trial(library: str, make_env: Callable[[bool], TeamEnv], act: Act, train
     """Measure, train, measure again, and print the trial.
 
     Args:
-        library: Whose trainer it is; its distribution's name.
+        library: The library's distribution name.
         make_env: Makes the environment whose actions `act` chooses.
-        act: The live policy.
+        act: The policy; each call must use its current weights.
         train: Trains the policy and returns how many episodes that took.
     """
     env, plain = make_env(True), team(test=True)

@@ -1,4 +1,4 @@
-"""RLlib's PPO through `ParallelPettingZooEnv`: one policy for all agents, episodes from a worker process.
+"""Trains RLlib's PPO through `ParallelPettingZooEnv`: one policy for all agents, episodes from a worker process.
 
 python benchmarks/plugins/run.py rllib_ppo
 """
@@ -25,7 +25,7 @@ SHARED = "shared"
 
 
 def main() -> None:
-    """Train and tell what was reached."""
+    """Train, and print the result."""
     torch.set_num_threads(1)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     register_env("econ", lambda _: ParallelPettingZooEnv(normalized_team()))

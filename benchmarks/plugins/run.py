@@ -1,10 +1,10 @@
-"""Runs another project's trainer on the environment, in a Python environment made for it at first use.
+"""Runs another project's trainer on the environment, in a Python environment that is created at first use.
 
 python benchmarks/plugins/run.py torchrl_mappo
 
-These projects ask for versions that exclude each other, so they can't share one. Each of theirs is laid over the
-environment that runs this file: what is installed here (torch, the env) is seen and not installed again, and only what
-a `requirements-*.txt` asks for besides is added, in a cache folder.
+These projects need versions that conflict, so they can't share one Python environment. Each group gets its own, in a
+cache folder, on top of the one that runs this file: packages installed here (torch, econ_env) are visible and not
+installed again; only the other packages of its `requirements-*.txt` are added.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ OVERLAYS = {
     "rllib": ("rllib_ppo",),
     "agilerl": ("agilerl_maddpg",),
 }
-"""Which scripts get along in one environment; `own` is the one that runs this file."""
+"""Scripts that can share a Python environment; `own` is the one that runs this file."""
 TRIALS = [name for names in OVERLAYS.values() for name in names]
 
 
 def python_for(trial: str, cache: Path) -> Path:
-    """The interpreter that can run a trial; makes its environment if there is none yet.
+    """The interpreter that can run a trial; creates its Python environment if needed.
 
     Args:
         trial: One of `TRIALS`.
-        cache: The folder for environments.
+        cache: The folder for Python environments.
 
     Raises:
-        click.ClickException: Its packages can't be installed.
+        click.ClickException: pip failed to install its packages.
     """
     overlay = next(name for name, names in OVERLAYS.items() if trial in names)
     if overlay == "own":
         return Path(sys.executable)
     files = [HERE / f"requirements-{name}.txt" for name in OVERLAYS[overlay]]
     torch = version("torch")
-    told = [sys.version, sys.prefix, torch, *(file.read_text() for file in files)]
-    folder = cache / f"{overlay}-{hashlib.sha256('|'.join(told).encode()).hexdigest()[:12]}"
+    inputs = [sys.version, sys.prefix, torch, *(file.read_text() for file in files)]
+    folder = cache / f"{overlay}-{hashlib.sha256('|'.join(inputs).encode()).hexdigest()[:12]}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     done = folder / "installed"
     if not done.exists():
@@ -61,13 +61,13 @@ def python_for(trial: str, cache: Path) -> Path:
 
 
 def _make(folder: Path, python: Path, files: list[Path], torch: str) -> None:
-    click.echo(f"making {folder}", err=True)
+    click.echo(f"creating {folder}", err=True)
     venv.EnvBuilder(clear=True, symlinks=os.name != "nt").create(folder)
     inside = sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
     below = [f"import site; site.addsitedir({path!r})\n" for path in site.getsitepackages()]
     (Path(inside) / "_below.pth").write_text("".join(below))
     constraints = folder / "constraints.txt"
-    constraints.write_text(f"torch=={torch.partition('+')[0]}\n")  # else a newer one with gigabytes of CUDA may come
+    constraints.write_text(f"torch=={torch.partition('+')[0]}\n")  # a newer one may bring gigabytes of CUDA
     wanted = [argument for file in files for argument in ("-r", str(file))]
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(constraints)]
     if subprocess.run([*pip, *wanted], check=False).returncode:
@@ -84,10 +84,10 @@ def _make(folder: Path, python: Path, files: list[Path], torch: str) -> None:
     envvar="ECON_PLUGINS_CACHE",
     default=user_cache_path("econ-bne") / "plugins",
     show_default=True,
-    help="Folder for the environments.",
+    help="Folder for the Python environments.",
 )
 def main(trial: str, cache: Path) -> None:
-    """Run one trial; its last line is its result as JSON."""
+    """Run one trial; the last line of its output is the result as JSON."""
     python = python_for(trial, cache.absolute())
     sys.exit(subprocess.run([python, HERE / f"{trial}.py"], check=False).returncode)
 

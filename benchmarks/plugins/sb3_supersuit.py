@@ -1,4 +1,4 @@
-"""Stable-Baselines3's PPO through SuperSuit: the agents of several teams as rows of one vector, one policy for all.
+"""Trains Stable-Baselines3's PPO through SuperSuit: agents of several teams in one vector, one policy for all.
 
 python benchmarks/plugins/run.py sb3_supersuit
 """
@@ -19,9 +19,9 @@ STEPS = 20
 
 
 def main() -> None:
-    """Train and tell what was reached."""
+    """Train, and print the result."""
     torch.set_num_threads(1)
-    torch.manual_seed(0)  # PPO(seed=) would ask SuperSuit for a method it lacks
+    torch.manual_seed(0)  # PPO(seed=) would call a method that SuperSuit lacks
     rows = supersuit.pettingzoo_env_to_vec_env_v1(normalized_team())
     env = supersuit.concat_vec_envs_v1(rows, TEAMS, num_cpus=1, base_class="stable_baselines3")
     env.venv.reset(seed=0)
@@ -32,7 +32,7 @@ def main() -> None:
         batch_size=80,
         n_epochs=6,
         learning_rate=1e-3,
-        policy_kwargs={"log_std_init": -0.7},  # SB3's own spread of 1 is as wide as the bounds
+        policy_kwargs={"log_std_init": -0.7},  # SB3's default spread of 1 is as wide as the bounds
         device="cpu",
     )
 

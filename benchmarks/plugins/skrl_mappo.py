@@ -1,4 +1,4 @@
-"""skrl's MAPPO: a policy for each agent, all judged by critics that see the state.
+"""Trains skrl's MAPPO: one policy per agent, with critics that see the state.
 
 python benchmarks/plugins/run.py skrl_mappo
 """
@@ -25,7 +25,7 @@ Inputs = Mapping[str, Tensor]
 
 
 def mlp(inputs: int, outputs: int) -> nn.Sequential:
-    """Two hidden layers; the last starts near zero, so that policies start in the middle of the bounds."""
+    """Two hidden layers; the output layer starts near zero, so that policies start in the middle of the bounds."""
     last = nn.Linear(64, outputs)
     nn.init.normal_(last.weight, std=0.01)
     nn.init.zeros_(last.bias)
@@ -33,7 +33,7 @@ def mlp(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Policy(GaussianMixin, Model):
-    """Means from the agent's own observation, one learned spread."""
+    """Means from the agent's own observation, with one learned spread per action."""
 
     def __init__(self, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> None:
         Model.__init__(self, observation_space=observation_space, action_space=action_space, device="cpu")
@@ -42,12 +42,12 @@ class Policy(GaussianMixin, Model):
         self.log_std = nn.Parameter(torch.full((self.num_actions,), -0.7))
 
     def compute(self, inputs: Inputs, role: str) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean actions and the logarithm of their spread."""
+        """Mean actions and the log of their spread."""
         return self.net(inputs["observations"]), {"log_std": self.log_std}
 
 
 class Critic(DeterministicMixin, Model):
-    """Values from the state."""
+    """Values of the state."""
 
     def __init__(self, state_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> None:
         Model.__init__(self, state_space=state_space, action_space=action_space, device="cpu")
@@ -60,7 +60,7 @@ class Critic(DeterministicMixin, Model):
 
 
 def main() -> None:
-    """Train and tell what was reached."""
+    """Train, and print the result."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     env = wrap_env(normalized_team(), wrapper="pettingzoo")

@@ -1,4 +1,4 @@
-"""Tianshou's DDPG on the joint view: one actor sees the state and acts for the whole team.
+"""Trains Tianshou's DDPG on the joint view: one actor sees the state and acts for the whole team.
 
 python benchmarks/plugins/tianshou_ddpg.py
 """
@@ -28,10 +28,10 @@ TEAMS = 10
 
 
 def main() -> None:
-    """Train and tell what was reached."""
+    """Train, and print the result."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    np.random.seed(0)  # Tianshou's noise and its random start
+    np.random.seed(0)  # seeds Tianshou's noise and random start
     env = JointView(normalized_team())
     state, action = env.observation_space.shape, env.action_space.shape
     actor = ContinuousActorDeterministic(

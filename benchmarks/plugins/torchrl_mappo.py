@@ -1,4 +1,4 @@
-"""TorchRL's MAPPO through `PettingZooWrapper`: one policy for all agents, one critic that sees every observation.
+"""Trains TorchRL's MAPPO through `PettingZooWrapper`: one policy for all agents, one critic with all observations.
 
 python benchmarks/plugins/run.py torchrl_mappo
 """
@@ -71,7 +71,7 @@ def build(env: PettingZooWrapper) -> tuple[ProbabilisticActor, ClipPPOLoss]:
 
 
 def main() -> None:
-    """Train and tell what was reached."""
+    """Train, and print the result."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     check_env_specs(PettingZooWrapper(normalized_team()))

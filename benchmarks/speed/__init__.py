@@ -1,1 +1,1 @@
-"""What is not spent in the models, beside what one would take instead: `python -m benchmarks.speed`."""
+"""Measures all time except model time, against common alternatives: `python -m benchmarks.speed`."""

@@ -1,8 +1,8 @@
-"""Measures what is not spent in the models, each thing beside what a user would pick instead; quote the ratios.
+"""Measures our own overhead, everything except model time, against common alternatives; quote only the ratios.
 
     python -m benchmarks.speed --json speed.json
 
-takes about ten minutes on two cores; `--only` takes parts of it. Nothing else should run meanwhile.
+takes about ten minutes on two cores; `--only` selects parts. No other program should run at the same time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def measure(part: str) -> list[Line]:
 def show(console: Console, lines: list[Line]) -> None:
     """Print a table for each part."""
     for part, group in itertools.groupby(lines, key=lambda line: line.part):
-        table = Table("measured", "beside", Column("ratio", justify="right"), "aim", title=part, title_justify="left")
+        table = Table("value", "reference", Column("ratio", justify="right"), "aim", title=part, title_justify="left")
         for line in group:
             sign = "<=" if line.better == "lower" else ">="
             aim = "" if line.aim is None else f"{sign} {line.aim:g}: {'reached' if line.reached else 'missed'}"
@@ -59,10 +59,10 @@ def show(console: Console, lines: list[Line]) -> None:
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice(tuple(PARTS)), help="Only these parts; repeatable.")
-@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Also write everything here.")
+@click.option("--only", multiple=True, type=click.Choice(tuple(PARTS)), help="Run only these parts; repeatable.")
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the results here.")
 def main(only: tuple[str, ...], file: Path | None) -> None:
-    """Measure, and print a table."""
+    """Measure, and print one table per part."""
     console = Console(stderr=True)
     lines: list[Line] = []
     for part in PARTS:

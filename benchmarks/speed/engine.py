@@ -1,4 +1,4 @@
-"""Part of the speed benchmark: the embedded model through our client beside plain HTTP, and its prompt cache."""
+"""Measures the embedded model through our client against plain HTTP, and its prompt cache."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IN_FLIGHT = (1, 4, 8, 16)
 WRITTEN = 32
 """Tokens of an answer."""
 REPEATS = 11
-"""Times that each way is measured: what the engine does in a few seconds varies by a tenth."""
+"""Repeats of each measurement: the engine's speed over a few seconds varies by a tenth."""
 TEAM_PROBLEMS = 4
 SETTINGS = LLMConfig(
     local_slots=max(IN_FLIGHT), local_context=512, concurrency=max(IN_FLIGHT), cache=False, timeout=600
@@ -88,7 +88,7 @@ def _plainly(url: str, prompts: list[str], in_flight: int) -> float:
 
 
 def _cached() -> Line:
-    """How many of a team's prompt tokens the engine had in its cache: questions and instructions come first."""
+    """Prompt tokens of a team found in the engine's cache; prompts share instructions and question at the start."""
     problems = list(load_problems("bundled:2", limit=TEAM_PROBLEMS))
     config = {"llm": SETTINGS.model_copy(update={"local_slots": 4, "local_context": 2048}), "reply_max_tokens": 32,
               "commitment_max_tokens": 32}  # fmt: skip

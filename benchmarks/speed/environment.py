@@ -1,4 +1,4 @@
-"""What the environment itself costs where models cost nothing, and what embedding costs: parts of the benchmark."""
+"""Measures the environment with an instant model, and the embedding of texts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ DECISIONS = 1_000
 TEAMS = 64
 AIM_PER_SECOND = 1_500.0
 TEXTS = 768
-"""Texts to embed, a quarter of which are said twice."""
+"""Texts to embed; a quarter are repetitions."""
 CALLERS = 64
-"""Coroutines that want embeddings at the same time, as problems in flight do."""
+"""Coroutines that request embeddings at the same time, like problems in flight."""
 
 
 def overhead() -> list[Line]:
@@ -55,14 +55,14 @@ def _one_after_another() -> float:
 
 
 def _on_one_core() -> float:
-    """The same where no thread wakes up another core, which takes longer on an idle machine than the work itself."""
+    """The same on one core: waking another core of an idle machine takes longer than the work itself."""
     with _one_core():
         return _one_after_another()
 
 
 @contextmanager
 def _one_core() -> Iterator[None]:
-    """Keep all threads that there are on one core; does nothing where the system can't (other than Linux)."""
+    """Move all current threads to one core; does nothing if the system can't (only Linux can)."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -97,7 +97,7 @@ def _at_once() -> float:
 
 
 def embedding() -> list[Line]:
-    """Texts per second through the encoder that problems share, against one call of the model over the same texts."""
+    """Texts per second through the shared encoder, against one call of the model on the same texts."""
     embedder = make_embedder("minilm")
     assert isinstance(embedder, SentenceEmbedder)
     embedder.encode(["loaded"])
@@ -128,6 +128,6 @@ def embedding() -> list[Line]:
         return TEXTS / (time.perf_counter() - start)
 
     ours, theirs = in_turns([through_encoder, plain], repeats=3)
-    what = f"{TEXTS} texts of {CALLERS} callers, a quarter said twice"
+    what = f"{TEXTS} texts of {CALLERS} callers, a quarter repeated"
     reference = "one SentenceTransformer.encode over all"
     return [Line("embedding", what, ours, "texts/s", reference, theirs, "higher", 0.9)]

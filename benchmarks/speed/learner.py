@@ -1,6 +1,6 @@
-"""Gradient steps beside DDPG on the joint view and QMIX of the same size, and acting: parts of the benchmark.
+"""Measures gradient steps against DDPG on the joint view and QMIX of the same size, and the time to choose controls.
 
-All learn from decisions that one team made, kept in the same buffer.
+All learners use the same decisions of one team, from the same buffer.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ from epymarl_qmix import loss as qmix_loss
 BATCHES = (16, 64, 256)
 TEAMS = (3, 8, 32)
 DECISIONS = 128
-"""Kept in the buffer."""
+"""Decisions in the buffer."""
 STEPS = 16
-"""Gradient steps that are timed in one go, such that each contains one measurement of the gap."""
+"""Gradient steps per timing, chosen so that each timing contains one measurement of the gap."""
 QMIX_ACTIONS = 25
 """A grid of 5 by 5 controls."""
 ACTED = (1, 256)
 
 
 def updates() -> list[Line]:
-    """Seconds for a gradient step, on one thread, and the arithmetic in it.
+    """Seconds per gradient step on one thread, and its floating-point operations.
 
-    Parameters that agents share work once for each agent, those of a joint view once for the team. So with as many
-    parameters a step of ours has more to compute, and the ratio of arithmetic tells how much of the time that explains.
+    Shared parameters are used once for each agent, those of a joint view once for the team. So with equally many
+    parameters our step computes more; the ratio of operations shows how much of the time this explains.
     """
     lines: list[Line] = []
     took: dict[tuple[int, int], float] = {}
@@ -82,7 +82,7 @@ def updates() -> list[Line]:
 
 
 def acting() -> list[Line]:
-    """Seconds for the controls of a batch of problems, N = 3, beside an actor of the same size on the joint view."""
+    """Seconds to choose controls for a batch of problems, N = 3, against a joint-view actor of the same size."""
     lines = []
     with torch_threads(1), torch.no_grad():
         env, policy, _ = _played(3)
@@ -112,7 +112,7 @@ def acting() -> list[Line]:
 
 
 def _played(agents: int) -> tuple[JointEnv, EconPolicy, TeamBuffer]:
-    """A team's environment, its untrained policy, and decisions that it made."""
+    """A team's environment, its untrained policy, and a buffer of its decisions."""
     config = AgentConfig()
     make = partial(parallel_env, "bundled:1", n_agents=agents, llm="simulated", embedder="hash")
     envs = TrainingEnvs([make] * config.num_envs, seed=0, episodes=DECISIONS)
@@ -129,7 +129,7 @@ def _played(agents: int) -> tuple[JointEnv, EconPolicy, TeamBuffer]:
 
 
 def _stepping(algorithm: OffPolicyAlgorithm, buffer: TeamBuffer) -> Callable[[int], float]:
-    """Seconds for a gradient step on a batch of so many decisions, the drawing of the batch included."""
+    """A function from batch size to seconds per gradient step, including the sampling of the batch."""
 
     def step(batch: int) -> float:
         algorithm.policy.train()
@@ -143,14 +143,14 @@ def _stepping(algorithm: OffPolicyAlgorithm, buffer: TeamBuffer) -> Callable[[in
 
 
 def _arithmetic(step: Callable[[int], float], batch: int) -> float:
-    """Millions of floating-point operations in the matrix products and attention of a gradient step."""
+    """Millions of floating-point operations per gradient step, in matrix products and attention."""
     with FlopCounterMode(display=False) as counter:
         step(batch)
     return counter.get_total_flops() / STEPS / 1e6
 
 
 def _width(make: Callable[[int], nn.Module], size: int) -> int:
-    """The width of layers at which a network first has at least so many parameters."""
+    """The smallest layer width, in steps of 8, with at least `size` parameters."""
     for width in itertools.count(8, 8):
         if sum(parameter.numel() for parameter in make(width).parameters()) >= size:
             return width
@@ -170,7 +170,7 @@ def _critic(env: JointEnv, width: int) -> ContinuousCritic:
 
 
 def _ddpg(env: JointEnv, size: int) -> DDPG:
-    """Tianshou's, half of its parameters in the actor and half in the critic."""
+    """Tianshou's DDPG with equal widths of actor and critic, at least `size` parameters in total."""
     width = _width(lambda w: nn.ModuleList([_actor(env, w), _critic(env, w)]), size)
     policy = ContinuousDeterministicPolicy(
         actor=_actor(env, width), action_space=env.action_space, observation_space=env.observation_space
@@ -180,7 +180,7 @@ def _ddpg(env: JointEnv, size: int) -> DDPG:
 
 
 def _qmix(env: JointEnv, buffer: TeamBuffer, size: int) -> Callable[[int], float]:
-    """Seconds for a step of a plain QMIX whose values are as wide as its parameters allow."""
+    """A function from batch size to seconds per step of a plain QMIX with at least `size` parameters."""
     agents, dim = env.team.n_agents, env.team.obs_dim
     width = _width(lambda w: QMix(agents, dim, QMIX_ACTIONS, hidden=w, mixed=w), size)
     net = QMix(agents, dim, QMIX_ACTIONS, hidden=width, mixed=width)

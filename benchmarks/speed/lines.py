@@ -1,4 +1,4 @@
-"""What the parts of `speed.py` hand back: measured lines, each beside its reference; and timing in turns."""
+"""Defines the result lines of the speed benchmark, and measures several things in turns."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Line:
-    """One measured thing beside what a user would otherwise have."""
+    """One measurement and the reference it is compared with."""
 
     part: str
     """Heading in the table."""
     what: str
-    """What was measured."""
+    """Name of the measurement."""
     value: float
-    """How much it was."""
+    """The measured value."""
     unit: str
-    """Of the value and of the reference."""
+    """Unit of value and reference."""
     reference: str
-    """What it is compared with."""
+    """Name of the reference."""
     reference_value: float
-    """How much that was."""
+    """Value of the reference."""
     better: Literal["lower", "higher"]
-    """Which way the ratio should go."""
+    """Whether a lower or higher ratio is better."""
     aim: float | None = None
-    """Where the ratio should be; None where nothing was promised."""
+    """Target for the ratio; None without a target."""
 
     @property
     def ratio(self) -> float:
-        """The value by the reference."""
+        """The value divided by the reference."""
         return self.value / self.reference_value
 
     @property
@@ -45,11 +45,11 @@ class Line:
 
 
 def in_turns(measures: Sequence[Callable[[], float]], repeats: int) -> list[float]:
-    """The median of each measure, taken in turns, so that whatever else the machine does meets them alike.
+    """The median of each measure; they run in turns, so that other load on the machine affects all equally.
 
     Args:
-        measures: Each does its work once and tells how much it was.
-        repeats: Times that each is asked, after one that does not count.
+        measures: Functions that each do their work once and return the measured value.
+        repeats: Measurements of each, after one warm-up that does not count.
     """
     seen: list[list[float]] = [[] for _ in measures]
     order = list(range(len(measures)))

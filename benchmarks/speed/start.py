@@ -1,4 +1,4 @@
-"""Part of the speed benchmark: how long things take to start, each in a process of its own."""
+"""Measures start-up times, each in a separate process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).parents[1] / "run_math_test.py"
 
 
 def start() -> list[Line]:
-    """Import, help and first answer, beside importing what a program of this kind would import anyway."""
+    """Seconds for import, help and first answer, against importing a library that such a program needs anyway."""
     run = [sys.executable, "-c"]
     commands = {
         "import pettingzoo": [*run, "import pettingzoo"],

@@ -1,4 +1,4 @@
-"""Parts of the speed benchmark: what a team takes beyond its model calls, for one problem and for hundreds at once."""
+"""Measures a team's time beyond its model calls, for one problem and for hundreds at once."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from econ_env.testing import FaultyServer
 
 AGENTS, ROUNDS = 3, 3
 CALLS = 1 + ROUNDS * (AGENTS + 1)
-"""Calls of a problem: the plan, and in each round the replies and a commitment."""
+"""Calls per problem: the strategy, and in each round the replies and a commitment."""
 DEPTH = 1 + 2 * ROUNDS
-"""Calls of a problem that must follow one another."""
+"""Sequential calls per problem."""
 LATENCY = 0.2
 IN_FLIGHT = 64
-"""Calls allowed at once."""
+"""Maximum calls at once."""
 ONE_BY_ONE = 4
-"""Problems of the slowest way, which takes 2.6 s for each."""
+"""Problems for the slowest program, which takes 2.6 s per problem."""
 
 
 class Latency(NamedTuple):
-    """What a problem took."""
+    """Measurements of one problem."""
 
     wall: float
-    """Seconds, median."""
+    """Median seconds."""
     calls: float
-    """Calls of a problem."""
+    """Calls per problem."""
 
 
 def problem_latency(latency: float, executors: int, rounds: int, repeats: int) -> Latency:
-    """Play problems one after another against a server in this process.
+    """Play problems in sequence against a server in this process.
 
     Args:
-        latency: Seconds that it takes for each call.
-        executors: Of the team.
-        rounds: K.
-        repeats: Problems, after a first one which also opens the connections and does not count.
+        latency: Seconds per call of the server.
+        executors: Number of executors.
+        rounds: Rounds K per problem.
+        repeats: Number of problems, after a first one that opens the connections and does not count.
     """
     problems = [Problem(f"What is {number} + {number}?", str(2 * number), str(number)) for number in range(repeats + 1)]
     walls = []
@@ -73,7 +73,7 @@ def problem_latency(latency: float, executors: int, rounds: int, repeats: int) -
 
 @contextmanager
 def server(latency: float) -> Iterator[str]:
-    """A server in a process of its own; gives its base URL."""
+    """Start a server in a separate process; yields its base URL."""
     command = [sys.executable, "-m", "econ_env.testing.faulty_server", "--latency", str(latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -83,7 +83,7 @@ def server(latency: float) -> Iterator[str]:
 
 
 def latency() -> list[Line]:
-    """One problem, K = 3, against its critical path and against calls made one after another."""
+    """Time of one problem, K = 3, against its critical path and against sequential calls."""
     taken = problem_latency(LATENCY, AGENTS, ROUNDS, repeats=5)
     path = DEPTH * LATENCY
     part = "team latency"
@@ -94,10 +94,10 @@ def latency() -> list[Line]:
 
 
 def throughput(sizes: tuple[int, ...] = (64, 512)) -> list[Line]:
-    """Many problems in flight, K = 3, against the ideal for the allowed concurrency, and against plainer programs."""
+    """Time of many problems in flight, K = 3, against the ideal for this concurrency and against simpler programs."""
     lines = []
     with server(LATENCY) as url:
-        _ours(url, 8)  # imports, connections, judge
+        _ours(url, 8)  # warm-up: imports, connections, judge
         for problems in sizes:
             ideal = max(problems * CALLS * LATENCY / IN_FLIGHT, DEPTH * LATENCY)
             wall = _ours(url, problems)
@@ -118,7 +118,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _ours(url: str, problems: int) -> float:
-    """Seconds for the environments, all on one event loop."""
+    """Seconds for our environments, all on one event loop."""
     settings = {"concurrency": IN_FLIGHT, "cache": False}
 
     async def one(number: int) -> None:
@@ -144,7 +144,7 @@ def _ask(client: openai.OpenAI, text: str, temperature: float) -> str:
 
 
 def _one_by_one(url: str, problems: int) -> None:
-    """A plain loop over problems, rounds and executors, as a first version of such a program is written."""
+    """A plain loop over problems, rounds and executors, like a first version of such a program."""
     client = openai.OpenAI(base_url=url, api_key="none")
     for number in range(problems):
         plan = _ask(client, f"Plan for: what is {number} + {number}?", 0.3)
@@ -154,7 +154,7 @@ def _one_by_one(url: str, problems: int) -> None:
 
 
 def _threads(url: str, problems: int) -> None:
-    """The same calls, each in a thread of a pool; a problem waits in a thread of its own."""
+    """The same calls in a thread pool; each problem waits in its own thread."""
     client = openai.OpenAI(base_url=url, api_key="none")
     with ThreadPoolExecutor(IN_FLIGHT) as calls, ThreadPoolExecutor(problems) as waiting:
 

@@ -1,4 +1,4 @@
-"""Part of the speed benchmark: tokens of a trained team beside debate and votes, on a task with a known optimum."""
+"""Measures tokens of a trained team against debate and votes, on a task with a known optimum."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from econ_env.simulation import KnownOptimum, known_optimum
 
 EPISODES = 160
 PROBLEMS = 200
-"""To test on; as many others are there to train on."""
+"""Test problems; equally many others are for training."""
 SAMPLES = (1, 3, 5, 9, 15, 25, 41, 65)
-"""Of self-consistency, until it is as often right as the team."""
+"""Samples of self-consistency to try, until it is right as often as the team."""
 
 
 def tokens() -> list[Line]:
-    """Tokens per problem, K = 3 with early stop; the controls of the others are the best single ones for the task."""
+    """Tokens per problem, K = 3 with early stop; the other methods use the best fixed controls of the task."""
     both = known_optimum(n_problems=2 * PROBLEMS)
     trained, task = (
         KnownOptimum(ProblemSet(part), both.landscape) for part in (both.problems[:PROBLEMS], both.problems[PROBLEMS:])

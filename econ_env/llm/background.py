@@ -1,7 +1,7 @@
-"""The one event loop of a process, in a thread of its own, on which every model call runs.
+"""Runs every model call of a process on one event loop in its own thread.
 
-Sync callers use `run`, async callers on any loop use `submit`. Connections, locks and limits therefore all live on
-one loop, whoever asks. A forked child starts a loop of its own, and at exit the loop is closed quietly.
+Sync callers use `run`; async callers on any loop use `submit`. So all connections, locks and limits belong to one
+loop. A forked child starts its own loop. At exit the loop is closed without error messages.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Background:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for closer in reversed(self.closers):
-            with contextlib.suppress(Exception):  # the process ends: nobody is left to be told
+            with contextlib.suppress(Exception):  # the process ends: no one can handle the error
                 await closer()
 
     def stop(self) -> None:
@@ -57,7 +57,7 @@ _inherited: list[_Background] = []
 
 
 def _after_fork() -> None:
-    """Forget the parent's loop without destroying it: its thread does not exist here, its sockets are the parent's."""
+    """Forget the parent's loop without destroying it: its thread is not here, and the parent owns its sockets."""
     global _lock, _current
     _lock = threading.Lock()
     if _current is not None:
@@ -83,7 +83,7 @@ def _stop(background: _Background) -> None:
 
 
 def loop() -> asyncio.AbstractEventLoop:
-    """This process's background loop; started if it does not run yet."""
+    """This process's background loop; it is started at the first call."""
     return _background().loop
 
 
@@ -100,15 +100,15 @@ def at_exit(closer: Callable[[], Awaitable[None]]) -> None:
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the background loop and wait for its result.
 
-    May be called from any thread, also where another loop is running (Jupyter). When the wait is interrupted
-    (Ctrl-C), the coroutine is cancelled.
+    Can be called from any thread, even if another loop runs there (Jupyter). If the wait is interrupted (Ctrl-C), the
+    coroutine is cancelled.
 
     Raises:
         EpisodeError: The caller is on the background loop itself, where waiting would block it for ever.
     """
     if inside():
         coroutine.close()
-        raise EpisodeError("a sync call was made inside the model calls' own loop; await the async twin instead")
+        raise EpisodeError("a sync call was made on the event loop of the model calls; await the async method instead")
     future = asyncio.run_coroutine_threadsafe(coroutine, loop())
     try:
         return future.result()

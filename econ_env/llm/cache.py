@@ -1,8 +1,8 @@
-"""Keeps completions on disk, so that an equal request is not asked and paid for twice.
+"""Stores completions on disk, so that equal requests are sent and paid for only once.
 
-Values are JSON text in one SQLite file (diskcache underneath, without its pickles: no code is ever loaded from the
-cache). Several processes may share a folder. A damaged entry is dropped, a damaged file is set aside, and a full disk
-costs only the caching.
+Values are JSON text in one SQLite file (diskcache without its pickles: no code is ever loaded from the cache). Several
+processes may share a folder. A damaged entry is deleted and a damaged folder is renamed; if the disk is full, calls go
+on without the cache.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _TROUBLE = (OSError, sqlite3.Error, diskcache.Timeout)
 
 
 def request_key(server: str, model: str, request: ChatRequest) -> str:
-    """Name of a request's completion: equal for two requests exactly if any answer to one is an answer to the other.
+    """The cache key of a request: equal for two requests exactly if an answer to one also answers the other.
 
     Args:
-        server: What identifies the server, without credentials.
-        model: The model that is asked, never empty.
-        request: Everything in it counts but its labels.
+        server: The server's identity, without credentials.
+        model: The model's name, never empty.
+        request: Everything in it counts except its labels.
 
     Returns:
         64 hexadecimal digits.
@@ -64,11 +64,11 @@ def request_key(server: str, model: str, request: ChatRequest) -> str:
 
 
 class CompletionCache:
-    """Completions on disk by the key of their request.
+    """Completions on disk, by request key.
 
     Args:
-        directory: Where they lie; by default in the user's cache folder. Made at first use.
-        size_limit: Largest size in bytes; beyond it the least recently used go.
+        directory: Folder of the cache; by default in the user's cache folder. Created at first use.
+        size_limit: Maximum size in bytes; above it, the least recently used completions are deleted.
     """
 
     def __init__(self, directory: str | Path | None, size_limit: int) -> None:
@@ -80,24 +80,24 @@ class CompletionCache:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="econ-env-cache")
 
     async def get(self, key: str) -> Completion | None:
-        """The completion kept under a key, as an answer from the cache; `None` if there is none that can be read."""
+        """The completion for a key, marked as a cache hit; `None` if there is none or it can't be read."""
         text = await self._do(lambda disk: disk.get(key))
         if text is None:
             return None
         try:
             return _from_json(text)
         except (ValueError, TypeError, KeyError) as error:
-            logger.warning("a damaged entry of the cache in %s is dropped: %s", self.directory, error)
+            logger.warning("deleting a damaged entry of the cache in %s: %s", self.directory, error)
             await self._do(lambda disk: disk.delete(key))
             return None
 
     async def put(self, key: str, completion: Completion) -> None:
-        """Keep a completion."""
+        """Store a completion."""
         text = _to_json(completion)
         await self._do(lambda disk: disk.set(key, text))
 
     def close(self) -> None:
-        """Close the file; may be called twice."""
+        """Close the file; safe to call twice."""
         self._thread.shutdown(wait=True)
         if self._disk is not None:
             self._disk.close()
@@ -107,13 +107,13 @@ class CompletionCache:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
 
     def _work(self, work: Callable[[Any], T]) -> T | None:
-        """Do something with the open file; on trouble set it aside, once, and do without a cache from then on."""
+        """Use the open file. A damaged folder is renamed once, a busy one skipped; other errors end the caching."""
         if self._broken:
             return None
         try:
             return work(self._open())
         except diskcache.Timeout:
-            logger.warning("the cache in %s was busy for %g s and is passed over", self.directory, _BUSY_SECONDS)
+            logger.warning("the cache in %s was busy for %g s; this call goes without", self.directory, _BUSY_SECONDS)
             return None
         except _TROUBLE as error:
             if not self._moved and _is_damage(error) and self._set_aside(error):
@@ -129,14 +129,14 @@ class CompletionCache:
                 str(self.directory),
                 timeout=_BUSY_SECONDS,
                 disk=_TextDisk,
-                disk_min_file_size=2**30,  # every value inside the SQLite file
+                disk_min_file_size=2**30,  # keep every value inside the SQLite file
                 size_limit=self._size_limit,
                 eviction_policy="least-recently-used",
             )
         return self._disk
 
     def _set_aside(self, error: Exception) -> bool:
-        """Rename a damaged folder, so that a new one can take its place."""
+        """Rename a damaged folder, so that a new one can be created."""
         self._disk = None
         aside = self.directory.with_name(f"{self.directory.name}.damaged-{time.time_ns()}")
         try:
@@ -148,7 +148,7 @@ class CompletionCache:
 
 
 class _TextDisk(diskcache.Disk):  # type: ignore[misc] # diskcache has no types
-    """Stores nothing but text and reads nothing but text, so that nothing is ever unpickled."""
+    """Stores and reads only text, so nothing is ever unpickled."""
 
     def put(self, key: Any) -> tuple[str, bool]:
         if not isinstance(key, str):
@@ -188,7 +188,7 @@ def _from_json(text: Any) -> Completion:
         raise ValueError("a text is missing")
     usage = Usage(**row.pop("usage"))
     if not all(isinstance(count, int) and count >= 0 for count in asdict(usage).values()):
-        raise ValueError("a token count is no count")
+        raise ValueError("a token count is not a whole number >= 0")
     return Completion(**row, usage=replace(usage, calls=1, cache_hits=1, retries=0))
 
 
@@ -196,7 +196,7 @@ _caches: dict[tuple[int, str | None, int], CompletionCache] = {}
 
 
 def shared_cache(config: LLMConfig) -> CompletionCache:
-    """The cache of this process in the folder of the settings."""
+    """This process's cache for the folder and size in the settings."""
     key = (os.getpid(), config.cache_dir, config.cache_size)
     if key not in _caches:
         _caches[key] = CompletionCache(config.cache_dir, config.cache_size)

@@ -1,4 +1,4 @@
-"""Makes a language model from a short description of where it lives."""
+"""Makes a language model from a short description, such as a URL or `local`."""
 
 from __future__ import annotations
 
@@ -26,32 +26,31 @@ TOGETHER_URL = "https://api.together.xyz/v1"
 TOGETHER_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
 LOCAL_TIMEOUT = 600.0
 LOCAL_ROUND_TIMEOUT = 3000.0
-"""Seconds, where `llm.timeout` and `llm.round_timeout` are not set and the model runs in this process."""
+"""Defaults in seconds of `llm.timeout` and `llm.round_timeout` for a model that runs in this process."""
 
 
 def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | None = None) -> LLM:
-    """A language model, ready to be called; nothing is contacted before the first call.
+    """Make a language model; no server is contacted before the first call.
 
     Args:
-        spec: Where the model lives:
+        spec: Where the model runs:
 
-            * `auto`: Together if `TOGETHER_API_KEY` is set, else `OPENAI_BASE_URL`, else `local`; it logs which.
-            * `local`: a GGUF model run in this process. `local:FILE.gguf` and `hub:ORG/REPO/FILE.gguf` choose it.
+            * `auto`: Together if `TOGETHER_API_KEY` is set, else `OPENAI_BASE_URL`, else `local`; the choice is logged.
+            * `local`: a GGUF model in this process. `local:FILE.gguf` and `hub:ORG/REPO/FILE.gguf` choose the file.
             * `together`: Together AI; needs `TOGETHER_API_KEY`.
             * a URL: any OpenAI-compatible server; `OPENAI_API_KEY` is sent if it is set. Several URLs with commas
-              between them are servers with the same model, which share the calls; `*3` after one gives it three times
-              as many. One that does not answer is left out until it does.
-            * `simulated`: a stand-in with a known optimum, for tests.
-            * the name that a package registers, or `module:attribute`: a `MakesLLM`, which is called once for each
-              model and process.
-            * an `LLM`: taken as it is.
-        config: Deadlines, retries, limits, cache and budget; the defaults if it is `None`.
-        model: The model's name at the server; by default the server's own. For `local` it may be what follows
-            `local:`, or `hub:...`.
+              between them are a pool: servers with the same model that share the calls. `*3` after a URL gives that
+              server three times as many calls. A server that does not answer is left out until it does.
+            * `simulated`: a simulated model with a known optimum, for tests; only the environment accepts it.
+            * a name that a package registers, or `module:attribute`: a `MakesLLM`, called once per model and process.
+            * an `LLM` object: used unchanged.
+        config: Deadlines, retries, limits, cache and budget; `None` means the defaults.
+        model: The model's name at the server; by default the server's own. For `local`: a file, `local:FILE.gguf` or
+            `hub:...`.
 
     Raises:
         ConfigError: The description can't be understood, or a key or file is missing.
-        LLMUnavailableError: A local model can't be had.
+        LLMUnavailableError: A local model was not found and could not be downloaded.
     """
     settings = LLMConfig() if config is None else config
     if not isinstance(spec, str):
@@ -63,8 +62,8 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
         return llm
     if spec == "simulated":
         raise ConfigError(
-            "the simulated model must know its problems: pass econ_env.simulation.model.SimulatedLLM(problems), "
-            "or llm='simulated' to the environment, which does that"
+            "the simulated model needs its problems: pass econ_env.simulation.model.SimulatedLLM(problems), "
+            "or pass llm='simulated' to the environment"
         )
     if plugins.find(plugins.LLMS, spec) is not None:
         return _added(spec, settings, model, os.getpid())
@@ -75,7 +74,7 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
 
 
 def _patient(config: LLMConfig) -> LLMConfig:
-    """The embedded engine's deadlines: it may share few cores with the run, and asking again would take longer."""
+    """Use longer default deadlines for the embedded engine: it may be slow on few cores, and retries cost more time."""
     defaults = {"timeout": LOCAL_TIMEOUT, "round_timeout": LOCAL_ROUND_TIMEOUT}
     unset = {name: seconds for name, seconds in defaults.items() if name not in config.model_fields_set}
     return config.model_copy(update=unset)
@@ -83,28 +82,28 @@ def _patient(config: LLMConfig) -> LLMConfig:
 
 @lru_cache(maxsize=64)
 def _added(name: str, config: LLMConfig, model: str | None, process: int) -> LLM:
-    """A model of somebody else's backend, one for all environments of a process."""
+    """A model from a registered backend, shared by all environments of a process."""
     llm: LLM = plugins.call(plugins.LLMS, name, config, model)
     return llm
 
 
 def _given(llm: LLM, model: str | None) -> LLM:
-    """An LLM object as it is, or, for a client, the same server with another model."""
+    """An LLM object unchanged, or, for an HTTP client, the same server with another model."""
     from econ_env.llm.http.client import OpenAIClient
 
     if not isinstance(llm, LLM):
-        raise ConfigError(f"llm must be text or have info, complete and aclose, got {type(llm).__name__}")
+        raise ConfigError(f"llm must be text or an object with info, complete and aclose, got {type(llm).__name__}")
     if model is None:
         return llm
     if isinstance(llm, OpenAIClient) and llm.server.engine is None:
         return OpenAIClient(replace(llm.server, model=model), llm.config)
     if model != llm.info.model:
-        raise ConfigError(f"model {model!r} was asked for, but the LLM object given runs {llm.info.model!r}")
+        raise ConfigError(f"model {model!r} was requested, but the LLM object given runs {llm.info.model!r}")
     return llm
 
 
 def resolve(spec: str) -> str:
-    """What `auto` means in this process, as its environment variables are; anything else as it is."""
+    """The backend that `auto` means with this process's environment variables; other text is returned unchanged."""
     if spec != "auto":
         return spec
     if os.environ.get("TOGETHER_API_KEY"):

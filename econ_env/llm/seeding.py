@@ -1,4 +1,4 @@
-"""Seeds derived from names, so that every call's seed depends on what it is for and on nothing else."""
+"""Derives seeds from names: a call's seed depends only on the purpose of the call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 
 def derive_seed(*parts: str | int) -> int:
-    """A seed in [0, 2**31) that is a pure function of the parts, the same on every machine.
+    """A seed in [0, 2**31) computed from the parts alone; the same on every machine.
 
     Args:
         parts: What the seed is for, for example the episode's seed, `"executor_0"` and the round's index.

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
         ((0.1, 0.9, 1.0, 0.1, 0.0), 16, "the driver's core"),
         ((0.5, 0.3, 1.9, 0.1, 0.0), 16, "the workers' cores: more workers would help"),
         ((0.9, 0.3, 1.0, 0.1, 0.0), 16, "the server's core"),
-        ((0.1, 0.1, 0.2, 0.1, 0.0), 16, "waiting, not processors"),
+        ((0.1, 0.1, 0.2, 0.1, 0.0), 16, "waiting, not processor time"),
     ],
 )
 def test_the_bottleneck_is_what_is_busy(shares, cores, said):

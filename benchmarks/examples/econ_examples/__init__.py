@@ -1,1 +1,1 @@
-"""One small thing of each kind that can be added; each module run as a script checks its own."""
+"""One small example of each kind of extension; run a module as a script to check its example."""

@@ -1,4 +1,4 @@
-"""A model backend: a model that adds two numbers, and errs more often the higher its temperature is."""
+"""A model backend: a model that adds two numbers, with more errors at higher temperatures."""
 
 import json
 import random
@@ -13,13 +13,13 @@ from econ_env.testing import check_llm
 
 
 class Abacus:
-    """Knows from `request.role` what it is asked for; another model would be sent `request.messages`."""
+    """Reads the task from `request.role`; a real model would get only `request.messages`."""
 
     def __init__(self, config: LLMConfig, model: str | None) -> None:
         self.info = LLMInfo("abacus", model or "abacus", where="", json_mode=True, small=True)
 
     async def complete(self, request: ChatRequest) -> Completion:
-        """A plan, a sum, or what most solutions say."""
+        """A plan, a sum, or the most frequent answer of the solutions."""
         asked = request.messages[-1].content
         text = "Add both numbers." if request.role == "strategy" else self._answer(asked, request)
         tokens = sum(len(message.content.split()) for message in request.messages)
@@ -34,7 +34,7 @@ class Abacus:
             draw = random.Random(f"{request.seed} {request.sample_index} {asked}").random()
             answer = int(numbers[1]) + int(numbers[2]) + (draw < request.temperature / 3.0)
         else:
-            raise LLMReplyError("the abacus can only add two numbers")
+            raise LLMReplyError("the abacus can only add two numbers: ask for A + B")
         if request.json_schema is not None:
             return json.dumps({"reasoning": "I add them.", "answer": str(answer)})
         return f"I add them. The answer is {answer}."

@@ -1,10 +1,10 @@
-"""A data set: sums, in two splits without a question in common."""
+"""A data set: sums, in two splits that share no question."""
 
 from econ_env.testing import check_dataset
 
 
 def sums() -> dict[str, list[dict[str, str]]]:
-    """Rows by split; a `Dataset`, a list or a path would do as well."""
+    """Rows by split; a `Dataset`, a list or a path is also allowed."""
     pairs = [(first, second) for first in range(11, 31) for second in range(31, 41)]
     rows = [{"question": f"What is {a} + {b}?", "answer": str(a + b)} for a, b in pairs]
     return {"train": rows[::2], "test": rows[1::2]}

@@ -1,4 +1,4 @@
-"""An embedder: how often each letter and digit comes in a text."""
+"""An embedder: counts each letter and digit of a text."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ SIGNS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class Letters:
-    """Counts signs; texts of the same ones are close."""
+    """Counts letters and digits; texts with similar counts are close."""
 
     name = f"letters-{len(SIGNS)}"
     dim = len(SIGNS)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Rows of unit length; the added constant gives a text without such signs a direction too."""
+        """Rows of unit length; the added constant gives a text without letters and digits a direction too."""
         rows = np.array([[0.1 + text.lower().count(sign) for sign in SIGNS] for text in texts], np.float32)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 

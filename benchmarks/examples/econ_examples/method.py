@@ -1,4 +1,4 @@
-"""A baseline method: asks twice and takes the first answer where both differ."""
+"""A baseline method: asks twice, and takes the first answer if they differ."""
 
 from econ_env.methods import Answer
 from econ_env.records import Problem, PromptEmbedding, Round, Strategy
@@ -7,7 +7,7 @@ from econ_env.testing import check_method
 
 
 class AskTwice:
-    """Two samples of the first executors, at temperature 0.7."""
+    """Two samples at temperature 0.7."""
 
     name = "ask_twice"
 

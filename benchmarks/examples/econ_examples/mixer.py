@@ -1,4 +1,4 @@
-"""A mixer: the mean of the local values, weighed by each agent's controls and the group representation."""
+"""A mixer: the mean of the local values, with weights from each agent's controls and the group representation."""
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,10 @@ from econ_agents.testing import check_mixer
 
 
 class WeightedMean(nn.Module):
-    """Q_tot = mean_i softplus(w . (e_i, E)) Q_i + v . E; the weights are positive, so it never falls.
+    """Q_tot = mean_i softplus(w . (e_i, E)) Q_i + v . E; with positive weights, so Q_tot rises with every Q_i.
 
     Args:
-        shape: Sizes.
+        shape: Sizes of its inputs.
     """
 
     def __init__(self, shape: MixerShape) -> None:

@@ -1,4 +1,4 @@
-"""A part of an observation: how long the question is, and how many rounds the executor saw its own answer in."""
+"""An observation part: length of the question, and how often the team's answer was the executor's own."""
 
 from econ_env.observations import Known
 from econ_env.testing import check_observation_part
@@ -11,7 +11,7 @@ class QuestionLength:
     dim = 2
 
     def values(self, known: Known) -> list[float]:
-        """Length by a thousand characters, and the share of rounds in which the team's answer was its own."""
+        """Length in thousands of characters, at most 1, and share of rounds in which the team's answer was its own."""
         own = [reply.answer for reply in known.replies]
         team = [commitment.answer for commitment in known.commitments]
         agreed = sum(mine is not None and mine == ours for mine, ours in zip(own, team, strict=True))

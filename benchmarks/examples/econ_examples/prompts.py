@@ -1,4 +1,4 @@
-"""A prompt set: as few words as can be. It keeps the headings by which the simulated model finds the question."""
+"""A prompt set with very few words. It keeps the headings that the simulated model uses to find the question."""
 
 from collections.abc import Sequence
 
@@ -30,13 +30,13 @@ class Terse:
         return self._ask(f"Solve the problem. {END[form]}", question, *parts)
 
     def commitment(self, question: str, replies: Sequence[str], form: ReplyFormat) -> tuple[Message, ...]:
-        """Asks for one answer out of many."""
+        """Asks for one answer from several replies."""
         return self._ask(f"Decide which solution is right. {END[form]}", question, *_numbered(replies))
 
     def debate(
         self, question: str, said: Sequence[str | None], heard: Sequence[Sequence[str]], form: ReplyFormat
     ) -> tuple[Message, ...]:
-        """Asks again, with all that was said so far below the question."""
+        """Asks again, with all earlier replies below the question."""
         parts = []
         for own, others in zip(said, heard, strict=True):
             parts += [f"You said: {own}"] if own is not None else []

@@ -1,4 +1,4 @@
-"""A solver: fictitious play, whose steps grow smaller, so that it can leave a cycle in which best responses run."""
+"""A solver: fictitious play. Its steps shrink, so it can leave a cycle of best responses."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ from econ_agents.testing import check_solver
 
 
 class FictitiousPlay:
-    """Brown 1951, with what would be played on average as the profile: e_{k+1} = e_k + (BR(e_k) - e_k) / (k + 1)."""
+    """Brown 1951; the profile is the average play so far: e_{k+1} = e_k + (BR(e_k) - e_k) / (k + 1)."""
 
     def respond(self, game: Game, trajectory: Sequence[Tensor], config: EquilibriumConfig) -> Tensor:
-        """A step towards the best responses, of one part in the number of rounds."""
+        """A step of size 1 / (k + 1) towards the best responses, after k profiles."""
         latest = trajectory[-1]
         return torch.lerp(latest, respond(game, latest, config), 1.0 / (len(trajectory) + 1))
 

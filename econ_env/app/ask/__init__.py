@@ -1,1 +1,1 @@
-"""Asks the team: one question (`econ solve`), or an OpenAI-compatible endpoint (`econ serve`)."""
+"""Asks a team questions: one on the command line (`econ solve`), or many over HTTP (`econ serve`)."""

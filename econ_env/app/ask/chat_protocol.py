@@ -1,4 +1,4 @@
-"""The OpenAI chat protocol as a served team speaks it: requests are read, answers and refusals are worded."""
+"""The OpenAI chat protocol for a served team: reads requests, and writes answers and error responses."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from econ_env.records import Commitment, Round, Usage
 
 
 class ApiError(Exception):
-    """A refusal as the protocol words it.
+    """An error response of the protocol.
 
     Args:
         status: HTTP status.
         message: What is wrong and what to do.
-        code: A name for programs.
-        param: The field of the request it is about.
+        code: Error name for programs.
+        param: The request field that caused the error.
     """
 
     def __init__(self, status: int, message: str, code: str, param: str | None = None) -> None:
@@ -27,7 +27,7 @@ class ApiError(Exception):
         self.status, self.message, self.code, self.param = status, message, code, param
 
     def body(self) -> dict[str, Any]:
-        """The body of the answer to the client."""
+        """The response body that the client gets."""
         kind = "invalid_request_error" if self.status < 500 else "server_error"
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
@@ -55,7 +55,7 @@ class _ResponseFormat(BaseModel):
 
 
 class ChatRequestBody(BaseModel):
-    """What counts of a request; other fields have no effect."""
+    """The request fields that are used; other fields have no effect."""
 
     model: str
     messages: list[_Message] = Field(min_length=1)
@@ -70,29 +70,29 @@ class ChatRequestBody(BaseModel):
 
     @property
     def tells_usage(self) -> bool:
-        """Whether a stream is to end with the tokens used."""
+        """Whether a stream must end with the token counts."""
         return self.stream_options is not None and self.stream_options.include_usage
 
     def question(self) -> str:
-        """The text that the team is asked.
+        """The text that the team gets as its question.
 
         Raises:
-            ApiError: The last message is not a user's, or it is empty.
+            ApiError: The last message is not from the user, or is empty.
         """
         *before, last = self.messages
         if last.role != "user" or not last.text.strip():
-            raise ApiError(400, "the last message must be a user's and hold a question", "no_question", "messages")
-        told = [message.text for message in before if message.role in ("system", "developer")]
+            raise ApiError(400, "the last message must have role user and hold a question", "no_question", "messages")
+        system = [message.text for message in before if message.role in ("system", "developer")]
         turns = [f"{m.role.capitalize()}: {m.text}" for m in before if m.role in ("user", "assistant")]
         asked = f"User: {last.text}" if turns else last.text
-        return "\n\n".join(part.strip() for part in (*told, *turns, asked))
+        return "\n\n".join(part.strip() for part in (*system, *turns, asked))
 
 
 def read_request(raw: bytes) -> ChatRequestBody:
-    """A request from its body.
+    """Read a request from its body.
 
     Raises:
-        ApiError: It is no JSON, or holds what can't be given.
+        ApiError: It is not JSON, or asks for something that is not supported.
     """
     try:
         return ChatRequestBody.model_validate(json.loads(raw))
@@ -101,15 +101,15 @@ def read_request(raw: bytes) -> ChatRequestBody:
         where = ".".join(str(part) for part in first["loc"]) or None
         raise ApiError(400, f"{where or 'the body'}: {first['msg']}", "invalid_value", where) from None
     except (ValueError, RecursionError):
-        raise ApiError(400, "the body is no JSON", "invalid_json") from None
+        raise ApiError(400, "the body is not valid JSON", "invalid_json") from None
 
 
 def completion(head: dict[str, Any], done: Solution) -> dict[str, Any]:
-    """The body of a whole answer.
+    """The response body for an answer without streaming.
 
     Args:
         head: `id`, `created` and `model`.
-        done: What the team made of the question.
+        done: The team's solution.
     """
     message = {"role": "assistant", "content": _text(done), "refusal": None}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
@@ -118,12 +118,12 @@ def completion(head: dict[str, Any], done: Solution) -> dict[str, Any]:
 
 
 def chunks(head: dict[str, Any], done: Solution, *, usage: bool) -> Iterator[bytes]:
-    """The same answer as server-sent events, a line of text in each.
+    """The same answer as server-sent events, one line of text per event.
 
     Args:
         head: As in `completion`.
         done: As in `completion`.
-        usage: Whether the last event tells the tokens.
+        usage: Whether the last event has the token counts.
     """
 
     def event(**part: Any) -> bytes:
@@ -156,7 +156,7 @@ def _usage(done: Solution) -> dict[str, Any]:
 
 
 def _details(done: Solution) -> dict[str, Any]:
-    """How the team came to its answer."""
+    """How the team found its answer."""
     answer = done.answer
     strategy = answer.episode.strategy
     total = sum(answer.usage.values(), Usage())

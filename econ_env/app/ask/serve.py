@@ -1,11 +1,11 @@
-"""Serves a team behind an OpenAI-compatible endpoint, so that any client of that protocol can ask it.
+"""Serves a team behind an OpenAI-compatible endpoint, for any client of that protocol.
 
 * `POST /v1/chat/completions`, also with `stream`; `GET /v1/models`.
-* The question is the last user message; instructions and earlier turns, if there are any, are put before it.
-* An answer is whole before a stream begins, since a team commits itself only at the end.
-* The learned controls decide how models are sampled: `temperature`, `top_p`, `max_tokens` and other wishes of that kind
-  are accepted and have no effect. What can't be given at all (`n`, `tools`, `logprobs`, images) is refused.
-* `usage` counts all tokens of the team; the field `econ` has strategy, rounds and cost.
+* The question is the last user message; system messages and earlier turns, if any, are placed before it.
+* A stream starts only when the answer is complete, because a team makes its commitment at the end.
+* The learned controls decide how models are sampled: `temperature`, `top_p`, `max_tokens` and similar fields are
+  accepted and have no effect. Unsupported ones (`n` other than 1, `tools`, `logprobs`, images) are refused.
+* `usage` counts all tokens of the team; the field `econ` holds strategy, rounds and cost.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ log = logging.getLogger(__name__)
 
 KEY_VARIABLE = "ECON_API_KEY"
 MOST_BYTES = 1_000_000
-"""Longest request body."""
+"""Maximum size of a request body."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ServedTeam(NamedTuple):
-    """What is served."""
+    """A team and how clients reach it."""
 
     solver: QuestionTeam
-    """Answers; already prepared."""
+    """Answers the questions; already prepared."""
     name: str
-    """What clients call it."""
+    """The model name for clients."""
     key: str | None
-    """What they must send; `None` asks for none."""
+    """The key that clients must send; `None` requires no key."""
 
 
 def make_app(team: ServedTeam) -> web.Application:
@@ -67,7 +67,7 @@ async def listening(team: ServedTeam, host: str, port: int) -> AsyncIterator[str
     """Serve while the context lasts; gives the base URL.
 
     Raises:
-        ConfigError: Nothing can listen there.
+        ConfigError: The address or port can't be used.
     """
     runner = web.AppRunner(make_app(team), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
@@ -75,8 +75,8 @@ async def listening(team: ServedTeam, host: str, port: int) -> AsyncIterator[str
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            number = error.errno or 0  # negative where a name could not be resolved
-            why = os.strerror(number) if number > 0 else error.strerror  # asyncio puts the address in front of it
+            number = error.errno or 0  # negative if a name was not resolved
+            why = os.strerror(number) if number > 0 else error.strerror  # asyncio's text would repeat the address
             raise ConfigError(f"can't listen on {host} port {port}: {why}; choose another --port or --host") from error
         own_host, own_port = runner.addresses[0][:2]
         yield f"http://{f'[{own_host}]' if ':' in own_host else own_host}:{own_port}/v1"
@@ -93,13 +93,13 @@ def serve(
         config: Settings of team and models.
         checkpoint: As in `QuestionTeam`.
         host: Address to listen on.
-        port: 0 takes a free one.
-        model_name: What clients call the team.
-        key: What they must send; `None` asks for none.
+        port: Port to listen on; 0 picks a free one.
+        model_name: The model name for clients.
+        key: The key that clients must send; `None` requires no key.
 
     Raises:
-        ConfigError: Nothing can listen there.
-        EconError: The models can't be had.
+        ConfigError: The address or port can't be used.
+        EconError: The models are unavailable.
     """
     solver = QuestionTeam(config, checkpoint, known_problems(config))
     solver.prepare()
@@ -107,7 +107,7 @@ def serve(
 
 
 def read_key(file: Path | None) -> str | None:
-    """The key that clients must send: from a file, or else from the environment; `None` if neither has one.
+    """The key that clients must send, from a file or else the environment; `None` if there is none.
 
     Raises:
         ConfigError: The file can't be read or is empty.
@@ -117,10 +117,10 @@ def read_key(file: Path | None) -> str | None:
     try:
         key = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"key file {file} can't be read: {reason}") from error
     if not key:
-        raise ConfigError(f"key file {file} is empty")
+        raise ConfigError(f"key file {file} is empty; write the key into it")
     return key
 
 
@@ -130,10 +130,10 @@ async def _serve(team: ServedTeam, host: str, port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     async with listening(team, host, port) as url:
-        asks = "asks for a key" if team.key else "asks for no key"
-        console.print(f"serving  {url}, model {team.name}, {asks}; Ctrl-C ends it", highlight=False, markup=False)
+        asks = "key required" if team.key else "no key required"
+        console.print(f"serving  {url}, model {team.name}, {asks}; press Ctrl-C to stop", highlight=False, markup=False)
         if team.key is None and not _loopback(host):
-            console.print(f"warning: anybody who reaches {host} can use it; set {KEY_VARIABLE}", highlight=False)
+            console.print(f"warning: anyone who can connect to {host} can use it; set {KEY_VARIABLE}", highlight=False)
         await stopped.wait()
     console.print("stopped")
 
@@ -145,7 +145,7 @@ def _loopback(host: str) -> bool:
 
 
 class _Api:
-    """The handlers."""
+    """The request handlers."""
 
     def __init__(self, team: ServedTeam) -> None:
         self._team = team
@@ -153,7 +153,7 @@ class _Api:
 
     @property
     def guard(self) -> Any:
-        """Middleware: asks for the key, and words every refusal as the protocol does."""
+        """Middleware that checks the key and turns every error into an error response of the protocol."""
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -168,24 +168,24 @@ class _Api:
                 return _refuse(ApiError(429, str(error), "insufficient_quota"))
             except EconError as error:
                 return _refuse(ApiError(503, str(error), "team_unavailable"))
-            except Exception:  # one request's mistake must not end the server, nor show its insides to the client
+            except Exception:  # one failed request must not stop the server or show internals to the client
                 log.exception("a request failed")
-                return _refuse(ApiError(500, "the server failed; its own output says why", "internal_error"))
+                return _refuse(ApiError(500, "the server failed; see its log for the reason", "internal_error"))
 
         return guard
 
     async def models(self, _: web.Request) -> web.Response:
-        """The one model there is."""
+        """List the only model."""
         return web.json_response({"object": "list", "data": [self._describe()]})
 
     async def model(self, request: web.Request) -> web.Response:
-        """That model by name."""
+        """Describe the model by name."""
         self._check_name(request.match_info["name"])
         return web.json_response(self._describe())
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
         """Ask the team."""
-        if request.content_type != "application/json":  # also keeps forms of other web pages out
+        if request.content_type != "application/json":  # also blocks forms sent by other web pages
             raise ApiError(400, "send the header Content-Type: application/json", "invalid_content_type")
         asked = read_request(await request.read())
         self._check_name(asked.model)
@@ -209,7 +209,7 @@ class _Api:
         if self._team.key is None:
             return
         kind, _, sent = request.headers.get("Authorization", "").partition(" ")
-        raw = sent.strip().encode(errors="surrogateescape")  # headers are bytes, whatever they spell
+        raw = sent.strip().encode(errors="surrogateescape")  # headers are bytes and may not be valid text
         if kind.lower() != "bearer" or not hmac.compare_digest(raw, self._team.key.encode()):
             raise ApiError(401, "wrong or missing key: send it as Authorization: Bearer KEY", "invalid_api_key")
 

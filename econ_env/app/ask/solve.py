@@ -1,4 +1,4 @@
-"""Lets a team answer questions whose answers nobody knows, and shows on the terminal how it came to one."""
+"""Lets a team answer one question, and prints how it found the answer."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def solve(config: RunConfig, checkpoint: Path | None, question: str, gold: str |
     Args:
         config: Settings of team and models.
         checkpoint: As in `QuestionTeam`.
-        question: What is asked.
+        question: The question.
         gold: The right answer, if it is known.
 
     Raises:
-        LLMUnavailableError: Nothing valid came back.
+        LLMUnavailableError: The team gave no valid reply.
         EconError: As `QuestionTeam`.
     """
     if not question.strip():
@@ -43,7 +43,7 @@ def solve(config: RunConfig, checkpoint: Path | None, question: str, gold: str |
 
 
 def print_solution(console: Console, done: Solution, config: RunConfig) -> None:
-    """Print how the team came to its answer."""
+    """Print how the team found its answer."""
     episode = done.answer.episode
     strategy = episode.strategy
     _say(console, "\nquestion", episode.problem.question)

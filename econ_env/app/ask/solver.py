@@ -1,4 +1,4 @@
-"""What `econ solve` and `econ serve` ask with: the team, its policy, and what a question came to."""
+"""Answers questions with a team and its policy, for `econ solve` and `econ serve`."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from econ_env.team.prompts import make_prompts
 
 @dataclass(frozen=True)
 class Solution:
-    """What a team made of a question."""
+    """A team's answer to a question."""
 
     answer: Answer
-    """All that was said, and how refinement went."""
+    """All rounds, and how refinement went."""
     seconds: float
-    """Wall time."""
+    """Wall time in seconds."""
 
 
 class QuestionTeam:
-    """A team that is asked one question after another, or many at once.
+    """A team that answers questions, one at a time or many at once.
 
     Args:
         config: Settings of team and models.
         checkpoint: Folder or hub repository of the policy that chooses the controls; without one they are neutral:
             every executor is sampled at temperature 0.7 without penalty, in one round.
-        known: Problems that the simulated model knows; others do not need them.
+        known: Problems that the simulated model knows; other models do not need them.
 
     Raises:
         ConfigError: More than one decision was asked for.
@@ -68,11 +68,11 @@ class QuestionTeam:
         self._idle: list[JointEnv] = []
 
     def prepare(self) -> None:
-        """Reach the models and say what the team is.
+        """Contact the models and print facts about the team.
 
         Raises:
             TeamError: The policy was made for another team.
-            EconError: The models can't be had.
+            EconError: The models are unavailable.
         """
         env = self._env()
         reach_team(env)
@@ -88,16 +88,16 @@ class QuestionTeam:
 
     @cached_property
     def rounds(self) -> int:
-        """Most rounds K; controls that know no game are not refined."""
+        """Maximum rounds K; controls without a policy are not refined, so K = 1."""
         return self.config.test_rounds if self.checkpoint is not None else 1
 
     async def solve(self, question: str, *, seed: int, gold: str | None = None) -> Solution:
         """Answer a question; `prepare` must have been called.
 
         Args:
-            question: What is asked.
-            seed: Decides every sample.
-            gold: The right answer; with it the answer is judged.
+            question: The question.
+            seed: Determines every sample.
+            gold: The right answer; if given, the team's answer is judged.
 
         Raises:
             EconError: The models refuse every request, or the budget is spent.
@@ -109,7 +109,7 @@ class QuestionTeam:
         env.parallel_env.unwrapped.problems = ProblemSet((problem,))
         done = await Trial(self._policy, rounds=self.rounds, config=self.config.bne).consult(env, 0, seed=seed)
         episode = env.parallel_env.unwrapped.episode
-        self._idle.append(env)  # one whose question was given up may still be busy with it
+        self._idle.append(env)  # not after a cancelled question: its environment may still be busy
         gap = None if done.gap_after is None else sum(done.gap_after)
         answer = Answer(episode, (done.stop_reason,), tuple(done.residuals), gap)
         if gold is not None:
@@ -136,17 +136,17 @@ def check_one_decision(config: RunConfig) -> None:
     """
     if config.env_args.max_rounds > 1:
         raise ConfigError(
-            "a question is answered in one decision, since a second one needs the gold answer: leave max_rounds "
-            "at 1 and ask for more rounds with --bne-rounds"
+            "a question takes one decision, because a second one needs the gold answer: leave max_rounds at 1 and "
+            "use --bne-rounds for more rounds"
         )
 
 
 def known_problems(config: RunConfig, question: str | None = None, gold: str | None = None) -> tuple[Problem, ...]:
-    """What a simulated model knows: the problems of `--dataset`, and the question if its answer is given.
+    """The problems a simulated model knows: those of `--dataset`, or the question if its gold answer is given.
 
     Raises:
         ProblemError: They can't be loaded.
-        ConfigError: The simulated model is asked what it does not know, or more than one decision was asked for.
+        ConfigError: The simulated model does not know the question, or more than one decision was asked for.
     """
     check_one_decision(config)
     if config.llm.backend != "simulated":
@@ -162,7 +162,7 @@ def known_problems(config: RunConfig, question: str | None = None, gold: str | N
         return problems
     if gold is None:
         raise ConfigError(
-            f"the simulated model knows only the problems of {args.hf_dataset_path}: ask one of these, give --gold, or "
+            f"the simulated model knows only the problems of {args.hf_dataset_path}: ask one of them, give --gold, or "
             "choose a real model with --llm"
         )
     return (Problem(question.strip(), gold, "question"),)
@@ -174,12 +174,12 @@ def failure(answer: Answer) -> str:
 
 
 def readable(said: Reply | Commitment) -> str:
-    """What was said, without the JSON around it."""
+    """The text of a reply or commitment, without the JSON around it."""
     text = said.text or ""
     if said.parsed_json:
         try:
             parts = json.loads(text)
             return f"{parts['reasoning']}\n\nThe answer is {parts['answer']}."
         except (ValueError, KeyError, TypeError):
-            pass  # JSON of another shape is shown as it is
+            pass  # JSON of another shape is shown unchanged
     return text

@@ -1,4 +1,4 @@
-"""Shows a comparison on the terminal: accuracy, cost and behaviour in tables of at most 80 columns."""
+"""Prints a comparison: accuracy, cost and behaviour in tables of at most 80 columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 def print_overview(console: Console, seen: Mapping[str, Any], matching: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print what `overview` computed, and how budgets were matched."""
+    """Print the result of `overview`, and how budgets were matched."""
     methods, baseline = seen["methods"], seen["baseline"]
     headings: tuple[str, ...] = ("accuracy", "right", "share [95%]", f"vs {baseline} [95%]", "p", "p Holm", "needed")
     _show(console, headings, (_accuracy(name, part) for name, part in methods.items()))
@@ -27,7 +27,7 @@ def print_overview(console: Console, seen: Mapping[str, Any], matching: Mapping[
 def _show(console: Console, headings: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     for place, heading in enumerate(headings):
-        # a long name of one's own method is folded; numbers never are
+        # long names of added methods are wrapped; numbers never are
         table.add_column(heading, justify="right" if place else "left", no_wrap=place > 0, overflow="fold")
     for line in lines:
         table.add_row(*line)
@@ -74,7 +74,7 @@ def _notes(seen: Mapping[str, Any], matching: Mapping[str, Mapping[str, Any]]) -
     for name, found in matching.items():
         lines.append(
             f"{name}: {found['units']} {found['unit']} cost {found['ratio']:.2f} times the {found['by']} of "
-            f"{seen['reference']} (wanted 1)"
+            f"{seen['reference']} (target 1)"
         )
     failed = {name: part["failed"] for name, part in methods.items() if part["failed"]}
     if failed:

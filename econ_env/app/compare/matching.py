@@ -1,4 +1,4 @@
-"""Chooses how many samples or rounds each method of a comparison gets, so that it spends what ECON with BNE does."""
+"""Chooses each method's number of samples or rounds, so that its cost matches that of ECON with BNE."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from econ_env.methods import Answer, Method
 from econ_env.records import Problem, Usage
 
 PROBE_PROBLEMS = 8
-"""Problems on which costs are measured to match a budget: the first ones, whose answers are kept."""
+"""Problems on which costs are measured to match a budget: the first ones, and their answers are reused."""
 
 Measure = Literal["tokens", "calls"]
 
@@ -25,19 +25,19 @@ Asked = tuple[Answer, float]
 
 
 class Matching:
-    """The budgets of a comparison.
+    """Matches the budgets of the methods in a comparison.
 
     Args:
         maker: Makes methods.
-        folder: Has the rows so far, and what an earlier part of the run had chosen.
-        measure: What methods that leave it open should spend like the reference; `None` leaves their defaults.
-        problems: To probe on.
-        seed: To probe with.
+        folder: Holds the rows so far, and the choices of an earlier part of the run.
+        measure: The cost to match to the reference's, for methods without a fixed number; `None` uses the defaults.
+        problems: Problems to measure costs on.
+        seed: Seed of these measurements.
         ask: Lets a method answer a problem with a seed.
-        in_flight: How many of so many problems may be asked at once.
+        in_flight: How many of the given number of problems may run at once.
 
     Attributes:
-        told: What was chosen for each method, and why.
+        told: The chosen number for each matched method, with the measured costs.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Matching:
         self._probed: dict[tuple[str, int | None, int, str], Asked] = {}
 
     async def units(self, name: MethodName) -> int | None:
-        """Samples or rounds of a method: as named, as in an earlier part of this run, matched, or by default."""
+        """Samples or rounds of a method: as in its name, as earlier in this run, matched, or the default."""
         if name.base not in BUILT_IN or not (name.open or name.units):
             return None
         earlier = next(self._folder.read_rows(name.key), None)
@@ -80,11 +80,11 @@ class Matching:
         return match.units
 
     def take(self, key: str, units: int | None, seed: int, problem: Problem) -> Asked | None:
-        """What probing has already asked, once; `None` if it has not."""
+        """The answer from probing, removed so that it is used once; `None` if there is none."""
         return self._probed.pop((key, units, seed, problem.id), None)
 
     def settle(self, key: str) -> None:
-        """Tell what a matched method spent by what the reference did, over all rows instead of the probes."""
+        """Recompute a matched method's cost ratio to the reference, from all rows instead of the probes."""
         if key in self.told:
             measure = self.told[key]["by"]
             self.told[key]["ratio"] = self._spent(key, measure) / self._spent(REFERENCE, measure)
@@ -112,6 +112,6 @@ class Matching:
         return await match_units(cost, self._spent(REFERENCE, measure), growth=2.0 if name.base == "debate" else 16.0)
 
     def _spent(self, key: str, measure: Measure) -> float:
-        """What a method spent per answer so far."""
+        """Mean cost per answer of a method so far."""
         rows = list(self._folder.read_rows(key))
         return float(np.mean([sum(row["tokens"].values()) if measure == "tokens" else row["calls"] for row in rows]))

@@ -1,4 +1,4 @@
-"""Everything a comparison says about its methods, as plain values computed from the rows of `results.jsonl` alone."""
+"""Computes a comparison's results per method from the rows of `results.jsonl`, as plain values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from econ_env.app.compare import statistics
 from econ_env.app.runs.results import Row, by_method
 
 REFERENCE = "bne"
-"""The method whose cost the others are held against."""
+"""The method that other methods' costs are compared with."""
 DEBATE_ROUNDS = 3
-"""Rounds of the debate that ECON's tokens are held against."""
+"""Rounds of the debate that ECON's tokens are compared with."""
 
 
 def overview(
@@ -26,16 +26,16 @@ def overview(
     """Accuracy, paired differences, cost and behaviour of every method.
 
     Args:
-        rows: Of all methods and seeds.
-        baseline: The method that differences are taken to; by default the first.
-        reference: The method that token ratios are taken to.
-        order: Which methods come first; the others follow as they appear.
-        rule: Which judged them.
+        rows: Rows of all methods and seeds.
+        baseline: The method that differences are relative to; by default the first.
+        reference: The method that token ratios are relative to.
+        order: Methods to list first; the others follow in order of appearance.
+        rule: The rule that judged the answers.
 
     Returns:
-        `baseline`, `reference`, `seeds`, `methods` by name, and `debate`: the tokens of ECON with BNE by those of a
-        debate of `DEBATE_ROUNDS` rounds, `None` if there was none. Intervals are at 95%; `p` is
-        two-sided, `p_holm` adjusted for the number of methods.
+        `baseline`, `reference`, `seeds`, `methods` by name, and `debate`: tokens of ECON with BNE divided by tokens of
+        a debate of `DEBATE_ROUNDS` rounds, `None` without such a debate. Intervals are 95%; `p` is two-sided, `p_holm`
+        is adjusted for the number of methods.
     """
     found = by_method(rows)
     groups = {name: found[name] for name in dict.fromkeys([*order, *found]) if name in found}
@@ -77,7 +77,7 @@ def _method(rows: list[Row], rule: AnswerRule) -> dict[str, Any]:
 
 
 def _debate(groups: Any) -> dict[str, Any] | None:
-    """The longest debate is asked first; any that had enough rounds will do."""
+    """Compare with the longest debate that has enough rounds; `None` if no debate has."""
     debates = [name for name in groups if name.partition("@")[0] == "debate"]
     for name in sorted(debates, key=lambda debate: -min(len(row["round_tokens"]) for row in groups[debate])):
         ratio = statistics.token_ratio(groups.get(REFERENCE, []), groups[name], DEBATE_ROUNDS)

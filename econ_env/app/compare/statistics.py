@@ -1,8 +1,8 @@
-"""What rows of results say about methods, with intervals and tests: pure functions of the rows of `results.jsonl`.
+"""Computes statistics of methods with intervals and tests: pure functions of the rows of `results.jsonl`.
 
-The unit is the problem. Where a method ran with several seeds, its answers to one problem are averaged first, and
-resampling draws problems; answers to the same problem are never counted as if they were independent. Problems that
-failed (no valid reply) are neither right nor wrong: they are left out and counted apart.
+The unit is the problem. If a method ran with several seeds, its answers to one problem are averaged first, and
+resampling draws problems; answers to the same problem are never treated as independent. Problems that failed (no valid
+reply) are neither right nor wrong: they are left out and counted separately.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ ResultRows = Sequence[Row]
 FloatArray = npt.NDArray[np.float64]
 
 ALPHA = 0.05
-"""Of all intervals (1 - ALPHA) and of the test that `problems_needed` plans for."""
+"""All intervals have level 1 - ALPHA; `problems_needed` plans for a test at level ALPHA."""
 POWER = 0.8
-"""Chance of seeing the difference that `problems_needed` plans for."""
+"""Power of the test that `problems_needed` plans for."""
 RESAMPLES = 9999
-"""Of every bootstrap and permutation test; they are seeded, so the same rows give the same numbers."""
+"""Resamples of each bootstrap and permutation test; seeded, so the same rows give the same numbers."""
 
 
 class Estimate(NamedTuple):
-    """A number with its interval; the bounds are `None` where there is too little to have one."""
+    """A number with its interval; the bounds are `None` if there is too little data."""
 
     value: float
     low: float | None
@@ -58,22 +58,22 @@ class Accuracy(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """How much more often one method is right than another, on the problems both were judged on."""
+    """Difference in accuracy between two methods, on the problems that both were judged on."""
 
     estimate: Estimate
     """Mean over problems, in [-1, 1], with a bootstrap interval over problems."""
     p: float | None
-    """Two-sided; `None` without a pair."""
+    """Two-sided; `None` without pairs."""
     test: str
-    """`mcnemar_exact`, or `sign_flip` where answers are averaged over seeds."""
+    """`mcnemar_exact`, or `sign_flip` if answers are averaged over seeds."""
     problems: int
-    """Pairs."""
+    """Number of paired problems."""
     better: int
     """Problems on which the method does better than the other."""
     worse: int
     """Problems on which it does worse."""
     needed: int | None
-    """Problems that would show a difference of this size with a chance of `POWER`; `None` if it is zero."""
+    """Problems needed to detect a difference of this size with power `POWER`; `None` if it is zero."""
 
 
 def accuracy(rows: ResultRows) -> Accuracy | None:
@@ -104,8 +104,8 @@ def accuracy(rows: ResultRows) -> Accuracy | None:
 def difference(rows: ResultRows, other: ResultRows) -> Difference | None:
     """Paired difference in accuracy between two methods' rows; `None` if no problem and seed was judged in both.
 
-    With one answer per problem the p-value is that of McNemar's exact test; otherwise that of the permutation test
-    which flips the signs of the problems' differences, of which McNemar's is the special case.
+    With one answer per problem the p-value is from McNemar's exact test, otherwise from a sign-flip permutation test on
+    the problems' differences. McNemar's test is a special case of it.
     """
     first, second = _right(rows), _right(other)
     pairs = {
@@ -127,11 +127,11 @@ def difference(rows: ResultRows, other: ResultRows) -> Difference | None:
 
 
 def problems_needed(gains: npt.ArrayLike) -> int | None:
-    """How many problems would show a mean difference like this one, two-sided at `ALPHA`, with a chance of `POWER`.
+    """Problems that a two-sided test at `ALPHA` needs to detect this mean difference with power `POWER`.
 
     n = (z_{1-alpha/2} sqrt(m) + z_power sqrt(m - d^2))^2 / d^2 with d the mean and m the mean square of the
-    differences: for right or wrong m is the share of discordant pairs, and this is Connor's formula for McNemar's test
-    (1987, Biometrics 43:207-211).
+    differences. For right/wrong answers m is the share of discordant pairs, and this is Connor's formula for McNemar's
+    test (1987, Biometrics 43:207-211).
 
     Args:
         gains: Differences per problem, each in [-1, 1], shape (n,).
@@ -149,24 +149,24 @@ def problems_needed(gains: npt.ArrayLike) -> int | None:
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjustment of the p-values of one table: comparing many methods finds something by luck alone."""
+    """Holm's adjustment of one table's p-values: with many comparisons, some p-values are small by chance."""
     if not p_values:
         return []
     return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
 def token_ratio(rows: ResultRows, other: ResultRows, rounds: int | None = None) -> Estimate | None:
-    """Tokens of one method by those of another, on the problems and seeds both finished; below 1 it needs fewer.
+    """Tokens of one method divided by those of another, on the problems and seeds that both finished.
 
     Args:
-        rows: Of the one method, for example ECON.
-        other: Of the other, for example debate.
-        rounds: Counts only so many rounds of the other, which must have had them: what a 3-round debate costs is known
-            from every longer one.
+        rows: Rows of the first method, for example ECON.
+        other: Rows of the second method, for example debate.
+        rounds: Counts only this many rounds of the second method, which must have that many: a longer debate also
+            shows what a 3-round debate costs.
 
     Returns:
-        Ratio of the means, with a bootstrap interval over problems; `None` without a common problem, or if the other
-        had fewer rounds.
+        Ratio of the means (below 1: the first method needs fewer tokens), with a bootstrap interval over problems;
+        `None` without a common problem, or if the second method had fewer rounds.
     """
     first = {_key(row): sum(row["tokens"].values()) for row in rows if row["verdict"] != "failed"}
     second = {_key(row): _tokens(row, rounds) for row in other if row["verdict"] != "failed"}
@@ -184,9 +184,9 @@ def token_ratio(rows: ResultRows, other: ResultRows, rounds: int | None = None) 
 
 
 def cost(rows: ResultRows) -> dict[str, Any]:
-    """Means per answer, failed ones included: they were paid for.
+    """Mean costs per answer; failed answers are included, because they were paid for.
 
-    `seconds` is the mean over those whose calls were all made, none answered from the cache; `None` without such.
+    `seconds` is the mean over answers without cached calls; `None` if there are none.
     `usd` is `None` without prices.
     """
     timed = [row["seconds"] for row in rows if not row["cache_hits"]]
@@ -205,7 +205,7 @@ def cost(rows: ResultRows) -> dict[str, Any]:
 
 
 def unparsed(rows: ResultRows) -> dict[str, float | None]:
-    """Shares of judged answers, and of the last round's valid replies, in which no final answer could be read."""
+    """Shares of judged answers, and of the last round's valid replies, without a readable final answer."""
     judged = [row["verdict"] == "no_answer" for row in rows if row["verdict"] != "failed"]
     replies = [r["verdict"] == "no_answer" for row in rows for r in row["replies"] if r["verdict"] != "invalid"]
     return {"answers": _mean(judged), "replies": _mean(replies)}
@@ -214,7 +214,7 @@ def unparsed(rows: ResultRows) -> dict[str, float | None]:
 def agreement(rows: ResultRows, rule: AnswerRule) -> float | None:
     """Share of pairs of executors whose last replies have the same answer by a rule, mean over answers.
 
-    A reply without an answer agrees with nobody; an invalid one is left out. `None` without pairs.
+    A reply without an answer agrees with no other; an invalid reply is left out. `None` without pairs.
     """
     shares = []
     for row in rows:
@@ -226,7 +226,7 @@ def agreement(rows: ResultRows, rule: AnswerRule) -> float | None:
 
 
 def transitions(rows: ResultRows) -> list[dict[str, int]]:
-    """What became of the team's answer from each round to the next, counted over all answers.
+    """Count how the team's answer changes from each round to the next, over all answers.
 
     Returns:
         One entry per step, the first from round 0 to round 1, with `right_right`, `right_wrong`, `wrong_right`,
@@ -246,9 +246,9 @@ def transitions(rows: ResultRows) -> list[dict[str, int]]:
 def executors(rows: ResultRows, rule: AnswerRule) -> dict[str, float | None]:
     """How good the last round's replies are by themselves, over judged answers.
 
-    `each`: share of right replies; `any` (pass@n): share of answers for which at least one of the n replies is right;
-    `majority` (majority@n): for which the most frequent answer is right, ties going to the first, where a rule says
-    which answers are the same.
+    `each`: share of right replies. `any` (pass@n): share of answers with at least one right reply out of n.
+    `majority` (majority@n): share of answers whose most frequent reply is right; ties go to the first, and the rule
+    decides which answers are the same.
     """
     judged = [row["replies"] for row in rows if row["verdict"] != "failed"]
     return {
@@ -280,7 +280,7 @@ def _key(row: Row) -> tuple[str, int]:
 
 
 def _tokens(row: Row, rounds: int | None) -> int | None:
-    """Tokens of an answer, or of its strategy and first rounds; `None` if it had fewer."""
+    """Tokens of an answer, or of its strategy and first `rounds` rounds; `None` if it had fewer rounds."""
     if rounds is None:
         return int(sum(row["tokens"].values()))
     if len(row["round_tokens"]) < rounds:

@@ -1,4 +1,4 @@
-"""Reports of runs: a page to look at, plots for papers and a summary for the terminal, from what runs have written."""
+"""Reports runs from their log folders: an HTML page, plots for papers and a summary for the terminal."""
 
 from econ_env.app.report.write import REPORT_FILE, write_report
 

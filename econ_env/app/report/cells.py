@@ -1,4 +1,4 @@
-"""What the report's tables are made of: cells and columns, and numbers as they are written there."""
+"""Defines cells, columns and tables of the report, and formats the numbers in them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Cell:
     """One cell."""
 
     text: str
-    """What it says."""
+    """The main text."""
     detail: str = ""
-    """Smaller, after it: an interval, a count."""
+    """Smaller text after it, such as an interval or a count."""
     bar: tuple[float, float | None, float | None] | None = None
-    """Value and bounds to draw, in the column's range."""
+    """Value, lower and upper bound to draw as a bar, in the column's range."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Column:
     name: str
     """Heading."""
     unit: str = ""
-    """What its numbers are in."""
+    """Unit of its numbers."""
     numeric: bool = True
-    """Whether to align it to the right."""
+    """Whether it is aligned to the right."""
     span: tuple[float, float] = (0.0, 1.0)
     """Range of its bars."""
 
@@ -51,14 +51,14 @@ class ReportTable:
 
 
 def without_empty(table: ReportTable) -> ReportTable:
-    """The table without the columns in which no row has anything."""
+    """The table without columns that have only dashes."""
     kept = [place for place in range(len(table.columns)) if any(row[place].text != DASH for row in table.rows)]
     columns = [table.columns[place] for place in kept]
     return replace(table, columns=columns, rows=[[row[place] for place in kept] for row in table.rows])
 
 
 def p_value(value: float | None) -> str:
-    """A p-value for reading."""
+    """A p-value as text."""
     return DASH if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
@@ -68,11 +68,11 @@ def estimate(
     """A value with its interval.
 
     Args:
-        found: `value`, `low` and `high`; the value is there.
+        found: `value`, `low` and `high`; `value` must not be `None`.
         middle: Format of the value.
         bound: Format of the interval's ends.
-        scale: What all are multiplied with.
-        bar: Whether to draw it.
+        scale: Factor for all three numbers.
+        bar: Whether to draw a bar.
     """
     value, low, high = found["value"], found["low"], found["high"]
     assert value is not None

@@ -16,26 +16,26 @@ LEFT_OUT = (
     "info/", "training/env_step", "training/n_", "training/collect_", "training/lens_", "training/returns_stat/m",
     "training/returns_stat/std", "update/update_step", "update/train_time", "update/smoothed_loss/",
 )  # fmt: skip
-"""Tags that count steps or seconds, are about batches of episodes, or smooth what is there unsmoothed."""
+"""Tags that count steps or seconds, describe batches of episodes, or are smoothed copies of other tags."""
 FIRST = ("training/returns_stat/mean",)
-"""Tags that come first, whatever else is left out; the others follow by name."""
+"""Tags to show first, even if `LEFT_OUT` matches them; the others follow by name."""
 
 
 class Curve(NamedTuple):
     """One quantity over training."""
 
     name: str
-    """Its tag, or what it is."""
+    """Its tag, or a description."""
     unit: str
-    """What is counted along it: episodes, decisions, updates."""
+    """Unit of the steps: episodes, decisions or updates."""
     steps: npt.NDArray[np.float64]
     """Shape (n,)."""
     values: npt.NDArray[np.float64]
-    """Shape (n,); not a number where a run wrote that."""
+    """Shape (n,); NaN where the run wrote NaN."""
 
 
 def read_curves(run: LoadedRun) -> list[Curve]:
-    """A run's curves; none if it was not trained."""
+    """A run's curves; empty if it did not train."""
     curves = []
     if run.training:
         episodes = np.array([row["episode"] for row in run.training], dtype=np.float64)

@@ -1,7 +1,7 @@
-"""Packs episodes for the trace browser: an index of all, and their texts in chunks that are opened on demand.
+"""Packs episodes for the trace browser: an index of all episodes, and their texts in chunks that are opened on demand.
 
-A chunk is JSON, compressed with gzip, as base64: the browser inflates it itself, and no text of a model can end the
-element that holds it.
+A chunk is JSON, compressed with gzip and encoded as base64. The browser decompresses it, and no text from a model can
+close the HTML element that holds it.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from econ_env.app.runs.results import Row
 from econ_env.traces import read_lines
 
 CHUNK = 100
-"""Episodes that are inflated together."""
+"""Episodes per chunk."""
 BATCH = 500
-"""Episodes whose formulas are converted together."""
+"""Episodes whose formulas are converted in one call."""
 PREVIEW = 160
-"""Characters of the question in the list."""
+"""Maximum characters of a question in the list."""
 
 Key = tuple[int, str, str, int]
 """Run, method, problem and seed."""
 
 
 class Packed(NamedTuple):
-    """What the page holds of the episodes."""
+    """The episodes as stored in the page."""
 
     listing: str
-    """One entry per row of results, with where its episode is, and the labels they share."""
+    """One entry per row of results with the place of its episode, and the labels that entries share."""
     chunks: list[str]
-    """The episodes."""
+    """The episodes, `CHUNK` in each."""
     episodes: int
-    """How many there are."""
+    """Number of episodes."""
 
 
 def pack_episodes(runs: Runs) -> Packed:
-    """Pack all episodes that have a row of results; rows without an episode are in the index all the same."""
+    """Pack all episodes that have a row of results; the index also lists rows without an episode."""
     converter = Converter()
     texts: dict[Key, bytes] = {}
     previews: dict[Key, str] = {}
@@ -79,7 +79,7 @@ def _pack(runs: Runs, texts: Mapping[Key, bytes], previews: Mapping[Key, str]) -
 
 
 def _ordered(runs: Runs, methods: list[str]) -> Iterator[tuple[Row, Row]]:
-    """All rows, labelled and as they are in their folder: by problem and seed, all methods together."""
+    """Pairs of a labelled row and the row as in its folder, ordered by problem, seed and method."""
     plain = [row for run in runs.runs for row in run.rows]
     places: dict[tuple[str, int], int] = {}
     for row in runs.rows:
@@ -91,7 +91,7 @@ def _ordered(runs: Runs, methods: list[str]) -> Iterator[tuple[Row, Row]]:
 
 
 def _keys(row: Row, own: Row) -> Iterator[Key]:
-    """Where a row's episode may be: runs of one seed do not name it in their episodes."""
+    """Possible keys of a row's episode: runs with one seed do not write it into their episodes."""
     for seed in (own["seed"], -1):
         yield row["run"], own["method"], own["problem"], seed
 
@@ -168,7 +168,7 @@ def _round(round_: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
 
 
 def _clusters(round_: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The parts of a large team; traces of flat teams may not speak of them."""
+    """The clusters of a large team; traces of flat teams may not have this field."""
     return list(round_.get("clusters", ()))
 
 
@@ -200,7 +200,7 @@ def _strategy(strategy: Mapping[str, Any], converter: Converter) -> dict[str, An
 
 
 def readable(text: str | None, parsed_json: bool) -> str | None:
-    """A reply for reading: of one that is a JSON object with texts, these texts."""
+    """A reply for reading: the values of a JSON object as text, any other reply unchanged."""
     if text is None or not parsed_json:
         return text
     try:
@@ -213,7 +213,7 @@ def readable(text: str | None, parsed_json: bool) -> str | None:
 
 
 def _answer(answer: str, converter: Converter) -> Pieces:
-    """An answer, as a formula if it looks like one and is one."""
+    """An answer, as a formula if it looks like one and can be converted."""
     pieces = converter.pieces(f"\\({answer}\\)") if _is_latex(answer) else []
     whole = len(pieces) == 1 and isinstance(pieces[0], list)
     return [[answer, pieces[0][1]]] if whole else [answer]

@@ -1,8 +1,8 @@
-"""Turns formulas in model text into MathML, as plain nested lists that a page can build without parsing any markup.
+"""Converts formulas in model text to MathML, as nested lists that a page can build without parsing markup.
 
 A text becomes pieces: strings, and formulas as `[source, tree]`. A tree is a string (text) or
-`[element, attributes, children]`. Only elements and attributes of the lists below ever get into a tree, so that what a
-model writes can't become anything but presentation: https://www.w3.org/TR/mathml-core/
+`[element, attributes, children]`. A tree has only elements and attributes from the lists below, so a model's text can
+only change how formulas look: https://www.w3.org/TR/mathml-core/
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Tree = str | list[Any]
 Pieces = list[str | list[Any]]
 
 MAX_LENGTH = 1000
-"""Longer formulas stay source text: they are no formulas but runaway text."""
+"""Maximum characters of a formula; longer matches are not formulas and stay source text."""
 MAX_DEPTH = 60
-"""Deeper trees stay source text."""
+"""Maximum depth of a tree; formulas with deeper trees stay source text."""
 MAX_RESTARTS = 20
-"""How often the converter may end before its time; what is left then stays source text."""
+"""How often the converter may crash or time out; the remaining formulas then stay source text."""
 
 ELEMENTS = frozenset({
     "math", "menclose", "merror", "mfrac", "mi", "mmultiscripts", "mn", "mo", "mover", "mpadded", "mphantom",
@@ -43,8 +43,8 @@ _FORMULA = re.compile(
     rf"\\\[(?P<block>.{{1,{MAX_LENGTH}}}?)\\\]"
     rf"|\\\((?P<inline>.{{1,{MAX_LENGTH}}}?)\\\)"
     rf"|\$\$(?P<dollars>[^$]{{1,{MAX_LENGTH}}})\$\$"
-    # A single dollar is mostly money: it opens a formula only if the text up to the next one, on the same line, has
-    # something that only formulas have, or no words, and neither dollar has a blank on its inner side.
+    # A single dollar usually means money. It opens a formula only if the text up to the next dollar on the line has a
+    # character that only formulas have, or has no words, and neither dollar has a blank on its inner side.
     rf"|(?<![\\$\w])\$(?P<dollar>(?=[^$\n]*[\\^_=]|(?![^$\n]*[A-Za-z]{{2}}))[^\s$](?:[^$\n]{{0,{MAX_LENGTH}}}[^\s$\\])?)\$(?![\w$])"
     r"|(?P<boxed>\\boxed\{(?:[^{}\n]|\{[^{}\n]*\}){0,200}\})",
     re.DOTALL,
@@ -59,15 +59,15 @@ class RenderedFormula(NamedTuple):
     """A formula in a text."""
 
     source: str
-    """As it stands there, delimiters included."""
+    """The formula as written, with delimiters."""
     latex: str
-    """Without delimiters."""
+    """The formula without delimiters."""
     display: bool
-    """Whether it stands on lines of its own."""
+    """Whether it is shown on its own line."""
 
 
 def find_formulas(text: str) -> list[str | RenderedFormula]:
-    r"""A text cut at its formulas: those in `\\(...\\)`, `\\[...\\]`, `$$...$$`, `$...$` and `\\boxed{...}`."""
+    r"""Split a text at its formulas: those in `\\(...\\)`, `\\[...\\]`, `$$...$$`, `$...$` and `\\boxed{...}`."""
     parts: list[str | RenderedFormula] = []
     plain = 0
     for match in _FORMULA.finditer(text):
@@ -83,23 +83,23 @@ def find_formulas(text: str) -> list[str | RenderedFormula]:
 
 
 class Converter:
-    """Converts formulas to trees, in a process of its own, and remembers them."""
+    """Converts formulas to trees in a separate process, and caches the trees."""
 
     def __init__(self) -> None:
         self._trees: dict[tuple[str, bool], Tree | None] = {}
         self._restarts = 0
 
     def learn(self, texts: Iterable[str]) -> None:
-        """Convert all formulas of these texts at once."""
+        """Convert all new formulas of these texts in one call."""
         found = [part for text in texts for part in find_formulas(text) if isinstance(part, RenderedFormula)]
         new = list(dict.fromkeys((f.latex, f.display) for f in found if (f.latex, f.display) not in self._trees))
         for formula, markup in zip(new, self._convert(new), strict=True):
             self._trees[formula] = None if markup is None else to_tree(markup)
 
     def pieces(self, text: str) -> Pieces:
-        """A text's strings and formulas; joined with the formulas' sources they are the text again.
+        """Split a text into strings and formulas; the strings and formula sources joined give the text again.
 
-        A formula that can't be converted, or was not learned, stays in its string.
+        A formula that can't be converted, or was not passed to `learn`, stays text.
         """
         pieces: Pieces = []
         for part in find_formulas(text):
@@ -115,10 +115,10 @@ class Converter:
         return pieces
 
     def _convert(self, formulas: list[tuple[str, bool]]) -> Iterator[str | None]:
-        """Markup of each formula; `None` where the converter refuses it, or came to its end over it."""
+        """Markup of each formula; `None` if the converter refuses it, crashes or times out."""
         while formulas:
             if self._restarts > MAX_RESTARTS:
-                _log.warning("%d formulas are left as text: the converter ended too often", len(formulas))
+                _log.warning("%d formulas are left as text: the converter failed too often", len(formulas))
                 yield from [None] * len(formulas)
                 return
             done = _run_worker(formulas)
@@ -131,7 +131,7 @@ class Converter:
 
 
 def _run_worker(formulas: list[tuple[str, bool]]) -> list[str | None]:
-    """Markup of the formulas up to the one that ended the process, if one did."""
+    """Markup of the formulas in order; fewer than given if a formula ended the process."""
     done = subprocess.run(
         [sys.executable, "-P", str(_WORKER)],
         input=json.dumps(formulas).encode(),
@@ -143,7 +143,7 @@ def _run_worker(formulas: list[tuple[str, bool]]) -> list[str | None]:
 
 
 def to_tree(markup: str) -> Tree | None:
-    """The tree of a `math` element; `None` if the markup is anything else, or nested too deep."""
+    """The tree of a `math` element; `None` if the markup is something else or too deeply nested."""
     try:
         root = ElementTree.fromstring(_ENTITY.sub(_character, markup))
     except ElementTree.ParseError:
@@ -154,7 +154,7 @@ def to_tree(markup: str) -> Tree | None:
 def _tree(element: ElementTree.Element, depth: int) -> Tree | None:
     kept = {name: value for name, value in element.items() if name in ATTRIBUTES}
     style = element.get("style", "")
-    if element.tag == "mtd" and "text-align: " in style:  # the page allows no style attributes, so this is a class
+    if element.tag == "mtd" and "text-align: " in style:  # the page forbids style attributes, so use a class
         kept["class"] = "right" if "text-align: right" in style else "left"
     children: list[Tree] = [element.text] if element.text else []
     for child in element:
@@ -168,5 +168,5 @@ def _tree(element: ElementTree.Element, depth: int) -> Tree | None:
 
 
 def _character(match: re.Match[str]) -> str:
-    """A character that HTML has a name for and XML has not."""
+    """Replace an HTML entity that XML does not know by its character."""
     return match[0] if match[1] in ("amp", "lt", "gt", "quot") else html.unescape(match[0])

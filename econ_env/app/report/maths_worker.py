@@ -1,9 +1,9 @@
-"""Converts LaTeX formulas to MathML in a process of its own, which ends itself when one takes too long.
+"""Converts LaTeX formulas to MathML in a separate process, which ends itself if a batch takes too long.
 
-Run as a script: it reads a JSON list of `[latex, display]` and writes one JSON line for each, the markup or null. The
+Run as a script, it reads a JSON list of `[latex, display]` and writes one JSON line for each: the markup or null. The
 converter needs exponential time for some texts (twenty opening brackets) and overflows its stack on others (thousands
-of braces); models write both. The end then comes from the system or from a watchdog thread in C, and the lines
-written so far tell which formula it was.
+of braces); models write both. Then the system or a watchdog thread in C ends the process, and the number of lines
+written shows which formula caused it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TIME_LIMIT = 1.0
 
 
 def main() -> None:
-    """Convert what stands on the input."""
+    """Convert the formulas from standard input."""
     converter = LatexToMathML(fancy_error=False)
     with open(os.devnull, "w") as nowhere:
         for number, (latex, display) in enumerate(json.load(sys.stdin)):

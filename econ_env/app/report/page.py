@@ -1,4 +1,4 @@
-"""Makes `report.html`: one file with tables, figures and the trace browser, which loads nothing and trusts no text."""
+"""Makes `report.html`: one file with tables, figures and the trace browser. It loads nothing and escapes all text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from econ_env.app.report.tables import REASONS, second_control
 from econ_env.problems.tables import FORMATS
 
 SCRIPTS = ("data.js", "build.js", "episode.js", "browser.js")
-"""In the order in which they stand in the page, in one scope."""
+"""The page's scripts, in order; they share one scope."""
 SECTIONS: Sequence[tuple[str, str, Sequence[str], Sequence[str]]] = (
     ("accuracy", "Accuracy", ("accuracy_tokens",), ("accuracy",)),
     ("cost", "Cost", ("tokens_by_role",), ("cost",)),
@@ -32,15 +32,15 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str], Sequence[str]]] = (
     ("controls", "Controls", ("controls",), ("controls",)),
     ("training", "Training", ("learning_curves",), ()),
 )
-"""Id, title, figures and tables of the page's sections."""
+"""Sections of the page: id, title, figures, tables."""
 NAMES_SHOWN = 3
 
 
 def render_page(runs: Runs, tables: Mapping[str, ReportTable], plots: Mapping[str, Plot], packed: Packed) -> str:
-    """The page.
+    """The page as HTML.
 
-    Every text from a run is escaped by the template or, in the trace browser, put in as a text node. What the page may
-    run and load is limited by its policy: its own script and style, by their hashes, and images inside the file.
+    The template escapes every text from a run; the trace browser inserts texts only as text nodes. The page's security
+    policy allows only its own script and style, by their hashes, and images inside the file.
     """
     environment = Environment(
         loader=PackageLoader("econ_env.app.report"),
@@ -75,7 +75,7 @@ def render_page(runs: Runs, tables: Mapping[str, ReportTable], plots: Mapping[st
 
 
 def findings(runs: Runs) -> list[str]:
-    """What the numbers say, in sentences."""
+    """The main results in sentences."""
     seen = runs.overview
     judged = {label: part for label, part in seen["methods"].items() if part["accuracy"]}
     if not judged:
@@ -94,12 +94,12 @@ def findings(runs: Runs) -> list[str]:
     gain = judged[target]["difference"]
     if gain is not None and gain["estimate"]["low"] is not None:
         points, low, high = (100 * gain["estimate"][key] for key in ("value", "low", "high"))
-        told = f"{abs(points):.1f} points {'more' if points >= 0 else 'less'} often than {seen['baseline']}"
+        gap = f"{abs(points):.1f} points {'more' if points >= 0 else 'less'} often than {seen['baseline']}"
         clear = gain["p_holm"] < 0.05
         verdict = "" if clear else f" This is no clear difference on {gain['problems']:,} problems."
         interval = minus(f"{low:+.1f} to {high:+.1f}")
         sentences.append(
-            f"{target} was right {told} (95% interval {interval}, p {_equals(gain['p_holm'])} after Holm's "
+            f"{target} was right {gap} (95% interval {interval}, p {_equals(gain['p_holm'])} after Holm's "
             f"adjustment).{verdict}"
         )
     elif not sentences:
@@ -119,9 +119,9 @@ def _warnings(runs: Runs) -> list[str]:
     said = []
     for run in runs.runs:
         if not run.complete:
-            said.append(f"{run.name} is not complete; what it has so far is shown.")
+            said.append(f"{run.name} is not complete; the report shows its results so far.")
         if run.summary.get("models", {}).get("executor", {}).get("backend") == "simulated":
-            said.append(f"{run.name} asked simulated models: its numbers say nothing about real ones.")
+            said.append(f"{run.name} used simulated models: its numbers say nothing about real models.")
     return said
 
 
@@ -163,12 +163,12 @@ def _facts(runs: Runs) -> list[tuple[str, str]]:
     seeds = runs.overview["seeds"]
     add("Seeds", _several([str(seed) for seed in seeds]))
     add("Answers", f"{len(runs.rows):,}")
-    add("Tokens in all", f"{sum(sum(row['tokens'].values()) for row in runs.rows):,}")
+    add("Total tokens", f"{sum(sum(row['tokens'].values()) for row in runs.rows):,}")
     return [(name, _several(values)) for name, values in found.items()]
 
 
 def _short(source: str) -> str:
-    """A file's name without its folders; hub ids and other names as they are."""
+    """A file's name without its folders; hub ids and other names unchanged."""
     return Path(source).name if Path(source).suffix in FORMATS else source
 
 
@@ -209,7 +209,7 @@ def _script() -> str:
 
 
 def _policy(script: str, style: str) -> str:
-    """What the page may do: https://www.w3.org/TR/CSP3/ and https://www.w3.org/TR/trusted-types/."""
+    """The page's security policy: https://www.w3.org/TR/CSP3/ and https://www.w3.org/TR/trusted-types/."""
     rules = (
         "default-src 'none'",
         f"script-src '{_hash(script)}'",

@@ -18,11 +18,11 @@ from econ_env.app.report.tables import by_kind, second_control
 from econ_env.app.runs.results import ROLES, Row
 
 MAX_PANELS = 12
-"""Kinds and curves drawn; further ones are named in the caption."""
+"""Maximum kinds or curves drawn; the caption names the others."""
 RASTERISED = 400
-"""Points in a panel from which on they are drawn as an image."""
+"""Panels with more points than this draw them as an image."""
 RESPONDED = ("small_change", "oscillation")
-"""Stop reasons that are found after a response, so that it was measured but not played."""
+"""Stop reasons found after a best response, whose residual was measured but which was not played."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class Plot:
     title: str
     """What it shows."""
     caption: str
-    """How to read it, with units; also its description for those who can't see it."""
+    """How to read it, with units; also the text for readers who can't see it."""
     draw: Draw
     """Draws it."""
 
 
 def all_plots(runs: Runs, curves: Mapping[str, Sequence[Curve]]) -> dict[str, Plot]:
-    """The figures by file name, without those that there is nothing to draw for.
+    """The figures by file name, without those that would be empty.
 
     Args:
-        runs: Rows and their overview.
+        runs: Rows and overview.
         curves: Learning curves by run.
     """
     plots = {"accuracy_tokens": accuracy_tokens(runs), "tokens_by_role": tokens_by_role(runs)}
@@ -84,7 +84,7 @@ def accuracy_tokens(runs: Runs) -> Plot:
 
 
 def tokens_by_role(runs: Runs) -> Plot:
-    """Tokens per problem by what the calls were for."""
+    """Tokens per problem by role of the calls."""
     parts = runs.overview["methods"]
 
     def draw(theme: Theme, width: float) -> Figure:
@@ -131,7 +131,7 @@ def _scatter(axes: Axes, rows: Sequence[Row], theme: Theme, number: int, label: 
     points = [(reply["temperature"], reply["p"]) for row in rows for reply in row["replies"]]
     distinct = set(points)
     x, y = zip(*distinct, strict=True) if distinct else ((), ())
-    few = len(distinct) <= 3  # constant controls: one point stands for all, so it may be seen
+    few = len(distinct) <= 3  # constant controls: one point stands for many, so draw it large
     axes.scatter(
         x, y, s=34 if few else 9, alpha=1.0 if few else 0.55, color=color(theme, number), marker=marker(number),
         linewidths=0, rasterized=len(distinct) > RASTERISED, zorder=3 if few else 2,
@@ -142,8 +142,8 @@ def _scatter(axes: Axes, rows: Sequence[Row], theme: Theme, number: int, label: 
 def residuals_by_step(rows: Sequence[Row]) -> list[list[float]]:
     """Residuals of all decisions, by response step; empty without any.
 
-    A row has the residuals of all its decisions one after another. A decision of r rounds has r - 1, and one more if
-    it ended over a response.
+    A row lists the residuals of its decisions in order. A decision of r rounds has r - 1 residuals, and one more if
+    its stop reason is in `RESPONDED`.
     """
     steps: list[list[float]] = []
     for row in rows:
@@ -186,8 +186,8 @@ def residuals(steps: Mapping[str, Sequence[Sequence[float]]]) -> Plot:
         return figure
 
     caption = (
-        "Residual of each best response: the largest move of a control that it asked for, controls scaled to [-1, 1]. "
-        "Line: median over the decisions that came so far (n); band: their middle half."
+        "Residual of each best response: the largest change of a control in it, with controls scaled to [-1, 1]. "
+        "Line: median over the decisions that reached this step (n); band: their middle half."
     )
     return Plot("Residual per BNE round", caption, draw)
 
@@ -216,8 +216,8 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]]) -> Plot:
         return figure
 
     caption = (
-        "What training wrote, by its TensorBoard tag. Pale: as written; strong: mean over a window of a tenth of the "
-        "curve, where it has 50 points or more." + _left_out([name for name, _ in names])
+        "Training curves by TensorBoard tag. Pale: raw values; strong: mean over a window of a tenth of the curve, if "
+        "it has 50 points or more." + _left_out([name for name, _ in names])
     )
     return Plot("Learning curves", caption, draw)
 
@@ -236,7 +236,7 @@ def _plot_curve(axes: Axes, curve: Curve, shade: str, label: str) -> None:
 
 
 def _grid(width: float, panels: int, height: float, **share: bool) -> tuple[Figure, list[Axes]]:
-    """A figure with so many axes, as many side by side as fit."""
+    """A figure with this many panels, with as many in a row as fit."""
     columns = max(1, min(panels, int(width / (2.3 if width > 5 else 1.8))))
     rows = math.ceil(panels / columns)
     figure, axes = new_figure(width, height * rows + 0.7, rows, columns, **share)

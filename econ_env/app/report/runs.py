@@ -1,4 +1,4 @@
-"""Reads the log folders of runs and puts their rows under one roof: labelled by method, marked by run and seed."""
+"""Reads the log folders of runs and joins their rows, labelled by method and marked by run and seed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NEEDED = (
     "gap", "replies", "round_verdicts", "round_tokens", "reward", "tokens", "prompt_tokens", "completion_tokens",
     "calls", "cache_hits", "usd", "seconds", "units",
 )  # fmt: skip
-"""What a row must have to be reported."""
+"""Fields that every row must have."""
 BASELINE = "baseline"
+"""The method that differences are relative to by default, if there is one with this name."""
 _ADVICE = "remove it, or report other runs"
-"""The method that differences are taken to where there is one of this name; otherwise the first."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LoadedRun:
     about: Mapping[str, Any]
     """Settings, seed, versions: its `run.json`."""
     summary: Mapping[str, Any]
-    """Its `summary.json`; empty while the run has not been closed once."""
+    """Its `summary.json`; empty until the run writes it."""
     rows: list[Row]
     """A row per problem, method and seed."""
     training: list[Row] = field(default_factory=list)
@@ -42,12 +42,12 @@ class LoadedRun:
 
     @property
     def name(self) -> str:
-        """What it is called on the page."""
+        """Its name on the page."""
         return self.path.resolve().name
 
     @property
     def complete(self) -> bool:
-        """Whether it came to its end."""
+        """Whether the run finished."""
         return bool(self.summary.get("complete"))
 
 
@@ -58,9 +58,9 @@ class Runs:
     runs: list[LoadedRun]
     """In the order given."""
     rows: list[Row]
-    """All rows; `method` is the label shown, and `run` the run's place."""
+    """All rows; `method` is the label shown, and `run` the run's index."""
     overview: dict[str, Any]
-    """What `econ_env.app.compare.overview` says of them."""
+    """The result of `econ_env.app.compare.overview` for these rows."""
 
     @property
     def methods(self) -> dict[str, list[Row]]:
@@ -70,26 +70,26 @@ class Runs:
 
     @property
     def matching(self) -> dict[str, dict[str, Any]]:
-        """How budgets were matched, where there is one run."""
+        """How budgets were matched; empty for several runs."""
         return dict(self.runs[0].summary.get("matching", {})) if len(self.runs) == 1 else {}
 
 
 def load_runs(folders: Sequence[str | Path], baseline: str | None = None) -> Runs:
     """Read runs.
 
-    Runs with the same settings but for the seed are seeds of one experiment: their rows are pooled. Otherwise a
-    method's label starts with its folder's name.
+    Runs that differ only in the seed belong to one experiment: their rows are pooled. Otherwise a method's label
+    starts with its folder's name.
 
     Args:
-        folders: What `--log-dir` was, one or more.
-        baseline: The label that differences are taken to.
+        folders: One or more log folders (`--log-dir`).
+        baseline: The label that differences are relative to.
 
     Raises:
         TraceError: A folder has no results, or they can't be read.
         ConfigError: No folder is given, there is no such baseline, or answers were judged by different rules.
     """
     if not folders:
-        raise ConfigError("no log folder given")
+        raise ConfigError("no log folder given; name at least one")
     runs = [_load(Path(folder)) for folder in folders]
     parts = _experiments(runs)
     sources = {row["source"] for run in runs for row in run.rows}
@@ -101,7 +101,7 @@ def load_runs(folders: Sequence[str | Path], baseline: str | None = None) -> Run
             rows.append({**row, "method": prefix + row["method"], "problem": problem, "run": place})
     labels = list(by_method(rows))
     if baseline is not None and baseline not in labels:
-        raise ConfigError(f"there is no method {baseline!r} to compare to; there are {', '.join(labels)}")
+        raise ConfigError(f"there is no method {baseline!r} to compare to; choose from {', '.join(labels)}")
     order = _order(runs, labels)
     chosen = baseline or next((label for label in order if _bare(label) == BASELINE), None)
     if chosen is None and len(runs) == 1:
@@ -114,22 +114,22 @@ def _rule(runs: Sequence[LoadedRun]) -> AnswerRule:
     """The rule by which answers were judged."""
     names = sorted({str(run.about.get("config", {}).get("answer_rule", "econ")) for run in runs})
     if len(names) > 1:
-        raise ConfigError(f"the runs judged answers by different rules ({', '.join(names)}); report them apart")
+        raise ConfigError(f"the runs judged answers by different rules ({', '.join(names)}); report them separately")
     return make_rule(names[0])
 
 
 def _load(folder: Path) -> LoadedRun:
     if not (folder / RESULTS_FILE).is_file():
-        raise TraceError(f"{folder} has no {RESULTS_FILE}; give the folder that was a run's --log-dir")
+        raise TraceError(f"{folder} has no {RESULTS_FILE}; give the --log-dir of a run")
     rows = list(read_lines(folder / RESULTS_FILE))
     for number, row in enumerate(rows, start=1):
         lacking = [name for name in NEEDED if name not in row]
         if lacking:
             raise TraceError(
-                f"{folder / RESULTS_FILE} line {number} has no {lacking[0]!r}; it is of another version; run it again"
+                f"{folder / RESULTS_FILE} line {number} has no {lacking[0]!r}: another version wrote it; repeat the run"
             )
     if not rows:
-        raise TraceError(f"{folder / RESULTS_FILE} has no rows yet; go on with the run by --resume")
+        raise TraceError(f"{folder / RESULTS_FILE} has no rows yet; continue the run with --resume")
     training = {row["episode"]: row for row in read_lines(folder / TRAINING_FILE)}
     return LoadedRun(
         path=folder,
@@ -141,7 +141,7 @@ def _load(folder: Path) -> LoadedRun:
 
 
 def _experiments(runs: Sequence[LoadedRun]) -> list[int]:
-    """For each run the number of its experiment: runs that differ in nothing but the seed share one."""
+    """The experiment number of each run; runs that differ only in the seed share one."""
     found: list[tuple[Any, set[tuple[str, int]]]] = []
     numbers = []
     for run in runs:
@@ -166,7 +166,7 @@ def _distinct(runs: Sequence[LoadedRun], run: LoadedRun) -> str:
 
 
 def _order(runs: Sequence[LoadedRun], labels: Sequence[str]) -> list[str]:
-    """Labels in the order of a single run's own table; otherwise as they appear."""
+    """Labels in the order of a single run's own table; otherwise in order of appearance."""
     wanted = runs[0].summary.get("overview", {}).get("methods", {}) if len(runs) == 1 else {}
     return [label for label in dict.fromkeys([*wanted, *labels]) if label in labels]
 

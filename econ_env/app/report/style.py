@@ -1,4 +1,4 @@
-"""Sizes, colours and file forms of the plots: light and dark, for a page, a phone and a paper."""
+"""Sets sizes and colours of the plots and renders them: light and dark, for a page, a phone and a paper."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 
 MARKERS = "osD^vPX*hp"
 DOTS_PER_INCH = 300
-"""Of the images for papers."""
+"""Resolution of the images for papers."""
 WIDE, NARROW = 7.2, 3.7
 """Widths in inches: a page's column, and a phone."""
 MAX_LABEL = 28
-"""Characters of a label."""
+"""Maximum characters of a label."""
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 
 
@@ -31,7 +31,7 @@ class Theme:
     faint: str
     """Axes and grid."""
     palette: tuple[str, ...]
-    """Of series; told apart by colour-blind readers too (Okabe & Ito, https://jfly.uni-koeln.de/color/)."""
+    """Colours of series, distinct for colour-blind readers too (Okabe & Ito, https://jfly.uni-koeln.de/color/)."""
 
 
 LIGHT = Theme(
@@ -59,12 +59,12 @@ def color(theme: Theme, number: int) -> str:
 
 
 def marker(number: int) -> str:
-    """Marker of a series; together with the colour it tells eighty apart."""
+    """Marker of a series; with the colour, 40 series are distinct."""
     return MARKERS[number % len(MARKERS)]
 
 
 def short(text: str) -> str:
-    """A label that leaves room for the drawing."""
+    """A label cut to `MAX_LABEL` characters."""
     return text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…"
 
 
@@ -92,7 +92,7 @@ def render_png(draw: Draw) -> bytes:
 
 
 def _settings(theme: Theme) -> Any:
-    """Settings of matplotlib; `Any`, since their names have a type that no plain dict has."""
+    """Settings of matplotlib; typed `Any`, because matplotlib requires literal key types."""
     colors: Sequence[str] = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
     return {
         **dict.fromkeys(colors, theme.ink),
@@ -107,5 +107,5 @@ def _settings(theme: Theme) -> Any:
         "grid.linewidth": 0.6,
         "axes.axisbelow": True,
         "lines.linewidth": 1.6,
-        "text.parse_math": False,  # labels name kinds and methods, which may hold dollars
+        "text.parse_math": False,  # kinds and methods in labels may contain dollars
     }

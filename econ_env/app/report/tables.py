@@ -1,4 +1,4 @@
-"""Makes the report's tables from rows and their overview: cells with text, and where there is one, an interval."""
+"""Makes the report's tables from rows and their overview: cells with text, and intervals where available."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REASONS = {
     "max_rounds": "rounds used up",
     "all_invalid": "nothing valid",
 }
-"""Why refinement ended, in words."""
+"""Reasons why refinement ended, as shown."""
 
 
 def all_tables(runs: Runs) -> dict[str, ReportTable]:
@@ -65,21 +65,21 @@ def accuracy(runs: Runs) -> ReportTable:
     about = descriptions(runs)
     rows = [_accuracy_row(label, about[label], part, seen["baseline"]) for label, part in seen["methods"].items()]
     notes = [
-        "Intervals of accuracies are Wilson's, those of differences are bootstrapped over problems. "
-        "An answer that can't be read counts as wrong; a problem for which no model answered is failed, not counted.",
-        "Needed: how many problems would show a difference of this size at the 5% level with 80% power.",
+        "Accuracies have Wilson intervals, differences have bootstrap intervals over problems. "
+        "An answer that can't be read counts as wrong; a problem without any model answer is failed and not counted.",
+        "Needed: problems required to detect a difference of this size at the 5% level with 80% power.",
     ]
     tests = {part["difference"]["test"] for part in seen["methods"].values() if part["difference"]}
     names = {"mcnemar_exact": "McNemar's exact test", "sign_flip": "a sign-flip permutation test over problems"}
     if tests:
-        notes.append("p is that of " + " and ".join(names[test] for test in sorted(tests)) + ".")
+        notes.append("p is from " + " and ".join(names[test] for test in sorted(tests)) + ".")
     if len(seen["seeds"]) > 1:
-        notes.append(f"{len(seen['seeds'])} seeds are averaged per problem; what counts is problems, not answers.")
+        notes.append(f"{len(seen['seeds'])} seeds, averaged per problem; intervals and tests count problems.")
     return ReportTable("Accuracy", columns, rows, tuple(notes))
 
 
 def descriptions(runs: Runs) -> dict[str, str]:
-    """What each method is, as its run says; empty where it does not."""
+    """A description of each method from its run's summary; empty if there is none."""
     found = {}
     for label, rows in runs.methods.items():
         run = runs.runs[rows[0]["run"]]
@@ -139,8 +139,8 @@ def cost(runs: Runs) -> ReportTable:
             ]
         )
     notes = (
-        "Means over all answers, failed ones included: they were paid for. Time is the mean over answers whose calls "
-        "were all made; cost needs the settings price_prompt and price_completion.",
+        "Means over all answers; failed answers are included, because they were paid for. Time is the mean over "
+        "answers without cached calls; cost needs the settings price_prompt and price_completion.",
         *(
             f"{label}: {found['units']} {found['unit']} were chosen to match the {found['by']} of {reference}; they "
             f"cost {found['ratio']:.2f} times as many."
@@ -148,7 +148,7 @@ def cost(runs: Runs) -> ReportTable:
         ),
         *_debate(runs),
     )
-    return ReportTable("What it costs", columns, rows, notes)
+    return ReportTable("Cost per method", columns, rows, notes)
 
 
 def _debate(runs: Runs) -> Iterable[str]:
@@ -180,14 +180,14 @@ def team(runs: Runs) -> ReportTable:
         shares += [part["agreement"], part["unparsed"]["replies"], part["unparsed"]["answers"]]
         rows.append([Cell(label), *(Cell(percent(share)) for share in shares)])
     notes = (
-        "Of the last round's replies. Unread: no final answer could be found in the text. With one reply there are no "
-        "pairs to agree.",
+        "Computed from the last round's replies. Unread: no final answer was found in the text. Agreement needs two "
+        "replies or more.",
     )
     return ReportTable("The executors by themselves", columns, rows, notes)
 
 
 def transitions(runs: Runs) -> ReportTable:
-    """What became of the team's answer from round to round."""
+    """Changes of the team's answer from round to round."""
     columns = [
         Column("Method", numeric=False),
         Column("Step", "round", numeric=False),
@@ -201,11 +201,11 @@ def transitions(runs: Runs) -> ReportTable:
         for place, step in enumerate(part["transitions"], start=1):
             keys = ("right_right", "wrong_right", "right_wrong", "wrong_wrong")
             rows.append([Cell(label), Cell(f"{place} to {place + 1}"), *(Cell(f"{step[key]:,}") for key in keys)])
-    return ReportTable("From round to round", columns, rows, ("An episode that stopped early is not in later steps.",))
+    return ReportTable("From round to round", columns, rows, ("Later steps leave out episodes that stopped early.",))
 
 
 def refinement(runs: Runs) -> ReportTable:
-    """Why refinement ended, how far the controls still moved, and the gap that was left."""
+    """Why refinement ended, the last change of the controls, and the remaining gap."""
     columns = [
         Column("Method", numeric=False),
         *(Column(words[0].upper() + words[1:], "% of decisions") for words in REASONS.values()),
@@ -225,9 +225,9 @@ def refinement(runs: Runs) -> ReportTable:
         cells += [Cell(f"{np.median(last):.3f}" if last else DASH), Cell(f"{np.mean(gaps):.4f}" if gaps else DASH)]
         rows.append([Cell(label), *cells])
     notes = (
-        "Residual: the largest move of a control that a best response asked for, where every control ranges over "
-        "[-1, 1]. Gap: what all executors together could still gain by changing alone, as the critics see it; 0 is an "
-        "equilibrium.",
+        "Residual: the largest change of a control in a best response, with every control scaled to [-1, 1]. "
+        "Gap: what each executor could still gain by changing its controls alone, summed over executors and estimated "
+        "by the critics; 0 is an equilibrium.",
     )
     return ReportTable("How refinement ended", columns, rows, notes)
 
@@ -261,7 +261,7 @@ def controls(runs: Runs) -> ReportTable:
         "Controls by kind of problem",
         columns,
         rows,
-        ("Of the last round, over executors and problems. One line where they are always the same.",),
+        ("Controls of the last round, over executors and problems. One line per method if they never change.",),
     )
 
 
@@ -274,6 +274,6 @@ def by_kind(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def second_control(runs: Runs) -> str:
-    """What p is in these runs."""
+    """Name of the second control, p, in these runs."""
     sampling = runs.runs[0].about.get("config", {}).get("sampling", {})
     return "top_p" if sampling.get("second_action") == "top_p" else "Repetition penalty p"

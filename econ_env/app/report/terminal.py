@@ -1,4 +1,4 @@
-"""Prints the summary of runs: the comparison of methods and the controls they chose, in at most 80 columns."""
+"""Prints a summary of runs: comparison of methods and their controls, in at most 80 columns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def print_summary(console: Console, runs: Runs) -> None:
 
 
 def _print(console: Console, title: str, numbers: ReportTable, headings: tuple[str, ...]) -> None:
-    """A table with shorter headings; the columns that have one."""
+    """Print the columns that have a heading here, with these shorter headings."""
     if not numbers.rows:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1))

@@ -1,4 +1,4 @@
-"""Writes the report of runs: the page, and the plots beside it."""
+"""Writes the report of runs: the HTML page, and the plots as PNG files."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def write_report(log_dirs: Sequence[str | Path], out: str | Path | None = None, 
     Args:
         log_dirs: The log folders of one or more runs. Runs that differ only by the seed are pooled.
         out: The page's path; by default `report.html` in the first folder.
-        baseline: The method that differences are taken to; by default the run's own choice.
+        baseline: The method that differences are relative to; by default the run's own choice.
 
     Returns:
-        Where the page is.
+        The path of the page.
 
     Raises:
         TraceError: A folder has no results, or something can't be read or written.
         ConfigError: No folder is given, or there is no such baseline.
     """
-    from econ_env.app.report.runs import load_runs  # the statistics behind it take a second to import
+    from econ_env.app.report.runs import load_runs  # takes a second to import
 
     return write_page(load_runs(log_dirs, baseline), out)
 
 
 def write_page(runs: Runs, out: str | Path | None = None) -> Path:
-    """The same for runs that are loaded.
+    """Write the report for loaded runs.
 
     Raises:
         TraceError: Something can't be read or written.

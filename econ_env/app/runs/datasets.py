@@ -1,4 +1,4 @@
-"""Chooses the problems of a run: those to train on and those to test on, never the same."""
+"""Chooses the problems of a run: one set for training and a separate set for testing."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class RunProblems(NamedTuple):
 def choose_problems(args: EnvArgs, test_episodes: int, seed: int) -> RunProblems:
     """Load the two sets of problems.
 
-    Where the source has a split for testing, problems are tested in it. Where it is a single table or split, the first
-    `test_episodes` after shuffling by the seed are for testing and all others for training.
+    If the source has a test split, test problems come from it. If it is a single table or split, it is shuffled by the
+    seed; the first `test_episodes` problems are for testing and all others for training.
 
     Args:
         args: Source, splits, fields.
-        test_episodes: How many problems to test on; 0 for none, then all but the test split are for training.
-        seed: Shuffles.
+        test_episodes: Number of test problems; with 0, all problems outside the test split are for training.
+        seed: Seed of the shuffling.
 
     Raises:
         ProblemError: The problems can't be loaded, or there are not enough.
@@ -44,13 +44,13 @@ def choose_problems(args: EnvArgs, test_episodes: int, seed: int) -> RunProblems
 
 
 def choose_test_problems(args: EnvArgs, test_episodes: int, seed: int, trained: frozenset[str] | None) -> RunProblems:
-    """Load problems to test a checkpoint on; the same that a run which trains would test on, with the same seed.
+    """Load problems to test a checkpoint on; with the same seed, a training run tests on the same ones.
 
     Args:
         args: Source, splits, fields.
-        test_episodes: How many.
-        seed: Shuffles.
-        trained: Fingerprints of problems that the checkpoint was trained on, which are left out; `None` if unknown.
+        test_episodes: Number of test problems.
+        seed: Seed of the shuffling.
+        trained: Fingerprints of the checkpoint's training problems, which are left out; `None` if unknown.
 
     Raises:
         ProblemError: The problems can't be loaded, or there are not enough.
@@ -78,7 +78,7 @@ def _choose_test(
             raise
         problems = _load(args, source, None, seed)
         if trained is None:
-            log.warning("nothing tells what the checkpoint was trained on: it may have been on some of these problems")
+            log.warning("the checkpoint's training problems are unknown: some of the test problems may be among them")
     fresh = tuple(problem for problem in problems if fingerprint(problem) not in (trained or ()))
     if len(fresh) < test_episodes:
         left_out = len(problems) - len(fresh)

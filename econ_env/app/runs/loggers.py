@@ -1,4 +1,4 @@
-"""Curves of a training run for TensorBoard, and for Weights & Biases if it is asked for, by Tianshou's loggers."""
+"""Logs training curves to TensorBoard, and optionally to Weights & Biases, with Tianshou's loggers."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from econ_env.errors import ConfigError
 def logger(folder: Path, wandb: str | None, config: Mapping[str, Any]) -> Iterator[BaseLogger]:
     """A logger that writes event files into a folder.
 
-    Tags: `train/env_step` and what a collection came to, over decisions; the losses by name, over updates.
+    Tags: `train/env_step` and statistics of each collection, over decisions; the losses by name, over updates.
 
     Args:
         folder: Where the event files go.
-        wandb: Project at Weights & Biases that gets the same curves; None for none. Further loggers of a process go on
-            with its run.
-        config: The settings that the run there shows.
+        wandb: Weights & Biases project that gets the same curves, or None. Later loggers in this process continue the
+            same run.
+        config: The settings to show in that run.
 
     Raises:
-        ConfigError: Weights & Biases is asked for but not installed.
+        ConfigError: Weights & Biases is requested but not installed.
     """
     from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
@@ -54,6 +54,6 @@ def logger(folder: Path, wandb: str | None, config: Mapping[str, Any]) -> Iterat
 
 
 def _leave_out_writer(printed: Callable[[threading.ExceptHookArgs], object], args: threading.ExceptHookArgs) -> None:
-    """Print no error of the writer's thread, such as a full disk: the next call of the writer raises it."""
+    """Hide errors of the writer's thread, such as a full disk: the writer's next call raises them."""
     if not type(args.thread).__module__.startswith("tensorboard."):
         printed(args)

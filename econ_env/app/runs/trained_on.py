@@ -1,4 +1,4 @@
-"""Notes beside a run's checkpoints which problems they were trained on, so that no test asks these."""
+"""Records next to a run's checkpoints which problems they were trained on, so that tests leave these out."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class TrainedOn(NamedTuple):
     """Fingerprints of problems."""
 
     run: frozenset[str]
-    """Of those that the last run in the folder trains on."""
+    """Training problems of the last run in the folder."""
     before: frozenset[str]
-    """Of those that runs before it trained on; some of their checkpoints may still be there."""
+    """Training problems of earlier runs in the folder; some of their checkpoints may still be there."""
 
 
 def fingerprint(problem: Problem) -> str:
-    """What tells a question from others, whatever set it was loaded from."""
+    """A hash of the question, the same for every data set that contains it."""
     return hashlib.blake2b(problem.question.strip().encode(), digest_size=8).hexdigest()
 
 
 def note_trained_on(model_dir: Path, problems: Iterable[Problem], *, resume: bool) -> None:
-    """Note what a run is about to train on.
+    """Record the problems that a run is about to train on.
 
     Args:
         model_dir: The folder of its checkpoints.
-        problems: To train on.
-        resume: Whether it is the same run that the note tells of.
+        problems: The training problems.
+        resume: Whether the run continues the last run in the folder.
 
     Raises:
-        TraceError: The note can't be read or written.
+        TraceError: The record can't be read or written.
     """
     old = read_trained_on(model_dir) or TrainedOn(frozenset(), frozenset())
     new = {fingerprint(problem) for problem in problems}
@@ -47,13 +47,13 @@ def note_trained_on(model_dir: Path, problems: Iterable[Problem], *, resume: boo
 
 
 def read_trained_on(checkpoint: Path) -> TrainedOn | None:
-    """What a checkpoint may have been trained on; `None` if it comes without a note.
+    """The problems that a checkpoint may have been trained on; `None` without a record.
 
     Args:
         checkpoint: Its folder, such as `models_exp1/final`, or the folder of the run's checkpoints.
 
     Raises:
-        TraceError: The note can't be read.
+        TraceError: The record can't be read.
     """
     folder = checkpoint.expanduser().absolute()
     path = next((p / TRAINED_ON_FILE for p in (folder, folder.parent) if (p / TRAINED_ON_FILE).is_file()), None)
@@ -67,10 +67,10 @@ def read_trained_on(checkpoint: Path) -> TrainedOn | None:
 
 
 def all_trained_on(checkpoint: Path) -> frozenset[str] | None:
-    """Fingerprints of all problems that a checkpoint may have been trained on; `None` if it comes without a note.
+    """Fingerprints of all problems that a checkpoint may have been trained on; `None` without a record.
 
     Args:
-        checkpoint: Its folder; a repository of the hub has no note.
+        checkpoint: Its folder; a hub repository has no record.
 
     Raises:
         TraceError: As `read_trained_on`.

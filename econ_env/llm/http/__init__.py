@@ -1,1 +1,1 @@
-"""Speaks to servers over HTTP, and to the engine that runs a model in this process."""
+"""Clients for model servers over HTTP, and the engine that runs a model in this process."""

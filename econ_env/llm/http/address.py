@@ -1,4 +1,4 @@
-"""Reads the addresses of servers: one URL or several with weights, without logins and keys."""
+"""Reads server addresses: one URL or several with weights. Logins and keys are removed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _WEIGHT = re.compile(r"\*(\d+\.?\d*|\.\d+)\s*$")
 
 
 class Address(NamedTuple):
-    """Where one of several servers with the same model answers."""
+    """The address of one server in a pool."""
 
     url: str
     """Its base URL, without credentials."""
     weight: float = 1.0
-    """Its share of the calls, in proportion to the others', > 0."""
+    """Its share of the calls relative to the other servers, > 0."""
 
     def __str__(self) -> str:
         return self.url if self.weight == 1.0 else f"{self.url}*{self.weight:g}"
@@ -29,7 +29,7 @@ def read_addresses(spec: str) -> tuple[Address, ...]:
     """One URL or several, as in `http://one:8000/v1,http://two:8000/v1*3`: the second gets three times the calls.
 
     Raises:
-        ConfigError: One of them is no URL, comes twice, or has the weight 0.
+        ConfigError: One of them is not a URL, is listed twice, or has weight 0.
     """
     found = []
     for part in _BETWEEN_URLS.split(spec):
@@ -42,26 +42,26 @@ def read_addresses(spec: str) -> tuple[Address, ...]:
         raise ConfigError(f"the server {twice} is listed twice; give it a weight instead: {twice}*2")
     idle = next((address.url for address in found if address.weight == 0.0), None)
     if idle is not None:
-        raise ConfigError(f"the server {idle} has the weight 0 and would never be asked; leave it out")
+        raise ConfigError(f"the server {idle} has weight 0 and would never be used; remove it")
     return tuple(found)
 
 
 def clean_url(url: str) -> str:
-    """The base URL of a server, without credentials, with `/v1` where no path is given.
+    """The base URL of a server, without credentials; `/v1` is added if it has no path.
 
     A user name and password in the URL are remembered for this process and sent as basic authentication.
 
     Raises:
-        ConfigError: It is no http(s) URL, or it carries a query, where keys like to hide, or a list's signs.
+        ConfigError: It is not an http(s) URL, has a query or fragment (it may hold a key), or `,` or `*` in its path.
     """
     shown = hide_login(url.partition("?")[0])
     try:
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError as error:
-        raise ConfigError(f"{shown!r} is no URL: {error}") from None
+        raise ConfigError(f"{shown!r} is not a URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{shown!r} is no URL of a server; write for example http://localhost:8000/v1")
+        raise ConfigError(f"{shown!r} is not the URL of a server; write for example http://localhost:8000/v1")
     if parts.query or parts.fragment:
         raise ConfigError(f"the URL {shown!r} must end after its path; put a key into OPENAI_API_KEY instead")
     if set(",*") & set(parts.path):
@@ -72,16 +72,16 @@ def clean_url(url: str) -> str:
     if parts.username is not None or parts.password is not None:
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         remember_login(clean, user, password)
-        remember_secret(parts.password or "")  # as it was written, percent signs and all
+        remember_secret(parts.password or "")  # also in its percent-encoded form
     return clean
 
 
 def without_login(spec: str) -> str:
-    """What `make_llm` understands, safe to store: URLs as `clean_url` leaves them, anything else as it is.
+    """A description for `make_llm` that is safe to store: URLs are cleaned by `clean_url`, other text is unchanged.
 
-    The login is remembered in this process and those forked from it; others need it in their environment.
+    This process and its forked children remember the login; other processes need it in their environment.
 
     Raises:
-        ConfigError: It looks like a URL but is none.
+        ConfigError: It looks like a URL but is not one.
     """
     return ",".join(map(str, read_addresses(spec))) if "://" in spec else spec

@@ -1,8 +1,8 @@
-"""The client of every server that speaks the OpenAI protocol: cache, budget and account around one HTTP call.
+"""The client for every server with an OpenAI-compatible API: adds cache, budget and account to each HTTP call.
 
-What is asked goes through the cache, the budget, a free slot, the limits per minute, and HTTP with a deadline. Failures
-that can heal are tried again with growing waits, and an unusable answer is asked for once more. Everything runs on
-the background loop, whatever loop or thread the caller is on.
+A request passes the cache, the budget, a free slot and the limits per minute, and is then sent with a deadline.
+Temporary failures are retried with growing waits; an unusable answer is requested once more. Everything runs on
+the background loop, from any thread or event loop of the caller.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class OpenAIClient:
     """A language model behind an OpenAI-compatible server; speaks the `LLM` protocol.
 
     All clients of one server with the same settings share connections, limits and cache within a process, and all
-    models with the same settings share one account. A pickled client leaves those behind and opens its own where it is
-    unpickled; keys are read from the environment there.
+    models with the same settings share one account. None of this is pickled: a client opens its own connections in the
+    process that unpickles it, and reads keys from the environment there.
 
     Args:
         server: Which server and model.
@@ -41,7 +41,7 @@ class OpenAIClient:
 
     @property
     def info(self) -> LLMInfo:
-        """What is known of the model; its name is empty until the server was asked, if none was given."""
+        """Facts about the model; if no name was given, the name is empty until the server was asked."""
         pool = server_pool(self.server, self.config)
         return LLMInfo(
             backend=self.server.backend,
@@ -60,28 +60,28 @@ class OpenAIClient:
     async def complete(self, request: ChatRequest) -> Completion:
         """Answer one request.
 
-        The seed sent is `(seed + sample_index) mod 2**31`. When what the model wrote can't be used, it is asked once
-        more with another seed; when the server's envelope was broken, with the same.
+        The seed sent is `(seed + sample_index) mod 2**31`. If the model's text is unusable, the request is sent once
+        more with another seed; if the server's response is malformed, with the same seed.
 
         Raises:
-            LLMRequestError: The server refuses such requests: bad key, unknown model, no money.
+            LLMRequestError: The server refuses such requests: bad key, unknown model, no credit.
             LLMContextError: The messages are too long for the model.
             LLMUnavailableError: No answer after all retries.
-            LLMReplyError: Twice an answer that can't be used.
-            BudgetError: The budget does not suffice for the call.
+            LLMReplyError: The answer was unusable twice.
+            BudgetError: The remaining budget is too small for the call.
         """
         return await background.submit(self._complete(request))
 
     async def reach(self) -> None:
-        """Make sure that somebody is there, going by whether a question for the models gets any answer.
+        """Check that the server answers, by asking for its list of models; any response counts.
 
         Raises:
-            LLMUnavailableError: Nobody answers after all retries.
+            LLMUnavailableError: No answer after all retries.
         """
         await background.submit(server_pool(self.server, self.config).reach())
 
     async def aclose(self) -> None:
-        """Close the connections, unless another client of this process uses them; may be called twice."""
+        """Close the connections unless another client of this process uses them; safe to call twice."""
         await background.submit(server_pool(self.server, self.config).leave(self))
 
     def __repr__(self) -> str:
@@ -117,12 +117,12 @@ class OpenAIClient:
             if kept is not None:
                 return kept
             done = await self._ask(pool, request, model, tally)
-            tally.deadline.pause()  # it is here and paid: nothing may take it away any more
+            tally.deadline.pause()  # the answer is here and paid for: a timeout must not discard it
             await pool.cache.put(key, done)
         return done
 
     async def _ask(self, pool: ServerPool, request: ChatRequest, model: str, tally: CallAccount) -> Completion:
-        """Ask, and once more if the answer can't be used."""
+        """Send the request, and once more if the answer is unusable."""
         seed = (request.seed + request.sample_index) % 2**31
         try:
             return await self._ask_once(pool, request, model, seed, tally)
@@ -161,7 +161,7 @@ class OpenAIClient:
 
 
 def _account(pool: ServerPool, request: ChatRequest, error: BaseException, tally: CallAccount) -> None:
-    """Count a call that failed for good, and tell its error what it cost."""
+    """Count a call that failed for good, and store its cost in the error."""
     cost = tally.total(calls=0)
     pool.meter.fail(request, _reason(error, tally), cost)
     if isinstance(error, LLMError):
@@ -169,7 +169,7 @@ def _account(pool: ServerPool, request: ChatRequest, error: BaseException, tally
 
 
 def _reason(error: BaseException, tally: CallAccount) -> Reason:
-    """Under which name a failed call is counted."""
+    """The reason under which a failed call is counted."""
     if isinstance(error, LLMUnavailableError):
         return tally.fault
     if isinstance(error, LLMContextError):

@@ -1,4 +1,4 @@
-"""A process's connection to one server: its HTTP, its slots and limits, what it refuses, and whether it answers."""
+"""A process's connection to one server: HTTP client, slots, limits, refused fields and health."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FAILURES_IN_A_ROW = 3
-"""Attempts that may fail at a server, one after another, before it is left out."""
+"""Failed attempts in a row after which a server is left out."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds until a server that is left out is asked whether it is back; doubled each time it is not."""
+"""Seconds until a left-out server is probed: the first wait, doubled after each failed probe, and its maximum."""
 PROBE_SECONDS = 5.0
-"""Seconds it may take to say so."""
+"""Seconds that a probe may take."""
 
-_KEEPALIVE_SECONDS = 4.0  # many servers hang up on a connection that was idle for five
+_KEEPALIVE_SECONDS = 4.0  # many servers close a connection after 5 s idle
 
 
 class Health:
     """Whether a server takes calls.
 
-    After some failures in a row it is `out`. Once it answers again it is on `trial`, with one call at a time, until one
-    of them succeeds; a failure puts it out for twice as long.
+    After `FAILURES_IN_A_ROW` failures it is `out`. When a probe succeeds it is on `trial`: it gets one call at a time
+    until one succeeds. A failure on trial puts it out again, for twice as long.
     """
 
     def __init__(self) -> None:
@@ -50,13 +50,13 @@ class Health:
         self._pause = FIRST_PAUSE
 
     def succeed(self) -> bool:
-        """Note that a call succeeded; whether that brought the server back."""
+        """Record a success; returns whether it brought the server back."""
         came_back = self.state != "up"
         self.state, self._in_a_row, self._pause = "up", 0, FIRST_PAUSE
         return came_back
 
     def fail(self) -> bool:
-        """Note that an attempt failed; whether that put the server out."""
+        """Record a failure; returns whether it put the server `out`."""
         self._in_a_row += 1
         if self.state == "out" or (self.state == "up" and self._in_a_row < FAILURES_IN_A_ROW):
             return False
@@ -65,19 +65,19 @@ class Health:
         return True
 
     def wait(self) -> None:
-        """Put off the next question whether it is back, longer each time."""
+        """Set the time of the next probe; each wait is twice as long as the last."""
         self.due = asyncio.get_running_loop().time() + self._pause
         self._pause = min(2.0 * self._pause, LONGEST_PAUSE)
 
 
 class Connection:
-    """Connections and limits towards one server, whichever of its models is asked; lives on the background loop.
+    """Connections to one server and its limits, shared by all its models; runs on the background loop.
 
     Args:
-        server: How it is spoken to; its model does not matter.
-        address: Where.
+        server: Describes the server; its model is ignored.
+        address: Its address.
         config: Deadlines and slots.
-        meter: Has the limits of the run.
+        meter: Holds the limits of the run.
     """
 
     def __init__(self, server: Server, address: Address, config: LLMConfig, meter: Meter) -> None:
@@ -87,9 +87,9 @@ class Connection:
         self.refused: set[str] = set()
         self.health = Health()
         self.name = address.url or server.where
-        """What it is called in accounts, without credentials."""
+        """Its name in accounts, without credentials."""
         self.load = 0
-        """Attempts that it was chosen for and that are not over."""
+        """Attempts in progress at this server."""
         most = max(1, round(config.concurrency * address.weight))
         self.slots = most if server.engine is None else min(most, server.engine.slots)
         self._free = asyncio.Semaphore(self.slots)
@@ -108,16 +108,16 @@ class Connection:
         return self.health.state == "up" or (self.health.state == "trial" and self.load == 0)
 
     async def send(self, path: str, body: dict[str, Any] | None, tokens: int, deadline: Deadline) -> bytes:
-        """One HTTP request, when its turn has come; the deadline's clock stands still until then.
+        """Send one HTTP request when a slot and the limits allow it; the deadline is paused until then.
 
         Args:
             path: Below the base URL.
-            body: What is posted; `None` to get.
-            tokens: How many tokens it takes at most.
-            deadline: Of the call.
+            body: JSON body of a POST; `None` sends a GET.
+            tokens: Upper bound on its tokens.
+            deadline: Deadline of the call.
 
         Raises:
-            TransientError: It failed in a way that another attempt may heal.
+            TransientError: It failed, but another attempt may succeed.
             RefusedFieldError: An optional field of the body is refused.
             LLMError: The request is refused.
         """
@@ -152,7 +152,7 @@ class Connection:
             return response.content
 
     async def answers(self) -> bool:
-        """Whether the server is there, going by whether it answers the question for its models in a moment."""
+        """Whether the server answers a request for its models within `PROBE_SECONDS`."""
         deadline = Deadline(PROBE_SECONDS)
         try:
             async with asyncio.timeout(PROBE_SECONDS), deadline:
@@ -160,14 +160,14 @@ class Connection:
         except (TransientError, TimeoutError):
             return False
         except LLMError:
-            return True  # it has no such page
+            return True  # it answers, but has no list of models
         return True
 
     async def check_has(self, model: str, deadline: Deadline) -> None:
-        """Make sure, once, that the server has a model that was found at another one.
+        """Check that the server has a model that another server of the pool reported; asks only once.
 
         Raises:
-            LLMRequestError: It has others.
+            LLMRequestError: It has only other models.
             TransientError: It does not answer.
         """
         async with self._asking_models:
@@ -179,24 +179,24 @@ class Connection:
         if self._models and model not in self._models:
             some = ", ".join(scrub(name) for name in self._models[:6])
             raise LLMRequestError(
-                f"{self._url} has no model {model!r} but {some}; servers that share calls must have the same model"
+                f"{self._url} has no model {model!r}, only {some}; all servers in a pool need the same model"
             )
 
     def do_without(self, refusal: RefusedFieldError) -> None:
-        """Leave out a field from now on."""
+        """Omit a refused field from all later requests."""
         if refusal.field in self.refused:
-            return  # a request that was under way when the field was first refused
+            return  # another request in flight already reported it
         self.refused.add(refusal.field)
         effect = {
-            "response_format": "JSON is asked for in words only",
-            "seed": "answers do not repeat",
+            "response_format": "only prompts ask for JSON",
+            "seed": "answers are not repeatable",
         }.get(refusal.field, "")
         if refusal.field in PENALTY_FIELDS and self.refused.issuperset(self.server.penalty_fields):
-            effect = "the repetition penalty has no effect there: let p drive top_p (sampling.second_action: top_p)"
+            effect = "the repetition penalty has no effect there: use p as top_p (sampling.second_action: top_p)"
         logger.warning("%s is left out from now on%s; %s", refusal.field, f": {effect}" if effect else "", refusal)
 
     async def close(self) -> None:
-        """Close the connections, and leave the engine if there is one; the next call opens them again."""
+        """Close the connections and release the engine, if any; the next call opens them again."""
         async with self._opening:
             http, self._http = self._http, None
             if http is None:
@@ -207,7 +207,7 @@ class Connection:
 
     async def _open(self) -> AsyncClient:
         if self._http is None:
-            # A caller that is cancelled must not leave an engine behind that nobody releases.
+            # Shielded: cancelling the caller must not leave an engine that is never released.
             return await asyncio.shield(asyncio.ensure_future(self._open_once()))
         return self._http
 
@@ -216,10 +216,10 @@ class Connection:
             if self._http is None:
                 if self.server.engine is not None:
                     self._url = await asyncio.to_thread(acquire_engine, self.server.engine)
-                http, client = await asyncio.to_thread(self._connect)  # the first time this imports for a second
-                # Here and not in the thread: one of them names the library of the loop.
+                http, client = await asyncio.to_thread(self._connect)  # the first import takes about a second
+                # On the loop, not in the thread: one header names the loop's library.
                 for name, value in [*client.auth_headers.items(), *client.default_headers.items()]:
-                    if isinstance(value, str):  # otherwise it marks what is not sent
+                    if isinstance(value, str):  # other values mark headers that are not sent
                         http.headers[name] = value
                 self._http = http
                 if not self._closes_at_exit:
@@ -228,9 +228,9 @@ class Connection:
             return self._http
 
     def _connect(self) -> tuple[AsyncClient, AsyncOpenAI]:
-        """OpenAI's HTTP client, which is used, and the client above it, which knows the headers.
+        """The HTTP client that sends requests, and the OpenAI client, which only supplies the headers.
 
-        The latter's own `post` would take twice the processor time for a request.
+        The OpenAI client's own `post` would take twice the processor time per request.
         """
         import openai
         from httpx2 import Limits
@@ -238,7 +238,7 @@ class Connection:
         server = self.server
         key = os.environ.get(server.key_variable, "").strip() if server.engine is None else None
         if key and not (key.isascii() and key.isprintable()):
-            raise LLMRequestError(f"the key in {server.key_variable} holds characters that no key has: set it again")
+            raise LLMRequestError(f"the key in {server.key_variable} holds characters outside printable ASCII; fix it")
         self._has_key = bool(key)
         if key:
             remember_secret(key)
@@ -250,8 +250,8 @@ class Connection:
                 max_keepalive_connections=connections,
                 keepalive_expiry=_KEEPALIVE_SECONDS,
             ),
-            timeout=None,  # the deadline of an attempt is ours: it also ends an answer that drips
-            trust_env=server.engine is None,  # no proxy between us and our own engine
+            timeout=None,  # we time attempts ourselves, which also ends a slowly dripping response
+            trust_env=server.engine is None,  # no proxy to the embedded engine
         )
         return http, openai.AsyncOpenAI(
             base_url=self._url,
@@ -268,14 +268,14 @@ class Connection:
 
 @lru_cache(maxsize=256)
 def _parsed(url: str) -> URL:
-    """A URL as the HTTP client takes it apart, which is a tenth of a request's time."""
+    """A parsed URL; cached, because parsing takes a tenth of a request's time."""
     from httpx2 import URL
 
     return URL(url)
 
 
 async def _in_thread(work: Any, engine: EngineSettings) -> None:
-    """Work off the loop, or on it when the process ends and no thread may be started any more."""
+    """Run work in a thread, or directly if the process is ending and can't start threads."""
     try:
         await asyncio.to_thread(work, engine)
     except RuntimeError:

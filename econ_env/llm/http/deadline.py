@@ -1,4 +1,4 @@
-"""A deadline for a piece of work that only counts the time in which the work is under way, not waits in a queue."""
+"""A deadline that counts only the time in which work runs, not the time it waits in a queue."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from types import TracebackType
 
 
 class Deadline:
-    """Ends what runs inside it by a `TimeoutError` when its seconds are used up; use it as an async context manager.
+    """An async context manager that raises `TimeoutError` when its seconds are used up.
 
-    The clock stands still until `run`, and again from `pause` on, so that a call in a long queue does not time out
-    before it was ever sent.
+    The clock is stopped until `run` and after `pause`, so a call in a long queue does not time out before it is sent.
 
     Args:
-        seconds: How long the work may run in all.
+        seconds: Total time the work may run.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -21,12 +20,12 @@ class Deadline:
         self._timeout = asyncio.timeout(None)
 
     def run(self) -> None:
-        """Let the clock run; nothing changes if it does."""
+        """Start the clock; no effect if it runs."""
         if self._timeout.when() is None:
             self._timeout.reschedule(asyncio.get_running_loop().time() + self._left)
 
     def pause(self) -> None:
-        """Let the clock stand still; nothing changes if it does."""
+        """Stop the clock; no effect if it is stopped."""
         when = self._timeout.when()
         if when is not None and not self._timeout.expired():
             self._left = when - asyncio.get_running_loop().time()

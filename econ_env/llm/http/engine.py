@@ -1,9 +1,9 @@
-"""The embedded engine: a GGUF model served by xllamacpp inside this process, on the loopback address.
+"""Starts and stops the embedded engine: a GGUF model served by xllamacpp in this process, on the loopback address.
 
-One engine per model file and settings runs in a process, however many clients use it. It is stopped when the last of
-them leaves, or at exit, after the clients have hung up. In a forked child whose parent ran one, it runs to the child's
-end: stopping waits for a thread that all engines of a process share, and that only the parent has. Children of
-`multiprocessing` end without stopping anything; one made by `os.fork` must end by `os._exit` for the same reason.
+A process runs one engine per model file and settings; all clients share it. It stops when the last client releases it,
+or at exit, after the clients have closed. In a forked child whose parent ran an engine, engines run until the child
+ends: stopping one waits for a thread that all engines of a process share, and only the parent has that thread. Children
+of `multiprocessing` end without stopping anything; a child made by `os.fork` must end with `os._exit` for this reason.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SILENT = -1
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What an engine is started with."""
+    """Settings that an engine is started with."""
 
     path: str
     """The GGUF file."""
@@ -31,7 +31,7 @@ class EngineSettings:
     context: int
     """Tokens of context for each of them."""
     threads: int
-    """Threads that compute."""
+    """Number of compute threads."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ _immortal = False
 
 
 def _after_fork() -> None:
-    """Forget the parent's engines without destroying them, and see to it that no engine is ever destroyed here."""
+    """Forget the parent's engines without destroying them; this process never destroys an engine."""
     global _lock, _engines, _immortal
     _lock = threading.Lock()
     for engine in _engines.values():
@@ -65,7 +65,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def acquire_engine(settings: EngineSettings) -> str:
-    """Start the engine unless it runs, and note one more user. Takes a second or so: not for an event loop.
+    """Start the engine if needed and count one more user; blocks for about a second, so keep it off event loops.
 
     Returns:
         Its base URL, `http://127.0.0.1:PORT/v1`.
@@ -82,7 +82,7 @@ def acquire_engine(settings: EngineSettings) -> str:
 
 
 def release_engine(settings: EngineSettings) -> None:
-    """Note that a user has left; the last one stops the engine."""
+    """Count one user less; the last one stops the engine."""
     with _lock:
         engine = _engines.get(settings)
         if engine is None:
@@ -96,8 +96,8 @@ def release_engine(settings: EngineSettings) -> None:
 
 def _start(settings: EngineSettings) -> _Engine:
     global _ran_one
-    # Threads that wait for one another must sleep, not spin: where other work wants the cores too, spinning makes
-    # the engine slower by a factor of a hundred. Only OpenMP libraries loaded from here on heed it.
+    # Waiting threads must sleep, not spin: if other programs need the cores too, spinning makes the engine a hundred
+    # times slower. Only OpenMP libraries loaded after this line read the variable.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import xllamacpp

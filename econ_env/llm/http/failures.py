@@ -1,4 +1,4 @@
-"""Turns what can go wrong at a server into one clear line, and tells what can heal from what can't."""
+"""Turns server failures into one-line errors, and separates temporary from permanent ones."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _NO_MONEY = re.compile(
 
 
 class TransientError(Exception):
-    """An attempt failed in a way that another may heal.
+    """An attempt failed, but another attempt may succeed.
 
     Attributes:
-        reason: What failed, for the account.
-        retry_after: Seconds the server asks to wait; `None` if it does not say.
+        reason: The kind of failure, for the account.
+        retry_after: Seconds that the server asks to wait; `None` if it gave none.
     """
 
     def __init__(self, text: str, reason: Reason, retry_after: float | None = None) -> None:
@@ -51,7 +51,7 @@ class TransientError(Exception):
 
 
 class RefusedFieldError(Exception):
-    """A server does not take an optional field of the request.
+    """A server refuses an optional field of the request.
 
     Attributes:
         field: Its name in the request's body.
@@ -65,7 +65,7 @@ class RefusedFieldError(Exception):
 def status_failure(
     status: int, text: str, headers: Mapping[str, str], *, url: str, key_advice: str, sent: Mapping[str, Any]
 ) -> LLMError | TransientError | RefusedFieldError:
-    """What a response with an error status means.
+    """The error that a response with an error status stands for.
 
     Args:
         status: HTTP status, at least 400.
@@ -73,49 +73,49 @@ def status_failure(
         headers: Its headers.
         url: The server's base URL without credentials.
         key_advice: What to do when the key is refused.
-        sent: The body that was sent; empty for a question about models.
+        sent: The body that was sent; empty for a request for the list of models.
     """
     said = _message(text)
     line = f"{url} answered {status}" + (f": {said}" if said else "")
     if status in (401, 403):
         return LLMRequestError(f"{line}; {key_advice}")
     if status == 402 or (status == 429 and _NO_MONEY.search(said)):
-        return LLMRequestError(f"{line}; the account at the server has no money left")
+        return LLMRequestError(f"{line}; your account at the server has no credit left; add some")
     if status in (408, 409, 425, 429) or status >= 500:
         if status >= 500 and _CONTEXT.search(said):
-            return LLMContextError(f"{line}; shorten the messages or take a model with a longer context")
+            return LLMContextError(f"{line}; shorten the messages or use a model with a longer context")
         reason: Reason = "rate_limited" if status == 429 else "server_error"
         return TransientError(line, reason, retry_after(headers))
     if status == 413 or _CONTEXT.search(said):
-        return LLMContextError(f"{line}; shorten the messages or take a model with a longer context")
+        return LLMContextError(f"{line}; shorten the messages or use a model with a longer context")
     if status in (400, 422) and (field := _refused_field(said, sent)) is not None:
         return RefusedFieldError(line, field)
     if status in (400, 404, 422) and _NO_MODEL.search(said):
         return LLMRequestError(f"{line}; the server has no model {sent.get('model')!r}")
     if status == 404:
-        return LLMRequestError(f"{line}; nothing answers there: the base URL of most servers ends in /v1")
+        return LLMRequestError(f"{line}; nothing is served at this address: the base URL of most servers ends in /v1")
     if _FILTER.search(said):
         return LLMReplyError(f"{line}; the server's filter refused this request")
     return LLMRequestError(line)
 
 
 def connection_failure(error: BaseException, url: str) -> TransientError:
-    """A connection that could not be made or was lost."""
+    """The error for a connection that could not be opened or was lost."""
     root = error
     while (cause := root.__cause__ or root.__context__) is not None:
         root = cause
     if isinstance(root, ConnectionRefusedError):
-        what = "connection refused; does a server run there?"
+        what = "connection refused; is a server running there?"
     else:
         what = scrub(str(root)) or type(root).__name__
     return TransientError(f"no connection to {url}: {what}", "connection")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds a server asks to wait, from `Retry-After` as seconds or as a date; `None` if it does not say.
+    """Seconds that a server asks to wait: `Retry-After` as seconds or as a date; `None` without a valid one.
 
     Args:
-        headers: Response headers, by lower-case name or ignoring case.
+        headers: Response headers, with lower-case names or a case-insensitive mapping.
     """
     value = headers.get("retry-after")
     if value is None:
@@ -141,7 +141,7 @@ def _refused_field(said: str, sent: Collection[str]) -> str | None:
 
 
 def _message(text: str) -> str:
-    """What a server says of an error, in one short line without secrets."""
+    """A server's error message as one short line without secrets."""
     try:
         found: Any = json.loads(text)
     except (ValueError, RecursionError):

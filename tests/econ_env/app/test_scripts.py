@@ -248,7 +248,7 @@ def test_run_econ_says_that_there_is_no_python(tmp_path):
         capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: there is no /no/python; activate the environment")
+    assert done.stderr.startswith("error: /no/python was not found; activate the environment")
 
 
 @pytest.mark.slow

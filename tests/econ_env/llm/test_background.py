@@ -28,7 +28,7 @@ def test_sync_code_coroutines_and_a_running_loop_use_the_same_loop():
 def test_on_the_loop_itself_submit_awaits_and_run_refuses():
     async def inside():
         assert background.inside()
-        with pytest.raises(EpisodeError, match="await the async twin"):
+        with pytest.raises(EpisodeError, match="await the async method"):
             background.run(here())
         return await background.submit(here())
 

@@ -1,4 +1,4 @@
-// The trace browser: filters, search, pages of the list, and the dialog with one episode. Every episode has an address.
+// The trace browser: filters, search, list pages, and a dialog with one episode. Every episode has its own URL fragment.
 
 const PAGE = 50;
 
@@ -68,7 +68,7 @@ async function startBrowser() {
     if (words.length && haystacks.length < chunkCount) {
       await readHaystacks(chunkCount, (share) => { status.textContent = `Reading the episodes … ${Math.round(100 * share)}%`; });
     }
-    if (turn !== latest) return; // a later change has been made meanwhile
+    if (turn !== latest) return; // a newer update has started
     shown = index.episodes.map((entry, place) => place).filter((place) => passes(index.episodes[place]));
     if (words.length) shown = shown.filter((place) => says(index.episodes[place], words));
     const order = orders[sort.value];
@@ -128,7 +128,7 @@ async function startBrowser() {
     find("earlier").disabled = place <= 0;
     find("later").disabled = place < 0 || place === shown.length - 1;
     if (!dialog.open) dialog.showModal();
-    if (!dialog.contains(document.activeElement)) find("close").focus(); // its button may just have been disabled
+    if (!dialog.contains(document.activeElement)) find("close").focus(); // the focused button may have been disabled
     dialog.scrollTop = 0;
   }
 

@@ -1,4 +1,4 @@
-// Makes elements. Texts only ever become text nodes; nothing here or elsewhere parses markup.
+// Makes elements. Texts only become text nodes; no script of the page parses markup.
 
 const MATHML = "http://www.w3.org/1998/Math/MathML";
 const MATHML_ELEMENT = /^(m[a-z]+|none)$/;
@@ -26,7 +26,7 @@ function mathml(tree) {
   return element;
 }
 
-// A text with its formulas drawn; their source is shown on hovering and is what gets copied with the text.
+// A text with rendered formulas; the title shows a formula's source.
 function text(pieces) {
   return pieces.map((piece) => {
     if (typeof piece === "string") return piece;

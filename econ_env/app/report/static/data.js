@@ -1,4 +1,4 @@
-// What the page holds of the episodes: an index, and chunks that are inflated when they are asked for.
+// Reads the episodes in the page: an index, and chunks that are decompressed on demand.
 
 const { STOP_REASONS, BASELINE, SECOND_CONTROL } = JSON.parse(document.getElementById("words").textContent);
 const KEPT_CHUNKS = 12; // parsed chunks held in memory
@@ -14,7 +14,7 @@ const chunks = new Map();
 
 async function chunk(number) {
   const known = chunks.get(number);
-  chunks.delete(number); // the most recently used one goes last
+  chunks.delete(number); // reinserted below, so the most recently used chunk is last
   const value = known ?? inflate(`chunk-${number}`);
   chunks.set(number, value);
   if (chunks.size > KEPT_CHUNKS) chunks.delete(chunks.keys().next().value);
@@ -25,7 +25,7 @@ async function episodeTexts(entry) {
   return entry.at ? (await chunk(entry.at[0]))[entry.at[1]] : null;
 }
 
-// Everything that can be searched, in lower case, by chunk and place; filled once, chunk by chunk.
+// Searchable text in lower case, by chunk and place; filled once, chunk by chunk.
 const haystacks = [];
 
 async function readHaystacks(count, progress) {

@@ -18,7 +18,7 @@ function showEpisode(entry, episode, index) {
     ]),
     others(entry, index),
   ];
-  if (!episode) return [...heading, h("p", { class: "note" }, "This run kept no texts of the episode.")];
+  if (!episode) return [...heading, h("p", { class: "note" }, "This run did not save the texts of the episode.")];
   let round = 0;
   const decisions = episode.decisions.map((decision, place) => {
     const part = showDecision(entry, decision, place, round, episode.decisions.length);
@@ -34,7 +34,7 @@ function showEpisode(entry, episode, index) {
   ];
 }
 
-// The same problem and seed, answered by the other methods.
+// Links to the other methods' episodes of the same problem and seed.
 function others(entry, index) {
   const links = index.episodes
     .map((other, place) => [other, place])
@@ -42,12 +42,12 @@ function others(entry, index) {
     .map(([other, place]) =>
       h("li", null, h("a", { href: `#episode-${place}` }, index.methods[other.method]), " ", badge(other.verdict), ` ${few(other.answer)}`),
     );
-  return links.length === 0 ? null : h("section", { class: "others" }, h("h3", null, "The same problem by others"), h("ul", null, links));
+  return links.length === 0 ? null : h("section", { class: "others" }, h("h3", null, "The same problem with other methods"), h("ul", null, links));
 }
 
 function showStrategy(strategy) {
   const said = strategy.text === null ? h("p", { class: "note" }, strategy.error ?? "none") : h("p", { class: "words" }, text(strategy.text));
-  const redacted = strategy.redacted ? h("p", { class: "note" }, "A leaked answer was taken out of it.") : null;
+  const redacted = strategy.redacted ? h("p", { class: "note" }, "A leaked answer was removed from the strategy.") : null;
   return h("section", { class: "said" }, h("h3", null, "Strategy ", tokens(strategy.tokens)), said, redacted);
 }
 
@@ -127,7 +127,7 @@ function tokens([prompt, completion], cached = 0) {
 
 function showRewards(decision) {
   if (!decision.weights || !decision.rewards.length) return null;
-  const further = Object.keys(decision.rewards[0].further ?? {}); // terms that others added, which come last
+  const further = Object.keys(decision.rewards[0].further ?? {}); // added reward terms, shown last
   const values = (part) => [part.al, part.ts, part.cc, ...further.map((name) => part.further[name]), part.total];
   const line = (name, part) =>
     h("tr", null, h("th", { scope: "row" }, name), ...values(part).map((value) => h("td", null, number(value, 3))));

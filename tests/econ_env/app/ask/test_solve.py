@@ -67,7 +67,7 @@ def test_the_question_s_text_is_data(run, small):
     [
         (["What is 1000 + 1?"], "knows only the problems of bundled:1"),
         (["  "], "the question is empty"),
-        (["--max-rounds", "2", PROBLEM.question], "answered in one decision"),
+        (["--max-rounds", "2", PROBLEM.question], "takes one decision"),
         (["--model-dir", "./none", PROBLEM.question], "there is no folder 'none'; train first"),
         ([], "Missing argument 'QUESTION'"),
     ],
@@ -124,4 +124,4 @@ def test_several_decisions_are_refused_before_anything_is_loaded(run, small):
         ran = run(econ, *command, *small, "--max-rounds", 2, "--dataset", "no-such-file.jsonl")
         assert ran.code == 2
         (line,) = ran.err.splitlines()
-        assert line.startswith("error: a question is answered in one decision")
+        assert line.startswith("error: a question takes one decision")

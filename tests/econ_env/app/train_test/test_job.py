@@ -172,7 +172,7 @@ def test_a_damaged_note_is_refused(tmp_path):
 def test_without_a_note_a_single_table_is_tested_with_a_warning(tmp_path, caplog):
     args = EnvArgs(hf_dataset_path=str(a_table(tmp_path, 6)))
     chosen = choose_test_problems(args, 3, 0, None)
-    assert "nothing tells what the checkpoint was trained on" in caplog.text
+    assert "the checkpoint's training problems are unknown" in caplog.text
     assert [p.id for p in chosen.test] == [p.id for p in choose_problems(args, 3, 0).test]
     caplog.clear()
     assert len(choose_test_problems(EnvArgs(hf_dataset_path="bundled:1"), 3, 0, None).test) == 3

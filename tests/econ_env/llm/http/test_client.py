@@ -80,7 +80,7 @@ def test_a_dead_server_is_asked_for_its_model_once_for_all_who_wait(answer, clie
 
 def test_of_several_models_one_must_be_named(serve, client, request_):
     server = serve(echo, models=["a", "b"])
-    with pytest.raises(LLMRequestError, match="has 2 models, so one must be named: a, b"):
+    with pytest.raises(LLMRequestError, match="has 2 models, so name one: a, b"):
         ask(client(server), request_())
     assert ask(client(server, "b"), request_()).model == "b"
     assert ask(client(server, "b"), request_(model="a")).model == "a"
@@ -111,9 +111,9 @@ def test_auto_goes_by_the_environment_and_says_so(monkeypatch, caplog, environme
         ("together2", "did you mean 'together'"),
         ("gpt", "give auto"),
         ("together", "set TOGETHER_API_KEY"),
-        ("simulated", "must know its problems"),
+        ("simulated", "needs its problems"),
         ("local:/nowhere/x.gguf", "no model file"),
-        (3, "must be text or have info, complete and aclose"),
+        (3, "must be text or an object with info, complete and aclose"),
     ],
 )
 def test_what_can_not_be_understood_is_refused(spec, hint):

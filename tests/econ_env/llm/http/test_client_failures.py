@@ -97,7 +97,7 @@ def test_another_seed_is_sent_when_the_model_wrote_nothing_and_the_same_when_its
 def test_a_server_that_is_not_there(client, request_, settings):
     llm = client("http://127.0.0.1:9/v1", max_retries=1)
     with pytest.raises(
-        LLMUnavailableError, match=r"connection refused; does a server run there\? \(after 2 attempts\)"
+        LLMUnavailableError, match=r"connection refused; is a server running there\? \(after 2 attempts\)"
     ):
         ask(llm, request_())
     assert llm.meter.snapshot().failed == {"connection": 1}
@@ -192,7 +192,7 @@ def test_messages_that_are_too_long_fail_at_once_and_only_they(serve, client, re
 
 @pytest.mark.parametrize(
     ("field", "effect"),
-    [("seed", "answers do not repeat"), ("repeat_penalty", ""), ("response_format", "JSON is asked for in words only")],
+    [("seed", "answers are not repeatable"), ("repeat_penalty", ""), ("response_format", "only prompts ask for JSON")],
 )
 def test_a_field_the_server_refuses_is_left_out_from_then_on(serve, client, request_, caplog, field, effect):
     server = serve(refuses=[field])

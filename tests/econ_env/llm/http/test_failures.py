@@ -44,8 +44,8 @@ def test_these_never_heal(status):
     ("status", "said", "kind", "hint"),
     [
         (401, "Incorrect API key provided", LLMRequestError, "check the key"),
-        (402, "Payment required", LLMRequestError, "no money left"),
-        (429, "You exceeded your current quota, please check your plan", LLMRequestError, "no money left"),
+        (402, "Payment required", LLMRequestError, "no credit left"),
+        (429, "You exceeded your current quota, please check your plan", LLMRequestError, "no credit left"),
         (404, "The model `m-1` does not exist", LLMRequestError, "the server has no model 'm-1'"),
         (400, "Unable to access model m-1", LLMRequestError, "the server has no model 'm-1'"),
         (404, "Not Found", LLMRequestError, "ends in /v1"),
@@ -146,4 +146,4 @@ def test_the_reason_of_a_lost_connection_is_told():
     outer.__cause__ = inner
     error = connection_failure(outer, "http://h/v1")
     assert error.reason == "connection"
-    assert "connection refused; does a server run there?" in str(error)
+    assert "connection refused; is a server running there?" in str(error)

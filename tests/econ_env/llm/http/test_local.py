@@ -54,7 +54,7 @@ def test_a_file_is_taken_by_its_path(tmp_path):
         ("/nowhere/m.gguf", "no model file"),
         ("hub:org", "write hub:ORG/REPO/FILE.gguf"),
         ("hub:org/repo/", "write hub:ORG/REPO/FILE.gguf"),
-        ("hub:o r g/repo/x.gguf", "no repository of the hub"),
+        ("hub:o r g/repo/x.gguf", "not a valid hub repository"),
     ],
 )
 def test_what_is_no_model_is_refused(reference, hint):
@@ -65,7 +65,7 @@ def test_what_is_no_model_is_refused(reference, hint):
 def test_a_file_of_the_hub_comes_from_its_cache(tmp_path):
     in_the_hub_cache(tmp_path, "a-q4.gguf", "b-q8.gguf")
     assert find_model("hub:org/repo/a-*.gguf").name == "a-q4.gguf"
-    with pytest.raises(ConfigError, match=r"means 2 files; name one: a-q4\.gguf, b-q8\.gguf"):
+    with pytest.raises(ConfigError, match=r"matches 2 files; name one: a-q4\.gguf, b-q8\.gguf"):
         find_model("hub:org/repo/*.gguf")
 
 

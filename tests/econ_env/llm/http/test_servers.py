@@ -147,8 +147,8 @@ def test_if_all_are_dead_that_is_said_after_the_retries(client, request_):
     llm = client("http://127.0.0.1:9/v1,http://127.0.0.1:13/v1*2", "test-model", max_retries=6)
     with pytest.raises(LLMUnavailableError) as caught:
         ask(llm, request_())
-    assert str(caught.value).startswith("none of 2 servers answers; the last one: no connection to http://127.0.0.1:")
-    assert str(caught.value).endswith("connection refused; does a server run there? (after 8 attempts)")
+    assert str(caught.value).startswith("none of 2 servers answers; last error: no connection to http://127.0.0.1:")
+    assert str(caught.value).endswith("connection refused; is a server running there? (after 8 attempts)")
 
 
 def test_if_all_were_dead_and_one_comes_back_within_the_retries_nothing_is_lost(serve, client, request_):
@@ -226,7 +226,7 @@ def test_an_answer_in_the_cache_is_that_of_all_servers_and_others_may_join(serve
 def test_servers_that_share_calls_must_have_the_same_model(serve, client, request_):
     one, two = serve(echo, models=["a"]), serve(echo, models=["b"])
     llm = client(spec(one, two))
-    with pytest.raises(LLMRequestError, match=r"has no model 'a' but b; servers that share calls must have the same"):
+    with pytest.raises(LLMRequestError, match=r"has no model 'a', only b; all servers in a pool need the same model"):
         ask(llm, request_()), ask(llm, request_())
     assert two.seen.calls == 0
 
@@ -263,9 +263,9 @@ def test_logins_of_all_urls_are_shown_nowhere(serve, client, request_, caplog):
     ("given", "message"),
     [
         ("http://a/v1,http://a", "the server http://a/v1 is listed twice"),
-        ("http://a/v1,http://b/v1*0", "the server http://b/v1 has the weight 0"),
+        ("http://a/v1,http://b/v1*0", "the server http://b/v1 has weight 0"),
         ("http://a/v1,ftp://b/v1", "ftp://b/v1"),
-        ("together,http://a/v1", "is no URL"),
+        ("together,http://a/v1", "is not the URL"),
         ("http://a/v1,together", "write several as"),
         ("http://a/v1*three", "write several as"),
     ],
