@@ -69,10 +69,9 @@ done
 
 # The key is passed on only in the environment: never as an argument, so no log contains it.
 if [[ -n $key ]]; then
-  if [[ $llm == http://* || $llm == https://* ]]; then
-    export OPENAI_API_KEY=$key
-  else
-    export TOGETHER_API_KEY=$key
+  export OPENAI_API_KEY=$key # for a URL, given by --llm, OPENAI_BASE_URL or the config file
+  if [[ $llm == together || (-z ${llm#auto} && -z ${OPENAI_BASE_URL:-}) ]]; then
+    export TOGETHER_API_KEY=$key # llm: auto chooses Together where this is set
   fi
 fi
 [[ -z $wandb ]] || arguments+=(--wandb "${wandb_project:-$name}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -99,7 +100,7 @@ def resident() -> float:
     """Resident memory of this process in MiB; Linux only."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 2**20
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def memory(moments: Collection[int], tell: Callable[[Memory], None]) -> None:

@@ -52,8 +52,10 @@ def tokens() -> list[Line]:
     for samples in SAMPLES:
         right, other = _ask(SelfConsistency(team, samples, temperature=best[0]), task)
         if right >= accuracy:
+            reached = f"SC@{samples}, right {right:.0%}"
             break
-    reached = f"SC@{samples}, right {right:.0%}"
+    else:
+        reached = f"SC@{samples}, right {right:.0%}: no number of samples tried is as good"
     lines.append(Line("tokens", what, spent, "tokens/problem", reached, other, "lower"))
     divided = TeamMethod("bne", policy, partial(_env, task, "divided"), task.problems, rounds=3, config=config.bne)
     less_right, less = _ask(divided, task)

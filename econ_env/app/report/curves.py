@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from econ_env.app.report.runs import LoadedRun
+from econ_env.app.report.runs import LoadedRun, distinct_name
 
 FOLDER = "tensorboard"
 EVENTS = "events.out.tfevents.*"
@@ -32,6 +33,11 @@ class Curve(NamedTuple):
     """Shape (n,)."""
     values: npt.NDArray[np.float64]
     """Shape (n,); NaN where the run wrote NaN."""
+
+
+def read_all_curves(runs: Sequence[LoadedRun]) -> dict[str, list[Curve]]:
+    """The curves of each run, by a name that no other run has."""
+    return {distinct_name(runs, run): read_curves(run) for run in runs}
 
 
 def read_curves(run: LoadedRun) -> list[Curve]:

@@ -95,7 +95,7 @@ def load_runs(folders: Sequence[str | Path], baseline: str | None = None) -> Run
     sources = {row["source"] for run in runs for row in run.rows}
     rows = []
     for place, run in enumerate(runs):
-        prefix = f"{_distinct(runs, run)}: " if len(set(parts)) > 1 else ""
+        prefix = f"{distinct_name(runs, run)}: " if len(set(parts)) > 1 else ""
         for row in run.rows:
             problem = f"{row['source']} {row['problem']}" if len(sources) > 1 else row["problem"]
             rows.append({**row, "method": prefix + row["method"], "problem": problem, "run": place})
@@ -160,7 +160,7 @@ def _experiments(runs: Sequence[LoadedRun]) -> list[int]:
     return numbers
 
 
-def _distinct(runs: Sequence[LoadedRun], run: LoadedRun) -> str:
+def distinct_name(runs: Sequence[LoadedRun], run: LoadedRun) -> str:
     """The folder's name, or its path if others have the same name."""
     return run.name if [other.name for other in runs].count(run.name) == 1 else str(run.path)
 

@@ -39,7 +39,7 @@ def write_page(runs: Runs, out: str | Path | None = None) -> Path:
     Raises:
         TraceError: Something can't be read or written.
     """
-    from econ_env.app.report.curves import read_curves
+    from econ_env.app.report.curves import read_all_curves
     from econ_env.app.report.episodes import pack_episodes
     from econ_env.app.report.page import render_page
     from econ_env.app.report.plots import all_plots
@@ -48,7 +48,7 @@ def write_page(runs: Runs, out: str | Path | None = None) -> Path:
     from econ_env.errors import TraceError
 
     target = runs.runs[0].path / REPORT_FILE if out is None else Path(out)
-    plots = all_plots(runs, {run.name: read_curves(run) for run in runs.runs})
+    plots = all_plots(runs, read_all_curves(runs.runs))
     page = render_page(runs, all_tables(runs), plots, pack_episodes(runs))
     try:
         folder = target.parent / PLOTS_FOLDER

@@ -58,8 +58,10 @@ def clean_url(url: str) -> str:
     try:
         parts = urlsplit(url.strip())
         port = parts.port
-    except ValueError as error:
-        raise ConfigError(f"{shown!r} is not a URL: {error}") from None
+    except ValueError:  # its text may quote a part of the password
+        raise ConfigError(
+            f"{shown!r} is not a URL: host or port can't be read; write @ and / in a password as %40 and %2F"
+        ) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{shown!r} is not the URL of a server; write for example http://localhost:8000/v1")
     if parts.query or parts.fragment:

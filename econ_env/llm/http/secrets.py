@@ -12,7 +12,7 @@ KEY_VARIABLES = ("TOGETHER_API_KEY", "OPENAI_API_KEY")
 _login_headers: dict[str, str] = {}  # in memory only, never pickled
 _secrets: set[str] = set()
 _SHORTEST_SECRET = 4  # replacing shorter ones would also hide ordinary words
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+_USERINFO = re.compile(r"(?<=://)\S*@")  # up to the last @: a password may hold @ and /
 
 
 def remember_login(url: str, user: str, password: str) -> None:

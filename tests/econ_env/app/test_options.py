@@ -1,14 +1,15 @@
 """Every shared option reaches its setting, and everything that can be wrong is one clear line and exit code 2."""
 
+import importlib.util
 import logging
 
 import click
 import pytest
 
-from econ_env.app.entry import main
+from econ_env.app.entry import main, need
 from econ_env.app.options import CommonOptions, common_options, settings_options
 from econ_env.app.run_config import RunConfig
-from econ_env.errors import EconError
+from econ_env.errors import ConfigError, EconError
 from econ_env.testing.faulty_server import FaultyServer
 
 SCRIPTS = [f"{kind}_{name}.py" for kind in ("test",) for name in ("p0", "math", "svamp")]
@@ -318,3 +319,18 @@ def test_a_command_that_can_not_be_spread_says_so(run, caplog):
     ran = run(command, "--set", "ray.workers=2")
     assert ran.code == 0, ran.err
     assert "this command works in one process: ray is not used" in caplog.text
+
+
+def test_a_command_says_which_extra_it_lacks_before_any_work():
+    need("report", "json")
+    with pytest.raises(ConfigError, match=r"needs no_such_package and nor_this: pip install 'econ-bne\[report\]'"):
+        need("report", "no_such_package", "json", "nor_this")
+
+
+def test_a_comparison_without_its_packages_is_one_clear_line(run, small, tmp_path, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "statsmodels" else found(name))
+    ran = run("compare.py", *small, "--log-dir", tmp_path / "logs")
+    assert ran.code == 2
+    assert ran.err.splitlines() == ["error: this command needs statsmodels: pip install 'econ-bne[report]'"]
+    assert not (tmp_path / "logs").exists()

@@ -192,12 +192,12 @@ def econ_sh(tmp_path):
         "print(json.dumps([sys.argv[1:], keys, open('/proc/self/cmdline').read()]))\n"
     )
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
-    environment = {"PATH": os.environ["PATH"], "PYTHON": str(python)}
+    own = {"PATH": os.environ["PATH"], "PYTHON": str(python)}
 
-    def run(*arguments):
+    def run(*arguments, environment=None):
         return subprocess.run(
             ["bash", BENCHMARKS / "run_econ.sh", *map(str, arguments)],
-            capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60, check=False,
+            capture_output=True, text=True, cwd=tmp_path, env=own | (environment or {}), timeout=60, check=False,
         )  # fmt: skip
 
     return run
@@ -213,7 +213,7 @@ def test_run_econ_hands_its_flags_on(econ_sh):
         "--model-dir", "models_llama-test", "--n-agents", "5", "--seed", "3", "--train-eps", "7",
         "--dataset", "svamp", "--resume", "--set", "gamma=0.9", "--wandb", "llama-test",
     ]  # fmt: skip
-    assert keys == {"TOGETHER_API_KEY": "s3cret"}
+    assert keys == {"TOGETHER_API_KEY": "s3cret", "OPENAI_API_KEY": "s3cret"}
     assert "s3cret" not in command_line + done.stderr
 
 
@@ -224,6 +224,13 @@ def test_run_econ_gives_the_key_to_the_server_that_is_asked(econ_sh, tmp_path):
     assert keys == {"OPENAI_API_KEY": "from-file"}
     assert arguments[-2:] == ["--wandb", "mine"]
     assert arguments[3] == str(BENCHMARKS / "config_p0.yaml")
+
+
+def test_run_econ_asks_the_server_of_the_environment_and_not_together(econ_sh):
+    done = econ_sh("--api-key", "s3cret", environment={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    assert json.loads(done.stdout)[1] == {"OPENAI_API_KEY": "s3cret"}
+    done = econ_sh("--api-key", "s3cret", "--llm", "together", environment={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    assert json.loads(done.stdout)[1]["TOGETHER_API_KEY"] == "s3cret"
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ from rich.console import Console
 from econ_env.app.commands import report
 from econ_env.app.entry import main
 from econ_env.app.report import write_report
-from econ_env.app.report.curves import read_curves
+from econ_env.app.report.curves import read_all_curves, read_curves
 from econ_env.app.report.episodes import pack_episodes, readable
 from econ_env.app.report.page import _title, findings
 from econ_env.app.report.plots import controls
 from econ_env.app.report.runs import load_runs
 from econ_env.app.report.style import DARK, LIGHT, NARROW, render_svg
 from econ_env.app.report.terminal import print_summary
-from tests.econ_env.app.report.made_runs import METHODS, make_run
+from tests.econ_env.app.report.made_runs import METHODS, add_training, make_run
 
 HOSTILE = '</script><script>evil()</script><img src=x onerror="evil()">'
 
@@ -197,6 +197,15 @@ def test_curves_are_read_from_event_files_and_training_rows(run_folder):
     assert curves["update/td_total"].values == pytest.approx([1 / (n + 1) for n in range(15)])
     assert curves["training/returns_stat/mean"].steps.tolist() == [4 * n for n in range(15)]
     assert curves["reward of an episode"].unit == "episodes"
+
+
+def test_runs_in_folders_of_the_same_name_keep_their_own_curves(tmp_path):
+    folders = [make_run(tmp_path / name / "logs", seed=seed) for seed, name in enumerate("ab")]
+    for folder in folders:
+        add_training(folder, episodes=8)
+    curves = read_all_curves(load_runs(folders).runs)
+    assert len(curves) == 2
+    assert all(curves.values())
 
 
 def test_findings_name_the_best_and_say_when_a_difference_is_not_clear(run_folder):

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from econ_env import traces
 from econ_env.app.runs.folder import RunFolder
 from econ_env.errors import ConfigError, TraceError
 
@@ -115,3 +116,22 @@ def test_the_latest_error_is_told(tmp_path):
     ]
     folder.rounds_file.write_text("".join(json.dumps({"round": round_}) + "\n" for round_ in rounds))
     assert folder.last_error() == "no such host"
+    with folder.rounds_file.open("a") as file:
+        file.write(
+            json.dumps({"round": {"replies": [part], "commitment": {"error": "late"}}}) + "\n" + '{"round": {"re'
+        )
+    assert folder.last_error() == "late"
+    with folder.rounds_file.open("a") as file:
+        file.write('plies": [{"error": "torn, then whole"}], "commitment": {"error": null}}}\n')
+    assert folder.last_error() == "torn, then whole"
+
+
+def test_only_new_rounds_are_read_for_the_latest_error(tmp_path, monkeypatch):
+    folder, read = RunFolder(tmp_path, ABOUT, resume=False), []
+    parse = traces._parse
+    monkeypatch.setattr(traces, "_parse", lambda line, *where: read.append(line) or parse(line, *where))
+    for number in range(5):
+        with folder.rounds_file.open("a") as file:
+            file.write(json.dumps({"round": {"replies": [], "commitment": {"error": str(number)}}}) + "\n")
+        assert folder.last_error() == str(number)
+    assert len(read) == 5

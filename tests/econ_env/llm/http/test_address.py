@@ -108,3 +108,19 @@ def test_well_formed_text_encodes_and_is_kept_where_it_was_so_already(text):
 
 def test_a_pair_written_as_two_halves_becomes_its_letter():
     assert well_formed("\ud83d\ude00") == "\U0001f600"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://bob:p@ssw0rd-x@host/a,b",
+        "http://bob:ssw0rd/x@host:8000/v1",
+        "http://bob:ssw0rd-x@host:80x/v1",
+        "http://bob:ssw0rd:9/x@[::1/v1",
+    ],
+)
+def test_a_refused_url_shows_nothing_of_its_password(url):
+    with pytest.raises(ConfigError) as error:
+        clean_url(url)
+    assert "ssw0rd" not in str(error.value)
+    assert "bob" not in str(error.value)
