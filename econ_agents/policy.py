@@ -204,17 +204,17 @@ class TeamGame:
         self.network = network
         self.belief_BNH = belief_BNH
         self.group_BE = network.encoder(belief_BNH).group_BE if group_BE is None else group_BE
+        self._started_CBNX = network.critic.started(belief_BNH)
 
     def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
         """Q_tot [B, N, M] when agent n alone plays candidate m; differentiable in both arguments."""
-        B, N, M, _ = candidates_BNMA.shape
-        candidates = candidates_BNMA.transpose(1, 2)  # [B, M, N, A]: one candidate of every agent in a row
-        belief = self.belief_BNH[:, None].expand(B, M, N, -1).flatten(0, 1)
-        tried_BNM = self._local(belief, candidates.flatten(0, 1)).view(B, M, N).transpose(1, 2)
-        kept_BN = self._local(self.belief_BNH, profile_BNA)
+        both_BNxA = torch.cat([profile_BNA[:, :, None], candidates_BNMA], dim=2)
+        local_BNx = self.network.critic.tried(self._started_CBNX, both_BNxA).min(dim=0).values
+        kept_BN, tried_BNM = local_BNx[..., 0], local_BNx[..., 1:]
         mixer = self.network.mixer
-        if isinstance(mixer, Mixer) and 0 < mixer.cluster_size < N:
+        if isinstance(mixer, Mixer):
             return mixer.deviations(kept_BN, profile_BNA, tried_BNM, candidates_BNMA, self.group_BE)
+        B, N, M, _ = candidates_BNMA.shape
         own = torch.eye(N, dtype=torch.bool, device=profile_BNA.device)[None, :, None]  # [1, N, 1, N]
         local_BNMN = torch.where(own, tried_BNM[..., None], kept_BN[:, None, None])
         joint_BNMNA = torch.where(own[..., None], candidates_BNMA[:, :, :, None], profile_BNA[:, None, None])
@@ -222,8 +222,3 @@ class TeamGame:
         mixed = mixer(local_BNMN.flatten(0, 2), joint_BNMNA.flatten(0, 2), group)
         total_BNM: Tensor = mixed.total_B.view(B, N, M)
         return total_BNM
-
-    def _local(self, belief_BNH: Tensor, act_BNA: Tensor) -> Tensor:
-        """Q_i [B, N], the minimum over critics."""
-        least_BN: Tensor = self.network.critic(belief_BNH, act_BNA).min(dim=0).values
-        return least_BN

@@ -7,6 +7,7 @@ C critics. An `x` stands for any leading axes.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -229,7 +230,44 @@ class LocalCritic(nn.Module):
 
     def forward(self, belief_BNH: Tensor, act_BNA: Tensor) -> Tensor:
         """Estimates [C, B, N] for beliefs [B, N, H] and controls [B, N, A]."""
+        return self.tried(self.started(belief_BNH), act_BNA[:, :, None]).squeeze(-1)
+
+    def started(self, belief_BNH: Tensor) -> Tensor:
+        """The beliefs' part [C, B, N, X] of the first layers, the same for all controls."""
+        seen = F.silu(belief_BNH)
+        width = seen.shape[-1]
+        return torch.stack([_split_linear(member, seen, slice(None, width), bias=True) for member in self.members])
+
+    def tried(self, started_CBNX: Tensor, act_BNMA: Tensor) -> Tensor:
+        """Estimates [C, B, N, M] of several controls [B, N, M, A] of each agent.
+
+        Args:
+            started_CBNX: What `started` made of the beliefs.
+            act_BNMA: Controls.
+        """
         if not self.sees_controls:
-            act_BNA = torch.zeros_like(act_BNA)
-        inputs = torch.cat([F.silu(belief_BNH), act_BNA, act_BNA.square()], dim=-1)
-        return torch.stack([call(member, inputs).squeeze(-1) for member in self.members])
+            act_BNMA = torch.zeros_like(act_BNMA)
+        inputs = torch.cat([act_BNMA, act_BNMA.square()], dim=-1)
+        controls = slice(-inputs.shape[-1], None)
+        found = []
+        for member, started_BNX in zip(self.members, started_CBNX, strict=True):
+            hidden = started_BNX[:, :, None] + _split_linear(member, inputs, controls, bias=False)
+            found.append(_rest(member, hidden).squeeze(-1))
+        return torch.stack(found)
+
+
+def _split_linear(stack: nn.Module, inputs: Tensor, columns: slice, *, bias: bool) -> Tensor:
+    """The first layer of each agent's stack on some of its inputs [B, N, ..., x]."""
+    layers = [cast(nn.Linear, cast(nn.Sequential, member)[0]) for member in cast(PerAgent, stack).members]
+    if len(layers) == 1:
+        return F.linear(inputs, layers[0].weight[:, columns], layers[0].bias if bias else None)
+    parts = [F.linear(inputs[:, i], layer.weight[:, columns], layer.bias if bias else None) for i, layer in enumerate(layers)]
+    return torch.stack(parts, dim=1)
+
+
+def _rest(stack: nn.Module, hidden: Tensor) -> Tensor:
+    """All but the first layer of each agent's stack."""
+    members = [cast(nn.Sequential, member)[1:] for member in cast(PerAgent, stack).members]
+    if len(members) == 1:
+        return call(members[0], hidden)
+    return torch.stack([call(member, hidden[:, i]) for i, member in enumerate(members)], dim=1)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from econ_agents import plugins
 from econ_agents.errors import ConfigError, TeamError
 from econ_agents.networks.attention import self_attention
-from econ_agents.networks.clusters import attend_within, equal_clusters
+from econ_agents.networks.clusters import attend_within, cluster_sizes, equal_clusters
 from econ_agents.networks.layers import mlp
 
 LEAK = 0.1
@@ -132,6 +132,9 @@ class Mixer(nn.Module):
     ) -> Tensor:
         """Q_tot [B, N, M] when agent n alone plays candidate m; computes only its cluster again, at a cost linear in N.
 
+        The same as `forward` on each changed profile, but what a deviation leaves as it is, is computed once: the tokens
+        of the others, their queries, keys and values, and the part of E in the features.
+
         Args:
             q_BN: Local values of the profile.
             act_BNA: The profile.
@@ -142,32 +145,70 @@ class Mixer(nn.Module):
         n_agents = q_BN.shape[1]
         if not self.learned:
             return (q_BN.sum(dim=1)[:, None, None] - q_BN[..., None] + tried_BNM) / n_agents
-        features_BNW = self._features(act_BNA, group_BE)
+        clusters = len(cluster_sizes(n_agents, self.cluster_size))
         # The inputs of the means, side by side: weighted values and features.
-        kept_BNx = torch.cat([self._weighed(q_BN, features_BNW), features_BNW], dim=-1)
+        sum_B1x: Tensor | float = 0.0
+        if clusters > 1:
+            features_BNW = self._features(act_BNA, group_BE)
+            kept_BNx = torch.cat([self._weighed(q_BN, features_BNW), features_BNW], dim=-1)
+            sum_B1x = kept_BNx.sum(dim=1, keepdim=True)
+        else:
+            kept_BNx = q_BN.new_zeros(*q_BN.shape, 0)
         joined = torch.cat([kept_BNx, q_BN[..., None], act_BNA, tried_BNM, candidates_BNMA.flatten(2)], dim=-1)
         widths = [kept_BNx.shape[-1], 1, act_BNA.shape[-1], tried_BNM.shape[-1], candidates_BNMA[0, 0].numel()]
-        sum_Bx = kept_BNx.sum(dim=1)
         parts = []
         for cluster in equal_clusters(joined, self.cluster_size):
             kept, q, act, tried, candidates = torch.split(cluster, widths, dim=-1)
             candidates = candidates.reshape(*tried.shape, -1)
             moved = self._moved(q.squeeze(-1), act, tried, candidates, group_BE)
-            others = sum_Bx[:, None] - kept.sum(dim=2)
-            parts.append((others[:, :, None, None] + moved).flatten(1, 2))
+            if clusters > 1:
+                moved = moved + (sum_B1x - kept.sum(dim=2))[:, :, None, None]
+            parts.append(moved.flatten(1, 2))
         weighed_BNMW, pooled_BNMW = (torch.cat(parts, dim=1) / n_agents).chunk(2, dim=-1)
         return self._mix(weighed_BNMW, pooled_BNMW)
 
     def _moved(self, q_BKC: Tensor, act_BKCA: Tensor, tried: Tensor, candidates: Tensor, group_BE: Tensor) -> Tensor:
         """Sums [B, K, C, M, 2W] over clusters in which one member at a time plays its candidates [B, K, C, M, A]."""
-        B, K, C, M = tried.shape
-        own = torch.eye(C, dtype=torch.bool, device=tried.device)[:, None]  # [C, 1, C]: deviating member, any member
-        q = torch.where(own, tried[..., None], q_BKC[:, :, None, None])
-        act = torch.where(own[..., None], candidates[..., None, :], act_BKCA[:, :, None, None])
-        group = group_BE[:, None, None, None].expand(B, K, C, M, -1)
-        features = self._features(act.flatten(0, 3), group.flatten(0, 3))
-        both = torch.cat([self._weighed(q.flatten(0, 3), features), features], dim=-1)
-        return both.sum(dim=1).view(B, K, C, M, -1)
+        C = tried.shape[2]
+        own = torch.eye(C, dtype=torch.bool, device=tried.device)[:, None, :, None]  # [C, 1, C, 1]: deviating, any member
+        kept, new = self.inward(act_BKCA), self.inward(candidates)
+        attended = self._attended(kept, new)  # [B, K, C, M, C, W]
+        tokens = attended + torch.where(own, new[..., None, :], kept[:, :, None, None])
+        first = self.features[0]
+        width = kept.shape[-1]
+        shared = F.linear(group_BE, first.weight[:, width:], first.bias)[:, None, None, None, None]
+        features = torch.tanh(self.features[1:](F.linear(self.norm(tokens), first.weight[:, :width]) + shared))
+        q = torch.where(own[..., 0], tried[..., None], q_BKC[:, :, None, None])
+        return torch.cat([self._weighed(q, features).sum(dim=-2), features.sum(dim=-2)], dim=-1)
+
+    def _attended(self, kept: Tensor, new: Tensor) -> Tensor:
+        """Attention [B, K, C, M, C, W] of clusters of tokens [B, K, C, W] in which one is new [B, K, C, M, W].
+
+        Scores and values of the others are those of the kept tokens; only the row and the column of the new one differ.
+        """
+        module = self.attention
+        heads, dim = module.num_heads, module.head_dim
+        weight, bias = module.in_proj_weight, module.in_proj_bias
+        (B, K, C, W), M = kept.shape, new.shape[3]
+        q, k, v = F.linear(kept, weight, bias).view(B, K, C, 3, heads, dim).permute(3, 0, 1, 4, 2, 5)  # [B, K, h, C, d]
+        new_q, new_k, new_v = F.linear(new, weight, bias).view(B, K, C * M, 3, heads, dim).permute(3, 0, 1, 4, 2, 5)
+        q, new_q = q * dim**-0.5, new_q * dim**-0.5
+        both = (B, K, heads, C, M)
+        column = (new_k @ q.transpose(-1, -2)).view(*both, C, 1)  # others attend to the new token
+        row = (new_q @ k.transpose(-1, -2)).view(*both, 1, C)  # the new token attends to the others
+        itself = (new_q * new_k).sum(dim=-1).view(*both, 1, 1)
+        among = (q @ k.transpose(-1, -2))[:, :, :, None, None]
+        member = torch.arange(C, device=kept.device)
+        asks, asked = member[:, None, None, None], member[None, None, None]  # deviating member; the one attended to
+        is_row, is_column = member[:, None, None, None] == member[None, None, :, None], asks == asked
+        scores = torch.where(is_row, torch.where(is_column, itself, row), torch.where(is_column, column, among))
+        shares = torch.softmax(scores, dim=-1)  # [B, K, h, C, M, C, C]
+        mixed = (shares.view(B, K, heads, C * M * C, C) @ v).view(*both, C, dim)
+        change = new_v.view(*both, dim) - v[..., None, :]
+        to_new = shares.gather(-1, asks.expand(*both, C, 1))
+        mixed = mixed + to_new * change[..., None, :]
+        outward = module.out_proj
+        return F.linear(mixed.permute(0, 1, 3, 4, 5, 2, 6).reshape(B, K, C, M, C, W), outward.weight, outward.bias)
 
     def _features(self, act_BNA: Tensor, group_BE: Tensor) -> Tensor:
         tokens = self.inward(act_BNA)
