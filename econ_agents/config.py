@@ -210,6 +210,8 @@ class EquilibriumConfig(AgentSettings):
     """Values of each control on the grid of candidates."""
     max_candidates: int = Field(512, ge=2)
     """Largest number of candidates; if the grid would have more, this many Sobol points replace it."""
+    finalists: int = Field(8, ge=1)
+    """Candidates whose payoffs are computed exactly, where a game can estimate them all first."""
     polish_steps: int = Field(6, ge=0)
     """Limit on local quadratic fits around the best candidate; 6 find a smooth optimum of two controls to 1e-4."""
 

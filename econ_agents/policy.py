@@ -208,12 +208,20 @@ class TeamGame:
 
     def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
         """Q_tot [B, N, M] when agent n alone plays candidate m; differentiable in both arguments."""
+        return self._deviations(profile_BNA, candidates_BNMA, exact=True)
+
+    def screen(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
+        """Estimates of `utilities`, to choose candidates by: effects on the other agents' features are left out."""
+        return self._deviations(profile_BNA, candidates_BNMA, exact=False)
+
+    def _deviations(self, profile_BNA: Tensor, candidates_BNMA: Tensor, *, exact: bool) -> Tensor:
         both_BNxA = torch.cat([profile_BNA[:, :, None], candidates_BNMA], dim=2)
         local_BNx = self.network.critic.tried(self._started_CBNX, both_BNxA).min(dim=0).values
         kept_BN, tried_BNM = local_BNx[..., 0], local_BNx[..., 1:]
         mixer = self.network.mixer
         if isinstance(mixer, Mixer):
-            return mixer.deviations(kept_BN, profile_BNA, tried_BNM, candidates_BNMA, self.group_BE)
+            value = mixer.deviations if exact else mixer.screen
+            return value(kept_BN, profile_BNA, tried_BNM, candidates_BNMA, self.group_BE)
         B, N, M, _ = candidates_BNMA.shape
         own = torch.eye(N, dtype=torch.bool, device=profile_BNA.device)[None, :, None]  # [1, N, 1, N]
         local_BNMN = torch.where(own, tried_BNM[..., None], kept_BN[:, None, None])

@@ -34,6 +34,14 @@ class Game(Protocol):
 
 
 @runtime_checkable
+class Screens(Game, Protocol):
+    """A game that can also estimate its payoffs at a fraction of their cost, to choose candidates by."""
+
+    def screen(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
+        """Estimates [B, N, M] of `utilities`."""
+
+
+@runtime_checkable
 class Solver(Protocol):
     """Moves a profile towards an equilibrium from round to round; can be given as `EquilibriumConfig.solver`.
 
@@ -90,17 +98,23 @@ def best_response(game: Game, profile_BNA: Tensor, config: EquilibriumConfig) ->
     """
     grid_MA, spacing = _candidates(profile_BNA, config)
     B, N, A = profile_BNA.shape
-    candidates_BNMA = torch.cat([profile_BNA[:, :, None], grid_MA.expand(B, N, -1, A)], dim=2)
+    candidates_BNMA = grid_MA.expand(B, N, -1, A)
+    if isinstance(game, Screens) and candidates_BNMA.shape[2] > config.finalists:
+        estimate_BNM = game.screen(profile_BNA, candidates_BNMA)
+        chosen_BNM = estimate_BNM.topk(config.finalists, dim=-1).indices.sort(dim=-1).values
+        candidates_BNMA = candidates_BNMA.gather(2, chosen_BNM[..., None].expand(-1, -1, -1, A))
+    candidates_BNMA = torch.cat([profile_BNA[:, :, None], candidates_BNMA], dim=2)
     utility_BNM = payoffs(game, profile_BNA, candidates_BNMA)
     current_BN = utility_BNM[..., 0]
     best_BN, action_BNA = _best_of(candidates_BNMA, utility_BNM)
-    reach_BN1 = torch.full_like(best_BN, spacing / 2.0)[..., None]
-    peak = _Peak(action_BNA, best_BN, reach_BN1, torch.full_like(best_BN, torch.inf))
+    peak = _Peak(action_BNA, best_BN, torch.full_like(best_BN, spacing / 2.0)[..., None], action_BNA)
     settled = max(SETTLED, config.convergence_threshold / 10.0)
     for _ in range(config.polish_steps):
-        peak = _polish(game, profile_BNA, peak)
-        if bool(torch.all(peak.doubt_BN < settled)):
+        peak, doubt_BN = _polish(game, profile_BNA, peak)
+        if bool(torch.all(doubt_BN < settled)):
             break
+    if config.polish_steps:
+        peak = _with_guess(game, profile_BNA, peak)
     return BestResponse(peak.action_BNA, (peak.utility_BN - current_BN).clamp(min=0.0), current_BN)
 
 
@@ -174,8 +188,8 @@ class _Peak(NamedTuple):
     action_BNA: Tensor
     utility_BN: Tensor
     reach_BN1: Tensor
-    doubt_BN: Tensor
-    """Distance that the last fit moved it, or the reach where the fit was not reliable."""
+    guess_BNA: Tensor
+    """Where the last fit has its top; its payoff is not known yet, since it is the centre of the next fit."""
 
 
 class _Fit(NamedTuple):
@@ -202,33 +216,39 @@ def _stencil(action_dim: int) -> tuple[Tensor, Tensor]:
     ), pairs
 
 
-def _polish(game: Game, profile_BNA: Tensor, peak: _Peak) -> _Peak:
-    """Move to the top of a quadratic fitted around the peak, or to the best fitted point if that is better."""
-    A = profile_BNA.shape[-1]
-    offsets_PA, pairs = _stencil(A)
+def _polish(game: Game, profile_BNA: Tensor, peak: _Peak) -> tuple[_Peak, Tensor]:
+    """Fit a quadratic around the guess, whose top is the next guess; returns the peak and how far the guess moved.
+
+    The centre of the fit tells what the guess is worth. Where a point of the fit is better by more than rounding, that
+    point is the peak and the reach stays; else the guess is, and the reach shrinks.
+    """
+    offsets_PA, pairs = _stencil(profile_BNA.shape[-1])
     reach_BN1 = peak.reach_BN1
     # Shifted inwards at the border, so that every point of the fit lies in the box.
-    centre_BNA = torch.maximum(torch.minimum(peak.action_BNA, 1.0 - reach_BN1), reach_BN1 - 1.0)
+    centre_BNA = torch.maximum(torch.minimum(peak.guess_BNA, 1.0 - reach_BN1), reach_BN1 - 1.0)
     points_BNPA = centre_BNA[:, :, None] + reach_BN1[..., None] * offsets_PA.to(profile_BNA)
     utility_BNP = payoffs(game, profile_BNA, points_BNPA)
-    fit = _fit(utility_BNP, pairs, peak, centre_BNA)
-    top_BNA = (centre_BNA + reach_BN1 * _top(fit)).clamp(-1.0, 1.0)
-    top_BN = payoffs(game, profile_BNA, top_BNA[:, :, None]).squeeze(-1)
-
-    tried_BN, tried_BNA = _best_of(
+    best_BN, best_BNA = _best_of(
         torch.cat([peak.action_BNA[:, :, None], points_BNPA], dim=2),
         torch.cat([peak.utility_BN[..., None], utility_BNP], dim=-1),
     )
-    # Near an optimum payoffs differ by less than rounding, but the fit still locates the top.
-    agreed_BN = top_BN >= tried_BN - fit.noise_BN1.squeeze(-1)
-    action_BNA = torch.where(agreed_BN[..., None], top_BNA, tried_BNA)
-    moved_BN1 = (action_BNA - peak.action_BNA).abs().amax(-1, keepdim=True)
+    fit = _fit(utility_BNP, pairs, best_BNA, centre_BNA, reach_BN1)
+    top_BNA = (centre_BNA + reach_BN1 * _top(fit)).clamp(-1.0, 1.0)
+    moved_BN1 = (top_BNA - peak.guess_BNA).abs().amax(-1, keepdim=True)
     closer_BN1 = torch.where(moved_BN1 < 0.99 * reach_BN1, reach_BN1 / 4.0, reach_BN1)
-    doubt_BN = torch.where(agreed_BN, moved_BN1.squeeze(-1), reach_BN1.squeeze(-1))
-    return _Peak(action_BNA, torch.where(agreed_BN, top_BN, tried_BN), closer_BN1, doubt_BN)
+    return _Peak(best_BNA, best_BN, closer_BN1, top_BNA), moved_BN1.squeeze(-1)
 
 
-def _fit(utility_BNP: Tensor, pairs: Tensor, peak: _Peak, centre_BNA: Tensor) -> _Fit:
+def _with_guess(game: Game, profile_BNA: Tensor, peak: _Peak) -> _Peak:
+    """The last guess where it is as good as the best point tried, up to rounding, since the fit is then more accurate."""
+    guess_BN = payoffs(game, profile_BNA, peak.guess_BNA[:, :, None]).squeeze(-1)
+    noise_BN = NOISE_ULPS * torch.finfo(guess_BN.dtype).eps * (1.0 + guess_BN.abs())
+    agreed_BN = guess_BN >= peak.utility_BN - noise_BN
+    action_BNA = torch.where(agreed_BN[..., None], peak.guess_BNA, peak.action_BNA)
+    return peak._replace(action_BNA=action_BNA, utility_BN=torch.where(agreed_BN, guess_BN, peak.utility_BN))
+
+
+def _fit(utility_BNP: Tensor, pairs: Tensor, best_BNA: Tensor, centre_BNA: Tensor, reach_BN1: Tensor) -> _Fit:
     A = centre_BNA.shape[-1]
     crosses = pairs.shape[1]
     middle_BN1, plus_BNA, minus_BNA, *corners = torch.split(utility_BNP, [1, A, A, *[crosses] * 4], dim=-1)
@@ -240,9 +260,9 @@ def _fit(utility_BNP: Tensor, pairs: Tensor, peak: _Peak, centre_BNA: Tensor) ->
         slope_BNA=(plus_BNA - minus_BNA) / 2.0,
         bend_BNAA=bend_BNAA,
         noise_BN1=NOISE_ULPS * torch.finfo(utility_BNP.dtype).eps * (1.0 + utility_BNP.abs().amax(-1, keepdim=True)),
-        start_BNA=(peak.action_BNA - centre_BNA) / peak.reach_BN1,
-        low_BNA=((-1.0 - centre_BNA) / peak.reach_BN1).clamp(min=-2.0),
-        high_BNA=((1.0 - centre_BNA) / peak.reach_BN1).clamp(max=2.0),
+        start_BNA=(best_BNA - centre_BNA) / reach_BN1,
+        low_BNA=((-1.0 - centre_BNA) / reach_BN1).clamp(min=-2.0),
+        high_BNA=((1.0 - centre_BNA) / reach_BN1).clamp(max=2.0),
     )
 
 

@@ -261,8 +261,8 @@ def _split_linear(stack: nn.Module, inputs: Tensor, columns: slice, *, bias: boo
     layers = [cast(nn.Linear, cast(nn.Sequential, member)[0]) for member in cast(PerAgent, stack).members]
     if len(layers) == 1:
         return F.linear(inputs, layers[0].weight[:, columns], layers[0].bias if bias else None)
-    parts = [F.linear(inputs[:, i], layer.weight[:, columns], layer.bias if bias else None) for i, layer in enumerate(layers)]
-    return torch.stack(parts, dim=1)
+    parts = (F.linear(inputs[:, i], one.weight[:, columns], one.bias if bias else None) for i, one in enumerate(layers))
+    return torch.stack(tuple(parts), dim=1)
 
 
 def _rest(stack: nn.Module, hidden: Tensor) -> Tensor:

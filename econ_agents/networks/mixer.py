@@ -132,8 +132,8 @@ class Mixer(nn.Module):
     ) -> Tensor:
         """Q_tot [B, N, M] when agent n alone plays candidate m; computes only its cluster again, at a cost linear in N.
 
-        The same as `forward` on each changed profile, but what a deviation leaves as it is, is computed once: the tokens
-        of the others, their queries, keys and values, and the part of E in the features.
+        Equal to `forward` on each changed profile. All that does not depend on the candidate is computed once: tokens,
+        queries, keys and values of the others, and the part of E in the features.
 
         Args:
             q_BN: Local values of the profile.
@@ -167,6 +167,61 @@ class Mixer(nn.Module):
         weighed_BNMW, pooled_BNMW = (torch.cat(parts, dim=1) / n_agents).chunk(2, dim=-1)
         return self._mix(weighed_BNMW, pooled_BNMW)
 
+    def screen(
+        self, q_BN: Tensor, act_BNA: Tensor, tried_BNM: Tensor, candidates_BNMA: Tensor, group_BE: Tensor
+    ) -> Tensor:
+        """About `deviations`, at a fraction of its cost: the others' features stay those of the profile.
+
+        Args:
+            q_BN: As for `deviations`, like the other arguments.
+            act_BNA: The profile.
+            tried_BNM: Local values of the candidates.
+            candidates_BNMA: Actions that each agent considers.
+            group_BE: The group representation.
+        """
+        n_agents = q_BN.shape[1]
+        if not self.learned:
+            return self.deviations(q_BN, act_BNA, tried_BNM, candidates_BNMA, group_BE)
+        features_BNW = self._features(act_BNA, group_BE)
+        kept_BNx = torch.cat([self._weighed(q_BN, features_BNW), features_BNW], dim=-1)
+        others_BNx = kept_BNx.sum(dim=1, keepdim=True) - kept_BNx
+        joined = torch.cat([act_BNA, candidates_BNMA.flatten(2)], dim=-1)
+        parts = []
+        for cluster in equal_clusters(joined, self.cluster_size):
+            act, candidates = cluster[..., : act_BNA.shape[-1]], cluster[..., act_BNA.shape[-1] :]
+            new = self.inward(candidates.unflatten(-1, (-1, act_BNA.shape[-1])))
+            parts.append((new + self._own_attended(self.inward(act), new)).flatten(1, 2))
+        own_BNMW = self._outward(self.norm(torch.cat(parts, dim=1)), group_BE[:, None, None])
+        weighed_BNMW = others_BNx[:, :, None, : own_BNMW.shape[-1]] + self._weighed(tried_BNM, own_BNMW)
+        pooled_BNMW = others_BNx[:, :, None, own_BNMW.shape[-1] :] + own_BNMW
+        return self._mix(weighed_BNMW / n_agents, pooled_BNMW / n_agents)
+
+    def _own_attended(self, kept: Tensor, new: Tensor) -> Tensor:
+        """Attention [B, K, C, M, W] of a new token [B, K, C, M, W] among the other kept tokens [B, K, C, W]."""
+        module = self.attention
+        heads, dim = module.num_heads, module.head_dim
+        weight, bias = module.in_proj_weight, module.in_proj_bias
+        (B, K, C, W), M = kept.shape, new.shape[3]
+        _, k, v = F.linear(kept, weight, bias).view(B, K, C, 3, heads, dim).permute(3, 0, 1, 4, 2, 5)
+        new_q, new_k, new_v = F.linear(new, weight, bias).view(B, K, C * M, 3, heads, dim).permute(3, 0, 1, 4, 2, 5)
+        new_q = new_q * dim**-0.5
+        both = (B, K, heads, C, M)
+        itself = (new_q * new_k).sum(dim=-1).view(*both, 1)
+        own = torch.eye(C, dtype=torch.bool, device=kept.device)[:, None]  # [C, 1, C]: deviating member, any member
+        scores = torch.where(own, itself, (new_q @ k.transpose(-1, -2)).view(*both, C))
+        shares = _softmax(scores)
+        mixed = (shares.view(B, K, heads, C * M, C) @ v).view(*both, dim)
+        to_new = torch.diagonal(shares, dim1=3, dim2=5).transpose(-1, -2)[..., None]  # [B, K, h, C, M, 1]
+        mixed = mixed + to_new * (new_v.view(*both, dim) - v[..., None, :])
+        outward = module.out_proj
+        return F.linear(mixed.permute(0, 1, 3, 4, 2, 5).reshape(B, K, C, M, W), outward.weight, outward.bias)
+
+    def _outward(self, attended: Tensor, group: Tensor) -> Tensor:
+        """Features of tokens after attention; the part of E in their first layer is computed once a team."""
+        first, width = self.features[0], attended.shape[-1]
+        shared = F.linear(group, first.weight[:, width:], first.bias)
+        return torch.tanh(self.features[1:](F.linear(attended, first.weight[:, :width]) + shared))
+
     def _moved(self, q_BKC: Tensor, act_BKCA: Tensor, tried: Tensor, candidates: Tensor, group_BE: Tensor) -> Tensor:
         """Sums [B, K, C, M, 2W] over clusters in which one member at a time plays its candidates [B, K, C, M, A]."""
         C = tried.shape[2]
@@ -174,10 +229,7 @@ class Mixer(nn.Module):
         kept, new = self.inward(act_BKCA), self.inward(candidates)
         attended = self._attended(kept, new)  # [B, K, C, M, C, W]
         tokens = attended + torch.where(own, new[..., None, :], kept[:, :, None, None])
-        first = self.features[0]
-        width = kept.shape[-1]
-        shared = F.linear(group_BE, first.weight[:, width:], first.bias)[:, None, None, None, None]
-        features = torch.tanh(self.features[1:](F.linear(self.norm(tokens), first.weight[:, :width]) + shared))
+        features = self._outward(self.norm(tokens), group_BE[:, None, None, None, None])
         q = torch.where(own[..., 0], tried[..., None], q_BKC[:, :, None, None])
         return torch.cat([self._weighed(q, features).sum(dim=-2), features.sum(dim=-2)], dim=-1)
 
@@ -190,7 +242,7 @@ class Mixer(nn.Module):
         heads, dim = module.num_heads, module.head_dim
         weight, bias = module.in_proj_weight, module.in_proj_bias
         (B, K, C, W), M = kept.shape, new.shape[3]
-        q, k, v = F.linear(kept, weight, bias).view(B, K, C, 3, heads, dim).permute(3, 0, 1, 4, 2, 5)  # [B, K, h, C, d]
+        q, k, v = F.linear(kept, weight, bias).view(B, K, C, 3, heads, dim).permute(3, 0, 1, 4, 2, 5)
         new_q, new_k, new_v = F.linear(new, weight, bias).view(B, K, C * M, 3, heads, dim).permute(3, 0, 1, 4, 2, 5)
         q, new_q = q * dim**-0.5, new_q * dim**-0.5
         both = (B, K, heads, C, M)
@@ -202,7 +254,7 @@ class Mixer(nn.Module):
         asks, asked = member[:, None, None, None], member[None, None, None]  # deviating member; the one attended to
         is_row, is_column = member[:, None, None, None] == member[None, None, :, None], asks == asked
         scores = torch.where(is_row, torch.where(is_column, itself, row), torch.where(is_column, column, among))
-        shares = torch.softmax(scores, dim=-1)  # [B, K, h, C, M, C, C]
+        shares = _softmax(scores)  # [B, K, h, C, M, C, C]
         mixed = (shares.view(B, K, heads, C * M * C, C) @ v).view(*both, C, dim)
         change = new_v.view(*both, dim) - v[..., None, :]
         to_new = shares.gather(-1, asks.expand(*both, C, 1))
@@ -213,8 +265,7 @@ class Mixer(nn.Module):
     def _features(self, act_BNA: Tensor, group_BE: Tensor) -> Tensor:
         tokens = self.inward(act_BNA)
         w_BNW = self.norm(tokens + attend_within(partial(self_attention, self.attention), tokens, self.cluster_size))
-        group_BNE = group_BE[:, None].expand(-1, act_BNA.shape[1], -1)
-        return torch.tanh(self.features(torch.cat([w_BNW, group_BNE], dim=-1)))
+        return self._outward(w_BNW, group_BE[:, None])
 
     def _weighed(self, q_BN: Tensor, features_BNW: Tensor) -> Tensor:
         return F.softplus(self.local_weight(features_BNW)) * q_BN[..., None]
@@ -233,6 +284,12 @@ class Mixer(nn.Module):
             return None
         aligned: Tensor = self.alignment(features_BNW)
         return aligned
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Softmax over the last axis; torch's own takes five times as long for the few members of a cluster."""
+    shares = torch.exp(scores - scores.detach().amax(dim=-1, keepdim=True))
+    return shares / shares.sum(dim=-1, keepdim=True)
 
 
 class PluggedMixer(nn.Module):

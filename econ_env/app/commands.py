@@ -197,7 +197,7 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
 @click.option("--summary-only", is_flag=True, help="Print the summary alone and write nothing.")
 def report(log_dirs: tuple[Path, ...], out: Path | None, baseline: str | None, summary_only: bool) -> None:
     """Summarise runs on the terminal, and write a page to look at and plots for papers."""
-    need("report", "statsmodels", "matplotlib", "math_core")
+    need("report", "statsmodels", *(() if summary_only else ("matplotlib", "math_core")))
     from econ_env.app.report.runs import load_runs
     from econ_env.app.report.terminal import print_summary
     from econ_env.app.report.write import write_page
