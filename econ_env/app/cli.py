@@ -39,14 +39,12 @@ def solve(config: RunConfig, question: str, gold: str | None, model_dir: Path | 
 @click.command()
 @_CHECKPOINT
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; default: this machine.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 chooses a free one."
-)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 chooses a free one.")
 @click.option("--model-name", default="econ", show_default=True, help="Model name that clients use for the team.")
 @click.option(
     "--key-file",
     type=click.Path(path_type=Path),
-    help="File with the key that clients must send; by default the environment variable ECON_API_KEY.",
+    help="File with the key that clients send; by default the environment variable ECON_API_KEY.",
 )
 @settings_options(None)
 def serve(
