@@ -38,7 +38,9 @@ def solve(config: RunConfig, question: str, gold: str | None, model_dir: Path | 
 
 @click.command()
 @_CHECKPOINT
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; default: this machine.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 127.0.0.1: this machine only."
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 chooses a free one.")
 @click.option("--model-name", default="econ", show_default=True, help="Model name that clients use for the team.")
 @click.option(

@@ -84,12 +84,12 @@ def start_workers(config: RunConfig, problems: Mapping[str, ProblemSet], arrived
 
     Raises:
         WorkerError: Ray is not installed, or the cluster is unavailable.
-        ConfigError: A server's URL has a login; logins are never sent to other machines.
+        ConfigError: A server's URL has a login, which would not reach the workers.
     """
     backend = resolve(config.llm.backend)
     if "://" in backend and any(login_header(address.url) for address in read_addresses(backend)):
         raise ConfigError(
-            "a user name and password in a server's URL do not reach workers; use a key, set OPENAI_API_KEY "
+            "a user name and password in a server's URL do not reach workers; use a key: set OPENAI_API_KEY "
             "on all machines"
         )
 

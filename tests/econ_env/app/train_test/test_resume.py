@@ -194,7 +194,7 @@ def cut_off(job, name, lines):
     assert "Traceback" not in out + err
     (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
     assert "problems failed one after another" in line
-    assert "go on with --resume" in line
+    assert "fix the cause and continue with --resume" in line
 
 
 @pytest.mark.faults
