@@ -75,7 +75,7 @@ def make_terms(specs: Iterable[str | RewardTerm]) -> tuple[RewardTerm, ...]:
         if not isinstance(name, str) or not name.isidentifier() or name != name.lower():
             raise ConfigError(f"a reward term's name must be a lower-case identifier, got {name!r}")
         if name in (*RESERVED, *names):
-            raise ConfigError(f"the reward term name {name!r} is already used; choose another one")
+            raise ConfigError(f"the name {name!r} of a reward term is taken; choose another one")
         names.append(name)
     return terms
 

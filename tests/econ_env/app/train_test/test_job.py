@@ -166,7 +166,7 @@ def test_a_question_is_known_again_whatever_its_set():
 
 def test_a_damaged_note_is_refused(tmp_path):
     (tmp_path / "trained_on.json").write_text('["x"]')
-    with pytest.raises(TraceError, match="must not be tested on"):
+    with pytest.raises(TraceError, match="lists the problems that tests must leave out"):
         read_trained_on(tmp_path)
 
 
