@@ -227,6 +227,12 @@ class BneConfig(EquilibriumConfig):
     """How responses are chosen: `simultaneous` best ones, the name of a registered solver, or `module:attribute`."""
     damping: float = Field(0.7, ge=0, lt=1)
     """Share of the old controls that is kept in each response."""
+    grid_size: int = Field(5, ge=2)
+    """Values of each control on the grid of candidates."""
+    finalists: int = Field(4, ge=1)
+    """Candidates whose payoffs are computed exactly, after all were estimated."""
+    polish_steps: int = Field(4, ge=0)
+    """Limit on local quadratic fits around the best candidate."""
 
 
 class EarlyStoppingConfig(AgentSettings):

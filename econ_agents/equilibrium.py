@@ -207,7 +207,15 @@ class Refiner:
         Raises:
             TeamError: The solver's profile has another shape or is not finite.
         """
-        proposal_BNA = self._solver.respond(game, tuple(self.trajectory), self.config).detach().clamp(-1.0, 1.0)
+        self.move(self._solver.respond(game, tuple(self.trajectory), self.config))
+
+    def move(self, proposal_BNA: Tensor) -> None:
+        """Move the active rows to a solver's profiles; see `respond`.
+
+        Raises:
+            TeamError: The profiles have another shape or are not finite.
+        """
+        proposal_BNA = proposal_BNA.detach().clamp(-1.0, 1.0)
         if proposal_BNA.shape != self.profile_BNA.shape or not bool(torch.isfinite(proposal_BNA).all()):
             raise TeamError(f"a solver must give finite profiles of the shape {tuple(self.profile_BNA.shape)}")
         residual_B = (proposal_BNA - self.profile_BNA).abs().amax(dim=(1, 2))

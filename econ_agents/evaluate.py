@@ -121,6 +121,7 @@ async def _play_all(
     on_result: Callable[[int, EpisodeResult, Any], None],
 ) -> None:
     envs: list[JointEnv] = []
+    together = trial.together()
     todo = iter(enumerate(problems))
 
     async def worker() -> None:
@@ -133,11 +134,12 @@ async def _play_all(
             if isinstance(env, PlaysEpisodes):
                 result, shown = await env.play(trial, problem, own_seed)
             else:
-                result, shown = await trial.play(env, problem, own_seed), env.parallel_env
+                result, shown = await trial.play(env, problem, own_seed, together), env.parallel_env
             on_result(place, result, shown)
 
     try:
         await all_or_none(worker() for _ in range(concurrency))
     finally:
+        together.close()
         for env in envs:
             env.close()

@@ -207,20 +207,20 @@ class _Fit(NamedTuple):
 
 @lru_cache(maxsize=16)
 def _stencil(action_dim: int) -> tuple[Tensor, Tensor]:
-    """Offsets [P, A] (centre, both ends of each axis, four corners for each pair of axes) and the pairs [2, pairs]."""
+    """Offsets [P, A] (centre, both ends of each axis, a corner for each pair of axes) and the pairs [2, pairs].
+
+    As few points as determine a quadratic.
+    """
     axes = torch.eye(action_dim, dtype=torch.float64)
     pairs = torch.triu_indices(action_dim, action_dim, offset=1)
     one, other = axes[pairs[0]], axes[pairs[1]]
-    return torch.cat(
-        [torch.zeros(1, action_dim), axes, -axes, one + other, -one - other, one - other, other - one]
-    ), pairs
+    return torch.cat([torch.zeros(1, action_dim), axes, -axes, one + other]), pairs
 
 
 def _polish(game: Game, profile_BNA: Tensor, peak: _Peak) -> tuple[_Peak, Tensor]:
     """Fit a quadratic around the guess, whose top is the next guess; returns the peak and how far the guess moved.
 
-    The centre of the fit tells what the guess is worth. Where a point of the fit is better by more than rounding, that
-    point is the peak and the reach stays; else the guess is, and the reach shrinks.
+    The payoff at the centre of the fit is that of the guess. The reach shrinks fast where the guess moved little.
     """
     offsets_PA, pairs = _stencil(profile_BNA.shape[-1])
     reach_BN1 = peak.reach_BN1
@@ -234,13 +234,15 @@ def _polish(game: Game, profile_BNA: Tensor, peak: _Peak) -> tuple[_Peak, Tensor
     )
     fit = _fit(utility_BNP, pairs, best_BNA, centre_BNA, reach_BN1)
     top_BNA = (centre_BNA + reach_BN1 * _top(fit)).clamp(-1.0, 1.0)
-    moved_BN1 = (top_BNA - peak.guess_BNA).abs().amax(-1, keepdim=True)
-    closer_BN1 = torch.where(moved_BN1 < 0.99 * reach_BN1, reach_BN1 / 4.0, reach_BN1)
-    return _Peak(best_BNA, best_BN, closer_BN1, top_BNA), moved_BN1.squeeze(-1)
+    # The best point keeps the next guess near: a fit may overshoot, or be made around a guess that was no good.
+    guess_BNA = torch.maximum(torch.minimum(top_BNA, best_BNA + reach_BN1 / 2.0), best_BNA - reach_BN1 / 2.0)
+    moved_BN1 = (guess_BNA - peak.guess_BNA).abs().amax(-1, keepdim=True)
+    closer_BN1 = torch.where(moved_BN1 < 0.49 * reach_BN1, reach_BN1 / 4.0, 0.75 * reach_BN1)
+    return _Peak(best_BNA, best_BN, closer_BN1, guess_BNA), moved_BN1.squeeze(-1)
 
 
 def _with_guess(game: Game, profile_BNA: Tensor, peak: _Peak) -> _Peak:
-    """The last guess where it is as good as the best point tried, up to rounding, since the fit is then more accurate."""
+    """The last guess if it is as good as the best point tried, up to rounding: the fit is then more accurate."""
     guess_BN = payoffs(game, profile_BNA, peak.guess_BNA[:, :, None]).squeeze(-1)
     noise_BN = NOISE_ULPS * torch.finfo(guess_BN.dtype).eps * (1.0 + guess_BN.abs())
     agreed_BN = guess_BN >= peak.utility_BN - noise_BN
@@ -250,10 +252,9 @@ def _with_guess(game: Game, profile_BNA: Tensor, peak: _Peak) -> _Peak:
 
 def _fit(utility_BNP: Tensor, pairs: Tensor, best_BNA: Tensor, centre_BNA: Tensor, reach_BN1: Tensor) -> _Fit:
     A = centre_BNA.shape[-1]
-    crosses = pairs.shape[1]
-    middle_BN1, plus_BNA, minus_BNA, *corners = torch.split(utility_BNP, [1, A, A, *[crosses] * 4], dim=-1)
+    middle_BN1, plus_BNA, minus_BNA, corner_BNp = torch.split(utility_BNP, [1, A, A, pairs.shape[1]], dim=-1)
     bend_BNAA = torch.diag_embed(plus_BNA + minus_BNA - 2.0 * middle_BN1)
-    cross = (corners[0] + corners[1] - corners[2] - corners[3]) / 4.0
+    cross = corner_BNp - plus_BNA[..., pairs[0]] - plus_BNA[..., pairs[1]] + middle_BN1
     bend_BNAA[..., pairs[0], pairs[1]] = cross
     bend_BNAA[..., pairs[1], pairs[0]] = cross
     return _Fit(

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from econ_agents.config import BneConfig
-from econ_agents.equilibrium import Acts, EquilibriumConfig, Game, Outcome, Refiner, Refines, StopReason
+from econ_agents.equilibrium import Acts, EquilibriumConfig, Outcome, Refiner, StopReason
 from econ_agents.errors import ConfigError
 from econ_agents.joint_env import Array, JointEnv
 from econ_agents.policy import EconPolicy
+from econ_agents.together import Together
 
 
 @runtime_checkable
@@ -129,18 +130,23 @@ class Trial:
         """Whether gaps are measured."""
         return self.gaps and hasattr(self.policy, "game")
 
-    async def play(self, env: JointEnv, problem: int, seed: int) -> EpisodeResult:
+    def together(self) -> Together:
+        """What computes for all episodes in flight of a process, on one event loop."""
+        return Together(self.policy, self.equilibrium)
+
+    async def play(self, env: JointEnv, problem: int, seed: int, together: Together) -> EpisodeResult:
         """Play one episode on the caller's event loop; `evaluate` plays many.
 
         Args:
             env: Joint environment; shows the finished episode afterwards.
             problem: Index, given to the environment.
             seed: Seed of the episode, >= 0.
+            together: Shared by all episodes in flight.
 
         Raises:
             Exception: An error that is not among `recoverable`.
         """
-        policy = self._policy(seed)
+        policy = self._policy(seed, together)
         decisions: list[DecisionResult] = []
         error = None
         start = time.perf_counter()
@@ -154,22 +160,25 @@ class Trial:
             error = f"{type(raised).__name__}: {raised}"
         return EpisodeResult(problem, seed, decisions, error, time.perf_counter() - start)
 
-    async def consult(self, env: JointEnv, problem: int, seed: int) -> Consultation:
+    async def consult(self, env: JointEnv, problem: int, seed: int, together: Together) -> Consultation:
         """Play the rounds of an episode's first decision; nothing is submitted, so no gold answer is needed.
 
         Args:
             env: Joint environment; the next call would be `astep`.
             problem: Index, given to the environment.
             seed: Seed of the episode, >= 0.
+            together: Shared by all episodes in flight.
         """
         obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
-        return await _consult(self, self._policy(seed), env, obs_ND)
+        return await _consult(self, self._policy(seed, together), env, obs_ND)
 
-    def _policy(self, seed: int) -> Acts:
-        return self.policy.seeded(seed) if isinstance(self.policy, Seeded) else self.policy
+    def _policy(self, seed: int, together: Together) -> Together:
+        if isinstance(self.policy, Seeded):  # it draws for this episode alone
+            return Together(self.policy.seeded(seed), self.equilibrium)
+        return together
 
 
-async def _decide(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> tuple[DecisionResult, Array, bool]:
+async def _decide(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array) -> tuple[DecisionResult, Array, bool]:
     """Play K rounds, then submit."""
     done = await _consult(trial, policy, env, obs_ND)
     obs_ND, reward, terminated, truncated, info = await env.astep(np.asarray(done.profiles[-1], np.float32).ravel())
@@ -182,9 +191,9 @@ async def _decide(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> t
     return decision, obs_ND, terminated or truncated
 
 
-async def _consult(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> Consultation:
+async def _consult(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array) -> Consultation:
     """Play K rounds of one decision."""
-    refiner = Refiner(_propose(policy, obs_ND), trial.equilibrium, trial.rounds)
+    refiner = Refiner(await policy.propose(torch.as_tensor(obs_ND)[None]), trial.equilibrium, trial.rounds)
     answers: list[str | None] = []
     while refiner.active:
         outcome: Outcome | None = None
@@ -194,8 +203,11 @@ async def _consult(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> 
             answers.append(None if outcome is None else outcome.answer)
         refiner.observe([outcome])
         if refiner.active:
-            refiner.respond(_game(policy, obs_ND))
-    result = refiner.result(_game(policy, obs_ND)) if trial.measures_gaps else None
+            refiner.move(await policy.respond(torch.as_tensor(obs_ND)[None], refiner.trajectory))
+    before = after = None
+    if trial.measures_gaps:
+        seen_1ND = torch.as_tensor(obs_ND)[None]
+        before, after = await policy.gaps(seen_1ND, refiner.trajectory[0], refiner.profile_BNA)
     played = [_action(env, profile_BNA) for profile_BNA in refiner.trajectory[: refiner.rounds[0]]]
     (reason,) = refiner.stop_reasons
     assert reason is not None
@@ -204,19 +216,9 @@ async def _consult(trial: Trial, policy: Acts, env: JointEnv, obs_ND: Array) -> 
         answers=answers,
         stop_reason=reason,
         residuals=list(refiner.residuals[0]),
-        gap_before=None if result is None else result.before.gain_BN[0].tolist(),
-        gap_after=None if result is None else result.after.gain_BN[0].tolist(),
+        gap_before=None if before is None else before.gain_BN[0].tolist(),
+        gap_after=None if after is None else after.gain_BN[0].tolist(),
     )
-
-
-@torch.no_grad()
-def _propose(policy: Acts, obs_ND: Array) -> Tensor:
-    return policy.propose(torch.as_tensor(obs_ND)[None])
-
-
-@torch.no_grad()
-def _game(policy: Acts, obs_ND: Array) -> Game:
-    return cast(Refines, policy).game(torch.as_tensor(obs_ND)[None])
 
 
 def _action(env: JointEnv, profile_1NA: Tensor) -> Array:

@@ -4,8 +4,8 @@
 >>> env = econ_env.parallel_env(problems="bundled", llm="simulated", embedder="hash")
 >>> observations, infos = env.reset(seed=0)
 
-Importing it registers these ids; gymnasium also does so by itself, with `gymnasium.make("econ_env:econ_env/Joint-v0")`.
-All take the arguments of `parallel_env`. Everything else loads when it is first used.
+The import registers these ids. Gymnasium can do the import itself: `gymnasium.make("econ_env:econ_env/Joint-v0")`.
+All ids take the arguments of `parallel_env`. Everything else loads when it is first used.
 
 | id                   | made by                                | what                                               |
 |----------------------|----------------------------------------|----------------------------------------------------|
@@ -70,7 +70,7 @@ gymnasium.register(
 gymnasium.register(
     id="econ_env/Tuple-v0",
     entry_point="econ_env.econ_v0:tuple_env",
-    disable_env_checker=True,  # gymnasium's checker wants one reward, EPyMARL one for each agent
+    disable_env_checker=True,  # gymnasium's checker requires one reward, EPyMARL one per agent
 )
 if hasattr(pettingzoo, "register"):
     pettingzoo.register("parallel", "econ_env/Econ-v0", "econ_env.econ_v0:parallel_env")

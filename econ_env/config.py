@@ -1,4 +1,4 @@
-"""The environment's settings: typed, documented field by field, refusing what is unknown or contradictory."""
+"""Defines the environment's settings, with types and documentation; unknown or contradictory settings are refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from econ_env.errors import ConfigError
 from econ_env.records import SecondControl
 
 Weights = tuple[Annotated[float, Field(ge=0, le=1)], ...]
-"""alpha, in the order AL, TS, CC, then of the further reward terms."""
+"""alpha: weights of AL, TS, CC, then of the further reward terms, in this order."""
 
 TERMS = ("al", "ts", "cc")
 """The reward terms that are always there, in the order of their weights."""
@@ -52,7 +52,7 @@ def check_weights(weights: Sequence[float], terms: Sequence[str] = TERMS) -> Wei
 
 
 class Settings(BaseModel):
-    """Base of all setting groups: immutable, closed to unknown keys."""
+    """Base of all groups of settings: immutable, and refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
@@ -70,20 +70,20 @@ S = TypeVar("S", bound=BaseModel)
 
 
 class SamplingConfig(Settings):
-    """Bounds of the prompt embedding e = (T, p) and what never varies."""
+    """Bounds of the controls (T, p), the paper's prompt embedding e, and the default top_p."""
 
     temperature_min: float = Field(0.1, ge=0.0, le=2.0)
     """Lowest temperature T."""
     temperature_max: float = Field(2.0, gt=0.0, le=2.0)
     """Highest temperature T."""
     second_action: SecondControl = "repetition_penalty"
-    """What p drives: the server's repetition penalty, or top_p (the paper's other reading)."""
+    """The sampling parameter that p sets: the repetition penalty, or top_p (another reading of the paper)."""
     p_min: float | None = Field(None, gt=0.0, le=2.0)
     """Lowest p; by default 1.0 for a repetition penalty, 0.1 for top_p."""
     p_max: float | None = Field(None, gt=0.0, le=2.0)
     """Highest p; by default 1.5 for a repetition penalty, 0.9 for top_p."""
     top_p_default: float = Field(0.9, gt=0.0, le=1.0)
-    """top_p of every call whose p does not drive it."""
+    """top_p of every call for which p does not set it."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -106,16 +106,16 @@ class SamplingConfig(Settings):
 
 
 class LLMConfig(Settings):
-    """How models are reached and what a call may take."""
+    """How models are called: time limits, retries, rates, cache and budget."""
 
     timeout: float = Field(60.0, gt=0)
-    """Seconds one attempt of a call may take; unless it is set, ten times as long for a model in this process."""
+    """Time limit in seconds of one attempt of a call; the default is ten times as long for a model in this process."""
     round_timeout: float = Field(300.0, gt=0)
-    """Seconds a call may take in all, its attempts and the waits between them; what has not come by then is invalid.
-    The replies of a round are asked for at once. The time in which a call waits for its turn does not count. Unless it
-    is set, ten times as long for a model in this process."""
+    """Time limit in seconds of a whole call, with its attempts and the waits between them; a later reply is invalid.
+    All replies of a round are requested at once. Time in which a call waits for its turn does not count. The default is
+    ten times as long for a model in this process."""
     max_retries: int = Field(5, ge=0, le=50)
-    """Attempts beyond the first, for failures that can heal."""
+    """Attempts after the first, for failures that may be temporary."""
     retry_wait: float = Field(0.5, gt=0)
     """Seconds before the first retry, doubled each time, with jitter."""
     retry_wait_max: float = Field(30.0, gt=0)
@@ -125,19 +125,19 @@ class LLMConfig(Settings):
     rpm: float | None = Field(None, gt=0)
     """Requests per minute the whole process may send to one server; none means no limit."""
     tpm: float | None = Field(None, gt=0)
-    """Tokens per minute, prompt plus the most a completion may have; none means no limit."""
+    """Tokens per minute, counted as prompt plus largest possible completion; none means no limit."""
     concurrency: int = Field(16, ge=1)
     """Calls in flight at once, to one server."""
     cache: bool = True
     """Whether answers are kept on disk and used again for equal requests."""
     cache_dir: str | None = None
-    """Where the cache lies; by default in the user's cache folder."""
+    """Folder of the cache; by default in the user's cache folder."""
     cache_size: int = Field(2_000_000_000, gt=0)
-    """Largest size of the cache in bytes; the least recently used go first."""
+    """Largest size of the cache in bytes; the least recently used answers are removed first."""
     budget_tokens: int | None = Field(None, gt=0)
-    """Tokens the run may use in all; then it stops with what is done."""
+    """Tokens the run may use in all; then it stops and keeps what is done."""
     budget_usd: float | None = Field(None, gt=0)
-    """Money the run may use in all; needs prices."""
+    """US dollars the run may spend in all; needs prices."""
     price_prompt: float | None = Field(None, ge=0)
     """US dollars per million prompt tokens."""
     price_completion: float | None = Field(None, ge=0)
@@ -145,7 +145,7 @@ class LLMConfig(Settings):
     local_context: int = Field(2048, ge=256)
     """Context window in tokens of each request to the embedded engine."""
     local_slots: int = Field(4, ge=1, le=64)
-    """Requests the embedded engine works on at once; the others wait."""
+    """Requests the embedded engine processes at once; the others wait."""
     local_threads: int | None = Field(None, ge=1)
     """Threads of the embedded engine; by default one per core."""
 
@@ -157,7 +157,7 @@ class LLMConfig(Settings):
 
 
 class RewardConfig(Settings):
-    """What the reward is made of."""
+    """Terms of the reward and their weights."""
 
     initial_weights: Weights = (0.1, 0.8, 0.1)
     """alpha = (AL, TS, CC), then one for each of `terms`; each in [0, 1], summing to 1."""
@@ -170,31 +170,31 @@ class RewardConfig(Settings):
 
     @model_validator(mode="after")
     def _simplex(self) -> Self:
-        # Terms that are given as objects are not among these names; the environment counts them.
+        # Terms given as objects have no name here; the environment checks their number.
         others = self.terms or ("further",) * (len(self.initial_weights) - len(TERMS))
         check_weights(self.initial_weights, (*TERMS, *others))
         return self
 
 
 class ObservationConfig(Settings):
-    """What executors see besides the usual."""
+    """Parts of an observation besides the standard ones."""
 
     parts: tuple[PartName, ...] = ()
     """Further parts, each by the name under which a package registers it or as `module:attribute`."""
 
 
 class EpisodeConfig(Settings):
-    """What an episode and its calls look like, whatever the team."""
+    """Settings of an episode and its calls that do not depend on the team."""
 
     max_rounds: int = Field(1, ge=1)
     """Decision steps of an episode; not the rounds inside one step."""
     strategy: Literal["reset", "lazy", "off"] = "reset"
     """When the coordinator plans: at reset, at the first round, or never."""
     commitment: Literal["always", "divided"] = "always"
-    """When the coordinator condenses replies: in every round, or only if answers differ. An answer that all of several
-    executors give is then stated as it is, which saves the longest of a round's calls."""
+    """When the coordinator condenses replies: in every round, or only if answers differ. If two or more
+    executors all agree, their answer is then used directly, which saves the longest call of the round."""
     strategy_tokens: int = Field(50, ge=1)
-    """Length asked of a strategy, in tokens."""
+    """Length in tokens that the coordinator is asked to keep to in a strategy."""
     strategy_max_tokens: int = Field(70, ge=1)
     """Length at which a strategy is cut, in tokens."""
     reply_max_tokens: int = Field(256, ge=1)
@@ -206,7 +206,7 @@ class EpisodeConfig(Settings):
     coordinator_temperature: float = Field(0.1, ge=0.0, le=2.0)
     """Temperature of strategy and commitment."""
     memory_length: int = Field(4, ge=1)
-    """How many of its own past rounds an executor remembers."""
+    """Number of its own past rounds that an executor sees."""
     cluster_size: int = Field(4, ge=0)
     """Most executors that one coordinator condenses. A larger team is split evenly into clusters with a local
     coordinator each (nine executors are 3 + 3 + 3), and a global one merges the local commitments; 0 keeps it flat."""
@@ -233,7 +233,7 @@ class EpisodeConfig(Settings):
 
 
 class TeamConfig(Settings):
-    """The team: its size, controls, pay, what it sees and is asked, and how its models are called."""
+    """The team: size, controls, rewards, observations, prompts, and how its models are called."""
 
     n_agents: int = Field(3, ge=1, le=512)
     """Number of executors."""
@@ -252,11 +252,11 @@ class TeamConfig(Settings):
 
 
 class EnvConfig(EpisodeConfig, TeamConfig):
-    """Everything that shapes the environment."""
+    """All settings of the environment."""
 
 
 def parse_settings(model: type[S], values: Mapping[str, Any]) -> S:
-    """Build settings from plain values, telling errors in one line.
+    """Build settings from plain values; an error is one line.
 
     Raises:
         ConfigError: A key is unknown (with the nearest known one), or a value is refused.

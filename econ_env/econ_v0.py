@@ -35,7 +35,7 @@ def _with_arguments_of(
         def made(*args: P.args, **kwargs: P.kwargs) -> V:
             return view(make(*args, **kwargs))
 
-        made.__wrapped__ = make  # where help() looks for the arguments
+        made.__wrapped__ = make  # help() takes the arguments from it
         return made
 
     return of
@@ -46,7 +46,7 @@ def _joint(make: Callable[[], EconParallelEnv]) -> JointView:
 
 
 def _many(make: Callable[P, EconParallelEnv]) -> Callable[..., VectorTeam]:
-    """A factory of one vector environment with `num_envs` joint views; it also takes the arguments of `make`."""
+    """A factory of a vector environment of `num_envs` joint views; it also takes the arguments of `make`."""
 
     def made(
         num_envs: int,

@@ -1,4 +1,4 @@
-"""The environment: a team of language models that answers math problems, as a PettingZoo parallel env.
+"""Defines the environment: a team of language models that answers math problems, as a PettingZoo parallel env.
 
 | Data sheet           |                                                                                  |
 |----------------------|----------------------------------------------------------------------------------|
@@ -12,11 +12,11 @@
 | Infos                | `{}` per agent at reset; floats with fixed keys (`INFO_KEYS`) at each step         |
 | Model calls          | 1 at reset (strategy, once per question), n + 1 per round, n + C + 1 in C clusters |
 
-`deliberate` runs a round without letting time pass; `step` submits. A `step` with the controls of the last deliberated
-round submits that round's commitment and costs no call.
+`deliberate` runs a round inside the current decision; `step` submits and ends the decision. A `step` with the controls
+of the last round submits that round's commitment and needs no call.
 
-In a large team local coordinators condense the replies of clusters, and a global one merges what they make of them into
-the team's commitment. Rewards, AL included, and observations know the team's commitment only.
+In a large team local coordinators condense the replies of their clusters, and a global one merges these local
+commitments into the team's commitment. Rewards (also AL) and observations use the team's commitment only.
 
 Version history: v0, first release.
 """
@@ -62,28 +62,28 @@ Transition = tuple[Observations, dict[str, float], Ends, Ends, Infos]
 
 
 class RoundOutcome(NamedTuple):
-    """What the last round came to."""
+    """Result of a round."""
 
     answer: str | None
     """The commitment's answer."""
     failed: bool
-    """Whether nothing valid came back."""
+    """Whether no reply was valid."""
 
 
 class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]):  # type: ignore[misc] # untyped
-    """See the module's data sheet.
+    """The environment; see the data sheet at the top of this module.
 
     Args:
-        problems: The problems; a stream is read on and never repeated within a pass.
+        problems: The problems; a stream is read in order and repeats nothing within a pass.
         config: All settings.
-        llm: What `make_llm` understands, or an LLM.
+        llm: A description that `make_llm` accepts, or an LLM.
         coordinator: Model of the coordinators, a name or an LLM; by default the LLM's own.
         executors: Model of all executors, or one model each, as names or LLMs.
-        embedder: What `make_embedder` understands, or an embedder.
-        answer_rule: Reads and judges answers; by default the one that `config` names. So are the three that follow.
+        embedder: A description that `make_embedder` accepts, or an embedder.
+        answer_rule: Reads and judges answers. Defaults of this and the next three arguments are those in `config`.
         prompts: What the models are asked.
         reward_terms: Terms besides AL, TS and CC, as names or objects.
-        observation_parts: Parts of an observation besides the usual, as names or objects.
+        observation_parts: Parts of an observation besides the standard ones, as names or objects.
         render_mode: `None`, `human` (prints) or `ansi` (returns text).
         trace: A file to which every round is appended as it ends, as a line of JSON.
 
@@ -139,7 +139,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self._team: Team | None = None
         self._encoder: TextEncoder | None = None
 
-    # What trainers ask for ---------------------------------------------------------------------------------------
+    # For trainers -----------------------------------------------------------------------------------------------
 
     @cached_property
     def layout(self) -> observations.Layout:
@@ -183,17 +183,17 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         return self.action_spaces[agent]
 
     def state(self) -> NDArray[np.float32]:
-        """The team's state, also after the end; holds every executor's reply.
+        """The team's state, with every executor's reply; also available after the end.
 
         Raises:
-            EpisodeError: Nothing was reset yet.
+            EpisodeError: `reset` was not called yet.
         """
         self._running_episode()
         return observations.state(self.layout, self._shared, self._private)
 
     @property
     def reward_weights(self) -> Weights:
-        """The weights alpha of `reward_terms` that the next `step` pays with; can be set at any time."""
+        """The weights alpha of `reward_terms` for the next `step`; can be set at any time."""
         return self._weights
 
     @reward_weights.setter
@@ -207,7 +207,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
 
     @property
     def last_outcome(self) -> RoundOutcome | None:
-        """What the last round of the running decision came to; `None` before its first."""
+        """Result of the last round in the current decision; `None` before its first round."""
         rounds = self._running_episode().decisions[-1].rounds
         return RoundOutcome(rounds[-1].commitment.answer, rounds[-1].failed) if rounds else None
 
@@ -217,8 +217,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         """Move on to another problem.
 
         Args:
-            seed: Restarts the order of problems and every sample; without it the stream goes on (from fresh entropy
-                if it was never seeded).
+            seed: Restarts the order of problems and every sample; without it the order continues (with a random
+                seed if there never was one).
             options: `{"problem": index or id}` chooses a problem, `{"plan": False}` defers the strategy to the first
                 round; other keys are ignored.
 
@@ -226,7 +226,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
             An observation per agent, and an empty info per agent.
 
         Raises:
-            EconError: The problem does not exist, or the models can't be had.
+            EconError: The problem does not exist, or the models are unavailable.
         """
         return background.run(self.areset(seed, options))
 
@@ -237,7 +237,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         return await background.submit(self._reset(seed, options))
 
     def deliberate(self, actions: Actions) -> tuple[Observations, Infos]:
-        """Run one round at these controls; no time passes and nothing is paid.
+        """Run one round with these controls; the decision goes on and no reward is paid.
 
         Args:
             actions: (T, p) per agent, clipped to the action space.
@@ -255,9 +255,9 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         return await background.submit(self._deliberate(actions))
 
     def step(self, actions: Actions) -> Transition:
-        """Submit: judge the commitment at these controls and pay every executor.
+        """Judge the commitment for these controls, and pay every executor its reward.
 
-        Asks the team first, unless the last deliberated round had exactly these controls.
+        Runs a round first, unless the last round of this decision had exactly these controls.
 
         Args:
             actions: (T, p) per agent, clipped to the action space.
@@ -285,10 +285,10 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         return text
 
     def close(self) -> None:
-        """Forget the models; they are shared by the process and stop with it. May be called at any time."""
+        """Drop the models; the process shares them, and they stop when it ends. May be called at any time."""
         self._team = None
 
-    # How ------------------------------------------------------------------------------------------------------------
+    # Internals ------------------------------------------------------------------------------------------------------
 
     @property
     def team(self) -> Team:
@@ -306,7 +306,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         return self._team
 
     def _simulated(self) -> LLM:
-        """The simulated team, whose answer key are this environment's problems."""
+        """The simulated team; it reads the gold answers from this environment's problems."""
         from econ_env.simulation.landscape import Landscape
         from econ_env.simulation.model import SimulatedLLM
 
@@ -390,7 +390,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         return round_
 
     async def _see(self, round_: Round) -> None:
-        """Bring what everybody sees up to the round."""
+        """Update all observations with the round."""
         texts = [reply.text for reply in round_.replies if reply.text is not None]
         if round_.commitment.text is not None:
             texts.append(round_.commitment.text)

@@ -1,4 +1,4 @@
-"""The record of a running episode: what was asked, said, decided and paid, for reading, traces and rendering."""
+"""Records an episode (question, replies, commitments, rewards) for traces and rendering."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from econ_env.records import Commitment, Judgement, Problem, Reply, RewardParts,
 
 @dataclass(slots=True)
 class Decision:
-    """One decision step: its rounds and, once submitted, its judgement and rewards."""
+    """One decision: its rounds and, once submitted, its judgement and rewards."""
 
     rounds: list[Round] = field(default_factory=list)
-    """The rounds so far; the last one is what is submitted."""
+    """The rounds so far; the last one is submitted."""
     judgement: Judgement | None = None
-    """The judge on the commitment; `None` until submitted, and for a failed round."""
+    """The commitment's judgement; `None` until submitted, and for a failed round."""
     replies_judged: tuple[Judgement | None, ...] = ()
-    """The judge on each reply; `None` for an invalid one."""
+    """Each reply's judgement; `None` for an invalid one."""
     rewards: tuple[RewardParts, ...] = ()
     """One per executor."""
     team_reward: RewardParts | None = None
-    """r_tot by its parts."""
+    """The team's reward r_tot and its parts."""
     weights: tuple[float, ...] | None = None
-    """alpha = (AL, TS, CC), then of further terms, that was paid with."""
+    """The weights alpha used: AL, TS, CC, then further terms."""
 
     @property
     def submitted(self) -> bool:
-        """Whether the decision has been paid."""
+        """Whether rewards were paid for the decision."""
         return self.weights is not None
 
     @property
@@ -41,17 +41,17 @@ class Episode:
     """One problem from question to verdict."""
 
     problem: Problem
-    """What is solved."""
+    """The problem to solve."""
     seed: int
-    """Decides every sample of the episode."""
+    """Seed of all sampling in the episode."""
     strategy: Strategy | None = None
     """The plan; `None` while it is deferred."""
     decisions: list[Decision] = field(default_factory=lambda: [Decision()])
-    """Decision steps so far, the running one last."""
+    """Decisions so far, the current one last."""
 
     @property
     def usage(self) -> Usage:
-        """What all calls of the episode cost."""
+        """Usage of all calls of the episode."""
         total = Usage() if self.strategy is None else self.strategy.usage
         for decision in self.decisions:
             for round_ in decision.rounds:

@@ -54,24 +54,24 @@ def parallel_env(
         llm: `auto` (Together if `TOGETHER_API_KEY` is set, else `OPENAI_BASE_URL`, else a model run in this process),
             `local`, `local:FILE.gguf`, `together`, `simulated`, the URL of an OpenAI-compatible server, or an `LLM`.
         coordinator: Name of the coordinators' model; by default the server's own. An `LLM` if it is on another server.
-        executors: Name of the executors' model, or a list with one name per executor: each is asked of `llm`. An `LLM`
-            in place of a name is asked itself, so that executors can be on different servers.
+        executors: Name of the executors' model at `llm`, or a list with one name per executor. An `LLM` in place of a
+            name is called directly, so executors can be on different servers.
         embedder: `auto`, `minilm`, `hash`, a sentence-transformers name or path, or an `Embedder`.
         strategy: When the coordinator plans: at `reset` (default), `lazy` (at the first round), or `off`.
         max_rounds: Decisions of an episode; 1 by default.
-        cluster_size: Most executors that one coordinator condenses, 4 by default; larger teams are split into clusters
-            with a local coordinator each, and a global one merges the local commitments. 0 keeps every team flat.
-        reward_weights: alpha = (AL, TS, CC), in [0, 1], summing to 1; (0.1, 0.8, 0.1) by default. Further terms need
-            theirs, after these.
-        answer_rule: Reads and judges answers: `econ` (default), or an `AnswerRule`. Here and below what other packages
-            register, and `module:attribute`, can be given by name.
-        prompts: What models are asked: `econ` (default), or a `PromptSet`.
-        reward_terms: A list of `RewardTerm`, paid besides AL, TS and CC.
-        observation_parts: A list of `ObservationPart`, seen besides the usual.
-        text_infos: Put texts into the infos of `step` too.
+        cluster_size: Most executors per coordinator, 4 by default. Larger teams are split into clusters with a local
+            coordinator each; a global one merges the local commitments. 0 keeps every team flat.
+        reward_weights: alpha = (AL, TS, CC), in [0, 1], summing to 1; (0.1, 0.8, 0.1) by default. Weights of
+            further terms follow.
+        answer_rule: Reads and judges answers: `econ` (default), or an `AnswerRule`. This and the next three arguments
+            also take names that other packages register, and `module:attribute`.
+        prompts: The prompts of the models: `econ` (default), or a `PromptSet`.
+        reward_terms: A list of `RewardTerm`, added to AL, TS and CC.
+        observation_parts: A list of `ObservationPart`, added to the standard parts.
+        text_infos: Whether the infos of `step` also carry texts.
         render_mode: `None`, `human` or `ansi`.
         trace: A file to which every round is appended as it ends, as a line of JSON.
-        config: All settings, as an `EnvConfig` or a mapping with its keys; the arguments above win over it.
+        config: All settings, as an `EnvConfig` or a mapping with its keys; the arguments above override it.
 
     Raises:
         ConfigError: A setting is unknown, out of range or contradicts another.
@@ -122,7 +122,7 @@ def _settings(
 
 
 def _given(settings: Settings | Mapping[str, Any] | None) -> dict[str, Any]:
-    """The settings that were set, by name; groups stay the objects that they are."""
+    """The settings that were set, by name; groups stay the same objects."""
     if isinstance(settings, Settings):
         return {name: value for name, value in settings if name in settings.model_fields_set}
     return dict(settings or {})

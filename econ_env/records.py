@@ -1,7 +1,7 @@
-"""The frozen records that pass between the stages of a round, from the problem to its reward.
+"""Defines the frozen records that pass between the stages of a round, from the problem to its reward.
 
-Every record is immutable, comparable by value and picklable. Texts are kept as the models wrote them; whatever could
-not be had is `None` or marked by a status, never replaced by a plausible value.
+Every record is immutable, comparable by value and picklable. Texts are kept as the models wrote them. A missing
+value is `None` or marked by a status, never replaced by a plausible one.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Verdict = Literal["correct", "wrong", "no_answer"]
-"""What the judge says of a reply: `no_answer` means that no final answer could be read in it."""
+"""The judge's verdict on a reply; `no_answer` means that no final answer could be read in it."""
 
 ReplyStatus = Literal["valid", "invalid"]
-"""`invalid`: the call failed after its retries, or what came back could not be used."""
+"""`invalid`: the call failed even after its retries, or its text could not be used."""
 
 CommitmentSource = Literal["coordinator", "unanimous", "majority", "none"]
-"""Who wrote the commitment: the coordinator, executors who all gave the same answer where that is not condensed, the
-majority of valid answers after the coordinator's call failed, or nobody."""
+"""Where the commitment comes from: the coordinator; `unanimous` replies that were not condensed; the `majority` of the
+answers, in a vote or because the coordinator's call failed; `none` if no reply was valid."""
 
 CallRole = Literal["strategy", "executor", "commitment", "other"]
-"""What a model call is for; usage is accounted by it."""
+"""Purpose of a model call; usage is counted per purpose."""
 
 SecondControl = Literal["repetition_penalty", "top_p"]
-"""Which sampling parameter the action's second coordinate p drives."""
+"""The sampling parameter that the action's second number p sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class Problem:
     """One question with its gold answer."""
 
     question: str
-    """What the team is asked."""
+    """The question for the team."""
     answer: str
-    """The gold answer, bare: `18`, `\\frac{1}{2}`, `(C)`. Never shown to a model."""
+    """The gold answer without other text: `18`, `\\frac{1}{2}`, `(C)`. Never shown to a model."""
     id: str
     """Unique within its source."""
     source: str = "custom"
-    """Where it comes from: a data set's name, hub id or path."""
+    """Its origin: a data set's name, hub id or path."""
     kind: str = ""
     """A label to group results by (level, subject, wording); empty if there is none."""
 
@@ -55,24 +55,24 @@ class PromptEmbedding:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What calls cost. Adding two usages adds every field.
+    """Cost of calls, in tokens and counts. Adding two usages adds every field.
 
-    An answer from the cache on disk counts the tokens of the call that was once made for it, so that a replayed run
-    reports the same tokens as the original; budgets and prices count only what was sent (see `econ_env.llm.meter`).
+    An answer from the cache on disk counts the tokens of its original call, so a replayed run reports the same tokens
+    as the original one. Budgets and prices count only what was sent (see `econ_env.llm.meter`).
     """
 
     calls: int = 0
     """Answered requests, also those served from the cache."""
     prompt_tokens: int = 0
-    """Tokens of the prompts, those of unusable answers that were asked for again included."""
+    """Tokens of the prompts, also of attempts with unusable answers."""
     completion_tokens: int = 0
-    """Tokens generated, those of unusable answers included."""
+    """Tokens generated, also those of unusable answers."""
     cached_prompt_tokens: int = 0
-    """Of `prompt_tokens`, those the server says it took from its prompt cache."""
+    """The part of `prompt_tokens` that the server reports as taken from its prompt cache."""
     cache_hits: int = 0
-    """Of `calls`, those answered by the cache on disk (nothing was sent)."""
+    """The part of `calls` that the cache on disk answered (nothing was sent)."""
     retries: int = 0
-    """Attempts beyond the first; an answer from the cache took none."""
+    """Attempts after the first; 0 for an answer from the cache."""
 
     @property
     def tokens(self) -> int:
@@ -92,12 +92,12 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the judge says of one reply."""
+    """The judge's verdict on one reply."""
 
     verdict: Verdict
     """`correct`, `wrong`, or `no_answer`."""
     answer: str | None
-    """The final answer as read in the reply; `None` exactly when the verdict is `no_answer`."""
+    """The final answer read in the reply; `None` exactly when the verdict is `no_answer`."""
     rule: str
     """Name and version of the rule that judged, for example `econ-answer-v2`."""
 
@@ -114,11 +114,11 @@ class Strategy:
     text: str | None
     """The plan, or `None` if its call failed: the executors then work without one."""
     usage: Usage = field(default_factory=Usage)
-    """What it cost."""
+    """Its cost."""
     error: str | None = None
-    """Why there is none."""
+    """Why there is no plan."""
     redacted: bool = False
-    """Whether a leaked answer was taken out of it."""
+    """Whether a leaked answer was removed from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Reply:
     agent: str
     """The executor's name, `executor_0` and so on."""
     controls: PromptEmbedding
-    """What it was sampled with."""
+    """The controls it was sampled with."""
     text: str | None
     """What the model wrote; `None` if the call failed."""
     answer: str | None
@@ -136,9 +136,9 @@ class Reply:
     status: ReplyStatus
     """Whether it can be used."""
     parsed_json: bool = False
-    """Whether the text was the JSON that was asked for."""
+    """Whether the text was the requested JSON."""
     usage: Usage = field(default_factory=Usage)
-    """What it cost."""
+    """Its cost."""
     error: str | None = None
     """Why it is invalid."""
 
@@ -153,15 +153,15 @@ class Commitment:
     """The coordinator's condensation C of the replies; it carries the team's final answer."""
 
     text: str | None
-    """The condensation; `None` if nothing valid was there to condense."""
+    """The condensation; `None` if there was no valid reply."""
     answer: str | None
     """The team's answer; `None` if none could be read."""
     source: CommitmentSource
-    """Who wrote it."""
+    """Where it comes from."""
     parsed_json: bool = False
-    """Whether the coordinator's text was the JSON that was asked for."""
+    """Whether the coordinator's text was the requested JSON."""
     usage: Usage = field(default_factory=Usage)
-    """What it cost."""
+    """Its cost."""
     error: str | None = None
     """Why the coordinator's call failed, if it did."""
 
@@ -173,7 +173,7 @@ class Cluster:
     agents: tuple[str, ...]
     """Names of its executors."""
     commitment: Commitment
-    """The local commitment: what its coordinator made of their replies."""
+    """The local commitment: its coordinator's condensation of their replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Round:
     replies: tuple[Reply, ...]
     """One per executor, in the order of the agents."""
     commitment: Commitment
-    """What the coordinator made of them, or of the local commitments if there are clusters."""
+    """The team's commitment, from the replies or, with clusters, from the local commitments."""
     seconds: float = 0.0
     """Wall time of the round; not part of any comparison of runs."""
     clusters: tuple[Cluster, ...] = ()
@@ -200,13 +200,13 @@ class Round:
 
     @property
     def usage(self) -> Usage:
-        """Replies and commitments together; the strategy is paid once per problem and counted apart."""
+        """Replies and commitments together; the strategy is counted separately, once per problem."""
         used = [reply.usage for reply in self.replies] + [commitment.usage for commitment in self.commitments]
         return sum(used, Usage())
 
     @property
     def failed(self) -> bool:
-        """Whether nothing valid came back, so that the round can't be judged."""
+        """Whether no reply was valid, so the round can't be judged."""
         return self.commitment.source == "none"
 
     @property
@@ -226,6 +226,6 @@ class RewardParts:
     cc: float
     """Collaborative contribution: fidelity and novelty."""
     total: float
-    """The sum, weighted by alpha."""
+    """The sum of the terms, weighted by alpha."""
     further: Mapping[str, float] = field(default_factory=dict)
-    """Terms that were added to these, by name."""
+    """Further terms, by name."""

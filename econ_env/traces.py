@@ -18,7 +18,7 @@ from econ_env.errors import TraceError
 
 
 class JsonLines:
-    """A file of JSON objects, one per line, that is only ever appended to. Safe for threads of one process.
+    """An append-only file of JSON objects, one per line. Safe for threads of one process.
 
     Args:
         path: The file; its folder is made if needed. A torn last line from an interrupted run is removed.
@@ -101,7 +101,7 @@ def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
 
 
 class NewLines:
-    """Reads a file that grows: each reading gives the rows that were appended since the last one.
+    """Reads a growing file: each iteration gives the rows appended since the previous one.
 
     Args:
         path: The file; it need not exist yet.
@@ -134,7 +134,7 @@ def read_json(path: str | Path, advice: str) -> dict[str, Any] | None:
         advice: What to do if it can't be read; the last part of the error message.
 
     Raises:
-        TraceError: It can't be read, or holds something else.
+        TraceError: It can't be read, or is not a JSON object.
     """
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -143,7 +143,7 @@ def read_json(path: str | Path, advice: str) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise TraceError(f"{path} can't be read ({error}); {advice}") from error
     if not isinstance(value, dict):
-        raise TraceError(f"{path} holds no JSON object; {advice}")
+        raise TraceError(f"{path} is not a JSON object; {advice}")
     return value
 
 
@@ -229,4 +229,4 @@ def _parse(line: bytes, path: Path, number: int | None) -> dict[str, Any]:
 
 def _trace_error(path: Path, error: OSError) -> TraceError:
     reason = error.strerror or str(error)
-    return TraceError(f"{path} can't be written or read: {reason}; what was written before is kept")
+    return TraceError(f"{path} can't be written or read: {reason}; earlier lines are kept")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -189,7 +189,7 @@ class Mixer(nn.Module):
         parts = []
         for cluster in equal_clusters(joined, self.cluster_size):
             act, candidates = cluster[..., : act_BNA.shape[-1]], cluster[..., act_BNA.shape[-1] :]
-            new = self.inward(candidates.unflatten(-1, (-1, act_BNA.shape[-1])))
+            new = self.inward(candidates.reshape(*act.shape[:-1], -1, act.shape[-1]))
             parts.append((new + self._own_attended(self.inward(act), new)).flatten(1, 2))
         own_BNMW = self._outward(self.norm(torch.cat(parts, dim=1)), group_BE[:, None, None])
         weighed_BNMW = others_BNx[:, :, None, : own_BNMW.shape[-1]] + self._weighed(tried_BNM, own_BNMW)
@@ -218,14 +218,14 @@ class Mixer(nn.Module):
 
     def _outward(self, attended: Tensor, group: Tensor) -> Tensor:
         """Features of tokens after attention; the part of E in their first layer is computed once a team."""
-        first, width = self.features[0], attended.shape[-1]
+        first, width = cast(nn.Linear, self.features[0]), attended.shape[-1]
         shared = F.linear(group, first.weight[:, width:], first.bias)
         return torch.tanh(self.features[1:](F.linear(attended, first.weight[:, :width]) + shared))
 
     def _moved(self, q_BKC: Tensor, act_BKCA: Tensor, tried: Tensor, candidates: Tensor, group_BE: Tensor) -> Tensor:
         """Sums [B, K, C, M, 2W] over clusters in which one member at a time plays its candidates [B, K, C, M, A]."""
         C = tried.shape[2]
-        own = torch.eye(C, dtype=torch.bool, device=tried.device)[:, None, :, None]  # [C, 1, C, 1]: deviating, any member
+        own = torch.eye(C, dtype=torch.bool, device=tried.device)[:, None, :, None]  # deviating member, any member
         kept, new = self.inward(act_BKCA), self.inward(candidates)
         attended = self._attended(kept, new)  # [B, K, C, M, C, W]
         tokens = attended + torch.where(own, new[..., None, :], kept[:, :, None, None])

@@ -20,6 +20,7 @@ from econ_agents.equilibrium import Outcome
 from econ_agents.errors import TeamError
 from econ_agents.joint_env import JointEnv, as_joint
 from econ_agents.team_spec import TeamSpec
+from econ_agents.together import Together
 from econ_agents.trial import EpisodeResult, Trial
 
 
@@ -108,7 +109,7 @@ class Worker:
         self._opened: Site | None = None
         self._hosted: dict[int, _Hosted] = {}
         self._idle: dict[str, list[JointEnv]] = {}
-        self._trial: tuple[int, Trial] | None = None
+        self._trial: tuple[int, Trial, Together] | None = None
 
     async def process(self) -> int:
         """Its process id."""
@@ -174,13 +175,14 @@ class Worker:
             Its result, and the site's report.
         """
         if self._trial is None or self._trial[0] != trial_number:
-            self._trial = trial_number, await trial[0]
-        chosen = self._trial[1]
+            fetched = await trial[0]
+            self._trial = trial_number, fetched, fetched.together()
+        _, chosen, together = self._trial
         idle = self._idle.setdefault(part, [])
         env = idle.pop() if idle else await self._make_env(home, part)
         if weights is not None:
             env.reward_weights = weights
-        result = await chosen.play(env, problem, seed)
+        result = await chosen.play(env, problem, seed, together)
         report = (await self._site(home)).report(part, env.parallel_env, result)
         idle.append(env)
         return result, report

@@ -1,4 +1,4 @@
-"""The console command `econ`: train, test, compare, report, solve, serve."""
+"""Defines the console command `econ`: train, test, compare, report, solve, serve."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from econ_env.app.run_config import RunConfig
 _CHECKPOINT = click.option(
     "--model-dir",
     type=click.Path(path_type=Path),
-    help="Checkpoint of the policy, such as models_exp1/final; without one controls are neutral.",
+    help="Checkpoint of the policy, such as models_exp1/final; without it controls are neutral.",
 )
 
 
 @click.group()
 @click.version_option(package_name="econ-bne", message="%(version)s")
 def econ() -> None:
-    """Teams of language models that learn how to be sampled."""
+    """Train, test and use teams of language models that learn their sampling controls."""
 
 
 @click.command()
 @click.argument("question")
-@click.option("--gold", help="The right answer; with it the team's answer is judged.")
+@click.option("--gold", help="The correct answer; if given, the team's answer is judged.")
 @_CHECKPOINT
 @settings_options(None)
 def solve(config: RunConfig, question: str, gold: str | None, model_dir: Path | None) -> None:
@@ -38,13 +38,15 @@ def solve(config: RunConfig, question: str, gold: str | None, model_dir: Path | 
 
 @click.command()
 @_CHECKPOINT
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others can ask then.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
-@click.option("--model-name", default="econ", show_default=True, help="What clients call the team.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 127.0.0.1: this machine only."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 chooses a free one.")
+@click.option("--model-name", default="econ", show_default=True, help="Model name that clients use for the team.")
 @click.option(
     "--key-file",
     type=click.Path(path_type=Path),
-    help="File with the key that clients must send; without one the environment variable ECON_API_KEY.",
+    help="File with the key that clients send; by default the environment variable ECON_API_KEY.",
 )
 @settings_options(None)
 def serve(

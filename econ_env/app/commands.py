@@ -1,4 +1,4 @@
-"""What the scripts under `benchmarks/` and the console command have in common."""
+"""Makes the commands that the scripts under `benchmarks/` and the console command share."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def run_script(config: Path, about: str | None, *, train_episodes: int, test_epi
     """Run a script that trains and tests.
 
     Args:
-        config: The YAML file that is read without `--config`.
-        about: What `--help` says.
+        config: The YAML file to read without `--config`.
+        about: Text of `--help`.
         train_episodes: Default of `--train-eps`.
         test_episodes: Default of `--test-eps`.
     """
@@ -43,9 +43,9 @@ def run_test_script(config: Path, about: str | None, *, name: str, model_dir: st
     """Run a script that tests a checkpoint.
 
     Args:
-        config: The YAML file that is read without `--config`.
-        about: What `--help` says.
-        name: Of the experiment.
+        config: The YAML file to read without `--config`.
+        about: Text of `--help`.
+        name: Name of the experiment.
         model_dir: Default of `--model-dir`.
     """
     main(checkpoint_command(config, about, name=name, model_dir=model_dir))
@@ -69,8 +69,8 @@ def train_command(config: Path | None, about: str | None, *, train_episodes: int
     """The command that trains and does not test.
 
     Args:
-        config: The YAML file that is read without `--config`.
-        about: What `--help` says.
+        config: The YAML file to read without `--config`.
+        about: Text of `--help`.
         train_episodes: Default of `--train-eps`.
     """
 
@@ -100,8 +100,8 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
     """The command `compare`.
 
     Args:
-        default_config: The YAML file that is read without `--config`.
-        about: What `--help` says.
+        default_config: The YAML file to read without `--config`.
+        about: Text of `--help`.
     """
 
     @click.command(help=about)
@@ -109,8 +109,8 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
         "--methods",
         default=METHODS,
         show_default=True,
-        help="Separated by commas; sc@10, best_of_n@5 and debate@3 fix their number; your own by its name or "
-        "module:attribute.",
+        help="Separated by commas; sc@10, best_of_n@5 and debate@3 fix their number; your own method by its name "
+        "or module:attribute.",
     )
     @click.option(
         "--problems", type=click.IntRange(1), default=30, show_default=True, help="Problems, the same for all methods."
@@ -129,23 +129,23 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
         show_default=True,
         help="Budget to equalise with bne: sc, best_of_n and debate get as many samples or rounds as cost the same.",
     )
-    @click.option("--baseline", help="The method that differences are taken to; by default the first.")
+    @click.option("--baseline", help="Method that the others are compared with; by default the first.")
     @click.option(
         "--temperature",
         type=click.FloatRange(0.0, 2.0),
         default=0.7,
         show_default=True,
-        help="Of sc, best_of_n, debate and fixed.",
+        help="Temperature of sc, best_of_n, debate and fixed.",
     )
     @click.option(
         "--policy",
         type=click.Path(path_type=Path),
-        help="Checkpoint of the policy: its folder, such as models_exp1/final, or a repository of the hub.",
+        help="Checkpoint of the policy: its folder, such as models_exp1/final, or a repository on the hub.",
     )
     @click.option(
         "--train-eps",
         type=click.IntRange(0),
-        help="Without --policy: problems to train on first; 0 for an untrained one.",
+        help="Without --policy: problems to train on first; 0 for an untrained policy.",
     )
     @common_options(default_config, spreads=False)
     def command(
@@ -191,12 +191,12 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The page [default: report.html in the first LOGDIR].",
+    help="File of the page [default: report.html in the first LOGDIR].",
 )
-@click.option("--baseline", help="The method that differences are taken to [default: what the run chose].")
-@click.option("--summary-only", is_flag=True, help="Print the summary alone and write nothing.")
+@click.option("--baseline", help="Method that the others are compared with [default: the run's].")
+@click.option("--summary-only", is_flag=True, help="Print the summary only; write nothing.")
 def report(log_dirs: tuple[Path, ...], out: Path | None, baseline: str | None, summary_only: bool) -> None:
-    """Summarise runs on the terminal, and write a page to look at and plots for papers."""
+    """Print a summary of runs, and write an HTML page and plots for papers."""
     need("report", "statsmodels", *(() if summary_only else ("matplotlib", "math_core")))
     from econ_env.app.report.runs import load_runs
     from econ_env.app.report.terminal import print_summary

@@ -1,4 +1,4 @@
-"""Runs a command: errors become one line and an exit code, Ctrl-C keeps what was done."""
+"""Runs a command: an error becomes one line and an exit code, and Ctrl-C keeps the finished work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXIT_INTERRUPTED = 130
 
 
 def need(extra: str, *packages: str) -> None:
-    """Make sure that the packages of an extra are installed, before any work is done.
+    """Check before any work that the packages of an extra are installed.
 
     Raises:
         ConfigError: One is missing; the message says what to install.
@@ -31,14 +31,14 @@ def need(extra: str, *packages: str) -> None:
 
 
 class InterruptedRun(click.ClickException):
-    """Ctrl-C in a run that can go on; click would forget the text of a `KeyboardInterrupt`."""
+    """Ctrl-C in a run that can be resumed; click would drop the text of a `KeyboardInterrupt`."""
 
 
 def main(command: click.Command) -> None:
     """Run a command; bad input and failed runs print one line and exit with 2, Ctrl-C with 130."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: busy waiting slows down all others
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: busy waiting slows down other processes
     if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a command's own folder comes first; module:attribute may lie where it is called
+        sys.path.append(os.getcwd())  # for module:attribute in the current folder; the command's own folder comes first
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("econ_env").setLevel(logging.INFO)
     logging.getLogger("tianshou").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The command-line options that every script shares, and how errors become one line and an exit code."""
+"""Defines the command-line options that all commands share."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from econ_env.app.run_config import RunConfig, load_run_config
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """What the shared options came to."""
+    """Values of the shared options."""
 
     config: RunConfig
-    """All settings, with the options worked in."""
+    """All settings, changed by the options."""
     log_dir: Path
-    """Where results, traces and curves go."""
+    """Folder for results, traces and curves."""
     model_dir: Path
-    """Where checkpoints go; for a test the checkpoint itself."""
+    """Folder for checkpoints; for a test the checkpoint itself."""
     resume: bool
-    """Whether to go on with an earlier run in the same folders."""
+    """Whether to resume the run in these folders."""
     wandb: str | None = None
-    """Project at Weights & Biases to log to as well."""
+    """Weights & Biases project to log to as well."""
 
 
 _SETTINGS: Mapping[str, tuple[str, Any, str]] = {
@@ -43,22 +43,22 @@ _SETTINGS: Mapping[str, tuple[str, Any, str]] = {
     "--n-agents": ("n_agents", int, "Number of executors."),
     "--bne-rounds": ("bne.max_iterations_infer", int, "Rounds K per decision in the test with BNE."),
     "--max-rounds": ("env_args.max_rounds", int, "Decisions of an episode."),
-    "--seed": ("seed", int, "Decides everything that is drawn at random."),
+    "--seed": ("seed", int, "Seed of everything random."),
     "--train-envs": ("num_envs", int, "Problems in flight at once in training."),
     "--concurrency": ("llm.concurrency", int, "Model calls in flight at once."),
-    "--budget-tokens": ("llm.budget_tokens", int, "Stop cleanly when so many tokens were used."),
-    "--budget-usd": ("llm.budget_usd", float, "Stop cleanly when so much money was spent; needs prices in the config."),
+    "--budget-tokens": ("llm.budget_tokens", int, "Tokens the run may use; then it stops cleanly."),
+    "--budget-usd": ("llm.budget_usd", float, "US dollars the run may spend; needs prices in the config."),
 }
 
 
 def settings_options(
     default_config: Path | None, *, spreads: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator that adds the options which change settings and hands the command one `RunConfig` as `config`.
+    """A decorator that adds the options which change settings; the command gets one `RunConfig` as `config`.
 
     Args:
-        default_config: The YAML file that is read without `--config`.
-        spreads: Whether the command can be spread over a Ray cluster.
+        default_config: The YAML file to read without `--config`.
+        spreads: Whether the command can run on a Ray cluster.
     """
     keys = {flag: key for flag, (key, _, _) in _SETTINGS.items()} | _RAY_SETTINGS
 
@@ -81,7 +81,7 @@ def settings_options(
                 given["llm.cache"] = False
             settings = load_run_config(config or default_config, set_, given)
             if settings.ray.spreads and not spreads:
-                logging.getLogger("econ_env").warning("this command works in one process: ray is not used")
+                logging.getLogger("econ_env").warning("this command runs in one process: ray is not used")
             command(config=settings, **own)
 
         for flag, (key, type_, text) in reversed(tuple(_SETTINGS.items())):
@@ -101,23 +101,23 @@ def common_options(
     tests: bool = False,
     spreads: bool = True,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator that adds all shared options and hands the command one `CommonOptions` as `common`.
+    """A decorator that adds all shared options; the command gets one `CommonOptions` as `common`.
 
     Args:
-        default_config: The YAML file that is read without `--config`.
+        default_config: The YAML file to read without `--config`.
         log_dir: Default of `--log-dir`.
         model_dir: Default of `--model-dir`.
-        tests: Whether the command tests a checkpoint, so that `--model-dir` names it.
-        spreads: Whether the command can be spread over a Ray cluster.
+        tests: Whether the command tests a checkpoint; `--model-dir` then names it.
+        spreads: Whether the command can run on a Ray cluster.
     """
-    model_text = "The checkpoint: its folder, or a repository of the hub." if tests else "Where checkpoints go."
+    model_text = "The checkpoint: its folder, or a repository on the hub." if tests else "Folder for checkpoints."
     options = (
         click.option("--log-dir", type=_PATH, default=Path(log_dir), show_default=True,
-                     help="Where results, traces and curves go."),
+                     help="Folder for results, traces and curves."),
         click.option("--model-dir", type=_PATH, default=Path(model_dir), show_default=True, help=model_text),
-        click.option("--resume", is_flag=True, help="Go on with the run in these folders."),
+        click.option("--resume", is_flag=True, help="Resume the run in these folders."),
         click.option("--wandb", metavar="PROJECT",
-                     help="Log to this project at Weights & Biases too (pip install wandb)."),
+                     help="Also log to this Weights & Biases project (pip install wandb)."),
     )  # fmt: skip
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -129,7 +129,7 @@ def common_options(
             try:
                 command(common=CommonOptions(config, log_dir, model_dir, resume, wandb), **own)
             except (click.Abort, KeyboardInterrupt):
-                raise InterruptedRun("stopped; what was done is kept, --resume goes on from there") from None
+                raise InterruptedRun("stopped; finished work is kept, continue it with --resume") from None
 
         decorated = settings_options(default_config, spreads=spreads)(run)
         for option in reversed(options):
@@ -145,17 +145,17 @@ _SETTINGS_IN_GENERAL = (
     click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Any setting, such as gamma=0.9."),
     click.option("--llm", multiple=True,
                  help="auto, local, local:FILE.gguf, together, simulated, a URL, or your own; repeat it for several "
-                      "servers with the same model, of which URL*3 gets three times the calls. [llm.backend]"),
+                      "servers with the same model; URL*3 gets three times the calls. [llm.backend]"),
     click.option("--executor-model", multiple=True, help="Model of the executors; repeat it to give each its own."),
-    click.option("--no-cache", is_flag=True, help="Ask every model call anew."),
+    click.option("--no-cache", is_flag=True, help="Do not use the cache of model answers."),
 )  # fmt: skip
 
 _RAY_SETTINGS = {"--ray": "ray.address", "--ray-workers": "ray.workers"}
 _RAY_OPTIONS = (
     click.option("--ray", is_flag=False, flag_value=os.environ.get("RAY_ADDRESS", "local"), metavar="[ADDRESS]",
-                 help="Spread the run over a Ray cluster: the one at ADDRESS, auto for this machine's; without ADDRESS "
-                      "RAY_ADDRESS, or one that is started here. [ray.address]"),
-    click.option("--ray-workers", type=int, help="Processes that play. [ray.workers]"),
+                 help="Run on a Ray cluster: the one at ADDRESS, auto for this machine's; without ADDRESS the one at "
+                      "RAY_ADDRESS, or a new one on this machine. [ray.address]"),
+    click.option("--ray-workers", type=int, help="Processes that run episodes. [ray.workers]"),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The settings of a run: one YAML file for problems, models, environment and learner."""
+"""Defines and loads the settings of a run: one YAML file for problems, models, environment and learner."""
 
 from __future__ import annotations
 
@@ -27,49 +27,49 @@ from econ_env.problems.load import ProblemSet
 
 
 class EnvArgs(EpisodeConfig):
-    """The problems, and what an episode looks like."""
+    """Settings of problems and episodes."""
 
     hf_dataset_path: str = "bundled"
     """`bundled`, `gsm8k`, `math`, `svamp`, a hub id, the path of a file, a registered data set, `module:attribute`."""
     offline_dataset: str | None = None
-    """What to use, with a notice, if the hub can't be reached; none means to stop."""
+    """Data set to use, with a warning, if the hub can't be reached; none means to stop."""
     dataset_split: str | None = None
     """Split to train on; by default `train`, or the only one there is."""
     test_split: str | None = None
-    """Split to test on; by default `test`, or, where there is only one split, problems that training leaves out."""
+    """Split to test on; by default `test`. If there is only one split, some of its problems are kept for testing."""
     question_field_name: str | None = None
-    """Column of the question, where it has another name than usual."""
+    """Column of the question, if its name is not a usual one."""
     answer_field_name: str | None = None
-    """Column of the answer, where it has another name than usual."""
+    """Column of the answer, if its name is not a usual one."""
     max_question_length: int | None = Field(None, ge=1)
-    """Longer questions are left out; in characters."""
+    """Longest question, in characters; problems with longer ones are left out."""
     max_answer_length: int | None = Field(None, ge=1)
-    """Longer gold answers are left out; in characters."""
+    """Longest gold answer, in characters; problems with longer ones are left out."""
     revision: str | None = None
-    """Commit, tag or branch on the hub."""
+    """Commit, tag or branch of the data set on the hub."""
 
 
 class ModelConfig(LLMConfig):
-    """Where the models are, and how they are called."""
+    """Location of the models, and how they are called."""
 
     backend: str = "auto"
     """`auto`, `local`, `local:FILE.gguf`, `together`, `simulated`, or the URL of an OpenAI-compatible server. A list of
-    URLs are servers with the same model, which share the calls; `*3` after one gives it three times as many."""
+    URLs is a pool: servers with the same model that share the calls; `*3` after a URL gives it three times as many."""
 
     @property
     def calls_in_flight(self) -> int:
-        """Most calls in flight at once, at all servers together."""
+        """Most calls in flight at once, over all servers."""
         weights = sum(address.weight for address in read_addresses(self.backend)) if "://" in self.backend else 1.0
         return max(1, round(self.concurrency * weights))
 
     @field_validator("backend", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        """A list as one text, as `make_llm` takes it."""
+        """Join a list into the text that `make_llm` accepts."""
         if not isinstance(value, list):
             return value
         if not value or not all(isinstance(url, str) and "://" in url for url in value):
-            raise ValueError("a list must hold URLs of servers with the same model, and nothing else")
+            raise ValueError("a list must hold only URLs of servers with the same model")
         return ",".join(value)
 
     @field_validator("backend")
@@ -79,31 +79,31 @@ class ModelConfig(LLMConfig):
 
 
 class RayConfig(Settings):
-    """The Ray cluster that a run is spread over, if one of these is set."""
+    """The Ray cluster to run on; used if one of these is set."""
 
     address: str | None = None
-    """Of a cluster to join, `auto` for this machine's, `local` for one that is started here and ends with the run. If
-    only `workers` is set, that of the environment variable `RAY_ADDRESS`, or `local`."""
+    """Address of a cluster to join; `auto` for this machine's; `local` for a new one here that ends with the run. If
+    only `workers` is set, the address in the environment variable `RAY_ADDRESS`, or `local`."""
     workers: int | None = Field(None, ge=1)
-    """Processes that play; by default one for each processor of the cluster but one, at most eight."""
+    """Processes that run episodes; by default the cluster's processors minus one, at most eight."""
 
     @property
     def spreads(self) -> bool:
-        """Whether the run is spread over workers."""
+        """Whether the run uses Ray workers."""
         return self.address is not None or self.workers is not None
 
 
 class RunConfig(AgentConfig, TeamConfig):
-    """Everything that shapes a run; the learner's settings stand at the top level."""
+    """All settings of a run; the learner's are at the top level."""
 
     coordinator_model: str | None = None
-    """Model of the coordinator, and of local ones; by default the server's own."""
+    """Model of the coordinator and of local coordinators; by default the server's own."""
     executor_model: str | list[str] | None = None
     """Model of all executors, or a list with one for each."""
     embedder: str = "auto"
     """`auto`, `minilm`, `hash`, a sentence-transformers name or path, a registered embedder, or `module:attribute`."""
     seed: int = Field(0, ge=0)
-    """Decides the order of problems, every sample, exploration and initial weights."""
+    """Seed of the order of problems, all sampling, exploration and initial weights."""
     bne_max_iterations: int | None = Field(None, ge=1)
     """Short for `bne.max_iterations_infer`."""
     env_args: EnvArgs = EnvArgs()
@@ -111,7 +111,7 @@ class RunConfig(AgentConfig, TeamConfig):
     llm: ModelConfig = ModelConfig()
     """Models and calls."""
     ray: RayConfig = RayConfig()
-    """Workers on a Ray cluster; by default everything is done in one process."""
+    """Workers on a Ray cluster; by default the run is one process."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -129,7 +129,7 @@ class RunConfig(AgentConfig, TeamConfig):
 
     @property
     def problems_in_flight(self) -> int:
-        """Problems to work on at once, so that there are always enough calls."""
+        """Problems to solve at once, so that there are always enough calls."""
         return -(-self.llm.calls_in_flight // self.n_agents)
 
     @property
@@ -139,30 +139,30 @@ class RunConfig(AgentConfig, TeamConfig):
 
     @property
     def trusted(self) -> tuple[str, str]:
-        """What a checkpoint may name, since these settings do."""
+        """Mixer and solver that a checkpoint may load, because these settings name them."""
         return self.network.mixer, self.bne.solver
 
     def env_config(self) -> EnvConfig:
-        """The environment's part; its groups are the same objects."""
+        """The environment's settings; their groups are the same objects."""
         episode = {name: value for name, value in self.env_args if name in EpisodeConfig.model_fields}
         team = {name: value for name, value in self if name in TeamConfig.model_fields}
         return EnvConfig(**episode, **team)
 
     def agent_config(self) -> AgentConfig:
-        """The learner's part; its groups are the same objects."""
+        """The learner's settings; their groups are the same objects."""
         return AgentConfig(**{name: value for name, value in self if name in AgentConfig.model_fields})
 
 
 def load_run_config(
     path: Path | None, assignments: Sequence[str] = (), options: Mapping[str, Any] | None = None
 ) -> RunConfig:
-    """A run's settings from a YAML file, then `key=value` assignments, then options; later ones win.
+    """Load a run's settings from a YAML file, then `key=value` assignments, then options; later ones win.
 
-    A data set that the last two name is not replaced by the file's `env_args.offline_dataset`.
+    If assignments or options choose a data set, the file's `env_args.offline_dataset` does not replace it.
 
     Args:
-        path: The YAML file; without one all defaults hold.
-        assignments: Such as `bne.max_iterations_infer=5`; values are read as YAML.
+        path: The YAML file; `None` starts from the defaults.
+        assignments: Settings such as `bne.max_iterations_infer=5`; values are read as YAML.
         options: Values by dotted key; `None` means not given.
 
     Raises:
@@ -183,9 +183,9 @@ def load_run_config(
         _assign(values, key, value)
     config = parse_settings(RunConfig, values)
     if config.network.mixer not in BUILT_IN[MIXERS]:
-        load_plugin(MIXERS, config.network.mixer)  # what can't be imported is to be told now, not after training
+        load_plugin(MIXERS, config.network.mixer)  # an import error must show now, not after training
     if config.bne.solver not in BUILT_IN[SOLVERS]:
-        from econ_agents.equilibrium import make_solver  # loads torch, which --help does without
+        from econ_agents.equilibrium import make_solver  # loads torch, which --help does not need
 
         make_solver(config.bne.solver)
     return config
@@ -197,26 +197,26 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"config file {path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"config file {path} is no text in UTF-8") from error
+        raise ConfigError(f"config file {path} is not UTF-8 text") from error
     values = _parse(text, str(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"config file {path} must hold keys and values at its top level")
+        raise ConfigError(f"config file {path} must have keys and values at its top level")
     return values
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML as `yaml.safe_load`, but refuses a key that comes twice, of which that would take the last."""
+    """Reads YAML like `yaml.safe_load`, but rejects duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<`: what it brings in may be overridden
+            if key_node.tag == "tag:yaml.org,2002:merge":  # merged keys (`<<`) may be overridden
                 continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key!r} comes twice", problem_mark=key_node.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"duplicate key {key!r}", problem_mark=key_node.start_mark)
             seen |= {key} if isinstance(key, Hashable) else set()
         return super().construct_mapping(node, deep)
 
@@ -226,9 +226,9 @@ def _parse(text: str, where: str) -> Any:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark is not None else ""
-        raise ConfigError(f"{where} is no valid YAML: {error.problem or error.context}{line}") from error
+        raise ConfigError(f"{where} is not valid YAML: {error.problem or error.context}{line}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{where} is no valid YAML: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{where} is not valid YAML: {str(error).splitlines()[0]}") from error
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:
@@ -245,7 +245,7 @@ def make_env(config: RunConfig, problems: ProblemSet, trace: Path | None = None)
 
     Args:
         config: The run's settings.
-        problems: What is asked.
+        problems: The problems.
         trace: A file to which every round is appended.
     """
     return parallel_env(

@@ -1,4 +1,4 @@
-"""Holds a run within its budget of tokens and money."""
+"""Keeps a run within its budget of tokens and money."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from econ_env.records import Usage
 
 
 def price(config: LLMConfig, used: Usage) -> float | None:
-    """What tokens cost in US dollars; `None` without prices."""
+    """Price of the used tokens in US dollars; `None` without prices."""
     if config.price_prompt is None or config.price_completion is None:
         return None
     return (used.prompt_tokens * config.price_prompt + used.completion_tokens * config.price_completion) / 1e6
 
 
 class BudgetHolder(Protocol):
-    """What pays for calls: the budget itself, or something that asks for it elsewhere."""
+    """Pays for calls: the budget itself, or a client of a budget in another process."""
 
     def spend(self, usage: Usage) -> None:
-        """Pay for what a server has answered."""
+        """Charge a server's answer to the budget."""
 
     def hold(self, prompt_tokens: int, completion_tokens: int) -> AbstractAsyncContextManager[None]:
-        """Set aside what a call may cost at most while it is in flight.
+        """Reserve a call's largest possible cost while it is in flight.
 
         Raises:
-            BudgetError: What is left of the budget does not suffice for the call.
+            BudgetError: The remaining budget is too small for the call.
         """
 
     def refill(self) -> None:
@@ -38,7 +38,7 @@ class BudgetHolder(Protocol):
 
 
 class Budget:
-    """The budget of a run; never overrun. Spending may happen in any thread, holding on one event loop.
+    """The budget of a run; it is never exceeded. `spend` may run in any thread, `hold` on one event loop.
 
     Args:
         config: Budget and prices.
@@ -55,7 +55,7 @@ class Budget:
         self._held_usd = 0.0
 
     def spend(self, usage: Usage) -> None:
-        """Pay for what a server has answered, at once: its call may not be over yet."""
+        """Charge a server's answer at once, even if its call is not over yet."""
         with self._lock:
             self._spent += usage
 
@@ -66,12 +66,12 @@ class Budget:
 
     @asynccontextmanager
     async def hold(self, prompt_tokens: int, completion_tokens: int) -> AsyncIterator[None]:
-        """Set aside what a call may cost at most while it is in flight.
+        """Reserve a call's largest possible cost while it is in flight.
 
-        A call that fits only if others turn out cheaper waits for them, and those after it wait behind it.
+        If the call fits only if calls in flight cost less than reserved, it waits for them; later calls wait too.
 
         Raises:
-            BudgetError: What is left of the budget does not suffice for the call.
+            BudgetError: The remaining budget is too small for the call.
         """
         if not self._limited:
             yield
@@ -94,7 +94,7 @@ class Budget:
             self._room.set()
 
     def _lacking(self, tokens: int, usd: float) -> str | None:
-        """What the budget lacks for one more call, in words."""
+        """Why the budget is too small for one more call; `None` if it is not."""
         config = self._config
         spent = self._spent.tokens
         if config.budget_tokens is not None and spent + self._held_tokens + tokens > config.budget_tokens:

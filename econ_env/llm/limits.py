@@ -1,4 +1,4 @@
-"""Holds a run within its budget, and within the requests and tokens per minute of each server."""
+"""Keeps a run within its budget and within each server's limits of requests and tokens per minute."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from econ_env.llm.budget import Budget, BudgetHolder
 class _PerMinute:
     """A limit per minute that also holds for the first minute.
 
-    A leaky bucket lets its capacity through at once and then its rate, together more than the limit in the first
-    minute. So the bucket holds one second's worth (at least 1) and leaks that much less than the limit.
+    A leaky bucket first lets its whole capacity through and then its rate: in the first minute more than the limit.
+    So the bucket's capacity is the limit of one second (at least 1), and its rate is lower than the limit to match.
     """
 
     def __init__(self, limit: float) -> None:
@@ -26,10 +26,10 @@ class _PerMinute:
         self._turn = asyncio.Lock()
 
     async def acquire(self, amount: float) -> None:
-        """Wait until `amount` may pass; callers are served one after another, in order.
+        """Wait until `amount` may pass; callers are served in order, one at a time.
 
-        A large amount passes in parts, since the bucket never holds more than `burst`, and its caller goes on after the
-        last one. Whoever counts it whole at that moment may see up to one such amount above the limit in a minute.
+        A large amount passes in parts of at most `burst`, and its caller continues after the last part. A server that
+        counts the whole amount at that moment may see one such amount more than the limit in a minute.
         """
         async with self._turn:
             while amount > 0:
@@ -51,7 +51,7 @@ class RateLimits:
         self._tokens = None if tpm is None else _PerMinute(tpm)
 
     async def acquire(self, tokens: int) -> None:
-        """Wait until one request of at most so many tokens (prompt and completion) may be sent."""
+        """Wait until one request of at most `tokens` tokens (prompt and completion) may be sent."""
         if self._requests is not None:
             await self._requests.acquire(1)
         if self._tokens is not None:
@@ -59,10 +59,10 @@ class RateLimits:
 
 
 class RunLimits(BudgetHolder, Protocol):
-    """What holds a run within its budget and within the rates of its servers. A run's meter has one."""
+    """Keeps a run within its budget and its servers' limits per minute. A run's meter has one."""
 
     async def acquire(self, server: str, tokens: int) -> None:
-        """Wait until a server may be sent one request of at most so many tokens (prompt and completion)."""
+        """Wait until one request of at most `tokens` tokens (prompt and completion) may be sent to a server."""
 
 
 class ProcessLimits(Budget):
@@ -77,7 +77,7 @@ class ProcessLimits(Budget):
         self._rpm, self._tpm = config.rpm, config.tpm
 
     async def acquire(self, server: str, tokens: int) -> None:
-        """Wait until a server may be sent one request of at most so many tokens (prompt and completion)."""
+        """Wait until one request of at most `tokens` tokens (prompt and completion) may be sent to a server."""
         if self._rpm is not None or self._tpm is not None:
             await shared_rates(server, self._rpm, self._tpm).acquire(tokens)
 
@@ -86,7 +86,7 @@ _shared: dict[tuple[int, str, float | None, float | None], RateLimits] = {}
 
 
 def shared_rates(server: str, rpm: float | None, tpm: float | None) -> RateLimits:
-    """The rates of this process for a server: all callers draw on the same ones.
+    """The limits per minute for a server; all callers in this process share them.
 
     Args:
         server: The server's address.

@@ -1,4 +1,4 @@
-"""Counts what a run's model calls cost, by what they were for."""
+"""Counts the cost of a run's model calls, by purpose."""
 
 from __future__ import annotations
 
@@ -24,62 +24,62 @@ Reason = Literal[
 
 
 PROBLEMS_KEPT = 10_000
-"""Problems that are counted each on its own."""
+"""Problems that are counted separately."""
 
 K = TypeVar("K")
 
 
 class ServerCount(NamedTuple):
-    """What was counted at one server."""
+    """Counts of one server."""
 
     answers: int = 0
-    """Answers it gave, also those that could not be used."""
+    """Its answers, also unusable ones."""
     tokens: int = 0
-    """What they took, prompt and completion."""
+    """Tokens of these answers, prompt and completion."""
     faults: int = 0
-    """Attempts that failed there."""
+    """Failed attempts at this server."""
 
     def plus(self, other: ServerCount) -> ServerCount:
-        """Both counts together."""
+        """Sum of both counts."""
         return ServerCount(*(one + two for one, two in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True)
 class MeterSnapshot:
-    """What was counted up to one moment; each of the `by_...` mappings but the last sums up to `total`."""
+    """Counts at one moment; each `by_...` mapping except `by_server` sums up to `total`."""
 
     total: Usage
-    """Everything together; failed calls add their tokens and retries, but no call."""
+    """Sum of all calls; a failed call adds its tokens and retries, but not itself."""
     sent: Usage
-    """Tokens of all answers that a server gave, as they are charged to the budget; the cache's answers are not."""
+    """Tokens of all answers from servers, as charged to the budget; without answers from the cache."""
     by_role: dict[CallRole, Usage]
-    """By what the call was for."""
+    """By the purpose of the call."""
     by_agent: dict[str, Usage]
     """By executor or, in a large team, cluster; the calls of the team's coordinator are under the empty name."""
     by_problem: dict[str, Usage]
-    """By problem id; where there are more than `PROBLEMS_KEPT`, the earliest together under the empty one."""
+    """By problem id; with more than `PROBLEMS_KEPT`, the earliest are summed under the empty id."""
     by_round: dict[int, Usage]
     """By the round within a decision."""
     by_retried: dict[bool, Usage]
-    """Calls that needed another attempt (`True`) and those that did not."""
+    """By whether the call needed a retry."""
     by_server: dict[str, ServerCount]
     """By the server's address without credentials; tokens sum up to those of `sent`, faults to `faults`."""
     failed: dict[Reason, int]
-    """Calls that failed for good."""
+    """Calls that failed even after their retries."""
     faults: dict[Reason, int]
-    """Attempts that failed, also those that were healed by another."""
+    """Failed attempts, also if a retry succeeded."""
     usd: float | None
-    """Price of the tokens that were sent, in US dollars; `None` without prices."""
+    """Price of the tokens in `sent`, in US dollars; `None` without prices."""
 
 
 class Meter:
-    """The account of a run. Counting and reading may happen in different threads.
+    """The account of a run. Different threads may count and read.
 
     Args:
         config: Budget and prices.
 
     Attributes:
-        limits: Budget and rates; those of this process, unless they are replaced before the first call.
+        limits: Budget and limits per minute; by default those of this process, and replaceable before the first call.
     """
 
     def __init__(self, config: LLMConfig) -> None:
@@ -108,14 +108,14 @@ class Meter:
         self._faults: Counter[Reason] = Counter()
 
     def send(self, usage: Usage, server: str) -> None:
-        """Charge one answer of a server to the budget, at once: its call may not be over yet."""
+        """Charge a server's answer to the budget at once, even if its call is not over yet."""
         with self._lock:
             self._sent += usage
             self.limits.spend(usage)
             self._count(server, ServerCount(answers=1, tokens=usage.tokens))
 
     def add(self, request: ChatRequest, usage: Usage) -> None:
-        """Count an answered call, or what a failed one cost, under its labels."""
+        """Count an answered call, or the cost of a failed one, under its labels."""
         with self._lock:
             self._total += usage
             _add(self._by_role, request.role, usage)
@@ -125,31 +125,31 @@ class Meter:
             _add(self._by_retried, usage.retries > 0, usage)
 
     def fail(self, request: ChatRequest, reason: Reason, usage: Usage) -> None:
-        """Count a call that failed for good, and what it cost all the same."""
+        """Count a call that failed even after its retries, and its cost."""
         self.add(request, replace(usage, calls=0))
         with self._lock:
             self._failed[reason] += 1
 
     def fault(self, reason: Reason, server: str) -> None:
-        """Count an attempt that failed at a server."""
+        """Count a failed attempt at a server."""
         with self._lock:
             self._faults[reason] += 1
             self._count(server, ServerCount(faults=1))
 
     def snapshot(self) -> MeterSnapshot:
-        """What was counted so far; later calls do not change it."""
+        """The counts so far; later calls do not change the snapshot."""
         with self._lock:
             return self._counted()
 
     def take(self) -> MeterSnapshot:
-        """What was counted since the last time, so that another process can `merge` it; the budget stays as it is."""
+        """Return the counts since the last `take`, for `merge` in another process; the budget does not change."""
         with self._lock:
             counted = self._counted()
             self._start()
             return counted
 
     def merge(self, counted: MeterSnapshot) -> None:
-        """Add what another process has taken out of its account; its budget is not touched."""
+        """Add counts that another process got from `take`; the budget does not change."""
         with self._lock:
             self._total += counted.total
             self._sent += counted.sent
@@ -180,18 +180,18 @@ class Meter:
         )
 
     def hold(self, prompt_tokens: int, completion_tokens: int) -> AbstractAsyncContextManager[None]:
-        """Set aside what a call may cost at most while it is in flight; used on the background loop only.
+        """Reserve a call's largest possible cost while it is in flight; used on the background loop only.
 
         Raises:
-            BudgetError: What is left of the budget does not suffice for the call.
+            BudgetError: The remaining budget is too small for the call.
         """
         return self.limits.hold(prompt_tokens, completion_tokens)
 
     def check_counted(self, usage: Usage, where: str) -> None:
-        """Make sure that a budget can be kept at all.
+        """Check that a server counts tokens, which a budget needs.
 
         Args:
-            usage: What a server says an answer cost.
+            usage: Usage that a server reports for an answer.
             where: The server.
 
         Raises:
@@ -223,9 +223,9 @@ _meters: dict[tuple[int, LLMConfig], Meter] = {}
 
 
 def shared_meter(config: LLMConfig) -> Meter:
-    """The one account of this process for all models that are called with these settings.
+    """The account that all models with these settings share in this process.
 
-    Coordinator and executors therefore draw on one budget, also where they live on different servers.
+    So coordinator and executors share one budget, also on different servers.
     """
     key = (os.getpid(), config)
     meter = _meters.get(key)

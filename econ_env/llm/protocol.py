@@ -1,7 +1,7 @@
-"""What a language model is to this package: one async method from a request to a completion.
+"""Defines the interface of a language model: one async method from a request to a completion.
 
-Anything with the attributes of `LLM` can be passed as `llm=` to the environment. The OpenAI-compatible client, the
-embedded engine and the simulated team under `econ_env.llm.make` all speak this protocol.
+Any object with the attributes of `LLM` can be passed as `llm=` to the environment. The OpenAI-compatible client, the
+embedded engine and the simulated team all implement this protocol.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ class Message:
     """One chat message."""
 
     role: Literal["system", "user", "assistant"]
-    """Who speaks."""
+    """Author of the message."""
     content: str
-    """What is said."""
+    """Text of the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One model call with everything that decides its outcome, and labels that only say what it is for."""
+    """One model call: all that decides its result, and labels that only describe it."""
 
     messages: tuple[Message, ...]
     """The chat so far."""
     model: str
-    """Model name as its server knows it; empty for the server's default."""
+    """The model's name at its server; empty for the server's default."""
     temperature: float
     """Sampling temperature, >= 0."""
     repetition_penalty: float
-    """>= 1; 1.0 turns it off."""
+    """Repetition penalty, >= 1; 1.0 turns it off."""
     top_p: float
     """Nucleus mass, in (0, 1]."""
     max_tokens: int
@@ -45,15 +45,15 @@ class ChatRequest:
     seed: int
     """Sampling seed, 0 <= seed < 2**31."""
     sample_index: int = 0
-    """Tells apart requests that are equal otherwise, so that n samples are n calls (also in the cache)."""
+    """Distinguishes requests that are otherwise equal, so that n samples are n calls (also in the cache)."""
     json_schema: Mapping[str, Any] | None = None
-    """Ask the server to write JSON of this schema, where it can."""
+    """Schema of the JSON that the server is asked to write, if it supports this."""
     require_json: bool = False
-    """Whether a completion that holds no readable JSON counts as unusable and is asked for once more."""
+    """Whether a completion without readable JSON counts as unusable and is requested once more."""
     bypass_cache: bool = False
-    """Whether the cache on disk is passed over: neither looked up nor added to."""
+    """Whether to skip the cache on disk: neither read nor write it."""
     role: CallRole = "other"
-    """Label: what the call is for."""
+    """Label: the purpose of the call."""
     agent: str = ""
     """Label: the executor's name, `cluster_0` and so on for a local coordinator, empty for the team's coordinator."""
     problem_id: str = ""
@@ -64,21 +64,21 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model answered; only ever made from a real answer."""
+    """A model's answer; only made from a real answer."""
 
     text: str
     """The answer, not empty."""
     finish_reason: str
-    """`stop`, `length`, or what the server says."""
+    """`stop`, `length`, or the server's own reason."""
     model: str
-    """The model that answered, as the server names it."""
+    """The answering model's name at the server."""
     usage: Usage = field(default_factory=Usage)
-    """What the call cost, its retries included."""
+    """Cost of the call with its retries."""
 
 
 @dataclass(frozen=True, slots=True)
 class LLMInfo:
-    """What is known of a model before the first call."""
+    """Facts about a model, available before the first call."""
 
     backend: str
     """`together`, `openai`, `local`, `simulated`, `replay`, or a name of your own."""
@@ -87,17 +87,17 @@ class LLMInfo:
     where: str
     """Server address without credentials, file path, or empty."""
     json_mode: bool
-    """Whether the server can be asked to write JSON of a schema."""
+    """Whether the server supports JSON with a schema."""
     small: bool = False
-    """Whether the model is so small that asking for JSON hurts it: text replies are then the default."""
+    """Whether the model is so small that JSON makes its answers worse; text replies are then the default."""
     keeps_deadline: bool = False
-    """Whether it ends a call after `llm.round_timeout` itself, not counting the time in which the call waits for its
-    turn. Otherwise whoever calls it counts from the call on."""
+    """Whether the model itself ends a call after `llm.round_timeout`, without counting the time in which the call waits
+    for its turn. Otherwise the caller ends it, and counts that time too."""
 
 
 @runtime_checkable
 class LLM(Protocol):
-    """A language model, or a server of several.
+    """A language model, or a server with several models.
 
     Example:
         >>> class Parrot:
@@ -109,16 +109,16 @@ class LLM(Protocol):
 
     @property
     def info(self) -> LLMInfo:
-        """What is known of the model; starting a server to find out is allowed."""
+        """Facts about the model; reading them may start a server."""
         ...
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Answer one request.
 
-        Calls run concurrently on one event loop; the implementation bounds how many are in flight.
+        Calls run concurrently on one event loop; the implementation limits how many are in flight.
 
         Raises:
-            LLMError: The call failed for good. It must never answer with a made-up text instead.
+            LLMError: The call failed even after its retries. Never return a made-up text instead.
             BudgetError: The run's budget is spent.
         """
         ...
@@ -129,14 +129,14 @@ class LLM(Protocol):
 
 
 class MakesLLM(Protocol):
-    """What a package registers as a backend: `llm: NAME` calls it. A class with such arguments is one."""
+    """A backend that a package registers; `llm: NAME` calls it. A class with these arguments is one too."""
 
     def __call__(self, config: LLMConfig, model: str | None) -> LLM:
-        """A language model, with nothing contacted yet.
+        """Make a language model without contacting a server.
 
         Args:
-            config: Deadlines, retries, limits, cache and budget; heed what applies.
-            model: The model's name as it was asked for; `None` for the default.
+            config: Deadlines, retries, limits, cache and budget; follow those that apply.
+            model: Name of the requested model; `None` for the default.
 
         Raises:
             ConfigError: There is no such model, or a key or file is missing.

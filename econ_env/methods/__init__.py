@@ -1,6 +1,6 @@
-"""Methods that answer a problem with a team: one call, samples and votes, debate, and those that you add.
+"""Answers problems with a team by several methods: one call, samples and votes, debate, and those that you add.
 
-A method has the shape of `Method`: a name, and a coroutine from a problem and a seed to an `Answer`. All share the
+A method is a `Method`: a name, and a coroutine from a problem and a seed to an `Answer`. All share the
 team's models, prompts and limits (`Team.replies`, `Team.vote`, `Team.commit`), and one judge, which the caller applies.
 """
 

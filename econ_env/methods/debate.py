@@ -1,8 +1,8 @@
-"""Multi-agent debate: every agent reads the others' replies and answers again, some rounds long; the majority wins.
+"""Runs a multi-agent debate: in each round every agent reads the others' replies and answers again; majority wins.
 
 Du, Li, Torralba, Tenenbaum, Mordatch 2023, "Improving Factuality and Reasoning in Language Models through Multiagent
-Debate", https://arxiv.org/abs/2305.14325. As there, an agent's chat keeps all earlier rounds, so a round costs more
-the later it comes.
+Debate", https://arxiv.org/abs/2305.14325. As there, an agent's chat keeps all earlier rounds, so later rounds
+cost more.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ ROUNDS = 3
 class Debate:
     """A debate among the team's executors.
 
-    Its first r rounds are the same requests whatever R is. It ends early only when a round brings nothing valid.
+    The requests of the first r rounds are the same for every R. It ends early only if a round has no valid reply.
     """
 
     team: Team
     """Its executors debate; its coordinator is not asked."""
     n_rounds: int = ROUNDS
-    """R >= 1; the first round is independent answers, each later one reads those before."""
+    """R >= 1; replies are independent in the first round, and see all earlier ones in later rounds."""
     temperature: float = TEMPERATURE
-    """Of every reply."""
+    """Temperature of every reply."""
     name: str = "debate"
-    """In files and tables."""
+    """Name in files and tables."""
 
     def __post_init__(self) -> None:
         if self.n_rounds < 1:
             raise ConfigError(f"{self.name} needs at least one round, got {self.n_rounds}")
 
     async def answer(self, problem: Problem, seed: int) -> Answer:
-        """Debate R rounds; the answer of each round, and so of the last, is its majority's."""
+        """Debate for R rounds; the answer of each round, also of the last, is the majority's."""
         rounds: list[Round] = []
         while len(rounds) < self.n_rounds and not (rounds and rounds[-1].failed):
             rounds.append(await self._round(problem, seed, rounds))
@@ -62,7 +62,7 @@ class Debate:
         ]
         controls = [neutral_controls(self.team, self.temperature)] * len(prompts)
         index = len(before)
-        # the first round's seed is the episode's, so that it asks what self-consistency asks
+        # the first round uses the episode's seed, so its requests are those of self-consistency
         own_seed = derive_seed(seed, "debate", index) if index else seed
         replies = await self.team.replies(problem, prompts, controls, index=index, seed=own_seed)
         return Round(index, Strategy(None), replies, await self.team.vote(replies), time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""What a method is, what it hands back, and how that is judged."""
+"""Defines what a method is and what it returns, and judges its answers."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from econ_env.rewards.scoring import judge_replies
 
 @dataclass(frozen=True)
 class Answer:
-    """What a method made of one problem: everything that was said, and how refinement went where there was any."""
+    """A method's answer to one problem: all texts, and how refinement went if there was any."""
 
     episode: Episode
     """Strategy, rounds, replies and commitments; the last round's commitment is the method's answer."""
     stop_reasons: tuple[str, ...] = ()
     """Why refinement ended, one per decision."""
     residuals: tuple[float, ...] = ()
-    """How far the controls moved in each response step."""
+    """Change of the controls in each response step."""
     gap: float | None = None
     """Best-response gap of the submitted controls, if it was measured."""
 
     @classmethod
     def of(cls, problem: Problem, seed: int, rounds: Sequence[Round], strategy: Strategy | None = None) -> Self:
-        """The answer of a method that took these rounds.
+        """The answer of a method that ran these rounds.
 
         Args:
-            problem: What was asked.
-            seed: What `Method.answer` was given.
+            problem: The problem.
+            seed: The seed given to `Method.answer`.
             rounds: At least one.
             strategy: The plan, if the method paid for one.
         """
@@ -49,12 +49,12 @@ class Answer:
 
     @property
     def text(self) -> str | None:
-        """The text that is judged; `None` if nothing valid came back."""
+        """The judged text; `None` if no reply was valid."""
         return self.rounds[-1].commitment.text
 
     @property
     def usage(self) -> Mapping[CallRole, Usage]:
-        """What it cost, by what the calls were for."""
+        """Its cost, by the purpose of the calls."""
         strategy = self.episode.strategy
         return {
             "strategy": Usage() if strategy is None else strategy.usage,
@@ -64,9 +64,10 @@ class Answer:
 
 
 class Method(Protocol):
-    """Whatever answers problems. `answer` runs for many problems at once on one event loop.
+    """Answers problems. `answer` runs for many problems at once on one event loop.
 
-    What makes one from a `Team` can be named to `compare.py`; `econ_env.testing.check_method` asks for all of it.
+    A callable that makes one from a `Team` can be named in `compare.py --methods`; `econ_env.testing.check_method`
+    tests all of this.
 
     Example:
         >>> class AskTwice:
@@ -85,10 +86,10 @@ class Method(Protocol):
         """Its name in files and tables."""
 
     async def answer(self, problem: Problem, seed: int) -> Answer:
-        """Answer one problem; the same seed gives the same requests. It is not judged yet, and must not use the gold.
+        """Answer one problem, without using its gold answer; the same seed gives the same requests.
 
-        A call that failed is an invalid reply, and a round without a valid reply has a commitment of source `none`:
-        nothing stands in for what could not be had.
+        The answer is not judged yet. A failed call is an invalid reply, and a round without a valid reply has a
+        commitment of source `none`: missing texts are never made up.
 
         Raises:
             EconError: The run can't go on, for example because the budget is spent.
@@ -96,16 +97,16 @@ class Method(Protocol):
 
 
 async def judged(answer: Answer, rule: AnswerRule) -> Answer:
-    """The same answer with the judge's verdicts on every decision that has none yet, in place.
+    """Judge every decision of an answer that is not judged yet, in place, and return the answer.
 
-    A round in which nothing valid came back is not judged: the problem counts as failed, not as wrong.
+    A round without a valid reply is not judged: the problem counts as failed, not as wrong.
 
     Args:
-        answer: What a method made of a problem.
-        rule: Judges.
+        answer: A method's answer.
+        rule: Judges the answers.
 
     Raises:
-        JudgeError: Formulas had to be compared and the process for it can't be started.
+        JudgeError: Formulas had to be compared, and the process for it could not be started.
     """
     gold = answer.episode.problem.answer
     for decision in answer.episode.decisions:

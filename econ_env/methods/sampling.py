@@ -1,6 +1,6 @@
-"""Methods that sample replies independently: one greedy call, self-consistency, and the best of N by the coordinator.
+"""Samples replies independently: one greedy call, self-consistency, and the best of N by the coordinator.
 
-The executors' prompt without a plan is what everybody is asked. With several models the samples go round them in turn.
+All samples use the executors' prompt without a plan. With several models, the samples are distributed in turn.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round,
 from econ_env.team.rounds import NEUTRAL_PENALTY, Team
 
 TEMPERATURE = 0.7
-"""At which baselines sample by default; self-consistency was introduced with it (https://arxiv.org/abs/2203.11171)."""
+"""Default temperature of baselines; self-consistency was introduced with it (https://arxiv.org/abs/2203.11171)."""
 
 
 def neutral_controls(team: Team, temperature: float) -> PromptEmbedding:
-    """Controls with this temperature whose p does nothing: no penalty, or the usual top_p where p drives that."""
+    """Controls with this temperature and a neutral p: no penalty, or the default top_p if p sets top_p."""
     sampling = team.config.sampling
     return PromptEmbedding(
         temperature, sampling.top_p_default if sampling.second_action == "top_p" else NEUTRAL_PENALTY
@@ -30,9 +30,9 @@ class SingleCall:
     """One call of the first executor's model at temperature 0."""
 
     team: Team
-    """Whose model it is."""
+    """The team that has the model."""
     name: str = "single"
-    """In files and tables."""
+    """Name in files and tables."""
 
     async def answer(self, problem: Problem, seed: int) -> Answer:
         """Ask once."""
@@ -42,16 +42,16 @@ class SingleCall:
 
 @dataclass(frozen=True)
 class SelfConsistency:
-    """SC@k: k samples, the majority answers (Wang et al. 2023, https://arxiv.org/abs/2203.11171)."""
+    """SC@k: k samples, the majority wins (Wang et al. 2023, https://arxiv.org/abs/2203.11171)."""
 
     team: Team
-    """Whose models are sampled."""
+    """The team that has the models."""
     samples: int
     """k >= 1."""
     temperature: float = TEMPERATURE
-    """Of every sample."""
+    """Temperature of every sample."""
     name: str = "sc"
-    """In files and tables."""
+    """Name in files and tables."""
 
     def __post_init__(self) -> None:
         _at_least_one(self.name, self.samples)
@@ -64,16 +64,16 @@ class SelfConsistency:
 
 @dataclass(frozen=True)
 class BestOfN:
-    """N samples, of which the coordinator says which result is right; its word counts even if it is none of them."""
+    """N samples; the coordinator decides which result is right. Its answer counts even if no sample has it."""
 
     team: Team
-    """Whose models are sampled, and whose coordinator decides."""
+    """The team that has the models and the coordinator."""
     samples: int
     """N >= 1."""
     temperature: float = TEMPERATURE
-    """Of every sample."""
+    """Temperature of every sample."""
     name: str = "best_of_n"
-    """In files and tables."""
+    """Name in files and tables."""
 
     def __post_init__(self) -> None:
         _at_least_one(self.name, self.samples)

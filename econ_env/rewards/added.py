@@ -1,4 +1,4 @@
-"""Further reward terms, which others add to AL, TS and CC: what they are computed from, and what they must be."""
+"""Defines and checks reward terms that other packages add to AL, TS and CC."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from econ_env.errors import ConfigError, ExtensionError
 from econ_env.records import Judgement, Problem, Round
 
 RESERVED = (*TERMS, "answered", "correct", "reward")
-"""Names that a further term can't have: the infos hold something else under them."""
+"""Names that a further term can't have, because the infos already use them."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A submitted round that did not fail, as it was judged. Its arrays are not to be changed."""
+    """A submitted and judged round that did not fail. Do not change its arrays."""
 
     problem: Problem
-    """What was asked, with its gold answer."""
+    """The problem, with its gold answer."""
     round: Round
     """Strategy, replies with their tokens and controls, commitment."""
     judgement: Judgement
-    """The judge on the commitment."""
+    """The commitment's judgement."""
     judgements: tuple[Judgement | None, ...]
-    """The judge on each reply; `None` for an invalid one."""
+    """Each reply's judgement; `None` for an invalid one."""
     replies: tuple[Embeddings | None, ...]
     """Unit embedding [d] of each reply; `None` for an invalid one."""
     commitment: Embeddings
@@ -36,9 +36,9 @@ class Submission:
 
 
 class RewardTerm(Protocol):
-    """A term of the reward; an object of this shape can be given as one of `reward_terms=`.
+    """A term of the reward; any object with these attributes can be given in `reward_terms=`.
 
-    It must be picklable and a pure function; `econ_env.testing.check_reward_term` asks for all of it.
+    It must be picklable and a pure function; `econ_env.testing.check_reward_term` tests all of this.
 
     Example:
         >>> class Brevity:
@@ -52,15 +52,15 @@ class RewardTerm(Protocol):
         """A lower-case identifier; infos have `reward_NAME` and `team_NAME`."""
 
     def value(self, submission: Submission, agent: int) -> float:
-        """What the executor of this number earns in this term, in [0, 1].
+        """The term's value for the executor of this number, in [0, 1].
 
-        Asked only for valid replies (invalid ones are paid 0 in every term), in a worker thread. The team's value is
-        the mean over the executors.
+        Called in a worker thread, and only for valid replies: an invalid one gets 0 in every term. The team's value
+        is the mean over the executors.
         """
 
 
 def make_terms(specs: Iterable[str | RewardTerm]) -> tuple[RewardTerm, ...]:
-    """The terms that a setting asks for.
+    """Make the terms that a setting names.
 
     Args:
         specs: Each the name of one that a package registers, `module:attribute`, or a term.
@@ -75,16 +75,16 @@ def make_terms(specs: Iterable[str | RewardTerm]) -> tuple[RewardTerm, ...]:
         if not isinstance(name, str) or not name.isidentifier() or name != name.lower():
             raise ConfigError(f"a reward term's name must be a lower-case identifier, got {name!r}")
         if name in (*RESERVED, *names):
-            raise ConfigError(f"the name {name!r} of a reward term is taken; give it another one")
+            raise ConfigError(f"the name {name!r} of a reward term is taken; choose another one")
         names.append(name)
     return terms
 
 
 def term_value(term: RewardTerm, submission: Submission, agent: int) -> float:
-    """A term's value, checked.
+    """Return a term's value after checking it.
 
     Raises:
-        ExtensionError: It is no number in [0, 1].
+        ExtensionError: It is not a number in [0, 1].
     """
     value = term.value(submission, agent)
     try:

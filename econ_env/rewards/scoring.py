@@ -1,4 +1,4 @@
-"""Judges and pays a submitted round: verdicts, reward parts per executor, and the team's reward."""
+"""Judges a submitted round and computes its rewards, per executor and for the team."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from econ_env.rewards.terms import action_likelihood, collaborative_contribution
 
 
 class Score(NamedTuple):
-    """What a submitted round is worth."""
+    """Judgements and rewards of a submitted round."""
 
     judgement: Judgement | None
-    """The judge on the commitment; `None` if the round failed."""
+    """The commitment's judgement; `None` if the round failed."""
     replies: tuple[Judgement | None, ...]
-    """The judge on each reply; `None` for an invalid one."""
+    """Each reply's judgement; `None` for an invalid one."""
     rewards: tuple[RewardParts, ...]
     """One per executor."""
     team: RewardParts
-    """r_tot: the mean over executors, with TS as `RewardConfig.team_ts` says."""
+    """r_tot: the mean over executors; TS follows `RewardConfig.team_ts`."""
 
 
 def score(
@@ -38,20 +38,20 @@ def score(
     rule: AnswerRule,
     terms: Sequence[RewardTerm] = (),
 ) -> Score:
-    """Judge a round and pay it with the weights alpha.
+    """Judge a round and compute its rewards with the weights alpha.
 
     Args:
-        problem: Gives the gold answer.
-        round_: What was submitted.
-        replies: Unit embedding [d] of each reply, `None` where there is no valid one.
+        problem: Has the gold answer.
+        round_: The submitted round.
+        replies: Unit embedding [d] of each reply, `None` for an invalid one.
         commitment: Unit embedding [d] of the commitment; zeros if the round failed.
         config: Weights inside the terms.
         weights: alpha = (AL, TS, CC), then of the further terms.
-        rule: Judges.
+        rule: Judges the answers.
         terms: Further terms.
 
     Raises:
-        ExtensionError: A further term is no number in [0, 1].
+        ExtensionError: A further term is not a number in [0, 1].
     """
     judged = judge_replies(round_, problem.answer, rule)
     none = nothing([term.name for term in terms])
@@ -75,12 +75,12 @@ def score(
 
 
 def judge_replies(round_: Round, gold: str, rule: AnswerRule) -> tuple[Judgement | None, ...]:
-    """The judge on each reply, by the answer that was read when it came; `None` for an invalid one."""
+    """Judge each reply by the answer that was read in it before; `None` for an invalid one."""
     return tuple(judge_answer(r.answer, gold, rule) if r.valid else None for r in round_.replies)
 
 
 def agrees(round_: Round, rule: AnswerRule) -> list[bool]:
-    """For each executor whether its answer is the commitment's."""
+    """For each executor, whether its answer is the same as the commitment's."""
     team = round_.commitment.answer
     return [team is not None and r.answer is not None and rule.same(r.answer, team) for r in round_.replies]
 

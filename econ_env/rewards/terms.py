@@ -1,8 +1,8 @@
-"""The reward terms, one small pure function each, and their weighted sum.
+"""Computes the reward terms, one pure function each, and their weighted sum.
 
-All take unit rows or plain numbers and give values in [0, 1]. AL, TS and CC follow the reward system of the ECON paper
-(Xie et al., ICML 2025, https://openreview.net/forum?id=RQwexjUCxm), computed on embeddings. Changing a term bumps
-`REWARD_VERSION`, which is written into every result.
+All take unit vectors or plain numbers and return values in [0, 1]. AL, TS and CC follow the reward system of the ECON
+paper (Xie et al., ICML 2025, https://openreview.net/forum?id=RQwexjUCxm), computed on embeddings. A change of a term
+needs a new `REWARD_VERSION`, which is written into every result.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def action_likelihood(reply: Embeddings, commitment: Embeddings) -> float:
 
 
 def novelty(replies: Embeddings, index: int) -> float:
-    """1 - mean over j != i of max(0, cos(u_i, u_j)); 1.0 for an executor that is alone.
+    """1 - mean over j != i of max(0, cos(u_i, u_j)); 1.0 if there is only one reply.
 
     Args:
         replies: Unit embeddings of the valid replies, shape [n, d].
@@ -69,7 +69,7 @@ def weigh(al: float, ts: float, cc: float, weights: Weights, further: Mapping[st
 
 
 def nothing(further: Sequence[str] = ()) -> RewardParts:
-    """What an invalid reply is paid: 0 in every term, the further ones of these names included."""
+    """The reward of an invalid reply: 0 in every term, also in the further terms of these names."""
     return RewardParts(al=0.0, ts=0.0, cc=0.0, total=0.0, further=dict.fromkeys(further, 0.0))
 
 

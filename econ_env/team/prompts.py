@@ -1,7 +1,7 @@
-"""Every text that is sent to a model, as pure functions of the problem and of what the team has said so far.
+"""Makes every text that is sent to a model, from the problem and the team's earlier texts, with pure functions.
 
-What all problems share comes first, so that a server's prompt cache can reuse it. Changing any text here bumps
-`PROMPT_VERSION`, which is written into every result.
+Text that all problems share comes first, so that a server's prompt cache can reuse it. A change of any text here needs
+a new `PROMPT_VERSION`, which is written into every result.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REPLY_SCHEMA: Mapping[str, Any] = {
     "required": ["reasoning", "answer"],
     "additionalProperties": False,
 }
-"""What a reply or a commitment looks like in JSON; the reasoning comes before the answer."""
+"""JSON schema of a reply or a commitment; the reasoning comes before the answer."""
 
 _STRATEGY = (
     "You plan how a team solves a math problem. Write a plan of one or two short sentences, at most {tokens} tokens. "
@@ -43,8 +43,8 @@ _EXECUTOR = {
         '{"reasoning": "a few short steps", "answer": "the final answer alone"}.'
     ),
 }
-# Asked for a reason first, a small model calculates anew instead of comparing: of 33 SVAMP rounds in which executors
-# differed and one was right, a 0.5B model's coordinator chose right in 13; asked for the answer alone, in 23.
+# A small model that must give a reason first calculates again instead of comparing. In 33 SVAMP rounds the executors
+# differed and one was right: a 0.5B coordinator chose right in 13 with a reason, and in 23 with the answer alone.
 _COMMITMENT = {
     "text": (
         "You are given a math problem and several solutions. Decide which result is right. "
@@ -56,7 +56,7 @@ _COMMITMENT = {
     ),
 }
 _DEBATE_HEARD = "These solutions are by other agents; any of them, and your own, may be wrong."
-# The question comes last and the form of an answer is not repeated: else small models state an answer without steps.
+# The question comes last, and the answer's format is not repeated: otherwise small models answer without any steps.
 _DEBATE_AGAIN = {
     "text": "Use what is right in them, and solve the problem again in a few short steps.",
     "json": "Use what is right in them, and solve the problem again. Reply with one JSON object as before.",
@@ -68,13 +68,13 @@ _DEBATE_ALONE = {
 
 
 class PromptSet(Protocol):
-    """All that models are asked; an object of this shape can be given as `prompts=`.
+    """All prompts of the models; any object with these attributes can be given as `prompts=`.
 
-    Whatever form it asks for, replies and commitments must be such that the answer rule finds an answer in them, and in
-    `json` they must follow `REPLY_SCHEMA`. The simulated model reads prompts that keep the headings of this module and
-    begin their system messages for strategy, executor and commitment with different sentences.
+    The answer rule must be able to read the answer in the replies and commitments that the prompts ask for; in `json`
+    these must follow `REPLY_SCHEMA`. The simulated model can read prompts that keep the headings of this module and
+    whose system messages for strategy, executor and commitment begin with different sentences.
 
-    It must be picklable and made of pure functions; `econ_env.testing.check_prompt_set` asks for all of it.
+    It must be picklable, and its functions pure; `econ_env.testing.check_prompt_set` tests all of this.
     """
 
     @property
@@ -82,24 +82,24 @@ class PromptSet(Protocol):
         """Name and version, written into every result. A change of any text needs a new one."""
 
     def strategy(self, question: str, tokens: int) -> tuple[Message, ...]:
-        """What asks the coordinator for a plan of at most so many tokens."""
+        """The prompt for the coordinator's plan of at most `tokens` tokens."""
 
     def executor(
         self, question: str, strategy: str | None, last_answer: str | None, form: ReplyFormat
     ) -> tuple[Message, ...]:
-        """What asks an executor for its reply."""
+        """The prompt for an executor's reply."""
 
     def commitment(self, question: str, replies: Sequence[str], form: ReplyFormat) -> tuple[Message, ...]:
-        """What asks a coordinator to condense replies, or the local commitments of clusters, into one answer."""
+        """The prompt for a commitment: condense replies, or the local commitments of clusters, into one answer."""
 
     def debate(
         self, question: str, said: Sequence[str | None], heard: Sequence[Sequence[str]], form: ReplyFormat
     ) -> tuple[Message, ...]:
-        """What asks an agent of a debate for its next reply."""
+        """The prompt for an agent's next reply in a debate."""
 
 
 class _Example(NamedTuple):
-    """A worked problem, shown to models that are asked for text: the smallest ones follow examples, not rules."""
+    """A solved problem, shown to models that reply in text: the smallest ones follow examples, not rules."""
 
     question: str
     plan: str
@@ -132,12 +132,12 @@ _EXAMPLES = (
 
 @dataclass(frozen=True, slots=True)
 class EconPrompts:
-    """This package's prompts, in words that small models follow too."""
+    """The default prompts, worded so that small models can follow them too."""
 
     name: str = PROMPT_VERSION
 
     def strategy(self, question: str, tokens: int) -> tuple[Message, ...]:
-        """What asks the coordinator for a plan of at most `tokens` tokens."""
+        """The prompt for the coordinator's plan of at most `tokens` tokens."""
         messages = [Message("system", _STRATEGY.format(tokens=tokens))]
         for example in _EXAMPLES:
             messages += [Message("user", _asks_plan(example.question)), Message("assistant", example.plan)]
@@ -146,17 +146,17 @@ class EconPrompts:
     def executor(
         self, question: str, strategy: str | None, last_answer: str | None, form: ReplyFormat
     ) -> tuple[Message, ...]:
-        """What asks an executor for its reply.
+        """The prompt for an executor's reply.
 
         Args:
             question: The problem's question.
             strategy: The coordinator's plan, if there is one.
-            last_answer: The answer of the last commitment, once there is one.
-            form: Whether the reply is to be JSON or text.
+            last_answer: The answer of the last commitment, if there is one.
+            form: Format of the reply, JSON or text.
         """
-        # The last answer stands before the question, since what follows the question makes a small model leave the
-        # examples' form. Of 30 SVAMP problems a 0.5B model solved 4 with it behind the question (19 replies ran out of
-        # tokens) and 8 with it before the question (2 replies). Without it, in the first round, it solves 9.
+        # The last answer comes before the question: a small model does not follow the examples' format if text comes
+        # after the question. Of 30 SVAMP problems a 0.5B model solved 4 with the answer after the question (19 replies
+        # ran out of tokens), 8 with it before the question (2 replies), and 9 without it, in the first round.
         parts = [] if last_answer is None else [f"{LAST_ANSWER_HEADING}{last_answer}\nIt may be wrong."]
         parts.append(f"{QUESTION_HEADING}{question}")
         if strategy:
@@ -166,7 +166,7 @@ class EconPrompts:
         return (Message("system", _EXECUTOR[form]), *(_turns(shown) if form == "text" else ()), asked)
 
     def commitment(self, question: str, replies: Sequence[str], form: ReplyFormat) -> tuple[Message, ...]:
-        """What asks the coordinator to condense the executors' replies into the team's answer."""
+        """The prompt for a commitment: condense the replies into one answer."""
         asked = Message("user", _with_solutions(question, replies))
         shown = [(_with_solutions(example.question, example.solutions), example.commitment) for example in _EXAMPLES]
         return (Message("system", _COMMITMENT[form]), *(_turns(shown) if form == "text" else ()), asked)
@@ -174,16 +174,16 @@ class EconPrompts:
     def debate(
         self, question: str, said: Sequence[str | None], heard: Sequence[Sequence[str]], form: ReplyFormat
     ) -> tuple[Message, ...]:
-        """What asks an agent of a debate for its next reply, with what the others said in each round so far.
+        """The prompt for an agent's next reply in a debate, with the others' replies of each round so far.
 
-        The chat holds all earlier rounds, as in Du et al. 2023 (https://arxiv.org/abs/2305.14325). It opens with the
-        prompt of an executor without a plan; in the first round, where `said` and `heard` are empty, it is only that.
+        The chat holds all earlier rounds, as in Du et al. 2023 (https://arxiv.org/abs/2305.14325). It starts with the
+        executor's prompt without a plan. In the first round `said` and `heard` are empty, and it is only this prompt.
 
         Args:
             question: The problem's question.
-            said: The agent's own reply of each round; `None` where its call failed.
-            heard: The others' valid replies of each round.
-            form: Whether replies are JSON or text.
+            said: The agent's own reply in each round; `None` if its call failed.
+            heard: The others' valid replies in each round.
+            form: Format of the replies, JSON or text.
         """
         messages = list(self.executor(question, None, None, form))
         asked = messages[-1].content
@@ -193,18 +193,18 @@ class EconPrompts:
             parts += [_DEBATE_AGAIN[form] if others else _DEBATE_ALONE[form], asked]
             if own is not None:
                 messages.append(Message("assistant", own))
-            else:  # nobody answered the last message, and two in a row are more than some servers take
+            else:  # the last message has no answer, and some servers refuse two user messages in a row
                 parts.insert(0, messages.pop().content.removesuffix(asked))
             messages.append(Message("user", "\n\n".join(part.strip() for part in parts if part.strip())))
         return tuple(messages)
 
 
 DEFAULT_PROMPTS = EconPrompts()
-"""The prompts that are used if none are given."""
+"""The prompts used by default."""
 
 
 def make_prompts(spec: str | PromptSet) -> PromptSet:
-    """The prompts that a setting asks for.
+    """Make the prompts that a setting names.
 
     Args:
         spec: `econ`, the name of a set that a package registers, `module:attribute`, or a prompt set.

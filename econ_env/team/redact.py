@@ -1,4 +1,4 @@
-"""Takes a leaked answer out of a plan."""
+"""Removes a leaked answer from a plan."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _CLAUSE = re.compile(r"(?<=[.!?;])\s+")
 
 
 def redact_answer(strategy: str, question: str, gold: str) -> tuple[str, bool]:
-    """A strategy without the answer, and whether anything was taken out.
+    """Return a strategy without the answer, and whether anything was removed.
 
-    What follows an announcement ("the answer is", `####`, a box) is cut. Then every sentence goes that holds a number
-    which does not occur in the question, in digits or words, since it can only be a result; and every one that holds
-    the gold answer itself, unless the question does. List numbers ("1." at the start of a line) and "one" may stay.
+    First, an announced answer ("the answer is", `####`, a box) is cut with the rest of its line. Then
+    sentences with a number that is not in the question (in digits or words) are removed, because it can only be a
+    result, and sentences with the gold answer, unless the question has it. List numbers ("1.") and "one" may stay.
 
     Args:
         strategy: The coordinator's text.

@@ -1,7 +1,7 @@
-"""One round of the team: strategy, concurrent executor replies, commitment. The only caller of a model.
+"""Runs the rounds of a team: strategy, concurrent replies, commitment. Only this module calls the team's models.
 
-A team larger than `cluster_size` works in clusters: each has a local coordinator that condenses its executors' replies
-as soon as these are there, and the team's coordinator merges the local commitments.
+A team larger than `cluster_size` works in clusters. Each cluster has a local coordinator that condenses its executors'
+replies as soon as all have arrived. The team's coordinator merges the local commitments.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from econ_env.team.votes import majority_commitment, stated, unanimous, vote
 
 NEUTRAL_PENALTY = 1.0
 STRATEGIES_KEPT = 512
-"""Strategies that an environment remembers."""
+"""Strategies that an environment keeps."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Team:
-    """A coordinator and n executors, each a model; asks them and reads what they say.
+    """A coordinator and n executors, each a model; calls them and reads their texts.
 
     Attributes:
-        coordinator: Plans and condenses; also plays every local coordinator of a large team.
+        coordinator: Plans and condenses; in a large team it is also every local coordinator.
         executors: One model per executor; the same object may occur several times.
         config: Token limits, format, bounds and deadlines.
-        prompts: What the models are asked.
+        prompts: The prompts of the models.
         rule: Reads and compares answers.
     """
 
@@ -60,9 +60,9 @@ class Team:
         return self.config.reply_format
 
     async def plan(self, problem: Problem) -> Strategy:
-        """The coordinator's strategy, cut at its hard limit and without the answer.
+        """The coordinator's strategy, at most `strategy_max_tokens` long and without the answer.
 
-        Its seed depends on the question alone, so that a question has one strategy.
+        Its seed depends on the question alone, so a question has one strategy.
 
         Raises:
             LLMRequestError: The server will refuse every request.
@@ -86,11 +86,11 @@ class Team:
         return Strategy(text=text or None, usage=done.usage, redacted=redacted, error=None if text else "nothing left")
 
     async def plan_once(self, problem: Problem, kept: dict[str, Strategy]) -> Strategy:
-        """The strategy of a question: the one that is kept, or a new one, which is then kept.
+        """The strategy of a question: the kept one, or a new one, which is then kept.
 
         Args:
-            problem: What is asked.
-            kept: Strategies by question, at most `STRATEGIES_KEPT`; the oldest go first.
+            problem: The problem to plan for.
+            kept: Strategies by question, at most `STRATEGIES_KEPT`; the oldest are removed first.
 
         Raises:
             LLMRequestError: The server will refuse every request.
@@ -100,10 +100,10 @@ class Team:
         if known is not None:
             return known
         made = await self.plan(problem)
-        if made.usage.calls:  # a call that failed is tried again next time
+        if made.usage.calls:  # a failed call is tried again next time
             if len(kept) >= STRATEGIES_KEPT:
                 kept.pop(next(iter(kept)))
-            # used again it counts as an answer from the cache does, with the tokens that it once took
+            # a reused strategy counts like an answer from the cache: with the tokens of its original call
             kept[problem.question] = replace(made, usage=replace(made.usage, cache_hits=made.usage.calls, retries=0))
         return made
 
@@ -119,15 +119,15 @@ class Team:
     ) -> Round:
         """Ask all executors at once, each with its own controls, then the coordinator or, in clusters, coordinators.
 
-        Nobody waits for another cluster's executors but the team's coordinator.
+        A local coordinator waits only for its own executors; the team's coordinator waits for all clusters.
 
         Args:
-            problem: What to solve; its gold answer is not shown to anyone.
+            problem: The problem to solve; its gold answer is not shown to any model.
             strategy: The plan all executors see.
             controls: One (T, p) per executor.
             index: Number of the round within its decision, from 0.
             last_answer: Answer of the last commitment, if there was one.
-            seed: Decides every sample of the round.
+            seed: Seed of all sampling in the round.
 
         Raises:
             LLMRequestError: The server will refuse every request.
@@ -178,24 +178,24 @@ class Team:
         seed: int,
         first: int = 0,
     ) -> tuple[Reply, ...]:
-        """Ask for one reply per prompt, all at once; with more prompts than executors these take turns.
+        """Ask for one reply per prompt, all at once; with more prompts than executors, the executors take turns.
 
         Args:
-            problem: What the prompts are about.
+            problem: The problem that the prompts are about.
             prompts: A chat per reply.
             controls: One (T, p) per reply.
             index: Number of the round within its decision, from 0.
-            seed: Decides every sample of the round. The replies to the first prompts do not depend on how many follow.
+            seed: Seed of all sampling in the round. The first replies do not depend on how many prompts follow.
             first: Number of the executor that the first prompt goes to.
 
         Returns:
-            A reply per prompt; one that failed or did not come within the round's time is invalid.
+            A reply per prompt; invalid if its call failed or exceeded the time limit `llm.round_timeout`.
 
         Raises:
             LLMRequestError: The server will refuse every request.
             BudgetError: The budget is spent.
         """
-        # The round's seeds follow one another within a block of 2**16, so that a simulated team can correlate them.
+        # The round's seeds are consecutive numbers in a block of 2**16, so that a simulated team can correlate them.
         block = derive_seed(seed, "executors") >> 16 << 16
         tasks = [
             asyncio.ensure_future(self._reply(problem, messages, own, number, index, block + number))
@@ -250,11 +250,11 @@ class Team:
         """Let a coordinator condense replies or local commitments; a failed call falls back to their majority.
 
         Args:
-            problem: What they are about.
-            said: Those without a text, since nothing valid was there, are left out.
+            problem: The problem that they are about.
+            said: The replies or local commitments; those without a text are left out.
             index: Number of the round within its decision, from 0.
-            seed: The round's.
-            cluster: Number of the cluster whose local coordinator it is; `None` for the team's own.
+            seed: Seed of the round.
+            cluster: Number of the local coordinator's cluster; `None` for the team's coordinator.
 
         Raises:
             LLMRequestError: The server will refuse every request.
@@ -289,14 +289,14 @@ class Team:
         return Commitment(done.text, read.answer, "coordinator", parsed_json=read.parsed_json, usage=done.usage)
 
     async def vote(self, replies: Sequence[Reply]) -> Commitment:
-        """The majority of replies by the team's rule, without a call; see `econ_env.methods.vote`."""
+        """The replies' majority by the team's rule, without a call; see `econ_env.methods.vote`."""
         return await judging(self.rule, vote, replies, self.rule)
 
     async def _read(self, text: str) -> Extracted:
         return await judging(self.rule, self.rule.extract, text)
 
     async def _ask(self, llm: LLM, request: ChatRequest) -> Completion | LLMError:
-        """The completion, or the error of a call that failed on its own; errors that doom the run are raised."""
+        """The completion, or the error if only this call failed; errors that must end the run are raised."""
         seconds = self.config.llm.round_timeout
         try:
             async with asyncio.timeout(None if llm.info.keeps_deadline else seconds):
@@ -323,7 +323,7 @@ async def _all_or_none(tasks: Sequence[asyncio.Future[T]]) -> tuple[T, ...]:
 
 
 def split_team(n_agents: int, cluster_size: int) -> tuple[range, ...]:
-    """Clusters of neighbouring executors, as few and as even as can be, the larger ones first.
+    """Split executors into clusters of neighbours: as few and as even as possible, the larger ones first.
 
     Nine executors in clusters of at most four are 3 + 3 + 3; five are 3 + 2. A team that fits into one cluster is flat.
 

@@ -1,6 +1,6 @@
-"""The team's answer by counting the answers of its members, without a model call.
+"""Finds the team's answer by counting its members' answers, without a model call.
 
-The functions compare answers by a rule and may wait for it; from a coroutine use `Team.vote`, or `judging`.
+The functions compare answers by a rule, which may block; in a coroutine use `Team.vote` or `judging`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from econ_env.records import Commitment, Reply
 
 
 def vote(replies: Sequence[Reply], rule: AnswerRule) -> Commitment:
-    """The most frequent answer of the valid replies, in the words of the first that gave it; costs nothing.
+    """The most frequent answer of the valid replies, with the text of the first reply that has it; no call is made.
 
-    Replies without a readable answer do not vote. If no reply has one, the first is the commitment, and the judge will
-    say that it has no answer. In a tie the answer that came first wins.
+    Replies without a readable answer do not vote. If no reply has one, the first reply is the commitment, and its
+    verdict will be `no_answer`. In a tie the answer that comes first wins.
 
     Args:
         replies: A round's replies.
-        rule: Tells which answers are the same.
+        rule: Decides which answers are the same.
 
     Returns:
         A commitment of source `majority`; of source `none` if no reply is valid.
@@ -37,12 +37,12 @@ def vote(replies: Sequence[Reply], rule: AnswerRule) -> Commitment:
 def majority_commitment(
     said: Sequence[Reply] | Sequence[Commitment], error: str | None, rule: AnswerRule
 ) -> Commitment:
-    """What replaces a commitment whose call failed: the most frequent answer, marked as a majority.
+    """Replace a commitment whose call failed with the most frequent answer, marked as a majority.
 
     Args:
-        said: The replies or local commitments that were to be condensed.
+        said: The replies or local commitments to condense.
         error: Why the coordinator's call failed.
-        rule: Tells which answers are the same.
+        rule: Decides which answers are the same.
     """
     winner = majority_of((part.answer for part in said), rule)
     if winner is None:
@@ -51,12 +51,12 @@ def majority_commitment(
 
 
 def unanimous(said: Sequence[Reply] | Sequence[Commitment], rule: AnswerRule) -> bool:
-    """Whether there are several, all with the same answer."""
+    """Whether there are at least two, all with the same answer."""
     answers = [part.answer for part in said if part.answer is not None]
     winner = majority_of(answers, rule)
     return len(said) > 1 and winner is not None and winner.votes == len(said)
 
 
 def stated(answer: str | None) -> str:
-    """An answer as a sentence that nobody said, so that AL favours no executor."""
+    """An answer as a new sentence instead of one executor's text, so that AL favours no executor."""
     return f"The answer is {answer}."

@@ -84,6 +84,8 @@ class QuestionTeam:
             neutral = neutral_controls(env.team, TEMPERATURE)
             self._policy = FixedControls(spec, (neutral.temperature, neutral.p))
             print_facts({"controls": f"neutral, T={neutral.temperature:g} p={neutral.p:g} (no --model-dir)"})
+        self._trial = Trial(self._policy, rounds=self.rounds, config=self.config.bne)
+        self._together = self._trial.together()
         self._idle.append(as_joint(env))
 
     @cached_property
@@ -102,12 +104,11 @@ class QuestionTeam:
         Raises:
             EconError: The models refuse every request, or the budget is spent.
         """
-        assert self._policy is not None
         problem = Problem(question, gold or "", "question", source="question")
         env = self._idle.pop() if self._idle else as_joint(self._env())
         start = time.perf_counter()
         env.parallel_env.unwrapped.problems = ProblemSet((problem,))
-        done = await Trial(self._policy, rounds=self.rounds, config=self.config.bne).consult(env, 0, seed=seed)
+        done = await self._trial.consult(env, 0, seed, self._together)
         episode = env.parallel_env.unwrapped.episode
         self._idle.append(env)  # not after a cancelled question: its environment may still be busy
         gap = None if done.gap_after is None else sum(done.gap_after)

@@ -40,38 +40,38 @@ from econ_env.records import Problem
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What is to be compared, and how."""
+    """Options of a comparison."""
 
     methods: str
     """Names, separated by commas; see `parse_names`."""
     problems: int
-    """How many."""
+    """Number of problems."""
     seeds: int
-    """How many, from the run's seed on."""
+    """Number of seeds, starting with the run's seed."""
     match: Measure | None
-    """What open methods should spend like ECON with BNE; `None` leaves their defaults."""
+    """Cost to match to ECON with BNE, for methods without a fixed number; `None` uses the defaults."""
     baseline: str | None
-    """What differences are taken to; by default the first."""
+    """Method that the others are compared with; by default the first."""
     temperature: float
-    """Of `sc`, `best_of_n`, `debate` and `fixed`."""
+    """Temperature of `sc`, `best_of_n`, `debate` and `fixed`."""
     policy: Path | None
-    """A checkpoint: its folder, or a repository of the hub."""
+    """A checkpoint: its folder, or a repository on the hub."""
     train_episodes: int | None
-    """Problems to train on first, where there is no checkpoint."""
+    """Problems to train on first, if there is no checkpoint."""
 
 
 def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
-    """Run the comparison; prints progress and the closing tables, writes rows, traces and the summary.
+    """Run the comparison; prints progress and the final tables, writes rows, traces and the summary.
 
     Args:
         common: Settings and folders.
-        options: What is to be compared.
+        options: Options of the comparison.
 
     Returns:
-        What `overview` says of all rows.
+        The result of `overview` for all rows.
 
     Raises:
-        EconError: The run can't go on; what was done is on disk and `resume` goes on from there.
+        EconError: The run can't continue; finished work is on disk, and `resume` continues it.
     """
     if options.policy is not None and options.train_episodes is not None:
         raise ConfigError("--policy names a trained policy and --train-eps trains one: give one of them")
@@ -82,7 +82,7 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     about = provenance(config) | {"dataset": problems.source, "compare": _fixed_settings(options)}
     about["added"] = added(config, others)
     maker = MethodMaker(config, problems.test, None, options.temperature)
-    models = _prepare(maker, names, common, options)  # first: what can't be had must not push an earlier run aside
+    models = _prepare(maker, names, common, options)  # validate before moving old files
     run = OpenRun(common, about | {"models": models})
     seeds = "" if options.seeds == 1 else f", {options.seeds} seeds"
     print_facts({"problems": f"{problems.source}: {len(problems.test):,}{seeds}"})
@@ -103,7 +103,7 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
 
 
 def _problems(config: RunConfig, options: CompareOptions) -> RunProblems:
-    """What is asked: never what the checkpoint, if there is one, was trained on."""
+    """The problems of the comparison, without the training problems of a checkpoint."""
     if options.policy is None:
         return choose_problems(config.env_args, options.problems, config.seed)
     return choose_test_problems(config.env_args, options.problems, config.seed, all_trained_on(options.policy))
@@ -112,10 +112,10 @@ def _problems(config: RunConfig, options: CompareOptions) -> RunProblems:
 def _prepare(
     maker: MethodMaker, names: Sequence[MethodName], common: CommonOptions, options: CompareOptions
 ) -> dict[str, Any]:
-    """Load policy and models, and see that the one fits the others; returns what the summary says of the models.
+    """Load policy and models, and check that they fit; returns facts about the models for the summary.
 
     Raises:
-        EconError: The models can't be had.
+        EconError: The models are unavailable.
         AgentsError: The checkpoint can't be read, or was made for another team.
     """
     config, policy = common.config, None
@@ -127,10 +127,10 @@ def _prepare(
 
 
 def _in_order(names: Sequence[MethodName], options: CompareOptions) -> list[MethodName]:
-    """The methods with the reference first, if others are matched to it.
+    """The methods, with the reference first if others are matched to it.
 
     Raises:
-        ConfigError: The reference or the baseline is missing, or no policy was named.
+        ConfigError: The reference, the baseline or the policy is missing.
     """
     keys = [name.key for name in names]
     if options.baseline not in (None, *keys):
@@ -150,19 +150,19 @@ def _in_order(names: Sequence[MethodName], options: CompareOptions) -> list[Meth
 
 
 def _fixed_settings(options: CompareOptions) -> dict[str, Any]:
-    """What must not change when a run goes on; methods, problems and seeds may be added."""
+    """Options that must not change when a run is resumed; methods, problems and seeds may be added."""
     trained = options.train_episodes if options.policy is None else None
     return {
         "policy": None if options.policy is None else str(options.policy),
         "train_eps": trained,
-        "problems": options.problems if trained else None,  # what is left to train on depends on it
+        "problems": options.problems if trained else None,  # decides which problems are left for training
         "match": options.match,
         "temperature": options.temperature,
     }
 
 
 class _Comparison:
-    """One run: its team and folder, and what has come of it."""
+    """One comparison: its team, folder and results."""
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class _Comparison:
         self.maker.policy = policy
 
     def play(self, name: MethodName) -> None:
-        """Let a method answer all problems and seeds that it has no row for."""
+        """Let a method answer all problems and seeds for which it has no row yet."""
         done = {seed: self.folder.done(name.key, seed) for seed in self.seeds}
         wanted = itertools.product(self.seeds, self.problems.test)
         todo = [(problem, seed) for seed, problem in wanted if problem.id not in done[seed]]
@@ -228,7 +228,7 @@ class _Comparison:
         return min(most, self.config.problems_in_flight)
 
     async def _ask(self, method: Method, problem: Problem, seed: int) -> tuple[Answer, float]:
-        """An answer, judged, and the seconds it took; gives up when too many fail one after another."""
+        """A judged answer, and its seconds; raises an error if too many fail in a row."""
         start = time.perf_counter()
         answer = await method.answer(problem, derive_seed("episode", seed, problem.id))
         seconds = time.perf_counter() - start
@@ -254,7 +254,7 @@ class _Comparison:
         return row
 
     def close(self, *, complete: bool) -> dict[str, Any]:
-        """Write the summary of what was done, and return its overview."""
+        """Write the summary of the results so far, and return their overview."""
         rows = list(self.folder.read_rows())
         rule = make_rule(self.config.answer_rule)
         seen = overview(rows, self.options.baseline or self.order[0], order=self.order, rule=rule)

@@ -1,4 +1,4 @@
-"""Finds how many samples or rounds make one method cost what another does."""
+"""Finds the number of samples or rounds with which a method costs as much as another one."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from econ_env.errors import ConfigError
 
 @dataclass(frozen=True)
 class Match:
-    """What was chosen, and how near it comes."""
+    """The chosen number, and how close its cost is to the target."""
 
     units: int
     """Samples k or N, or rounds R."""
     target: float
-    """What a problem should cost on average."""
+    """Target of the mean cost per problem."""
     probes: Mapping[int, float]
-    """What a problem cost at each number of units that was tried."""
+    """Mean cost per problem at each number of units that was tried."""
 
     @property
     def cost(self) -> float:
-        """What a problem cost at the chosen number, on the problems it was tried on."""
+        """Mean cost per problem at the chosen number, on the probed problems."""
         return self.probes[self.units]
 
     @property
     def ratio(self) -> float:
-        """Cost by target; 1 is a perfect match."""
+        """Cost divided by target; 1 is a perfect match."""
         return self.cost / self.target
 
 
 async def match_units(
     cost: Callable[[int], Awaitable[float]], target: float, *, most: int = 64, growth: float = math.inf, tries: int = 6
 ) -> Match:
-    """The number of units whose cost is nearest to a target by ratio, found by measuring a few.
+    """Find the number of units whose cost has the ratio to the target nearest to 1, with few measurements.
 
-    Starts with one unit and goes on where a line through what was measured reaches the target, until that is known.
+    Starts with one unit. Then tries where a line through the measurements reaches the target, until a number repeats.
 
     Args:
-        cost: Measures the mean cost of a problem at so many units, > 0; grows with them.
-        target: Wanted cost, > 0.
-        most: Largest number tried.
-        growth: Largest factor from one try to the next higher one; keep it small where cost grows faster than units.
+        cost: Measures the mean cost per problem at a number of units; > 0, and grows with that number.
+        target: Target cost, > 0.
+        most: Largest number to try.
+        growth: Largest factor between a try and the next higher one; keep it small if cost grows faster than units.
         tries: Most measurements.
 
     Raises:
@@ -60,7 +60,7 @@ async def match_units(
 
 
 def _next(probes: Mapping[int, float], target: float, growth: float) -> int:
-    """Where to measure next; a number already measured when nothing between is left."""
+    """The next number to measure; a measured one if no number between is left."""
     under = [units for units in probes if probes[units] <= target]
     over = [units for units in probes if probes[units] > target]
     if not under:

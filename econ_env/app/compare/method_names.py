@@ -29,30 +29,30 @@ BUILT_IN: Mapping[str, str] = {
     "no_bne": "ECON without BNE (K=1)",
     "bne": "ECON with BNE",
 }
-"""Names and what they stand for."""
+"""Names of the built-in methods, with a description."""
 
 KIND = replace(plugins.METHODS, built_in=tuple(BUILT_IN))
 
 SCALABLE = ("sc", "best_of_n", "debate")
-"""Methods with a number of samples or rounds, which can be matched to a budget."""
+"""Methods whose number of samples or rounds can be matched to a budget."""
 
 LEARNED = ("no_bne", "bne")
 """Methods that need a learner's policy."""
 
 EMBEDS = ("fixed", "random", *LEARNED)
-"""Methods of which texts are embedded, for observations and rewards."""
+"""Methods that embed texts, for observations and rewards."""
 
 
 @dataclass(frozen=True)
 class MethodName:
-    """One method as it was asked for."""
+    """The parsed name of a method."""
 
     key: str
     """Its name in files and tables, as given."""
     base: str
     """One of `BUILT_IN`, the name of a registered method, or `module:attribute`."""
     units: int | None
-    """Samples or rounds, where the name fixes them."""
+    """Samples or rounds, if the name fixes them."""
 
     @property
     def open(self) -> bool:
@@ -61,19 +61,19 @@ class MethodName:
 
 
 def parse_names(text: str) -> tuple[MethodName, ...]:
-    """Methods from their names, separated by commas.
+    """Parse names of methods, separated by commas.
 
     Args:
-        text: Names of `BUILT_IN`; those of `SCALABLE` may have their number, as in `sc@10`; or what makes a `Method`
-            from a `Team`, by the name under which a package registers it or as `module:attribute`.
+        text: Names of `BUILT_IN`, those of `SCALABLE` with an optional number as in `sc@10`; or callables that make a
+            `Method` from a `Team`, by a name that a package registers or as `module:attribute`.
 
     Raises:
-        ConfigError: A name is unknown, can't be imported or comes twice, or a number does not belong there.
+        ConfigError: A name is unknown, can't be imported or is repeated, or has a number that it does not take.
     """
     names = tuple(_parse(part.strip()) for part in text.split(",") if part.strip())
     keys = [name.key for name in names]
     if not keys:
-        raise ConfigError(f"no method named; there are {', '.join(BUILT_IN)}")
+        raise ConfigError(f"no method given; choose from {', '.join(BUILT_IN)}")
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
         raise ConfigError(f"method {twice} is named twice")
@@ -83,7 +83,7 @@ def parse_names(text: str) -> tuple[MethodName, ...]:
 def _parse(text: str) -> MethodName:
     base, at, number = text.partition("@")
     if base not in BUILT_IN:
-        plugins.load(KIND, base)  # what can't be imported is to be told now
+        plugins.load(KIND, base)  # an import error must show now
     if not at:
         return MethodName(text, base, None)
     if base not in SCALABLE or not number.isdecimal() or int(number) < 1:
@@ -96,9 +96,9 @@ class MethodMaker:
 
     Args:
         config: The run's settings.
-        problems: What will be asked.
-        policy: The learner's, for those of `LEARNED`.
-        temperature: Of `sc`, `best_of_n`, `debate` and `fixed`.
+        problems: The problems.
+        policy: The learner's policy, for methods of `LEARNED`.
+        temperature: Temperature of `sc`, `best_of_n`, `debate` and `fixed`.
     """
 
     def __init__(self, config: RunConfig, problems: ProblemSet, policy: Acts | None, temperature: float) -> None:
@@ -116,18 +116,18 @@ class MethodMaker:
         return TeamSpec.of(self.env)
 
     def default_units(self, name: MethodName) -> int:
-        """Samples or rounds where nothing chooses them: one sample per executor, three rounds."""
+        """Default number of samples or rounds: one sample per executor, or three rounds."""
         return ROUNDS if name.base == "debate" else self.config.n_agents
 
     def make(self, name: MethodName, units: int | None = None) -> Method:
-        """The method of this name.
+        """Make the method of this name.
 
         Args:
-            name: Which.
-            units: Samples or rounds, where the name leaves them open.
+            name: The parsed name.
+            units: Samples or rounds, if the name does not fix them.
 
         Raises:
-            ConfigError: It can't be made; the text says why.
+            ConfigError: It can't be made; the message says why.
         """
         if name.base in SCALABLE:
             count = name.units or units or self.default_units(name)

@@ -1,4 +1,4 @@
-"""A policy on the environment as a method: it chooses the controls, the team answers, K rounds refine them."""
+"""Makes a method from a policy: the policy chooses the controls, K rounds refine them, and the team answers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from econ_env.records import Problem
 
 
 class TeamMethod:
-    """The team under a policy: trained, fixed or random controls, with or without BNE rounds.
+    """Answers with the team and a policy: trained, fixed or random controls, with or without BNE rounds.
 
     Args:
-        name: In files and tables.
+        name: Name in files and tables.
         policy: Anything with `propose`; for several rounds also with `game`. Networks are put into eval mode.
         make_env: Makes an environment over the problems; called once per problem in flight.
-        problems: What will be asked.
+        problems: The problems.
         rounds: K per decision; 1 means no refinement.
         config: Responses and stop rules.
+
+    Raises:
+        ConfigError: The policy has no `game`, which several rounds need.
     """
 
     def __init__(
@@ -41,22 +44,21 @@ class TeamMethod:
             policy.eval()
         self.name = name
         self.rounds = rounds
-        self._policy, self._make_env, self._config = policy, make_env, config
+        self._make_env = make_env
+        self._trial = Trial(policy, rounds=rounds, config=config)
+        self._together = self._trial.together()
         self._index = {problem.id: index for index, problem in enumerate(problems)}
         self._idle: list[JointEnv] = []
 
     async def answer(self, problem: Problem, seed: int) -> Answer:
-        """Play one episode.
+        """Run one episode.
 
         Raises:
-            ConfigError: Several rounds were asked of a policy without `game`.
-            EconError: The models can't be had, or the budget is spent.
+            EconError: The models are unavailable, or the budget is spent.
         """
         env = self._idle.pop() if self._idle else as_joint(self._make_env())
         try:
-            result = await Trial(self._policy, rounds=self.rounds, config=self._config).play(
-                env, self._index[problem.id], seed=seed
-            )
+            result = await self._trial.play(env, self._index[problem.id], seed, self._together)
             episode = env.parallel_env.episode
         finally:
             self._idle.append(env)

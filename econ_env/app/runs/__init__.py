@@ -1,4 +1,4 @@
-"""What a run is made of: its folder, problems, results, what it shows, logs and says of itself."""
+"""Provides the parts of a run: folder, problems, results, display, logs and provenance."""
 
 from econ_env.app.runs.folder import RunFolder
 from econ_env.app.runs.recording import Record, make_record

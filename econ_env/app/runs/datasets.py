@@ -19,11 +19,11 @@ class RunProblems(NamedTuple):
     """The problems of a run."""
 
     train: ProblemSet
-    """To train on."""
+    """Training problems."""
     test: ProblemSet
-    """To test on, in test order."""
+    """Test problems, in test order."""
     source: str
-    """Where they come from."""
+    """Name of the data set."""
 
 
 def choose_problems(args: EnvArgs, test_episodes: int, seed: int) -> RunProblems:

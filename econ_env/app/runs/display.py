@@ -1,4 +1,4 @@
-"""What a run shows on the terminal: progress with accuracy, tokens and calls so far, and the closing table."""
+"""Shows a run on the terminal: progress with accuracy, tokens and calls so far, and the final table."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def progress() -> Progress:
 
 
 class PhaseTally:
-    """Counts what a phase has done so far and shows it beside its bar.
+    """Counts the finished episodes of a phase and shows the counts next to its bar.
 
     Args:
-        bars: The display.
-        name: What the phase is called.
-        total: Episodes it will take.
-        done: Episodes done by an earlier run.
+        bars: The progress display.
+        name: Name of the phase.
+        total: Episodes in the phase.
+        done: Episodes that an earlier run has finished.
     """
 
     def __init__(self, bars: Progress, name: str, total: int, done: int = 0) -> None:
@@ -51,7 +51,7 @@ class PhaseTally:
         self._correct = self._judged = self._tokens = self._calls = 0
 
     def start_at(self, done: int) -> None:
-        """Show episodes that an earlier run has done."""
+        """Show episodes that an earlier run has finished."""
         self._bars.update(self._task, completed=done)
 
     def count(self, verdict: str, tokens: int, calls: int) -> None:
@@ -66,19 +66,19 @@ class PhaseTally:
 
 
 def short(count: int) -> str:
-    """A count in at most six signs: 9,999, 12.3k, 4.56M."""
+    """A count as short text, such as 9,999, 12.3k or 4.56M."""
     if count < 10_000:
         return f"{count:,}"
     return f"{count / 1e3:.1f}k" if count < 999_950 else f"{count / 1e6:.2f}M"
 
 
 def print_summary(lines: Mapping[str, dict[str, Any]], json_rate: float | None, text_replies: bool) -> None:
-    """The closing lines and table.
+    """Print the final lines and table.
 
     Args:
-        lines: Summary of each method by its shown name.
+        lines: Summary of each method, by its display name.
         json_rate: Share of replies that parsed as JSON, over all methods.
-        text_replies: Whether replies were asked for as text, so that there is no JSON to parse.
+        text_replies: Whether replies were requested as text; then there is no JSON to parse.
     """
     console.print()
     for name, part in lines.items():
@@ -103,11 +103,11 @@ Counts = dict[str, dict[str, int]]
 
 
 def count_servers(counted: Mapping[str, ServerCount], earlier: Mapping[str, Mapping[str, int]]) -> Counts:
-    """What `summary.json` says of each server: `answers`, `tokens` and `faults`.
+    """Counts of each server for `summary.json`: `answers`, `tokens` and `faults`.
 
     Args:
-        counted: By this process, by address without credentials.
-        earlier: What an interrupted part of the run has written; a part that was killed has written nothing.
+        counted: Counts of this process, by address without credentials.
+        earlier: Counts from an interrupted part of the run; a part that was killed wrote none.
     """
     names = [*earlier, *(name for name in counted if name not in earlier)]
     return {
@@ -116,7 +116,7 @@ def count_servers(counted: Mapping[str, ServerCount], earlier: Mapping[str, Mapp
 
 
 def print_servers(servers: Mapping[str, Mapping[str, int]]) -> None:
-    """Print a line per server, if there are several."""
+    """Print a line per server, if there is more than one."""
     if len(servers) < 2:
         return
     console.print()

@@ -1,6 +1,6 @@
-"""The folder of a run: rows and traces as they come, so that stopping at any moment loses nothing that was done.
+"""Writes a run's rows and traces into its folder at once, so that finished work is never lost.
 
-Rows are kept in the files only, so that memory does not grow with the number of problems.
+Rows are kept in the files only, so memory does not grow with the number of problems.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ ROUNDS_FILE = "rounds.jsonl"
 TRAINING_FILE = "training.jsonl"
 SUMMARY_FILE = "summary.json"
 FAILED_FILE = "failed.jsonl"
-"""Rows of problems that failed and were asked again by a run that went on."""
+"""Rows of failed problems that a resumed run asked again."""
 _ADVICE = "remove it or start a new --log-dir"
 VOLATILE = ("llm", "ray")
-"""Settings that may differ between a run and its continuation: how models are called, and from how many processes, does
-not change what is asked."""
+"""Settings that may differ when a run is resumed: how models are called, and from how many processes, does not change
+the requests."""
 
 
 class RunFolder:
-    """Opens a log folder for a new run or for going on with one.
+    """Opens a log folder for a new run, or to resume one.
 
-    A new run in a folder that holds another one moves that one's files to `previous-N/` first.
+    A new run first moves the files of an earlier run in the folder to `previous-N/`.
 
     Args:
         path: The folder.
-        about: What the run is (settings, versions); kept in `run.json`. `config` and, if there, `compare` must
-            not change when a run goes on, nor, once there are results, `tested`.
-        resume: Whether to go on with the run that is there; problems that failed are then asked again.
+        about: Description of the run (settings, versions) for `run.json`. When a run is resumed, `config` and `compare`
+            (if present) must not change, and neither may `tested` once there are results.
+        resume: Whether to resume the run in the folder; failed problems are then asked again.
 
     Raises:
-        ConfigError: The run to go on with had other settings.
+        ConfigError: The run to resume had other settings.
         TraceError: The folder can't be read or written.
     """
 
@@ -68,7 +68,7 @@ class RunFolder:
         self._last_error: str | None = None
 
     def _ask_failed_again(self) -> None:
-        """Count no problem as done that failed, for example since the server was gone; its row goes to another file."""
+        """Move the rows of failed problems, for example after a server failure, to another file: they are not done."""
         failed = [row for row in self.read_rows() if row["verdict"] == "failed"]
         if not failed:
             return
@@ -79,15 +79,15 @@ class RunFolder:
 
     @property
     def rounds_file(self) -> Path:
-        """Where the environments append every round."""
+        """The file to which the environments append every round."""
         return self.path / ROUNDS_FILE
 
     def read_rows(self, method: str | None = None) -> Iterator[Row]:
-        """All rows so far, or those of a method, read one by one from the file."""
+        """All rows so far, or those of a method, read from the file one by one."""
         return (row for row in read_lines(self.path / RESULTS_FILE) if method in (None, row["method"]))
 
     def done(self, method: str, seed: int | None = None) -> set[str]:
-        """Ids of the problems that a method has a row for, if a seed is given with that seed."""
+        """Ids of the problems for which a method has a row; with a seed, a row of that seed."""
         return {row["problem"] for row in self.read_rows(method) if seed in (None, row.get("seed"))}
 
     def add(self, row: Row, trace: Mapping[str, Any]) -> None:
@@ -96,24 +96,24 @@ class RunFolder:
         self._results.append(row)
 
     def add_training(self, row: Row) -> None:
-        """Write a row about an episode of training."""
+        """Write the row of a training episode."""
         self._training.append(row)
 
     def training_rows(self) -> Iterator[Row]:
-        """A row per episode of training, read one by one; of one played again after an interruption the last."""
+        """The last row of each training episode, read one by one; an episode repeated after a stop has several."""
         path = self.path / TRAINING_FILE
         latest = {row["episode"]: place for place, row in enumerate(read_lines(path))}
         return (row for place, row in enumerate(read_lines(path)) if latest[row["episode"]] == place)
 
     def last_error(self) -> str | None:
-        """Why the latest call that failed did so."""
+        """Error of the latest failed call."""
         for row in self._new_rounds:
             said = [part["error"] for part in _said(row["round"]) if part["error"]]
             self._last_error = said[-1] if said else self._last_error
         return self._last_error
 
     def write_traces(self, method: str, name: str) -> Path:
-        """Gather a method's episodes into one JSON file; of a problem that was played again the last."""
+        """Write a method's episodes into one JSON file, the last one for each problem."""
         done, path = self.done(method), self.path / EPISODES_FILE
         places = ((place, e["problem_id"]) for place, e in enumerate(read_lines(path)) if e["method"] == method)
         latest = {id_: place for place, id_ in places if id_ in done}
@@ -133,12 +133,12 @@ class RunFolder:
 
 
 def _said(round_: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Commitment and replies: where both failed, it was the replies that did."""
+    """Commitment, then replies: if both have an error, the replies' error is the cause and must come last."""
     return [round_["commitment"], *round_["replies"]]
 
 
 def files_of_run(path: Path) -> list[Path]:
-    """What the run in a folder has written; empty if there is none."""
+    """Files that a run has written into a folder; empty if there is no run."""
     names = [RUN_FILE, RESULTS_FILE, EPISODES_FILE, ROUNDS_FILE, TRAINING_FILE, SUMMARY_FILE, FAILED_FILE]
     old = [path / name for name in names if (path / name).exists()]
     old += sorted([*path.glob("llm_traces_*.json"), *path.glob("logs_*_test_*.json")])
@@ -165,5 +165,5 @@ def _same_settings(before: Mapping[str, Any], now: Mapping[str, Any], path: Path
     if other:
         shown = ", ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in other)
         raise ConfigError(
-            f"{path} holds a run with other settings ({shown}); resume with the same, or use another --log-dir"
+            f"{path} holds a run with other settings ({shown}); resume with the same settings, or use another --log-dir"
         )

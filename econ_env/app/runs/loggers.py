@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,23 @@ from typing import Any
 
 from tianshou.utils import BaseLogger, TensorboardLogger, WandbLogger
 
+from econ_env.app.runs.results import Row, summarise_methods
 from econ_env.errors import ConfigError
+
+LOGGED = ("accuracy", "tokens_per_problem", "calls")
+"""Numbers of a test that are logged for each method."""
+
+
+def log_tests(logger: BaseLogger, rows: Iterable[Row], problems: int) -> None:
+    """Log the results of a test, under `METHOD/NUMBER`.
+
+    Args:
+        logger: Tianshou's logger.
+        rows: The rows of all methods.
+        problems: The step at which they are logged.
+    """
+    numbers = {f"{key}/{name}": part[name] for key, part in summarise_methods(rows).items() for name in LOGGED}
+    logger.log_test_data({name: number for name, number in numbers.items() if number is not None}, problems)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, settings, commit; written into every summary."""
+"""Collects the versions, settings and commit behind a result, for every summary."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PACKAGES = ("tianshou", "torch", "pettingzoo", "gymnasium", "openai", "sentence-
 
 
 def provenance(config: RunConfig) -> dict[str, Any]:
-    """Settings, seed, versions of rules and packages, what others added, and the commit, as plain values.
+    """Settings, seed, versions of rules and packages, extensions, and the commit, as plain values.
 
     Raises:
-        ConfigError: Something that others added can't be had.
+        ConfigError: An extension could not be loaded.
     """
     return {
         "config": config.model_dump(mode="json"),
@@ -44,7 +44,7 @@ def provenance(config: RunConfig) -> dict[str, Any]:
 
 
 def added(config: RunConfig, methods: Sequence[str] = ()) -> dict[str, dict[str, str | None]]:
-    """What is not of these packages: by group of entry points its names, each with distribution and version.
+    """The extensions that a run uses: by entry-point group, each name with its distribution and version.
 
     Args:
         config: The run's settings.

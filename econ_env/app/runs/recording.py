@@ -1,4 +1,4 @@
-"""What a run writes of a test episode: its row, and its trace."""
+"""Makes and writes the records of test episodes: a row and a trace each."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from econ_env.errors import LLMUnavailableError
 
 
 class Record(NamedTuple):
-    """A test episode as it is written."""
+    """The written form of a test episode."""
 
     row: Row
     """For `results.jsonl`."""
     trace: dict[str, Any]
-    """For `episodes.jsonl`: all that was said and decided."""
+    """For `episodes.jsonl`: all texts and decisions."""
 
 
 def make_record(method: str, result: EpisodeResult, episode: Episode, config: RunConfig, rule: AnswerRule) -> Record:
-    """What is written of a test episode.
+    """Make the record of a test episode.
 
     Args:
-        method: Which method answered.
-        result: How it was played.
-        episode: What was said.
+        method: The method that answered.
+        result: How the episode ran.
+        episode: All texts of the episode.
         config: The run's settings.
         rule: Judges the commitment of each round.
     """
@@ -51,9 +51,9 @@ def make_record(method: str, result: EpisodeResult, episode: Episode, config: Ru
 
 
 def recorder(folder: RunFolder, tally: PhaseTally) -> Callable[[Record], None]:
-    """A function that writes records as they come and shows how far the test is.
+    """A function that writes each record and shows the test's progress.
 
-    It raises `LLMUnavailableError` when problem after problem failed.
+    It raises `LLMUnavailableError` after `FAILURES_IN_A_ROW` failed problems in a row.
     """
     failures = Failures()
 
@@ -67,7 +67,7 @@ def recorder(folder: RunFolder, tally: PhaseTally) -> Callable[[Record], None]:
 
 
 FAILURES_IN_A_ROW = 5
-"""Problems that may fail one after another before the run gives up on its models."""
+"""Failed problems in a row after which the run stops."""
 
 
 class Failures:
@@ -77,7 +77,7 @@ class Failures:
         self._in_a_row = 0
 
     def count(self, failed: bool, reason: str | None) -> None:
-        """Take note of a finished problem.
+        """Count a finished problem.
 
         Raises:
             LLMUnavailableError: Too many failed one after another.
@@ -86,5 +86,5 @@ class Failures:
         if self._in_a_row >= FAILURES_IN_A_ROW:
             raise LLMUnavailableError(
                 f"{self._in_a_row} problems failed one after another, the last with: {reason}; "
-                "mend it and go on with --resume"
+                "fix the cause and continue with --resume"
             )

@@ -1,4 +1,4 @@
-"""What a test writes: one row per problem, method and seed, from which every summary can be computed again."""
+"""Makes result rows, one per problem, method and seed, and computes every summary from them."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def result_row(
 ) -> Row:
     """One problem's result as a flat row of plain values.
 
-    `round_verdicts` has the judge's verdict on the commitment of each round, `failed` where there is none;
-    `round_tokens` what each round cost without the strategy. `tokens`, `calls` and `usd` count answers from the cache
-    like others; `cache_hits` tells of how many calls `seconds` is not a measurement.
+    `round_verdicts` has the judge's verdict on the commitment of each round, `failed` if there is none; `round_tokens`
+    has the tokens of each round without the strategy. `tokens`, `calls` and `usd` also count answers from the cache;
+    `cache_hits` is the number of such calls, which `seconds` does not measure.
 
     Args:
-        method: Which method answered, for example `baseline` or `bne`.
+        method: The method that answered, for example `baseline` or `bne`.
         episode: The finished episode.
         stop_reasons: Why refinement ended, one per decision.
-        residuals: How far the controls moved in each response step.
+        residuals: Change of the controls in each response step.
         gap: Best-response gap of the submitted controls by the critics, if it was measured.
         seconds: Wall time of the episode.
-        seed: Of the run.
-        units: Samples or rounds of a method that can have more or fewer of them.
+        seed: Seed of the run.
+        units: Samples or rounds, for a method whose number can be chosen.
         llm: Has the prices; without them `usd` is `None`.
-        rule: Judges the rounds before the last; the last was judged by it already.
+        rule: Judges the rounds before the last; it has already judged the last.
     """
     decision = episode.decisions[-1]
     last = decision.rounds[-1]
@@ -94,7 +94,7 @@ def result_row(
 
 
 class Totals:
-    """Adds up rows one by one, so that they need not be in memory together."""
+    """Sums rows one by one, so that they need not all be in memory."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -112,11 +112,11 @@ class Totals:
         self._seconds += row["seconds"]
 
     def summary(self) -> dict[str, Any]:
-        """What the rows come to.
+        """Totals of the rows.
 
-        `n` counts judged problems; those that failed are counted apart and are neither right nor wrong. Accuracy is
+        `n` counts judged problems; failed ones are counted separately and are neither right nor wrong. Accuracy is
         `correct / n`, `None` if nothing was judged. `json_rate` is the share of replies and commitments that were the
-        JSON asked for.
+        requested JSON.
         """
         sums, correct, failed = self._sums, self._verdicts["correct"], self._verdicts["failed"]
         judged = self.rows - failed
@@ -156,12 +156,12 @@ def summarise_methods(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
 
 
 def training_row(episode: int, problem: str, outcome: EpisodeOutcome) -> Row:
-    """An episode of training as a flat row.
+    """A training episode as a flat row.
 
     Args:
         episode: Its number, from 0.
         problem: The problem's id.
-        outcome: What came of it.
+        outcome: Its outcome.
     """
     numbers = outcome.numbers
     verdict = "failed" if numbers["failed"] else "correct" if numbers["team_correct"] else "wrong"
@@ -177,7 +177,7 @@ def training_row(episode: int, problem: str, outcome: EpisodeOutcome) -> Row:
 
 
 def summarise_training(rows: Iterable[Row]) -> dict[str, Any]:
-    """Totals of training; `n`, `correct` and `accuracy` as in `Totals.summary`, while controls were being explored."""
+    """Totals of training, with exploration; `n`, `correct` and `accuracy` as in `Totals.summary`."""
     verdicts: Counter[str] = Counter()
     tokens = calls = 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""A run while it is open: its folder, what its calls cost, how long its parts take, and the summary at its end."""
+"""Opens and closes a run: its folder, the cost of its calls, the time of its parts, and its summary."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from econ_env.llm.meter import shared_meter
 def validate(
     common: CommonOptions, env: EconParallelEnv, policy: EconPolicy | None = None, *, embeds: bool = True
 ) -> dict[str, Any]:
-    """Load models and policy and see that they fit, before the files of an earlier run are moved.
+    """Load the models and check that the policy fits, before the files of an earlier run are moved.
 
     Args:
         common: Settings and folders.
-        env: Has the team.
-        policy: Chooses its controls, if there is one already.
+        env: The environment that has the team.
+        policy: Chooses the controls; `None` if there is none yet.
         embeds: Whether texts will be embedded.
 
     Returns:
-        What `summary.json` says of the models; see `reach_team`.
+        Facts about the models for `summary.json`; see `reach_team`.
 
     Raises:
         EconError: Models or embedder are unavailable.
@@ -49,14 +49,14 @@ class OpenRun:
 
     Args:
         common: Settings and folders.
-        about: What the run is: settings, versions, problems; kept in `run.json` and `summary.json`.
+        about: Description of the run (settings, versions, problems) for `run.json` and `summary.json`.
 
     Attributes:
-        folder: Gets rows and traces.
-        meter: Counts what calls cost.
+        folder: Folder for rows and traces.
+        meter: Counts the cost of calls.
 
     Raises:
-        ConfigError: The run to go on with had other settings.
+        ConfigError: The run to resume had other settings.
         TraceError: The folder can't be read or written.
     """
 
@@ -71,7 +71,7 @@ class OpenRun:
 
     @contextmanager
     def timing(self, part: str) -> Iterator[None]:
-        """Count the time inside this context as time of a part of the run."""
+        """Measure the time inside this context as the time of a part of the run."""
         start = time.perf_counter()
         try:
             yield
@@ -79,21 +79,21 @@ class OpenRun:
             self._seconds[part] = time.perf_counter() - start
 
     def method_seconds(self, key: str) -> float:
-        """Wall time of a method, in the interrupted parts of the run too."""
+        """Wall time of a method, also in earlier, interrupted parts of the run."""
         earlier: float = self.folder.earlier.get("methods", {}).get(key, {}).get("wall_seconds", 0.0)
         return self._seconds.get(key, 0.0) + earlier
 
     def training_seconds(self) -> float:
-        """Wall time of training, in the interrupted parts of the run too."""
+        """Wall time of training, also in earlier, interrupted parts of the run."""
         earlier: float = self.folder.earlier.get("train", {}).get("seconds", 0.0)
         return self._seconds.get("train", 0.0) + earlier
 
     def close(self, found: Mapping[str, Any], *, complete: bool) -> Counts:
-        """Write `summary.json`, close the files, and return what each server answered.
+        """Write `summary.json`, close the files, and return the counts of each server.
 
         Args:
-            found: Results, beside what the run is.
-            complete: Whether everything that was asked for is done.
+            found: Results, written next to the description of the run.
+            complete: Whether all requested work is done.
         """
         servers = count_servers(self.meter.snapshot().by_server, self.folder.earlier.get("servers", {}))
         self.folder.write_summary({"complete": complete, "servers": servers, **found, **self.about})

@@ -1,4 +1,4 @@
-"""Reaches a team's models and embedder, and tells what they are."""
+"""Loads a team's models and embedder, checks its servers, and prints facts about them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from econ_env.team.rounds import Team
 
 
 def reach_team(env: EconParallelEnv, *, embeds: bool = True) -> dict[str, Any]:
-    """Load the models of an environment and print which they are.
+    """Load the models of an environment and print their names.
 
     Args:
-        env: Whose.
-        embeds: Whether texts will be embedded; else the embedder is not loaded.
+        env: The environment.
+        embeds: Whether texts will be embedded; otherwise the embedder is not loaded.
 
     Returns:
-        What `summary.json` says of them: `coordinator`, `executor`, `names`, `embedder` (`None` if nothing is
+        Facts for `summary.json`: `coordinator`, `executor`, `names`, `embedder` (`None` if nothing is
         embedded), `reply_format`.
 
     Raises:
-        EconError: They can't be had.
+        EconError: Models or embedder are unavailable.
     """
     with console.status("loading models"):
         team = env.team
@@ -47,7 +47,7 @@ def reach_team(env: EconParallelEnv, *, embeds: bool = True) -> dict[str, Any]:
 
 
 def reach_servers(team: Team) -> None:
-    """Make sure that the servers of a team are there, before an earlier run gives way to one that could ask nobody.
+    """Check that the servers of a team answer, before the files of an earlier run are moved.
 
     Raises:
         LLMUnavailableError: One does not answer.
@@ -59,6 +59,6 @@ def reach_servers(team: Team) -> None:
 
 
 def print_facts(facts: dict[str, str]) -> None:
-    """Print a line per fact, after its name."""
+    """Print a line per fact: its name and its text."""
     for label, text in facts.items():
         console.print(f"{label:<9}{text}", highlight=False, markup=False)

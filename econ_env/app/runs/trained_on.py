@@ -12,7 +12,7 @@ from econ_env.records import Problem
 from econ_env.traces import read_json, write_json
 
 TRAINED_ON_FILE = "trained_on.json"
-_ADVICE = "it tells which problems must not be tested on"
+_ADVICE = "restore it: it lists the problems that tests must leave out"
 
 
 class TrainedOn(NamedTuple):

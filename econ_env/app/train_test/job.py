@@ -1,4 +1,4 @@
-"""The main jobs: train a team, test it on the same problems without and with BNE rounds, write everything down."""
+"""Runs the main jobs: train a team, test it on the same problems without and with BNE rounds, write the results."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from tianshou.utils import BaseLogger
 
 from econ_agents.evaluate import evaluate_each
 from econ_agents.policy import EconPolicy
@@ -20,6 +18,7 @@ from econ_env.app.run_config import RunConfig, make_env
 from econ_env.app.runs import display
 from econ_env.app.runs.datasets import RunProblems, choose_problems, choose_test_problems
 from econ_env.app.runs.display import print_servers
+from econ_env.app.runs.loggers import log_tests
 from econ_env.app.runs.provenance import provenance
 from econ_env.app.runs.recording import make_record, recorder
 from econ_env.app.runs.results import Totals, summarise, summarise_methods, summarise_training
@@ -34,32 +33,30 @@ from econ_env.problems.load import ProblemSet
 from econ_env.traces import shared_lines
 
 TRAIN = "train"
-"""Part of a run beside its methods."""
-LOGGED = ("accuracy", "tokens_per_problem", "calls")
-"""Numbers of a test that loggers get, by method."""
+"""Key of the training part of a run; the other parts have a method's key."""
 
 
 @dataclass(frozen=True)
 class BneTest:
-    """One way to let the trained team answer."""
+    """A test of the trained team with K rounds per decision."""
 
     key: str
     """Its name in files."""
     name: str
     """Its name on the terminal."""
     rounds: int
-    """K."""
+    """Rounds K per decision."""
 
 
 def methods(config: RunConfig) -> tuple[BneTest, BneTest]:
-    """The two that every test compares."""
+    """The two tests that are always compared."""
     rounds = config.test_rounds
     plural = "round" if rounds == 1 else "rounds"
     return BneTest("baseline", "Baseline (no BNE)", 1), BneTest("bne", f"P0 BNE ({rounds} {plural})", rounds)
 
 
 def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: int) -> None:
-    """Train, then test; prints progress and the closing table, writes results, traces, curves and checkpoints.
+    """Train, then test; prints progress and the final table, writes results, traces, curves and checkpoints.
 
     Args:
         common: Settings and folders.
@@ -67,7 +64,7 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
         test_episodes: Problems to test on; 0 skips testing.
 
     Raises:
-        EconError: The run can't go on; what was done is on disk and `resume` goes on from there.
+        EconError: The run can't continue; finished work is on disk, and `resume` continues it.
     """
     config = common.config
     problems = choose_problems(config.env_args, test_episodes, config.seed)
@@ -84,7 +81,7 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
         if test_episodes:
             run.test(policy, {"bne": f"llm_traces_test_bne_{config.test_rounds}rounds.json"})
             with run_logger(common) as logger:
-                run.log(logger)
+                log_tests(logger, run.folder.read_rows(), len(problems.test))
 
 
 def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> None:
@@ -93,10 +90,10 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
     Args:
         common: Settings and folders; `model_dir` is the checkpoint.
         test_episodes: Problems to test on.
-        name: Of the experiment; the traces go to `logs_NAME_test_baseline.json` and `logs_NAME_test_p0.json`.
+        name: Name of the experiment; the traces go to `logs_NAME_test_baseline.json` and `logs_NAME_test_p0.json`.
 
     Raises:
-        EconError: The run can't go on; what was done is on disk and `resume` goes on from there.
+        EconError: The run can't continue; finished work is on disk, and `resume` continues it.
         AgentsError: The checkpoint is missing, damaged, or does not fit the team.
     """
     config = common.config
@@ -111,22 +108,22 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
     }
     with _Job(common, problems, about, policy) as run, run_logger(common) as logger:
         run.test(policy, {"baseline": f"logs_{name}_test_baseline.json", "bne": f"logs_{name}_test_p0.json"})
-        run.log(logger)
+        log_tests(logger, run.folder.read_rows(), len(problems.test))
 
 
 def _refuse_trained_on(model_dir: Path, problems: RunProblems) -> None:
-    """A run that goes on must not test on what it was trained on before, with another number of test problems."""
+    """Refuse to resume if test problems were used for training, for example with another number of test problems."""
     known = read_trained_on(model_dir)
     seen = 0 if known is None else sum(fingerprint(problem) in known.run for problem in problems.test)
     if seen:
         raise ConfigError(
-            f"{seen} of the {len(problems.test)} test problems were trained on by the run in {model_dir}; "
-            "resume with its --test-eps and --seed, or train anew in another --model-dir"
+            f"the run in {model_dir} was trained on {seen} of the {len(problems.test)} test problems; "
+            "resume with its --test-eps and --seed, or start a new run with another --model-dir"
         )
 
 
 def _digest(policy: EconPolicy) -> str:
-    """What tells a policy from others."""
+    """A hash of the policy's weights."""
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in policy.state_dict().items():
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
@@ -134,7 +131,7 @@ def _digest(policy: EconPolicy) -> str:
 
 
 class _Job:
-    """One run as a context: its settings, problems and folder, and what has come of it; the end writes the summary."""
+    """One run as a context manager, with its settings, problems, folder and results; its end writes the summary."""
 
     def __init__(
         self, common: CommonOptions, problems: RunProblems, about: dict[str, Any], policy: EconPolicy | None = None
@@ -173,11 +170,11 @@ class _Job:
         return result.policy
 
     def test(self, policy: EconPolicy, traces: Mapping[str, str]) -> None:
-        """Test both methods on those test problems that they have no result for.
+        """Test both methods on the test problems for which they have no result yet.
 
         Args:
             policy: Chooses the controls.
-            traces: File that gets all that was said, by method.
+            traces: File for all texts of the test, by method.
 
         Raises:
             TeamError: The policy was trained on a team of another shape.
@@ -193,7 +190,7 @@ class _Job:
 
         def make_test_env() -> Any:
             env = make_env()
-            env.reward_weights = policy.alpha.values()  # what training paid with at its end
+            env.reward_weights = policy.alpha.values()  # the weights at the end of training
             return env
 
         done = self.folder.done(method.key)
@@ -222,12 +219,12 @@ class _Job:
             )
 
     def _envs(self, part: str) -> Callable[[], Any]:
-        """A factory of the environments of a part of the run, here or in workers."""
+        """A factory of environments for a part of the run, in this process or in workers."""
         problems = self.problems.train if part == TRAIN else self.problems.test
         return (lambda: self.make_env(problems)) if self._workers is None else self._workers.envs(part)
 
     def _start_workers(self) -> Workers | None:
-        """Workers, if the run is to be spread over some."""
+        """Start the workers, if the run uses Ray."""
         if not self.config.ray.spreads:
             return None
         with display.console.status("starting workers"):
@@ -241,20 +238,13 @@ class _Job:
             self._workers.close()
 
     def _note(self, report: Report) -> None:
-        """Write what a worker tells of an episode: its rounds, and what was counted at the servers."""
+        """Write a worker's report of an episode: its rounds, and the cost of its calls."""
         for row in report.rounds:
             shared_lines(self.folder.rounds_file).append(row)
         self.run.meter.merge(report.counted)
 
-    def log(self, logger: BaseLogger) -> None:
-        """Give what the test came to to Tianshou's logger."""
-        parts = summarise_methods(self.folder.read_rows())
-        numbers = {f"{key}/{name}": part[name] for key, part in parts.items() for name in LOGGED}
-        known = {name: number for name, number in numbers.items() if number is not None}
-        logger.log_test_data(known, len(self.problems.test))
-
     def close(self, *, complete: bool) -> None:
-        """End the workers, write the summary of what was done, and show it if the run is complete."""
+        """Stop the workers and write the summary; print it if the run is complete."""
         self._end_workers()
         tested = summarise_methods(self.folder.read_rows())
         summaries: dict[str, dict[str, Any]] = {}

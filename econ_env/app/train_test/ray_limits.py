@@ -1,7 +1,7 @@
-"""Keeps a run that is spread over processes within its limits: one actor that every process asks before each call.
+"""Keeps a run in several processes within its limits: every process asks one Ray actor, the keeper, before each call.
 
-So requests and tokens per minute and the budget hold for the whole run, however many workers there are and whichever of
-them is busy. Asking takes about a millisecond; where there is neither limit nor budget nobody is asked.
+So requests and tokens per minute and the budget hold for the whole run, with any number of workers and however the
+calls are distributed. Asking takes about a millisecond; without limits and budget there is no keeper.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from econ_env.records import Usage
 
 
 def needs_keeper(config: LLMConfig) -> bool:
-    """Whether there is a limit or a budget to keep."""
+    """Whether there is a limit or a budget."""
     limits = (config.rpm, config.tpm, config.budget_tokens, config.budget_usd)
     return any(limit is not None for limit in limits)
 
 
 class Keeper:
-    """The keeper; made a Ray actor, whose methods share one event loop.
+    """Keeps the limits of a run; runs as a Ray actor, whose methods share one event loop.
 
     Args:
         config: Limits and budget.
@@ -41,30 +41,30 @@ class Keeper:
         self._living: dict[int, int] = {}
 
     async def meet(self, worker: int, process: int) -> None:
-        """Note which process a worker is; what an earlier one held, which died, is free again."""
+        """Note a worker's process; reservations of its earlier process, which died, are freed."""
         self._living[worker] = process
         for key in [key for key in self._held if key[0] == worker and key[1] != process]:
             await self._held.pop(key).aclose()
 
     async def acquire(self, server: str, tokens: int) -> None:
-        """Wait until a server may be sent a request of at most so many tokens."""
+        """Wait until a request of at most `tokens` tokens may be sent to a server."""
         if server not in self._limits:
             self._limits[server] = RateLimits(self._config.rpm, self._config.tpm)
         await self._limits[server].acquire(tokens)
 
     async def hold(self, worker: int, process: int, ticket: int, prompt_tokens: int, completion_tokens: int) -> None:
-        """Set aside what a call may cost at most.
+        """Reserve a call's largest possible cost.
 
         Raises:
-            BudgetError: What is left of the budget does not suffice for it.
+            BudgetError: The remaining budget is too small for the call.
         """
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._budget.hold(prompt_tokens, completion_tokens))
-            if self._living.get(worker) == process:  # it may have died while it waited
+            if self._living.get(worker) == process:  # the worker may have died in the meantime
                 self._held[worker, process, ticket] = stack.pop_all()
 
     async def release(self, worker: int, process: int, ticket: int, spent: Usage) -> None:
-        """Pay what was spent, and free what was set aside for a call."""
+        """Charge the spent tokens, and free a call's reservation."""
         self._budget.spend(spent)
         held = self._held.pop((worker, process, ticket), None)
         if held is not None:
@@ -72,12 +72,12 @@ class Keeper:
 
 
 class RemoteLimits:
-    """The limits of a worker, which asks the keeper; a `RunLimits`.
+    """The limits of a worker: a `RunLimits` that asks the keeper.
 
     Args:
         keeper: Ray's handle of the actor.
         worker: Number of the worker.
-        config: Says whether there are rates to ask about.
+        config: Decides whether the keeper is asked about limits per minute.
     """
 
     def __init__(self, keeper: Any, worker: int, config: LLMConfig) -> None:
@@ -88,19 +88,19 @@ class RemoteLimits:
         self._spent = Usage()
 
     def spend(self, usage: Usage) -> None:
-        """Pay for what a server has answered; the keeper is told when the call is over."""
+        """Charge a server's answer; the keeper gets it when the call is over."""
         with self._lock:
             self._spent += usage
 
     def refill(self) -> None:
-        """Nothing: it is the run's budget."""
+        """Do nothing: the budget belongs to the whole run."""
 
     @asynccontextmanager
     async def hold(self, prompt_tokens: int, completion_tokens: int) -> AsyncIterator[None]:
-        """Set aside what a call may cost at most while it is in flight.
+        """Reserve a call's largest possible cost while it is in flight.
 
         Raises:
-            BudgetError: What is left of the run's budget does not suffice for the call.
+            BudgetError: The run's remaining budget is too small for the call.
         """
         call = (self._worker, os.getpid(), next(self._tickets))
         with _errors_of_keeper():
@@ -128,4 +128,4 @@ def _errors_of_keeper() -> Iterator[None]:
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.RayError as error:
-        raise BudgetError("the process that keeps limits and budget of the run is gone; go on with --resume") from error
+        raise BudgetError("the keeper of the run's limits and budget has died; continue with --resume") from error

@@ -1,4 +1,4 @@
-"""Spreads a run over workers: what they work with, and what they tell of each episode."""
+"""Runs episodes on Ray workers: gives each worker its settings, and collects a report per episode."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from econ_env.problems.load import ProblemSet
 
 
 class Report(NamedTuple):
-    """What a worker tells of an episode that has ended."""
+    """A worker's report of a finished episode."""
 
     rounds: list[dict[str, Any]]
     """For `rounds.jsonl`."""
     counted: MeterSnapshot
-    """What the worker's calls have cost since its last report."""
+    """Cost of the worker's calls since its last report."""
     record: Record | None
-    """Of a test episode."""
+    """Record of a test episode; `None` in training."""
 
 
 @dataclass
 class RunSite:
-    """What a worker of a run works with."""
+    """Settings and problems of a run, as each worker gets them."""
 
     config: RunConfig
     """The run's settings."""
@@ -46,23 +46,23 @@ class RunSite:
     """Handle of the `Keeper`, if there is one."""
 
     async def open(self, worker: int) -> None:
-        """Have the run's keeper asked before each call."""
+        """Make the worker ask the run's keeper before each call."""
         if self.keeper is None:
             return
         await self.keeper.meet.remote(worker, os.getpid())
         self._meter.limits = RemoteLimits(self.keeper, worker, self.config.llm)
 
     def make_env(self, part: str) -> EconParallelEnv:
-        """An environment over the problems of a part."""
+        """An environment over the problems of a part of the run."""
         return make_env(self.config, self.problems[part])
 
     def identity(self) -> dict[str, str]:
-        """Versions of packages, and the model that embeds texts."""
+        """Versions of packages, and the name of the embedder."""
         embedder = shared_encoder(self.config.embedder).embedder.name
         return {**provenance(self.config)["versions"], "embedder": embedder}
 
     def report(self, part: str, env: Any, result: EpisodeResult | None) -> Report:
-        """All that is written of an episode."""
+        """Make the report of an episode."""
         episode = env.episode
         record = None if result is None else make_record(part, result, episode, self.config, env.answer_rule)
         return Report(episode.round_rows(), self._meter.take(), record)
@@ -79,18 +79,18 @@ def start_workers(config: RunConfig, problems: Mapping[str, ProblemSet], arrived
 
     Args:
         config: The run's settings, which ask for workers.
-        problems: By part of the run.
-        arrived: Called with the report of each episode of training.
+        problems: Problems, by part of the run.
+        arrived: Called with the report of each training episode.
 
     Raises:
-        WorkerError: Ray is not installed, or the cluster can't be had.
-        ConfigError: A login in a server's URL, which is never sent anywhere, would not reach the workers.
+        WorkerError: Ray is not installed, or the cluster is unavailable.
+        ConfigError: A server's URL has a login, which would not reach the workers.
     """
     backend = resolve(config.llm.backend)
     if "://" in backend and any(login_header(address.url) for address in read_addresses(backend)):
         raise ConfigError(
-            "a user name and password in a server's URL do not reach workers; let the server ask for a key, and put it "
-            "into OPENAI_API_KEY on all machines"
+            "a user name and password in a server's URL do not reach workers; use a key: set OPENAI_API_KEY "
+            "on all machines"
         )
 
     def make_site(count: int) -> RunSite:
@@ -102,7 +102,7 @@ def start_workers(config: RunConfig, problems: Mapping[str, ProblemSet], arrived
 
 
 def _start_keeper(config: RunConfig) -> Any:
-    """The keeper on this machine, since it is to live as long as the run; `None` if there is nothing to keep."""
+    """Start the keeper on this machine, so that it lives as long as the run; `None` without limits and budget."""
     limits = config.llm
     if not needs_keeper(limits):
         return None

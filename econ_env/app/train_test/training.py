@@ -1,4 +1,4 @@
-"""Trains a run's policy: shows how far it is, writes a row per episode, curves and checkpoints."""
+"""Trains a run's policy: shows progress, writes a row per episode, curves and checkpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from econ_env.problems.load import ProblemSet
 
 
 def run_logger(common: CommonOptions) -> AbstractContextManager[BaseLogger]:
-    """The logger of a run, which `curves.logger` makes."""
+    """The logger of a run; see `curves.logger`."""
     return curves.logger(common.log_dir / "tensorboard", common.wandb, common.config.model_dump(mode="json"))
 
 
@@ -34,20 +34,20 @@ def train_policy(
     episodes: int,
     model_dir: Path | None,
 ) -> TrainResult:
-    """Train on these problems, and note beside the checkpoints which; from a checkpoint if the run is resumed.
+    """Train on these problems, and record them next to the checkpoints; a resumed run starts from a checkpoint.
 
     Args:
         common: Settings and folders.
         folder: Gets a row per episode.
-        problems: To train on, in random order.
-        make_env: Makes an environment over them, or one that stands for it.
+        problems: Training problems, in random order.
+        make_env: Makes an environment over them, or a remote one.
         episodes: Problems to train on; 0 gives an untrained policy.
         model_dir: Where checkpoints go; `None` keeps none and can't be resumed.
 
     Raises:
-        LLMUnavailableError: Problem after problem failed.
+        LLMUnavailableError: Too many problems failed in a row.
         AgentsError: A checkpoint can't be written or read.
-        TraceError: Nor can the note.
+        TraceError: The record of training problems can't be written or read.
     """
     failures = Failures()
     if model_dir is not None:

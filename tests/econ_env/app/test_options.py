@@ -124,12 +124,15 @@ def assert_refused(ran, message):
     [
         (["--set", "n_agent=3"], "did you mean 'n_agents'?"),
         (["--set", "bne.max_iteration_infer=3"], "did you mean 'bne.max_iterations_infer'?"),
-        (["--set", "llm.rpm=["], "no valid YAML"),
+        (["--set", "llm.rpm=["], "not valid YAML"),
         (["--set", "gamma"], "needs key=value"),
         (["--set", "bne=3"], "bne: must hold keys and values (got 3)"),
         (["--set", "gamma=2"], "gamma: Input should be less than or equal to 1"),
         (["--config", "none.yaml"], "none.yaml can't be read: No such file"),
-        (["--llm", "http://a", "--llm", "simulated"], "llm.backend: a list must hold URLs of servers with the same"),
+        (
+            ["--llm", "http://a", "--llm", "simulated"],
+            "llm.backend: a list must hold only URLs of servers with the same",
+        ),
         (["--llm", "http://a,http://a/v1"], "the server http://a/v1 is listed twice"),
         (["--n-agents", "0"], "n_agents: Input should be greater than or equal to 1"),
         (["--n-agents", "many"], "'many' is not a valid integer"),
@@ -225,7 +228,7 @@ def test_commands_without_a_configuration_say_what_they_ask(run, small, caplog):
 
 def test_a_broken_config_file_is_one_clear_line(run, tmp_path):
     (tmp_path / "broken.yaml").write_text("a: [1\nb: 2\n")
-    assert_refused(run("run_p0_test.py", "--config", "broken.yaml"), "broken.yaml is no valid YAML")
+    assert_refused(run("run_p0_test.py", "--config", "broken.yaml"), "broken.yaml is not valid YAML")
     (tmp_path / "latin.yaml").write_bytes(b"model: \xff\n")
     assert_refused(run("run_p0_test.py", "--config", "latin.yaml"), "latin.yaml")
     (tmp_path / "list.yaml").write_text("- 1\n")
@@ -296,7 +299,7 @@ def test_an_interrupted_run_is_told_how_to_go_on(run):
         raise KeyboardInterrupt
 
     ran = run(command)
-    assert (ran.code, ran.err) == (130, "error: stopped; what was done is kept, --resume goes on from there\n")
+    assert (ran.code, ran.err) == (130, "error: stopped; finished work is kept, continue it with --resume\n")
 
 
 def test_a_mistake_of_the_program_is_not_hidden(monkeypatch):
@@ -318,7 +321,7 @@ def test_a_command_that_can_not_be_spread_says_so(run, caplog):
 
     ran = run(command, "--set", "ray.workers=2")
     assert ran.code == 0, ran.err
-    assert "this command works in one process: ray is not used" in caplog.text
+    assert "this command runs in one process: ray is not used" in caplog.text
 
 
 def test_a_command_says_which_extra_it_lacks_before_any_work():

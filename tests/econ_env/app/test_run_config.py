@@ -62,7 +62,7 @@ def test_bne_max_iterations_is_short_for_the_rounds_in_tests():
         ("bne.max_iterations_infer=yes", "must be a number"),
         ("llm.budget_usd=false", "must be a number"),
         ("early_stopping={enabled: true, reward_threshold: 0.5}", "together, or none"),
-        ("sampling={p_min: 1.0, p_min: 1.1}", "the key 'p_min' comes twice, line 1"),
+        ("sampling={p_min: 1.0, p_min: 1.1}", "duplicate key 'p_min', line 1"),
     ],
 )
 def test_what_is_wrong_is_one_clear_line(assignment, message):
@@ -98,7 +98,7 @@ def test_files_that_are_no_settings_are_refused(tmp_path):
 def test_a_key_that_comes_twice_is_refused_with_its_line(tmp_path):
     path = tmp_path / "twice.yaml"
     path.write_text("n_agents: 3\nllm:\n  rpm: 5\nn_agents: 4\n")
-    with pytest.raises(ConfigError, match=r"twice\.yaml is no valid YAML: the key 'n_agents' comes twice, line 4"):
+    with pytest.raises(ConfigError, match=r"twice\.yaml is not valid YAML: duplicate key 'n_agents', line 4"):
         load_run_config(path)
 
 

@@ -256,7 +256,7 @@ def test_models_that_answer_nothing_end_the_run_with_the_reason(tmp_path):
     [
         ("singles", "did you mean 'single'"),
         ("single,single", "named twice"),
-        ("", "no method named"),
+        ("", "no method given"),
         ("single@3", "take a number"),
         ("sc@0", "at least 1"),
         ("sc@x", "at least 1"),

@@ -58,7 +58,7 @@ def test_a_baseline_can_be_chosen(run_folder):
         ("results.jsonl", None, "has no results.jsonl"),
         ("results.jsonl", "", "has no rows yet"),
         ("results.jsonl", '{"method": "bne"}\n', "line 1 has no 'problem'"),
-        ("summary.json", "[]", "holds no JSON object"),
+        ("summary.json", "[]", "is not a JSON object"),
         ("run.json", "{", "can't be read"),
     ],
 )

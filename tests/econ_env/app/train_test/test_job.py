@@ -1,6 +1,7 @@
 """Training and testing: which problems are played, what is paid with, what must not be mixed."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_a_checkpoint_is_tested_on_the_problems_that_its_run_tested_on(trained, 
 def test_a_run_that_goes_on_can_not_test_on_what_it_was_trained_on(trained, run):
     ran = run("run_p0_test.py", *trained, "--test-eps", 6, "--resume")
     assert ran.code == 2
-    assert "of the 6 test problems were trained on by the run in models" in ran.err
+    assert re.search(r"the run in models was trained on \d+ of the 6 test problems", ran.err)
 
 
 def test_results_of_a_policy_are_not_mixed_with_those_of_one_trained_longer(trained, run):
@@ -165,7 +166,7 @@ def test_a_question_is_known_again_whatever_its_set():
 
 def test_a_damaged_note_is_refused(tmp_path):
     (tmp_path / "trained_on.json").write_text('["x"]')
-    with pytest.raises(TraceError, match="must not be tested on"):
+    with pytest.raises(TraceError, match="lists the problems that tests must leave out"):
         read_trained_on(tmp_path)
 
 

@@ -253,7 +253,7 @@ def test_a_command_starts_a_ray_of_its_own_ends_it_and_goes_on_after_ctrl_c(run,
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
-        assert err.splitlines()[-1] == "error: stopped; what was done is kept, --resume goes on from there"
+        assert err.splitlines()[-1] == "error: stopped; finished work is kept, continue it with --resume"
         assert "Traceback" not in out + err
         deadline = time.monotonic() + 30
         while any(Path(f"/proc/{pid}").exists() for pid in started) and time.monotonic() < deadline:

@@ -175,7 +175,7 @@ def test_stopped_by_ctrl_c_it_says_how_to_go_on_and_ends_the_same(job, known, un
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == "error: stopped; what was done is kept, --resume goes on from there"
+    assert err.splitlines()[-1] == "error: stopped; finished work is kept, continue it with --resume"
     assert "Traceback" not in out + err
     summary = json.loads((job.logs / "summary.json").read_text())
     assert not summary["complete"]
@@ -194,7 +194,7 @@ def cut_off(job, name, lines):
     assert "Traceback" not in out + err
     (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
     assert "problems failed one after another" in line
-    assert "go on with --resume" in line
+    assert "fix the cause and continue with --resume" in line
 
 
 @pytest.mark.faults

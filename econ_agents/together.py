@@ -1,0 +1,149 @@
+"""Decides for many episodes at once: controls, responses and gaps of all that wait are computed in one forward pass.
+
+Each pass has the same number of rows, missing ones filled up. So a row takes the same path through the same kernels
+whichever rows stand beside it, and an episode's numbers do not depend on who shared its batch.
+Axes: R rows of a pass, N agents, D observation, A controls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from econ_agents.config import EquilibriumConfig
+from econ_agents.equilibrium import Acts, Refines, SimultaneousResponses, make_solver
+from econ_agents.responses import BestResponse, best_response, respond
+
+AGENTS_AT_ONCE = 24
+"""Rows of a pass times agents, about: enough for a processor to be busy, few enough for one episode not to wait."""
+
+Row = tuple[Tensor, ...]
+"""Tensors with a leading axis of one."""
+Compute = Callable[..., Row]
+"""From stacked tensors of R rows to tensors of R rows."""
+
+
+def rows_of_a_pass(n_agents: int) -> int:
+    """R for a team of this size, a power of two."""
+    return 1 << max(0, (AGENTS_AT_ONCE // n_agents).bit_length() - 1)
+
+
+@dataclass
+class _Waiting:
+    """Rows of one kind that wait for their pass."""
+
+    compute: Compute
+    rows: list[Row] = field(default_factory=list)
+    futures: list[asyncio.Future[Row]] = field(default_factory=list)
+
+
+class Together:
+    """A policy, shared by all episodes in flight on one event loop.
+
+    Networks compute in a thread of their own. Any other policy is called at once, a row at a time: it may draw random
+    numbers, and takes no time worth sharing.
+
+    Args:
+        policy: Chooses controls; for responses and gaps it must have `game`.
+        config: Responses.
+    """
+
+    def __init__(self, policy: Acts, config: EquilibriumConfig) -> None:
+        self._policy, self._config = policy, config
+        self._solver = make_solver(config.solver)
+        self._waiting: dict[str, _Waiting] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "econ-agents-policy") if isinstance(policy, torch.nn.Module) else None
+
+    async def propose(self, obs_1ND: Tensor) -> Tensor:
+        """The profile [1, N, A] that the policy chooses."""
+        (profile_1NA,) = await self._ask("propose", self._propose, (obs_1ND,))
+        return profile_1NA
+
+    async def respond(self, obs_1ND: Tensor, trajectory: Sequence[Tensor]) -> Tensor:
+        """The solver's next profile [1, N, A] in the game at these observations, after these profiles."""
+        if isinstance(self._solver, SimultaneousResponses):
+            (response_1NA,) = await self._ask("respond", self._respond, (obs_1ND, trajectory[-1]))
+            return response_1NA
+        # Another solver may look at the whole trajectory, and trajectories differ in length.
+        if self._thread is None:
+            return self._solve(obs_1ND, tuple(trajectory))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._solve, obs_1ND, tuple(trajectory))
+
+    async def gaps(self, obs_1ND: Tensor, first_1NA: Tensor, last_1NA: Tensor) -> tuple[BestResponse, BestResponse]:
+        """The best deviations from the first and the last profile, in the game at these observations."""
+        if torch.equal(first_1NA, last_1NA):
+            last = BestResponse(*await self._ask("gap", self._gap, (obs_1ND, last_1NA)))
+            return last, last
+        found = await self._ask("gaps", self._gaps, (obs_1ND, first_1NA, last_1NA))
+        return BestResponse(*found[:3]), BestResponse(*found[3:])
+
+    def close(self) -> None:
+        """End the thread, if there is one."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+
+    async def _ask(self, kind: str, compute: Compute, row: Row) -> Row:
+        if self._thread is None:
+            return _padded(compute, [row], 1)
+        waiting = self._waiting.setdefault(kind, _Waiting(compute))
+        future: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
+        waiting.rows.append(row)
+        waiting.futures.append(future)
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._serve())
+        return await future
+
+    async def _serve(self) -> None:
+        """Compute until nobody waits; what comes meanwhile shares the next pass."""
+        await asyncio.sleep(0)  # whoever is ready at this moment joins
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            waiting = self._waiting.pop(next(iter(self._waiting)))
+            size = rows_of_a_pass(waiting.rows[0][0].shape[1])
+            for start in range(0, len(waiting.rows), size):
+                rows, futures = waiting.rows[start : start + size], waiting.futures[start : start + size]
+                try:
+                    computed = await loop.run_in_executor(self._thread, _padded, waiting.compute, rows, size)
+                except Exception as error:
+                    for future in futures:
+                        if not future.done():
+                            future.set_exception(error)
+                    continue
+                for place, future in enumerate(futures):
+                    if not future.done():  # its episode may have been cancelled
+                        future.set_result(tuple(part[place : place + 1] for part in computed))
+
+    def _propose(self, obs_RND: Tensor) -> Row:
+        return (self._policy.propose(obs_RND),)
+
+    def _respond(self, obs_RND: Tensor, profile_RNA: Tensor) -> Row:
+        return (respond(self._game(obs_RND), profile_RNA, self._config),)
+
+    def _gap(self, obs_RND: Tensor, profile_RNA: Tensor) -> Row:
+        return best_response(self._game(obs_RND), profile_RNA, self._config)
+
+    def _gaps(self, obs_RND: Tensor, first_RNA: Tensor, last_RNA: Tensor) -> Row:
+        game = self._game(obs_RND)
+        return (*best_response(game, first_RNA, self._config), *best_response(game, last_RNA, self._config))
+
+    @torch.no_grad()
+    def _solve(self, obs_1ND: Tensor, trajectory: tuple[Tensor, ...]) -> Tensor:
+        return self._solver.respond(self._game(obs_1ND), trajectory, self._config)
+
+    def _game(self, obs_RND: Tensor) -> Any:
+        return cast(Refines, self._policy).game(obs_RND)
+
+
+@torch.no_grad()
+def _padded(compute: Compute, rows: Sequence[Row], size: int) -> Row:
+    """Stack rows, fill up to `size` with the first one, compute."""
+    filled = [*rows, *[rows[0]] * (size - len(rows))]
+    return compute(*(torch.cat(parts) for parts in zip(*filled, strict=True)))
