@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -105,37 +108,46 @@ def _evaluate(
     network = trial.policy if isinstance(trial.policy, torch.nn.Module) else torch.nn.Module()
     training = network.training
     network.eval()
+    first = as_joint(make_env())
     try:
-        with torch_threads(1), LoopThread() as loop:
-            loop.run(_play_all(trial, make_env, problems, concurrency, seed, on_result))
+        with torch_threads(1), ExitStack() as stack:
+            helper = stack.enter_context(ThreadPoolExecutor(1, "econ-agents-helper"))
+            run = first.run_coroutine
+            if run is None:
+                run = stack.enter_context(LoopThread()).run
+            run(_play_all(trial, first, make_env, problems, concurrency, seed, on_result, helper))
     finally:
         network.train(training)
 
 
 async def _play_all(
     trial: Trial,
+    first: JointEnv,
     make_env: Callable[[], Any],
     problems: Iterable[int],
     concurrency: int,
     seed: int,
     on_result: Callable[[int, EpisodeResult, Any], None],
+    helper: ThreadPoolExecutor,
 ) -> None:
-    envs: list[JointEnv] = []
+    """Play on this loop; environments are made and results handled in the helper's thread, which may block."""
+    loop = asyncio.get_running_loop()
+    envs, idle = [first], [first]
     together = trial.together()
     todo = iter(enumerate(problems))
 
     async def worker() -> None:
-        env = None
+        env = idle.pop() if idle else None
         for place, problem in todo:
             if env is None:
-                env = as_joint(make_env())
+                env = as_joint(await loop.run_in_executor(helper, make_env))
                 envs.append(env)
             own_seed = int(np.random.SeedSequence([seed, problem]).generate_state(1)[0])
             if isinstance(env, PlaysEpisodes):
                 result, shown = await env.play(trial, problem, own_seed)
             else:
                 result, shown = await trial.play(env, problem, own_seed, together), env.parallel_env
-            on_result(place, result, shown)
+            await loop.run_in_executor(helper, on_result, place, result, shown)
 
     try:
         await all_or_none(worker() for _ in range(concurrency))

@@ -6,8 +6,8 @@ before they are submitted. Axes: N agents, D observation, A controls of one agen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, SupportsFloat, TypeGuard
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol, SupportsFloat, TypeGuard, TypeVar
 
 import gymnasium
 import numpy as np
@@ -19,6 +19,7 @@ from econ_agents.equilibrium import Outcome
 from econ_agents.errors import TeamError
 from econ_agents.team_spec import TeamSpec
 
+T = TypeVar("T")
 Array = NDArray[np.float32]
 Observations = dict[str, NDArray[np.float32]]
 Infos = dict[str, dict[str, Any]]
@@ -187,6 +188,15 @@ class JointEnv(gymnasium.Env[Array, Array]):
     def is_concurrent(self) -> bool:
         """Whether the async methods run without blocking."""
         return deliberates_async(self.parallel_env)
+
+    @property
+    def run_coroutine(self) -> Callable[[Coroutine[Any, Any, T]], T] | None:
+        """How to run a coroutine on the loop of the environment's async methods; None if it offers no way.
+
+        Coroutines that run there await these methods without a way to another thread and back.
+        """
+        env = self.parallel_env
+        return env.run_coroutine if hasattr(env, "run_coroutine") else None
 
     @property
     def last_outcome(self) -> Outcome | None:

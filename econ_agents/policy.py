@@ -65,6 +65,10 @@ class EconPolicy(Policy, ModelHubMixin):
         self.decisions = 0
         self.noise = np.random.default_rng(seed)
 
+    @staticmethod
+    def _compile() -> None:
+        """Compile nothing: Tianshou's numba functions for returns are not used here, and take seconds to compile."""
+
     def forward(
         self, batch: ObsBatchProtocol, state: dict[str, Any] | BatchProtocol | np.ndarray | None = None
     ) -> ActStateBatchProtocol:

@@ -124,7 +124,7 @@ class TeamSpec:
         obs, act = obs_spaces[0], act_spaces[0]
         if not (isinstance(obs, spaces.Box) and isinstance(act, spaces.Box) and len(obs.shape) == len(act.shape) == 1):
             raise TeamError(f"observations and actions must be one-dimensional Boxes, got {obs} and {act}")
-        if any(s != obs for s in obs_spaces) or any(s != act for s in act_spaces):
+        if any(s is not obs and s != obs for s in obs_spaces) or any(s is not act and s != act for s in act_spaces):
             raise TeamError("all agents must have equal spaces; pad them first, for example with supersuit")
         if not act.is_bounded():
             raise TeamError(f"actions need finite bounds, got {act}")

@@ -182,7 +182,10 @@ class TextEncoder:
                     self._waiting.setdefault(text, []).append((loop, future))
                     waits.append(future)
         if waits:
-            self._worker.submit(self._drain)
+            if isinstance(self.embedder, HashEmbedder):  # takes less time than the way to a thread and back
+                self._drain()
+            else:
+                self._worker.submit(self._drain)
             await asyncio.gather(*waits)
         return self.encode(texts)
 

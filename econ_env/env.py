@@ -23,10 +23,10 @@ Version history: v0, first release.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from gymnasium.spaces import Box
@@ -55,6 +55,8 @@ from econ_env.rewards.scoring import agrees, score
 from econ_env.team.prompts import PromptSet, make_prompts
 from econ_env.team.rounds import Team
 from econ_env.traces import shared_lines
+
+T = TypeVar("T")
 
 Observations = dict[str, NDArray[np.float32]]
 Ends = dict[str, bool]
@@ -273,6 +275,10 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     async def astep(self, actions: Actions) -> Transition:
         """`step` for coroutines."""
         return await background.submit(self._step(actions))
+
+    def run_coroutine(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the event loop of the model calls, and wait for its result; see `background.run`."""
+        return background.run(coroutine)
 
     def render(self) -> str | None:
         """The episode as text: returned in mode `ansi`, printed in mode `human`, nothing without a mode."""

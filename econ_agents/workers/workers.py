@@ -167,6 +167,10 @@ class RemoteEnv(JointEnv):
         self._calls: list[EpisodeRequest] = []
         self._outcome: Outcome | None = None
 
+    @property
+    def run_coroutine(self) -> None:
+        """None: its worker has the loop of the model calls."""
+
     async def play(self, trial: Trial, problem: int, seed: int) -> tuple[EpisodeResult, Any]:
         """Play a test episode in the worker; return its result and the site's report."""
         number, place = self._workers.place(trial)

@@ -188,9 +188,11 @@ class _Job:
     def _test(self, policy: EconPolicy, method: BneTest) -> None:
         make_env = self._envs(method.key)
 
+        weights = policy.alpha.values()
+
         def make_test_env() -> Any:
             env = make_env()
-            env.reward_weights = policy.alpha.values()  # the weights at the end of training
+            env.reward_weights = weights  # the weights at the end of training
             return env
 
         done = self.folder.done(method.key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -25,6 +26,7 @@ class Address(NamedTuple):
         return self.url if self.weight == 1.0 else f"{self.url}*{self.weight:g}"
 
 
+@lru_cache(maxsize=64)  # each environment of a run asks again
 def read_addresses(spec: str) -> tuple[Address, ...]:
     """One URL or several, as in `http://one:8000/v1,http://two:8000/v1*3`: the second gets three times the calls.
 

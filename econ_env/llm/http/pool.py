@@ -219,11 +219,6 @@ class ServerPool:
         def wait(state: RetryCallState) -> float:
             return 0.0 if self._fresh(failed) else self._wait(state, state.attempt_number - len(failed))
 
-        attempts = self.config.max_retries + len(self.connections)
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(attempts), wait=wait, retry=retry_if_exception_type(TransientError), reraise=True
-        )
-
         async def attempt() -> Answered:
             tally.attempts += 1
             tally.deadline.pause()
@@ -236,8 +231,22 @@ class ServerPool:
                     tally.fault = error.reason
                     raise
 
+        async def attempt_again() -> Answered:
+            if first:
+                raise first.pop()
+            return await attempt()
+
+        first: list[TransientError] = []
         try:
-            return await retrying(attempt)
+            return await attempt()
+        except TransientError as error:
+            first.append(error)  # most calls need one attempt: retries are set up only now, and begin with this failure
+        attempts = self.config.max_retries + len(self.connections)
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(attempts), wait=wait, retry=retry_if_exception_type(TransientError), reraise=True
+        )
+        try:
+            return await retrying(attempt_again)
         except TransientError as error:
             several = len(self.connections) > 1 and all(c.health.state == "out" for c in self.connections)
             none = f"none of {len(self.connections)} servers answers; last error: " if several else ""
