@@ -8,7 +8,9 @@ the background loop, from any thread or event loop of the caller.
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
+from typing import Any
 
 from econ_env.config import LLMConfig
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMReplyError, LLMUnavailableError
@@ -38,11 +40,22 @@ class OpenAIClient:
     def __init__(self, server: Server, config: LLMConfig) -> None:
         self.server = server
         self.config = config
+        self._found: tuple[int, ServerPool] | None = None
+
+    @property
+    def _pool(self) -> ServerPool:
+        """The pool of this process, looked up once: its key takes time to hash."""
+        if self._found is None or self._found[0] != os.getpid():
+            self._found = os.getpid(), server_pool(self.server, self.config)
+        return self._found[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_found": None}
 
     @property
     def info(self) -> LLMInfo:
         """Facts about the model; if no name was given, the name is empty until the server was asked."""
-        pool = server_pool(self.server, self.config)
+        pool = self._pool
         return LLMInfo(
             backend=self.server.backend,
             model=self.server.model or pool.found_model,
@@ -78,17 +91,17 @@ class OpenAIClient:
         Raises:
             LLMUnavailableError: No answer after all retries.
         """
-        await background.submit(server_pool(self.server, self.config).reach())
+        await background.submit(self._pool.reach())
 
     async def aclose(self) -> None:
         """Close the connections unless another client of this process uses them; safe to call twice."""
-        await background.submit(server_pool(self.server, self.config).leave(self))
+        await background.submit(self._pool.leave(self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(where={self.server.where!r}, model={self.server.model!r})"
 
     async def _complete(self, request: ChatRequest) -> Completion:
-        pool = server_pool(self.server, self.config)
+        pool = self._pool
         pool.join(self)
         tally = CallAccount(Deadline(self.config.round_timeout))
         try:

@@ -9,6 +9,8 @@ import os
 import ssl
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from econ_env.config import LLMConfig
 from econ_env.errors import LLMError, LLMRequestError
@@ -258,7 +260,7 @@ class Connection:
             connector=connector,
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=None),  # we time attempts ourselves, which also ends a slow drip
-            trust_env=self.server.engine is None,  # no proxy to the embedded engine
+            proxy=None if self.server.engine is not None else _proxy(self._url),
         )
 
     def _key_advice(self) -> str:
@@ -273,6 +275,17 @@ def _parsed(url: str) -> URL:
     from yarl import URL
 
     return URL(url)
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for a server, if any.
+
+    Looked up once: aiohttp's `trust_env` would read the environment and ~/.netrc in a thread at each request.
+    """
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return None if proxy is None or proxy_bypass(parts.netloc) else proxy
 
 
 def _as_json(body: dict[str, Any]) -> bytes:
