@@ -129,8 +129,8 @@ class RunConfig(AgentConfig, TeamConfig):
 
     @property
     def problems_in_flight(self) -> int:
-        """Problems to solve at once, so that there are always enough calls."""
-        return -(-self.llm.calls_in_flight // self.n_agents)
+        """Problems played at once: as many as calls, since a plan or a commitment is a single call of its problem."""
+        return self.llm.calls_in_flight
 
     @property
     def test_rounds(self) -> int:
