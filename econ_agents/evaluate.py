@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -105,6 +106,10 @@ def _evaluate(
     """Play all problems; `on_result` also gets the problem's position."""
     if concurrency < 1:
         raise ConfigError(f"concurrency must be at least 1, got {concurrency}")
+    todo = iter(enumerate(problems))
+    start = next(todo, None)
+    if start is None:
+        return
     network = trial.policy if isinstance(trial.policy, torch.nn.Module) else torch.nn.Module()
     training = network.training
     network.eval()
@@ -115,7 +120,7 @@ def _evaluate(
             run = first.run_coroutine
             if run is None:
                 run = stack.enter_context(LoopThread()).run
-            run(_play_all(trial, first, make_env, problems, concurrency, seed, on_result, helper))
+            run(_play_all(trial, first, make_env, chain([start], todo), concurrency, seed, on_result, helper))
     finally:
         network.train(training)
 
@@ -124,17 +129,16 @@ async def _play_all(
     trial: Trial,
     first: JointEnv,
     make_env: Callable[[], Any],
-    problems: Iterable[int],
+    todo: Iterator[tuple[int, int]],
     concurrency: int,
     seed: int,
     on_result: Callable[[int, EpisodeResult, Any], None],
     helper: ThreadPoolExecutor,
 ) -> None:
-    """Play on this loop; environments are made and results handled in the helper's thread, which may block."""
+    """Play each (place, problem) on this loop; the helper's thread, which may block, makes environments and reports."""
     loop = asyncio.get_running_loop()
     envs, idle = [first], [first]
     together = trial.together()
-    todo = iter(enumerate(problems))
 
     async def worker() -> None:
         env = idle.pop() if idle else None

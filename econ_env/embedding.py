@@ -182,7 +182,7 @@ class TextEncoder:
                     self._waiting.setdefault(text, []).append((loop, future))
                     waits.append(future)
         if waits:
-            if isinstance(self.embedder, HashEmbedder):  # takes less time than the way to a thread and back
+            if type(self.embedder) is HashEmbedder:  # takes less time than the way to a thread and back
                 self._drain()
             else:
                 self._worker.submit(self._drain)
