@@ -18,7 +18,7 @@ from econ_agents.errors import TeamError
 NOISE_ULPS = 16
 """Payoff differences below this many units of rounding count as rounding errors, not as slope or curvature."""
 SETTLED = 1e-5
-"""Polishing ends once all actions are this accurate; a tenth of the convergence threshold, if larger, is enough."""
+"""An action is polished until it moves by less; a hundredth of the convergence threshold, if larger, is enough."""
 
 
 class Game(Protocol):
@@ -108,10 +108,14 @@ def best_response(game: Game, profile_BNA: Tensor, config: EquilibriumConfig) ->
     current_BN = utility_BNM[..., 0]
     best_BN, action_BNA = _best_of(candidates_BNMA, utility_BNM)
     peak = _Peak(action_BNA, best_BN, torch.full_like(best_BN, spacing / 2.0)[..., None], action_BNA)
-    settled = max(SETTLED, config.convergence_threshold / 10.0)
+    settled = max(SETTLED, config.convergence_threshold / 100.0)
+    open_BN1 = torch.ones_like(peak.reach_BN1, dtype=torch.bool)
     for _ in range(config.polish_steps):
-        peak, doubt_BN = _polish(game, profile_BNA, peak)
-        if bool(torch.all(doubt_BN < settled)):
+        polished, doubt_BN = _polish(game, profile_BNA, peak)
+        # A settled action stays, so that no result depends on how long the rest of the batch takes.
+        peak = peak.replaced(open_BN1, polished)
+        open_BN1 = open_BN1 & (doubt_BN[..., None] >= settled)
+        if not bool(open_BN1.any()):
             break
     if config.polish_steps:
         peak = _with_guess(game, profile_BNA, peak)
@@ -191,6 +195,15 @@ class _Peak(NamedTuple):
     guess_BNA: Tensor
     """Where the last fit has its top; its payoff is not known yet, since it is the centre of the next fit."""
 
+    def replaced(self, where_BN1: Tensor, other: _Peak) -> _Peak:
+        """The other peak where so marked, this one elsewhere."""
+        return _Peak(
+            torch.where(where_BN1, other.action_BNA, self.action_BNA),
+            torch.where(where_BN1.squeeze(-1), other.utility_BN, self.utility_BN),
+            torch.where(where_BN1, other.reach_BN1, self.reach_BN1),
+            torch.where(where_BN1, other.guess_BNA, self.guess_BNA),
+        )
+
 
 class _Fit(NamedTuple):
     """A quadratic slope.t + t.bend.t / 2 around a centre, t in units of the reach, and the bounds of t."""
@@ -245,9 +258,8 @@ def _with_guess(game: Game, profile_BNA: Tensor, peak: _Peak) -> _Peak:
     """The last guess if it is as good as the best point tried, up to rounding: the fit is then more accurate."""
     guess_BN = payoffs(game, profile_BNA, peak.guess_BNA[:, :, None]).squeeze(-1)
     noise_BN = NOISE_ULPS * torch.finfo(guess_BN.dtype).eps * (1.0 + guess_BN.abs())
-    agreed_BN = guess_BN >= peak.utility_BN - noise_BN
-    action_BNA = torch.where(agreed_BN[..., None], peak.guess_BNA, peak.action_BNA)
-    return peak._replace(action_BNA=action_BNA, utility_BN=torch.where(agreed_BN, guess_BN, peak.utility_BN))
+    agreed_BN1 = (guess_BN >= peak.utility_BN - noise_BN)[..., None]
+    return peak.replaced(agreed_BN1, peak._replace(action_BNA=peak.guess_BNA, utility_BN=guess_BN))
 
 
 def _fit(utility_BNP: Tensor, pairs: Tensor, best_BNA: Tensor, centre_BNA: Tensor, reach_BN1: Tensor) -> _Fit:
@@ -275,8 +287,9 @@ def _top(fit: _Fit) -> Tensor:
     newton_BNA = torch.linalg.solve_ex(fit.bend_BNAA, -fit.slope_BNA[..., None]).result.squeeze(-1)
     usable_BN1 = (concave_BNA & torch.isfinite(newton_BNA)).all(-1, keepdim=True)
     t_BNA = torch.where(usable_BN1, newton_BNA.clamp(fit.low_BNA, fit.high_BNA), fit.start_BNA)
-    if bool(torch.all(usable_BN1 & (t_BNA == newton_BNA))):
-        return t_BNA
+    found_BN1 = usable_BN1 & (t_BNA == newton_BNA).all(-1, keepdim=True)
+    if bool(found_BN1.all()):
+        return newton_BNA
     # At a bound, or without a maximum, Newton's step is not the answer: sweep along the axes instead.
     for a in list(range(A)) * max(1, 2 * (A - 1)):
         low_BN, high_BN, here_BN = fit.low_BNA[..., a], fit.high_BNA[..., a], t_BNA[..., a]
@@ -286,4 +299,4 @@ def _top(fit: _Fit) -> Tensor:
         vertex_BN = (-slope_BN / own_BNA[..., a]).clamp(low_BN, high_BN)
         t_BNA = t_BNA.clone()
         t_BNA[..., a] = torch.where(concave_BNA[..., a], vertex_BN, uphill_BN)
-    return t_BNA
+    return torch.where(found_BN1, newton_BNA, t_BNA)

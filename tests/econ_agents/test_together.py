@@ -1,0 +1,120 @@
+"""Episodes that decide together get the numbers that each would get alone, to the bit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import torch
+from teams import SIZES, make_spec, observations, small
+from torch import Tensor
+
+from econ_agents.baselines import FixedControls
+from econ_agents.config import EquilibriumConfig
+from econ_agents.equilibrium import respond
+from econ_agents.policy import EconPolicy
+from econ_agents.together import Together, rows_of_a_pass
+
+EPISODES = 20
+
+
+def make(n_agents: int) -> EconPolicy:
+    torch.manual_seed(0)
+    return EconPolicy(make_spec(n_agents), small(), seed=0)
+
+
+async def decide(together: Together, obs_1ND: Tensor) -> list[Tensor]:
+    first = await together.propose(obs_1ND)
+    profiles = [first]
+    for _ in range(2):
+        profiles.append(await together.respond(obs_1ND, profiles))
+    before, after = await together.gaps(obs_1ND, first, profiles[-1])
+    return [*profiles, before.action_BNA, before.gain_BN, after.gain_BN, after.utility_BN]
+
+
+def play(policy: Any, rows: list[Tensor], late: int = 0) -> list[list[Tensor]]:
+    async def run() -> list[list[Tensor]]:
+        together = Together(policy, EquilibriumConfig())
+
+        async def one(place: int) -> list[Tensor]:
+            for _ in range(place % (late + 1)):  # some come while others are being served
+                await asyncio.sleep(0.001)
+            return await decide(together, rows[place])
+
+        try:
+            return list(await asyncio.gather(*(one(place) for place in range(len(rows)))))
+        finally:
+            together.close()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("n_agents", SIZES)
+def test_numbers_depend_on_no_other_episode(n_agents: int) -> None:
+    policy = make(n_agents)
+    rows = list(observations(policy.spec, EPISODES).split(1))
+    alone = [play(policy, [row])[0] for row in rows]
+    for order, late in ((range(EPISODES), 0), (reversed(range(EPISODES)), 3), (range(1, EPISODES, 3), 1)):
+        places = list(order)
+        for place, got in zip(places, play(policy, [rows[place] for place in places], late), strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(got, alone[place], strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(alone[0], alone[1], strict=True))
+
+
+def test_it_decides_as_the_policy_and_its_game_do() -> None:
+    policy = make(3)
+    obs_BND = observations(policy.spec, EPISODES)
+    played = play(policy, list(obs_BND.split(1)))
+    with torch.no_grad():
+        proposed = policy.propose(obs_BND)
+        response = respond(policy.game(obs_BND), proposed, EquilibriumConfig())
+    torch.testing.assert_close(torch.cat([tensors[0] for tensors in played]), proposed)
+    torch.testing.assert_close(torch.cat([tensors[1] for tensors in played]), response, atol=1e-3, rtol=0)
+
+
+def test_many_share_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, sizes = make(3), []
+    propose = policy.propose
+
+    def counted(obs_RND: Tensor) -> Tensor:
+        sizes.append(len(obs_RND))
+        return propose(obs_RND)
+
+    monkeypatch.setattr(policy, "propose", counted)
+    play(policy, list(observations(policy.spec, EPISODES).split(1)))
+    assert sizes == [rows_of_a_pass(3)] * -(-EPISODES // rows_of_a_pass(3))
+
+
+def test_a_policy_without_networks_is_asked_for_each_episode_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, sizes = FixedControls(make_spec(3), [0.5, 1.25]), []
+    propose = policy.propose
+
+    def counted(obs_BND: Tensor) -> Tensor:
+        sizes.append(len(obs_BND))
+        return propose(obs_BND)
+
+    monkeypatch.setattr(policy, "propose", counted)
+
+    async def run() -> list[Tensor]:
+        together = Together(policy, EquilibriumConfig())
+        return list(await asyncio.gather(*(together.propose(torch.zeros(1, 3, 4)) for _ in range(5))))
+
+    assert all(torch.equal(profile, policy.profile_NA[None]) for profile in asyncio.run(run()))
+    assert sizes == [1] * 5
+
+
+def test_an_error_reaches_every_episode_of_its_pass_and_later_ones_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = make(3)
+    rows = list(observations(policy.spec, 3).split(1))
+
+    async def run() -> None:
+        together = Together(policy, EquilibriumConfig())
+        with monkeypatch.context() as patch:
+            patch.setattr(policy, "propose", lambda obs_RND: 1 / 0)
+            caught = await asyncio.gather(*map(together.propose, rows), return_exceptions=True)
+            assert [type(error) for error in caught] == [ZeroDivisionError] * 3
+        assert (await together.propose(rows[0])).shape == (1, 3, 2)
+        together.close()
+
+    asyncio.run(run())
