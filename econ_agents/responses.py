@@ -284,7 +284,7 @@ def _top(fit: _Fit) -> Tensor:
     A = fit.slope_BNA.shape[-1]
     own_BNA = torch.diagonal(fit.bend_BNAA, dim1=-2, dim2=-1)
     concave_BNA = own_BNA < -fit.noise_BN1
-    newton_BNA = torch.linalg.solve_ex(fit.bend_BNAA, -fit.slope_BNA[..., None]).result.squeeze(-1)
+    newton_BNA: Tensor = torch.linalg.solve_ex(fit.bend_BNAA, -fit.slope_BNA[..., None]).result.squeeze(-1)
     usable_BN1 = (concave_BNA & torch.isfinite(newton_BNA)).all(-1, keepdim=True)
     t_BNA = torch.where(usable_BN1, newton_BNA.clamp(fit.low_BNA, fit.high_BNA), fit.start_BNA)
     found_BN1 = usable_BN1 & (t_BNA == newton_BNA).all(-1, keepdim=True)

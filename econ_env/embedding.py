@@ -13,7 +13,7 @@ import re
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -25,6 +25,7 @@ from econ_env import plugins
 from econ_env.errors import EmbeddingError
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,9 @@ DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
 PACKAGED_MODEL = "minilm"
 CACHE_TEXTS = 20_000
 BATCH_TEXTS = 16
-"""Texts per model batch, sorted by length before. A larger batch is slower: short texts are padded to the length of
-long ones."""
+"""Most texts of a model batch."""
+LENGTH_STEP = 16
+"""Texts are padded to a multiple of so many tokens."""
 HUB_TIMEOUT = 2.0
 """Seconds to wait for the hub; after that it counts as unreachable."""
 
@@ -113,11 +115,39 @@ class SentenceEmbedder:
         return size
 
     def encode(self, texts: Sequence[str]) -> Embeddings:
-        """Rows of shape [n, d] of unit length."""
-        rows = self._load().encode(
-            list(texts), batch_size=BATCH_TEXTS, normalize_embeddings=True, show_progress_bar=False
-        )
-        return np.asarray(rows, dtype=np.float32)
+        """Rows of shape [n, d] of unit length.
+
+        A text's row is the same to the bit in every call: each text is padded to its own length class, and each batch
+        is computed by a single thread, several of them at a time.
+        """
+        import torch
+        from torch.nn.functional import normalize
+
+        model = self._load()
+        if not texts:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        prompt = model.prompts.get(model.default_prompt_name or "")
+        padding = {"text": {"pad_to_multiple_of": LENGTH_STEP}}
+
+        def forward(features: dict[str, torch.Tensor]) -> torch.Tensor:
+            with torch.inference_mode():
+                return normalize(model(features)["sentence_embedding"].float(), dim=-1)
+
+        with _compute_lock, _single_threaded() as cores:
+            batches = [
+                places[start : start + BATCH_TEXTS]
+                for places in _same_length(model.preprocess(list(texts), prompt=prompt, processing_kwargs=padding))
+                for start in range(0, len(places), BATCH_TEXTS)
+            ]
+            # Tokenizers are not thread-safe, so they run in this thread.
+            tokenized = (
+                model.preprocess([texts[place] for place in places], prompt=prompt, processing_kwargs=padding)
+                for places in batches
+            )
+            with ThreadPoolExecutor(min(cores, len(batches)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                rows = torch.cat(list(pool.map(forward, tokenized))).numpy()
+        order = np.argsort(np.concatenate(batches))
+        return np.ascontiguousarray(rows[order])
 
     def _load(self) -> SentenceTransformer:
         if self._model is None:
@@ -138,6 +168,28 @@ class SentenceEmbedder:
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_model": None}
+
+
+def _same_length(features: dict[str, torch.Tensor]) -> list[NDArray[np.int64]]:
+    """Places of the texts of each length class; a model that does not pad has a single class."""
+    if "attention_mask" not in features:
+        return [np.arange(len(next(iter(features.values()))))]
+    tokens = features["attention_mask"].sum(dim=1).numpy()
+    classes = -(-tokens // LENGTH_STEP)
+    return [np.flatnonzero(classes == length) for length in np.unique(classes)]
+
+
+@contextlib.contextmanager
+def _single_threaded() -> Iterator[int]:
+    """Let torch compute each operation with one thread; gives the number of cores that may be used."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield before
+    finally:
+        torch.set_num_threads(before)
 
 
 _living: weakref.WeakSet[TextEncoder] = weakref.WeakSet()
@@ -296,12 +348,14 @@ def _hub_has(model: str) -> bool:
 
 _encoders: dict[str, TextEncoder] = {}
 _encoders_lock = threading.Lock()
+_compute_lock = threading.Lock()
+"""Held while a model computes, since the number of threads is the process's."""
 
 
 def _after_fork() -> None:
     """Renew locks and workers: the parent's threads do not exist here, so a lock they held would stay locked."""
-    global _encoders_lock
-    _encoders_lock = threading.Lock()
+    global _encoders_lock, _compute_lock
+    _encoders_lock, _compute_lock = threading.Lock(), threading.Lock()
     for encoder in _living:
         encoder._start()
 
