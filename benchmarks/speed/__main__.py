@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed --json speed.json
 
-takes about ten minutes on two cores; `--only` selects parts. No other program should run at the same time.
+takes about fifteen minutes on two cores; `--only` selects parts. No other program should run at the same time.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from benchmarks.speed.job import known
 from benchmarks.speed.lines import Line
 from econ_env.traces import write_json
 
 PARTS = {
+    "job": ("benchmarks.speed.job", "job"),
     "latency": ("benchmarks.speed.team", "latency"),
     "throughput": ("benchmarks.speed.team", "throughput"),
     "environment": ("benchmarks.speed.environment", "overhead"),
@@ -36,10 +38,11 @@ PARTS = {
 """Module and function of each part; a module is imported when its part runs."""
 
 
-def measure(part: str) -> list[Line]:
-    """Run a part."""
+def measure(part: str, against: str | None = None) -> list[Line]:
+    """Run a part; `job` also runs another revision."""
     module, name = PARTS[part]
-    lines: list[Line] = getattr(importlib.import_module(module), name)()
+    function = getattr(importlib.import_module(module), name)
+    lines: list[Line] = function(against) if part == "job" else function()
     return lines
 
 
@@ -60,15 +63,18 @@ def show(console: Console, lines: list[Line]) -> None:
 
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(tuple(PARTS)), help="Run only these parts; repeatable.")
+@click.option("--against", metavar="REV", help="A commit, tag or branch; the part `job` also measures its scripts.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the results here.")
-def main(only: tuple[str, ...], file: Path | None) -> None:
+def main(only: tuple[str, ...], against: str | None, file: Path | None) -> None:
     """Measure, and print one table per part."""
+    if against is not None and not known(against):
+        raise click.BadParameter(f"git has no revision {against!r} here", param_hint="--against")
     console = Console(stderr=True)
     lines: list[Line] = []
     for part in PARTS:
         if not only or part in only:
             with console.status(part):
-                lines += measure(part)
+                lines += measure(part, against)
     show(Console(), lines)
     if file is not None:
         machine = {

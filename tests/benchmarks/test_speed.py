@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.speed import __main__ as speed
+from benchmarks.speed import job
 from benchmarks.speed.lines import Line, in_turns
 
 
@@ -86,3 +87,26 @@ def test_arithmetic_is_told_for_each_step():
         return 0.0
 
     assert _arithmetic(step, 4) == pytest.approx(2 * 4 * 8 * 16 / 1e6)
+
+
+def test_an_unknown_revision_is_one_line():
+    ran = CliRunner().invoke(speed.main, ["--only", "job", "--against", "no-such-thing"])
+    assert ran.exit_code == 2
+    assert "git has no revision 'no-such-thing' here" in ran.output
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_job_is_run_by_its_scripts_here_and_at_another_revision(monkeypatch):
+    monkeypatch.setattr(job, "LATENCY", 0.01)
+    monkeypatch.setattr(job, "SIZES", ((4, 8),))
+    monkeypatch.setattr(job, "ENVIRONMENTS", (2,))
+    monkeypatch.setattr(job, "EPISODES", 2)
+    monkeypatch.setattr(job, "EMBEDDERS", ("hash",))
+    lines = job.job("HEAD")
+    assert [line.reference for line in lines] == ["the ideal", "--against"] * 2
+    trained, _, tested, again = lines
+    assert trained.reference_value == pytest.approx(0.03)  # strategy, replies, commitment; two episodes at once
+    assert tested.reference_value == pytest.approx(0.01 * (max(3, 4 * 5 / 8) + max(7, 4 * 13 / 8)))
+    assert tested.ratio > 1.0
+    assert again.reference_value > tested.reference_value
