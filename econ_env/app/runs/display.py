@@ -87,6 +87,7 @@ def print_summary(lines: Mapping[str, dict[str, Any]], json_rate: float | None, 
         console.print(f"{name + ':':<22}{part['correct']}/{part['n']} = {share}{failed}", highlight=False)
     shown = "not asked for (text replies)" if text_replies else "-" if json_rate is None else f"{json_rate:.0%}"
     console.print(f"{'P0 Metadata:':<22}JSON={shown}", highlight=False)
+    console.print("P0 labels the test with BNE rounds, after the reference code's first version.", style="dim")
     table = Table(box=None, pad_edge=False)
     for heading in ("", "tokens/problem", "calls", "rounds/problem", "seconds"):
         table.add_column(heading, justify="left" if not heading else "right")

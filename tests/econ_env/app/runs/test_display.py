@@ -54,5 +54,6 @@ def test_closing_lines_are_those_of_the_spec(screen):
     assert lines[1] == "Baseline (no BNE):    10/10 = 100.0%"
     assert lines[2] == "P0 BNE (3 rounds):    0/0 = nothing judged  (10 failed, not counted)"
     assert lines[3] == "P0 Metadata:          JSON=100%"
+    assert lines[4].startswith("P0 labels the test with BNE rounds")
     assert any(line.split() == ["P0", "BNE", "(3", "rounds)", "1,234", "50", "3.00", "1.2"] for line in lines)
     assert max(map(len, lines)) <= 80
