@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tianshou 2.0.1: making any policy compiles three numba functions, although a policy never calls them.
+# Tianshou 2.0.1: making any policy compiles two numba functions, three variants in all, although a policy never calls them.
 # They compute GAE and n-step returns in the algorithm's update. So a process that only loads a policy to act with it, or
 # an off-policy learner without n-step returns, still waits for the compiler, again in each process: nothing is cached.
 set -euo pipefail
@@ -31,6 +31,6 @@ seconds = time.perf_counter() - start
 after = {name: len(function.signatures) for name, function in compiled.items()}
 print(f"after making one policy ({seconds:.1f} s):", after)
 assert compiled and not any(before.values()), before
-assert all(after.values()), after
+assert after["_gae"] == 2 and after["_nstep_return"] == 1, after
 PY
 echo "still so"
