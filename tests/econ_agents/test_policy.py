@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -182,3 +185,14 @@ def test_contradictory_shapes_are_refused(changes: dict[str, Any], told: str) ->
     values = make_spec().to_json()
     with pytest.raises(TeamError, match=told):
         TeamSpec(**{**values, **changes})
+
+
+def test_making_a_policy_compiles_nothing() -> None:
+    # Tianshou 2.0.1, algorithm_base.Policy.__init__: compiles return functions that our learner never calls (2 s).
+    code = (
+        "from tianshou.algorithm import algorithm_base as base\n"
+        "from test_policy import make\n"
+        "make()\n"
+        "assert not base._gae.signatures and not base._nstep_return.signatures\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=True)
