@@ -18,7 +18,7 @@ from econ_agents.errors import TeamError
 NOISE_ULPS = 16
 """Payoff differences below this many units of rounding count as rounding errors, not as slope or curvature."""
 SETTLED = 1e-5
-"""An action is polished until it moves by less; a hundredth of the convergence threshold, if larger, is enough."""
+"""An action is polished until it moves by less. Far below what is asked for: a coarse fit may move little by chance."""
 
 
 class Game(Protocol):
@@ -108,13 +108,12 @@ def best_response(game: Game, profile_BNA: Tensor, config: EquilibriumConfig) ->
     current_BN = utility_BNM[..., 0]
     best_BN, action_BNA = _best_of(candidates_BNMA, utility_BNM)
     peak = _Peak(action_BNA, best_BN, torch.full_like(best_BN, spacing / 2.0)[..., None], action_BNA)
-    settled = max(SETTLED, config.convergence_threshold / 100.0)
     open_BN1 = torch.ones_like(peak.reach_BN1, dtype=torch.bool)
     for _ in range(config.polish_steps):
         polished, doubt_BN = _polish(game, profile_BNA, peak)
         # A settled action stays, so that no result depends on how long the rest of the batch takes.
         peak = peak.replaced(open_BN1, polished)
-        open_BN1 = open_BN1 & (doubt_BN[..., None] >= settled)
+        open_BN1 = open_BN1 & (doubt_BN[..., None] >= SETTLED)
         if not bool(open_BN1.any()):
             break
     if config.polish_steps:

@@ -114,6 +114,7 @@ def test_an_episode_shows_everything(open_page, report):
     page.fill("#search", line["problem_id"])
     page.select_option("#method", label="bne")
     page.locator("#list a").filter(has_text=re.compile(rf"{line['problem_id']} ")).first.click()
+    page.wait_for_selector("dialog[open] .round")
     dialog = page.locator("#episode")
     text = dialog.inner_text()
     episode = line["episode"]

@@ -63,6 +63,13 @@ def test_a_smooth_peak_is_found_to_four_places(seed: int, correlation: float, wi
     torch.testing.assert_close(found.action_BNA, peak_BNA, atol=1e-4, rtol=0)
 
 
+def test_a_guess_that_hardly_moves_by_chance_is_polished_further() -> None:
+    for seed in [19388, *range(100)]:
+        peak_BNA = uniform(seed, 4, 3, 2, scale=0.95)
+        found = best_response(Bump(peak_BNA, 0.0, 1.0), torch.zeros(4, 3, 2, dtype=torch.float64), EquilibriumConfig())
+        torch.testing.assert_close(found.action_BNA, peak_BNA, atol=1e-4, rtol=0)
+
+
 def test_it_is_found_in_single_precision_although_payoffs_there_differ_by_less_than_rounding() -> None:
     peak_BNA = uniform(0, 8, 3, 2, scale=0.95).float()
     found = best_response(Bump(peak_BNA, 0.4, 0.5, floor=1.0), torch.zeros(8, 3, 2), EquilibriumConfig())
