@@ -203,3 +203,15 @@ def test_a_setting_that_nothing_reads_would_be_found() -> None:
 @pytest.mark.parametrize("model", [AgentConfig, EnvConfig, RunConfig])
 def test_every_setting_is_read(model: type[BaseModel]) -> None:
     assert sorted(fields(model) - read_names()) == []
+
+
+def test_a_simulated_team_answers_without_the_packages_that_are_slow_to_load() -> None:
+    code = (
+        "import sys, econ_env, numpy as np\n"
+        "env = econ_env.parallel_env(problems='bundled:1', n_agents=3, llm='simulated', embedder='hash')\n"
+        "env.reset(seed=0)\n"
+        "env.step({agent: np.array([0.7, 1.1], np.float32) for agent in env.agents})\n"
+        f"print(sorted(set({HEAVY}) & set(sys.modules)))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

@@ -1,4 +1,7 @@
-"""Simulates a team whose best controls are known exactly, for tests and benchmarks; it is not a language model."""
+"""Simulates a team whose best controls are known exactly, for tests and benchmarks; it is not a language model.
+
+scipy is imported where it is needed: to answer takes none of it, and it takes half a second to load.
+"""
 
 from econ_env.simulation.landscape import Landscape
 from econ_env.simulation.model import SimulatedLLM

@@ -21,9 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize  # type: ignore[import-untyped]  # scipy ships no type information
-from scipy.special import ndtr  # type: ignore[import-untyped]  # same
-from scipy.stats import qmc  # type: ignore[import-untyped]  # same
 
 from econ_env.config import SamplingConfig
 from econ_env.errors import ConfigError
@@ -193,6 +190,9 @@ class KnownOptimum:
     @cached_property
     def random_control(self) -> float:
         """Expected team accuracy when every executor draws its own (T, p) uniformly within the bounds."""
+        from scipy.special import ndtr  # type: ignore[import-untyped]  # scipy ships no type information
+        from scipy.stats import qmc  # type: ignore[import-untyped]  # same
+
         low, high = self.landscape.bounds
         if self.landscape.coupling > 0.0:
             draws = qmc.Sobol(2 * self.n_agents, scramble=False).random(2**12) + 0.5 / 2**12
@@ -246,6 +246,8 @@ class KnownOptimum:
 
         Coupled executors with equal controls are at a saddle point, so rings around each start are also tried.
         """
+        from scipy.optimize import minimize  # type: ignore[import-untyped]  # scipy ships no type information
+
         (low, high), widths, shape = self.landscape.bounds, self.landscape.widths, (self.n_agents, 2)
 
         def loss(flat: FloatArray) -> tuple[float, FloatArray]:

@@ -17,8 +17,6 @@ from math import comb, factorial
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]  # scipy ships no type information
-from scipy.stats import qmc  # type: ignore[import-untyped]  # same
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -108,12 +106,16 @@ def coupled_counts(chances: FloatArray, correlation: FloatArray) -> FloatArray:
 
 def _limits(chances: FloatArray) -> FloatArray:
     """The z below which a voter is right; chances are clipped to [1e-12, 1 - 1e-12]."""
+    from scipy.special import ndtri  # type: ignore[import-untyped]  # scipy ships no type information
+
     limits: FloatArray = ndtri(np.clip(chances, 1e-12, 1.0 - 1e-12))
     return limits
 
 
 def _both(a: FloatArray, b: FloatArray, rho: FloatArray) -> FloatArray:
     """P(z_1 < a, z_2 < b): the product, plus the density integrated over the correlation from 0 to rho = sin(theta)."""
+    from scipy.special import ndtr
+
     top = np.arcsin(rho)[..., None]
     angle = top * _NODES
     power = 0.5 * (a**2 + b**2)[..., None] - (a * b)[..., None] * np.sin(angle)
@@ -124,6 +126,8 @@ def _both(a: FloatArray, b: FloatArray, rho: FloatArray) -> FloatArray:
 
 def _all_three(limits: FloatArray, correlation: FloatArray) -> FloatArray:
     """P(z_1 < a_1, z_2 < a_2, z_3 < a_3): the product, plus its slope as all correlations grow from 0 to full size."""
+    from scipy.special import ndtr
+
     total: FloatArray = ndtr(limits).prod(axis=-1)
     for i, j, k in ((0, 1, 2), (0, 2, 1), (1, 2, 0)):
         a, b, c = (limits[..., voter, None] for voter in (i, j, k))
@@ -142,6 +146,9 @@ def _sampled_counts(chances: FloatArray, correlation: FloatArray) -> FloatArray:
 
     z = root * shared + sqrt(spare) * own, where `spare` is subtracted from the diagonal of the correlation.
     """
+    from scipy.special import ndtr, ndtri
+    from scipy.stats import qmc  # type: ignore[import-untyped]  # same
+
     voters = chances.shape[-1]
     spare = 0.999 * np.linalg.eigvalsh(correlation)[..., :1]
     root = np.linalg.cholesky(correlation - spare[..., None] * np.eye(voters))
