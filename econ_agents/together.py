@@ -112,7 +112,7 @@ class Together:
                 rows, futures = waiting.rows[start : start + size], waiting.futures[start : start + size]
                 try:
                     computed = await loop.run_in_executor(self._thread, _padded, waiting.compute, rows, size)
-                except Exception as error:
+                except Exception as error:  # each waiting episode raises it
                     for future in futures:
                         if not future.done():
                             future.set_exception(error)
