@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.econ_env.app.report.made_runs import add_training, make_run
 
 from econ_env.app.report import write_report
+from tests.econ_env.app.report.made_runs import add_training, make_run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
