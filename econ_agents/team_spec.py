@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
@@ -17,6 +18,10 @@ REWARD_TERMS = ("al", "ts", "cc")
 
 EMBEDDINGS = ("question", "strategy", "commitment", "reply")
 """Parts of an observation that are embeddings of texts."""
+
+
+SHARED = ("question", "strategy", "commitment")
+"""Parts of an observation that are the same for all agents of a team."""
 
 
 class ParallelSpaces(Protocol):
@@ -74,6 +79,12 @@ class TeamSpec:
     def part(self, name: str) -> tuple[int, int] | None:
         """Start and stop of a named part of the observation, or None if there is no such part."""
         return next(((start, stop) for part, start, stop in self.layout if part == name), None)
+
+    @property
+    def shared_dim(self) -> int:
+        """Width of the parts that all agents share, as far as an observation starts with them."""
+        first = itertools.takewhile(lambda part: part[0] in SHARED, sorted(self.layout, key=lambda part: part[1]))
+        return max((stop for _, _, stop in first), default=0)
 
     @property
     def static_index(self) -> np.ndarray:

@@ -54,24 +54,37 @@ class ObservationNorm(nn.Module):
     sharing_G: Tensor
 
     @torch.no_grad()
-    def update(self, rows_RS: Tensor) -> None:
-        """Add rows [R, S] to the statistics (Chan's parallel update)."""
-        size = float(len(rows_RS))
+    def update(self, *parts_Rx: Tensor) -> None:
+        """Add rows to the statistics (Chan's parallel update).
+
+        Args:
+            parts_Rx: The inputs side by side, S in all. A part that many rows share may have each of them once, if all
+                are shared equally often; the last part has all rows.
+        """
+        size = float(len(parts_Rx[-1]))
         total = self.count + size
-        seen_S = rows_RS.mean(0)
+        means = [part.mean(0) for part in parts_Rx]
+        seen_S = torch.cat(means)
         delta_S = seen_S - self.mean_S
-        spread_S = (rows_RS - seen_S).square_().mean(0)  # many times faster than Tensor.var along this axis
+        # Many times faster than Tensor.var along this axis.
+        spread_S = torch.cat([(part - mean).square_().mean(0) for part, mean in zip(parts_Rx, means, strict=True)])
         self.var_S.copy_((self.var_S * self.count + spread_S * size + delta_S**2 * self.count * size / total) / total)
         self.mean_S.add_(delta_S * size / total)
         self.count.copy_(total.clamp(max=self.horizon))
 
-    def forward(self, x_BNS: Tensor) -> Tensor:
-        """Normalised inputs [B, N, S]; unchanged before the first update."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised inputs [..., S]; unchanged before the first update."""
+        return self.parts(x)[0]
+
+    def parts(self, *parts: Tensor) -> list[Tensor]:
+        """The same for inputs [..., x] that lie side by side, S in all."""
         if self.count == 0:
-            return x_BNS
+            return list(parts)
         shared_G = torch.zeros_like(self.sharing_G).index_add(0, self.group_S, self.var_S) / self.sharing_G
         scale_S = torch.where(self.var_S > 1e-10, torch.rsqrt(shared_G[self.group_S] + 1e-10), 0.0)
-        return (x_BNS - self.mean_S).mul_(scale_S).clamp_(-LARGEST_DEVIATION, LARGEST_DEVIATION)
+        widths = [part.shape[-1] for part in parts]
+        columns = zip(parts, torch.split(self.mean_S, widths), torch.split(scale_S, widths), strict=True)
+        return [(x - mean).mul_(scale).clamp_(-LARGEST_DEVIATION, LARGEST_DEVIATION) for x, mean, scale in columns]
 
 
 def id_code(n_agents: int) -> Tensor:
@@ -90,8 +103,10 @@ class _Body(nn.Module):
         self.cell = nn.GRUCell(memory_features, hidden_dim) if memory_features else None
         self.outward = nn.Sequential(nn.LayerNorm(hidden_dim), nn.SiLU(), nn.Linear(hidden_dim, belief_dim))
 
-    def forward(self, static_xS: Tensor, memory_xMF: Tensor) -> Tensor:
-        hidden_xH: Tensor = self.inward(static_xS)
+    def forward(self, memory_xMF: Tensor, static_xs: Tensor, *shared: Tensor) -> Tensor:
+        """Beliefs from memory and static part; if a team shares some of that, it is given apart, see `_started`."""
+        started_xH = self._started(static_xs, *shared)
+        hidden_xH: Tensor = self.inward[1:](started_xH)
         if self.cell is not None and bool((memory_xMF[..., 0] > 0.5).any()):  # often all memories are still empty
             hidden = hidden_xH.flatten(0, -2)
             rows = memory_xMF.flatten(0, -3)
@@ -101,9 +116,30 @@ class _Body(nn.Module):
         belief: Tensor = self.outward(hidden_xH)
         return belief
 
+    def _started(self, own_BNs: Tensor, shared_B1s: Tensor | None = None, noise_Bs: Tensor | None = None) -> Tensor:
+        """The first layer [B, N, H] of what agents share, [B, 1, s], and of their own.
+
+        Each agent of a team needs a noise of its own, or the noise would not keep the networks from overfitting. As
+        one for each of all is as expensive as computing everything for each, agent n of row b gets that of row b + n.
+        """
+        first = cast(nn.Linear, self.inward[0])
+        if shared_B1s is None:
+            started: Tensor = first(own_BNs)
+            return started
+        B, N = own_BNs.shape[:2]
+        shared_Hs, own_Hs = torch.split(first.weight, [shared_B1s.shape[-1], own_BNs.shape[-1]], dim=1)
+        started = F.linear(own_BNs, own_Hs, first.bias) + F.linear(shared_B1s, shared_Hs)
+        if noise_Bs is not None:
+            row_BN = (torch.arange(B)[:, None] + torch.arange(N)) % B
+            started = started + F.linear(noise_Bs, shared_Hs)[row_BN]
+        return started
+
 
 class BeliefNetwork(nn.Module):
     """b_i = MLP(GRU(MLP(static part), memory)), with the agent's number as input when parameters are shared.
+
+    What all agents of a team see, most of an observation, goes through the first layer once a team. If an observation
+    differs there, each agent's goes through it.
 
     Args:
         spec: The team's shape.
@@ -134,6 +170,8 @@ class BeliefNetwork(nn.Module):
         self.memory_shape = spec.memory_shape if memory else (0, 0)
         self.memory_part = slice(*(spec.part("agent_memory") or (0, 0)))
         self.uses_id = shared and agent_id
+        # Only parameters that agents share can be applied to what they see once for all.
+        self.shared_dim = spec.shared_dim if shared and spec.n_agents > 1 else 0
         self.norm = ObservationNorm(torch.as_tensor(spec.static_groups))
         self.input_noise = input_noise
         self.register_buffer("weight_S", torch.as_tensor(spec.static_weights(reply_scale)), persistent=False)
@@ -146,23 +184,35 @@ class BeliefNetwork(nn.Module):
 
     def observe(self, obs_BND: Tensor) -> None:
         """Add observations [B, N, D] to the input statistics."""
-        self.norm.update(self._static(obs_BND).flatten(0, 1))
+        *shared, own_BNs = self._static(obs_BND)
+        self.norm.update(*(part_B1s[:, 0] for part_B1s in shared), own_BNs.flatten(0, 1))
 
     def forward(self, obs_BND: Tensor) -> Tensor:
         """Beliefs [B, N, H] of agents that see observations [B, N, D]."""
         batch, n_agents = obs_BND.shape[:2]
-        static = self.norm(self._static(obs_BND)) * self.weight_S
+        parts = self.norm.parts(*self._static(obs_BND))
+        weights = torch.split(self.weight_S, [part.shape[-1] for part in parts])
+        *shared, own = (part * weight for part, weight in zip(parts, weights, strict=True))
         if self.training and self.input_noise > 0:
-            static.add_(torch.randn_like(static), alpha=self.input_noise)
+            own.add_(torch.randn_like(own), alpha=self.input_noise)
+            shared += [self.input_noise * torch.randn_like(part[:, 0]) for part in shared]
         if self.uses_id:
             code = id_code(n_agents).to(obs_BND).expand(batch, n_agents, ID_CODE)
-            static = torch.cat([static, code], dim=-1)
+            own = torch.cat([own, code], dim=-1)
         remembered = obs_BND[..., self.memory_part] if self.memory_shape[0] else obs_BND[..., :0]
-        return call(self.body, static, remembered.reshape(batch, n_agents, *self.memory_shape))
+        return call(self.body, remembered.reshape(batch, n_agents, *self.memory_shape), own, *shared)
 
-    def _static(self, obs_BND: Tensor) -> Tensor:
-        """Observations [B, N, S] without memory; joining two slices is faster than indexing."""
-        return torch.cat([obs_BND[..., : self.memory_part.start], obs_BND[..., self.memory_part.stop :]], dim=-1)
+    def _static(self, obs_BND: Tensor) -> list[Tensor]:
+        """Observations without memory: what all agents share once [B, 1, s], and the rest [B, N, s]; or all as one.
+
+        Joining slices is faster than indexing.
+        """
+        start = self.shared_dim
+        if start and not bool((obs_BND[:, 1:, :start] == obs_BND[:, :1, :start]).all()):
+            start = 0
+        memory = self.memory_part
+        own_BNs = torch.cat([obs_BND[..., start : memory.start], obs_BND[..., max(start, memory.stop) :]], dim=-1)
+        return [obs_BND[:, :1, :start], own_BNs] if start else [own_BNs]
 
 
 class ControlHeads(nn.Module):

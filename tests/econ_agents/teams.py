@@ -11,7 +11,7 @@ from torch import Tensor
 
 from econ_agents.config import AgentConfig, parse_config
 from econ_agents.networks.network import TeamNetwork
-from econ_agents.team_spec import TeamSpec
+from econ_agents.team_spec import SHARED, TeamSpec
 
 QUESTION, COMMITMENT, MEMORY, FEATURES = 4, 3, 2, 4
 SIZES = (1, 2, 3, 8, 48)
@@ -64,11 +64,12 @@ def make_network(spec: TeamSpec | None = None, seed: int = 0, **changes: Any) ->
 
 
 def observations(spec: TeamSpec, rows: int, seed: int = 0, *, filled: bool = True) -> Tensor:
-    """Random observations [B, N, D]; all agents see the same commitment; memory rows are filled or all zero."""
+    """Random observations [B, N, D]; all see the same question and commitment; memory rows are filled or all zero."""
     generator = torch.Generator().manual_seed(seed)
     obs_BND = torch.randn(rows, spec.n_agents, spec.obs_dim, generator=generator)
-    if (part := spec.part("commitment")) is not None:
-        obs_BND[..., slice(*part)] = obs_BND[:, :1, slice(*part)]
+    for part in map(spec.part, SHARED):
+        if part is not None:
+            obs_BND[..., slice(*part)] = obs_BND[:, :1, slice(*part)]
     if (part := spec.part("agent_memory")) is not None:
         memory = obs_BND[..., slice(*part)].unflatten(-1, spec.memory_shape)
         memory[..., 0] = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from teams import FEATURES, MEMORY, SIZES, make_network, make_spec, observations
+from teams import COMMITMENT, FEATURES, MEMORY, QUESTION, SIZES, make_network, make_spec, observations
 from torch import Tensor
 
 from econ_agents.errors import ConfigError, TeamError
 from econ_agents.joint_env import JointEnv
 from econ_agents.networks.belief import ControlHeads, ObservationNorm, id_code, squash
+from econ_agents.networks.network import TeamNetwork
 from econ_agents.testing import CoordinationEnv
 
 
@@ -194,6 +196,89 @@ def test_what_models_wrote_can_be_scaled_against_the_question() -> None:
     scaled_BND[..., slice(*(spec.part("commitment") or (0, 0)))] *= 0.25
     plain, scaling = make_network(spec, network={"reply_scale": 1.0}), make_network(spec, network={"reply_scale": 0.25})
     torch.testing.assert_close(scaling.belief(obs_BND), plain.belief(scaled_BND))
+
+
+# What a team shares -----------------------------------------------------------------------------------------------
+
+
+def unshared(net: TeamNetwork) -> TeamNetwork:
+    """A copy that computes everything for each agent."""
+    alone = copy.deepcopy(net)
+    alone.belief.shared_dim = 0
+    return alone
+
+
+@pytest.mark.parametrize("n_agents", SIZES)
+@pytest.mark.parametrize("parts", [{}, {"memory": False}, {"commitment": False}])
+def test_what_all_see_computed_once_gives_the_same_beliefs_and_gradients(n_agents: int, parts: dict[str, bool]) -> None:
+    spec = make_spec(n_agents, **parts)
+    net = make_network(spec, network={"reply_scale": 0.5})
+    assert net.belief.shared_dim == (0 if n_agents == 1 else QUESTION + COMMITMENT * parts.get("commitment", True))
+    alone = unshared(net)
+    for one in (net, alone):
+        for seed in range(2):
+            one.belief.observe(3.0 + 2.0 * observations(spec, 6, seed))
+        one.belief(observations(spec, 5, 9)).square().sum().backward()
+    for name, tensor in net.belief.state_dict().items():
+        torch.testing.assert_close(tensor, alone.belief.state_dict()[name], msg=name)
+    torch.testing.assert_close(net.belief(observations(spec, 5, 9)), alone.belief(observations(spec, 5, 9)))
+    for mine, theirs in zip(net.belief.parameters(), alone.belief.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("agent", [0, 2])
+def test_an_agent_that_sees_another_question_is_not_overlooked(agent: int) -> None:
+    net = make_network()
+    obs_BND = observations(make_spec(), 4)
+    obs_BND[3, agent, 0] += 1.0
+    torch.testing.assert_close(net.belief(obs_BND), unshared(net).belief(obs_BND))
+    seen = ObservationNorm(torch.as_tensor(make_spec().static_groups))
+    start, stop = make_spec().part("agent_memory") or (0, 0)
+    seen.update(torch.cat([obs_BND[..., :start], obs_BND[..., stop:]], dim=-1).flatten(0, 1))
+    net.belief.observe(obs_BND)
+    torch.testing.assert_close(net.belief.norm.mean_S, seen.mean_S)
+
+
+@pytest.mark.parametrize("n_agents", [3, 8])
+def test_agents_that_see_the_same_get_noise_of_their_own(n_agents: int) -> None:
+    spec = make_spec(n_agents, memory=False, commitment=False)
+    net = make_network(spec, network={"agent_id": False, "input_noise": 0.5})
+    seen_BND = observations(spec, 4000)[:, :1].expand(-1, n_agents, -1)
+    body = net.belief.body.members[0]
+    started_BNH = body._started(*_given(net, seen_BND)).detach()
+    net.belief.input_noise = 0.0
+    noise_BNH = started_BNH - body._started(*_given(net, seen_BND)).detach()
+    weight = body.inward[0].weight
+    expected_HH = 0.25 * weight @ weight.T
+    for n in range(1, n_agents):
+        own_BH, other_BH = noise_BNH[:, 0], noise_BNH[:, n]
+        torch.testing.assert_close(own_BH.T @ own_BH / 4000, expected_HH.detach(), atol=0.03, rtol=0.1)
+        assert (own_BH.T @ other_BH / 4000).abs().max() < 0.03
+
+
+def _given(net: TeamNetwork, obs_BND: Tensor) -> tuple[Tensor, ...]:
+    """What the belief network gives to its body, without the memory."""
+    given: list[tuple[Tensor, ...]] = []
+    hook = net.belief.body.register_forward_pre_hook(lambda _, inputs: given.append(inputs[1:]))
+    net.belief(obs_BND)
+    hook.remove()
+    return given[0]
+
+
+@pytest.mark.parametrize(
+    ("layout", "shared"),
+    [
+        ((("question", 0, 4), ("commitment", 4, 7), ("reply", 7, 9)), 7),
+        ((("commitment", 4, 7), ("reply", 7, 9), ("question", 0, 4)), 7),
+        ((("reply", 0, 2), ("question", 2, 9)), 0),
+        ((("question", 0, 4), ("reply", 4, 6), ("commitment", 6, 9)), 4),
+        ((), 0),
+    ],
+)
+def test_only_parts_at_the_start_are_computed_once(layout: tuple[tuple[str, int, int], ...], shared: int) -> None:
+    spec = replace(make_spec(memory=False, commitment=False), obs_dim=9, layout=layout)
+    assert make_network(spec).belief.shared_dim == shared
+    assert make_network(spec, network={"shared": False}).belief.shared_dim == 0
 
 
 # Controls ---------------------------------------------------------------------------------------------------------
