@@ -388,6 +388,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
             index=number,
             last_answer=None if last is None else last.commitment.answer,
             seed=derive_seed(episode.seed, len(episode.decisions) - 1, number),
+            heard=self.encoder.ahead,  # while the other executors and the coordinator are at work
         )
         await self._see(round_)
         decision.rounds.append(round_)

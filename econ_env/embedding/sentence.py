@@ -66,7 +66,7 @@ class SentenceEmbedder:
             with torch.inference_mode():
                 return normalize(model(features)["sentence_embedding"].float(), dim=-1)
 
-        with _compute_lock, _single_threaded() as cores:
+        with _compute_lock, _single_threaded():
             batches = [
                 places[start : start + BATCH_TEXTS]
                 for places in _same_length(model.preprocess(list(texts), prompt=prompt, processing_kwargs=padding))
@@ -77,7 +77,8 @@ class SentenceEmbedder:
                 model.preprocess([texts[place] for place in places], prompt=prompt, processing_kwargs=padding)
                 for places in batches
             )
-            with ThreadPoolExecutor(min(cores, len(batches)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            workers = min(_cores(), len(batches))
+            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 rows = torch.cat(list(pool.map(forward, tokenized))).numpy()
         order = np.argsort(np.concatenate(batches))
         return np.ascontiguousarray(rows[order])
@@ -113,16 +114,21 @@ def _same_length(features: dict[str, torch.Tensor]) -> list[NDArray[np.int64]]:
 
 
 @contextlib.contextmanager
-def _single_threaded() -> Iterator[int]:
-    """Let torch compute each operation with one thread; gives the number of cores that may be used."""
+def _single_threaded() -> Iterator[None]:
+    """Let torch compute each operation with one thread."""
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield before
+        yield
     finally:
         torch.set_num_threads(before)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _compute_lock = threading.Lock()

@@ -23,11 +23,14 @@ CACHE_TEXTS = 20_000
 _living: weakref.WeakSet[TextEncoder] = weakref.WeakSet()
 
 
+Waiters = list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]]
+
+
 class TextEncoder:
     """An embedder with a cache and one worker thread; problems on one event loop share batches.
 
-    Texts that arrive while the worker is busy are encoded together in the next batch. One instance serves one process;
-    a forked child keeps the cache and starts its own worker.
+    Texts that arrive while the worker is busy are encoded together in the next batch, and a text only once, whoever
+    waits for it. One instance serves one process; a forked child keeps the cache and starts its own worker.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -39,7 +42,8 @@ class TextEncoder:
     def _start(self) -> None:
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="econ-embed")
-        self._waiting: dict[str, list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]]] = {}
+        self._waiting: dict[str, Waiters] = {}
+        self._computed: dict[str, Waiters] = {}  # what the worker computes now
 
     def encode(self, texts: Sequence[str]) -> Embeddings:
         """Rows of shape [n, d] in the order of the texts; every distinct text is encoded once."""
@@ -59,7 +63,8 @@ class TextEncoder:
             for text in dict.fromkeys(texts):
                 if text not in self._cache:
                     future: asyncio.Future[None] = loop.create_future()
-                    self._waiting.setdefault(text, []).append((loop, future))
+                    queue = self._computed if text in self._computed else self._waiting
+                    queue.setdefault(text, []).append((loop, future))
                     waits.append(future)
         if waits:
             if type(self.embedder) is HashEmbedder:  # takes less time than the way to a thread and back
@@ -69,17 +74,30 @@ class TextEncoder:
             await asyncio.gather(*waits)
         return self.encode(texts)
 
+    def ahead(self, text: str) -> None:
+        """Begin to encode a text that will be needed soon; an error is raised when it is needed."""
+        if type(self.embedder) is HashEmbedder:
+            return
+        with self._lock:
+            if text in self._cache or text in self._computed or text in self._waiting:
+                return
+            self._waiting[text] = []
+        self._worker.submit(self._drain)
+
     def _drain(self) -> None:
         with self._lock:
             waiting, self._waiting = self._waiting, {}
-        if not waiting:
-            return
+            if not waiting:
+                return
+            self._computed = waiting
         error: BaseException | None = None
         try:
             texts = list(waiting)
             self._remember(dict(zip(texts, self._encode_new(texts), strict=True)))
         except BaseException as caught:  # handed to every waiting coroutine, which raises it
             error = caught
+        with self._lock:
+            self._computed = {}
         for waiters in waiting.values():
             for loop, future in waiters:
                 with contextlib.suppress(RuntimeError):  # the loop is closed: no coroutine waits there any more

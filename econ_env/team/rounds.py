@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TypeVar
@@ -116,6 +116,7 @@ class Team:
         index: int,
         last_answer: str | None,
         seed: int,
+        heard: Callable[[str], None] | None = None,
     ) -> Round:
         """Ask all executors at once, each with its own controls, then the coordinator or, in clusters, coordinators.
 
@@ -128,6 +129,7 @@ class Team:
             index: Number of the round within its decision, from 0.
             last_answer: Answer of the last commitment, if there was one.
             seed: Seed of all sampling in the round.
+            heard: Called with the text of each executor's reply as soon as it is there.
 
         Raises:
             LLMRequestError: The server will refuse every request.
@@ -142,13 +144,15 @@ class Team:
         prompts = [asked[form] for form in forms]
         parts = split_team(len(prompts), self.config.cluster_size)
         if len(parts) == 1:
-            given = await self.replies(problem, prompts, controls, index=index, seed=seed)
+            given = await self.replies(problem, prompts, controls, index=index, seed=seed, heard=heard)
             commitment = await self.commit(problem, given, index=index, seed=seed)
             return Round(index, strategy, given, commitment, seconds=time.perf_counter() - start)
 
         async def play(number: int, members: range) -> tuple[tuple[Reply, ...], Cluster]:
             own = slice(members.start, members.stop)
-            said = await self.replies(problem, prompts[own], controls[own], index=index, seed=seed, first=members.start)
+            said = await self.replies(
+                problem, prompts[own], controls[own], index=index, seed=seed, first=members.start, heard=heard
+            )
             local = await self.commit(problem, said, index=index, seed=seed, cluster=number)
             return said, Cluster(tuple(reply.agent for reply in said), local)
 
@@ -177,6 +181,7 @@ class Team:
         index: int,
         seed: int,
         first: int = 0,
+        heard: Callable[[str], None] | None = None,
     ) -> tuple[Reply, ...]:
         """Ask for one reply per prompt, all at once; with more prompts than executors, the executors take turns.
 
@@ -187,6 +192,7 @@ class Team:
             index: Number of the round within its decision, from 0.
             seed: Seed of all sampling in the round. The first replies do not depend on how many prompts follow.
             first: Number of the executor that the first prompt goes to.
+            heard: Called with the text of each reply as soon as it is there.
 
         Returns:
             A reply per prompt; invalid if its call failed or exceeded the time limit `llm.round_timeout`.
@@ -198,7 +204,7 @@ class Team:
         # The round's seeds are consecutive numbers in a block of 2**16, so that a simulated team can correlate them.
         block = derive_seed(seed, "executors") >> 16 << 16
         tasks = [
-            asyncio.ensure_future(self._reply(problem, messages, own, number, index, block + number))
+            asyncio.ensure_future(self._reply(problem, messages, own, number, index, block + number, heard))
             for number, (messages, own) in enumerate(zip(prompts, controls, strict=True), start=first)
         ]
         return await _all_or_none(tasks)
@@ -211,6 +217,7 @@ class Team:
         number: int,
         index: int,
         seed: int,
+        heard: Callable[[str], None] | None,
     ) -> Reply:
         agent = f"executor_{number}"
         llm = self.executors[number % len(self.executors)]
@@ -235,6 +242,8 @@ class Team:
         done = await self._ask(llm, request)
         if isinstance(done, LLMError):
             return Reply(agent, controls, None, None, "invalid", usage=done.usage, error=str(done))
+        if heard is not None:
+            heard(done.text)
         read = await self._read(done.text)
         return Reply(agent, controls, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage)
 

@@ -117,6 +117,22 @@ def test_a_failed_executor_is_invalid_and_the_others_go_on():
     assert not round_.failed
 
 
+@pytest.mark.parametrize("cluster_size", [4, 2])
+def test_replies_are_heard_before_they_are_condensed(cluster_size):
+    heard, before = [], []
+
+    def script(request):
+        if request.role == "executor":
+            if request.agent == "executor_2":
+                raise LLMReplyError("nothing")
+            return f"{request.agent} says 4."
+        before.append(sorted(heard))
+        return "The answer is 4."
+
+    play(ScriptedLLM(script), EnvConfig(cluster_size=cluster_size), heard=heard.append)
+    assert before[-1] == sorted(heard) == ["executor_0 says 4.", "executor_1 says 4."]
+
+
 def test_a_failed_commitment_falls_back_to_the_majority_and_says_so():
     script = by_role(
         {"executor": "The answer is 4.", "executor_0": "The answer is 5.", "commitment": LLMReplyError("empty")}
