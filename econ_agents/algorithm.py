@@ -28,6 +28,7 @@ from econ_agents.batches import TeamBatch, to_team_batch
 from econ_agents.networks.belief import squash
 from econ_agents.networks.encoder import GroupBelief
 from econ_agents.networks.network import Outlook, TeamNetwork
+from econ_agents.optimizers import Adam, AdamW
 from econ_agents.policy import EconPolicy, TeamGame
 
 NEARBY = 0.2
@@ -108,7 +109,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             heads, _GroupedAdamW([step.actor_learning_rate], 0.0), step.max_grad_norm
         )
         self.alpha_optim = self._create_optimizer(
-            policy.alpha, TorchOptimizerFactory(torch.optim.Adam, lr=self.config.alpha.learning_rate)
+            policy.alpha, TorchOptimizerFactory(Adam, lr=self.config.alpha.learning_rate)
         )
         self.gradient_steps = 0
 
@@ -255,7 +256,7 @@ class _GroupedAdamW(OptimizerFactory):
     def create_instances(self, module: nn.Module) -> tuple[torch.optim.Optimizer, None]:
         children = zip(module.children(), self._rates, strict=True)
         groups = [{"params": list(child.parameters()), "lr": rate} for child, rate in children]
-        return torch.optim.AdamW(groups, weight_decay=self._weight_decay, fused=True), None
+        return AdamW(groups, weight_decay=self._weight_decay, fused=True), None
 
     def _create_optimizer_for_params(self, params: object) -> torch.optim.Optimizer:
         raise TypeError("this optimizer has parameter groups; call create_instances")
