@@ -8,6 +8,8 @@ from typing import Any
 
 _POOLING = "1_Pooling"
 _LAYERS = (("", "Transformer"), (_POOLING, "Pooling"))
+_NEEDED = ("model.safetensors", "config.json")
+"""Without them the model can't be loaded, which should be known before a run begins."""
 
 
 def stored_dim(model: str) -> int | None:
@@ -19,7 +21,7 @@ def stored_dim(model: str) -> int | None:
         model: A path, or a name on the hub, for which None is returned.
     """
     folder = Path(model)
-    if not (folder / "model.safetensors").is_file():
+    if not all((folder / name).is_file() for name in _NEEDED):
         return None
     try:
         modules = _read(folder / "modules.json")

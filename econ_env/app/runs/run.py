@@ -43,7 +43,7 @@ def validate(
     if files_of_run(common.log_dir) and not common.resume:
         reach_servers(env.team)
         if embeds:
-            env.encoder.encode([""])
+            env.encoder.encode([""])  # loads the model, if that was put off
     return models
 
 

@@ -19,6 +19,7 @@ TYPES = "sentence_transformers.models"
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "1_Pooling").mkdir()
     (tmp_path / "model.safetensors").touch()
+    (tmp_path / "config.json").touch()
     parts = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
     write(tmp_path / "modules.json", [{"path": path, "type": f"{TYPES}.{kind}"} for path, kind in parts])
     pooling = {"word_embedding_dimension": 7, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
@@ -60,7 +61,7 @@ def test_other_models_have_to_be_loaded(folder, file, value):
     assert stored_dim(str(folder)) is None
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "modules.json", "1_Pooling/config.json"])
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "modules.json", "1_Pooling/config.json"])
 def test_a_model_without_all_files_has_to_be_loaded_which_says_what_is_missing(folder, file):
     (folder / file).unlink()
     assert stored_dim(str(folder)) is None
