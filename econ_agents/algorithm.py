@@ -18,7 +18,6 @@ from tianshou.algorithm.algorithm_base import (
     OffPolicyAlgorithm,
     TrainingStats,
 )
-from tianshou.algorithm.optim import TorchOptimizerFactory
 from tianshou.data.types import PrioBatchProtocol, RolloutBatchProtocol
 from torch import Tensor, nn
 
@@ -34,6 +33,15 @@ NEARBY = 0.2
 """Standard deviation of candidates near an agent's own controls, on [-1, 1]; the other candidates are uniform."""
 SMALL_TEAM = 3
 """Largest team that uses all `losses.candidate_rows`; a larger one uses fewer rows, with as many deviations in all."""
+
+APART = (
+    ("encoder.readout.",),
+    ("mixer.alignment.",),
+    ("mixer.local_", "mixer.total_"),
+    ("mixer.",),
+    ("encoder.",),
+)
+"""First letters of parameters that some loss trains without the others, in the order in which they are looked up."""
 
 
 @dataclass(kw_only=True)
@@ -91,8 +99,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         self.value_optim = self._create_optimizer(values, FlatAdamW(rates, step.weight_decay), step.max_grad_norm)
         self.actor_optim = self._create_optimizer(heads, FlatAdamW([step.actor_learning_rate], 0.0), step.max_grad_norm)
         self.alpha_optim = self._create_optimizer(
-            FlatParameters([policy.alpha.parameters()]),
-            TorchOptimizerFactory(torch.optim.Adam, lr=self.config.alpha.learning_rate),
+            FlatParameters([policy.alpha.parameters()]), FlatAdamW([self.config.alpha.learning_rate], 0.0)
         )
         self.gradient_steps = 0
 
@@ -227,16 +234,6 @@ class _Total:
         """Take one gradient step on the sum; none if every loss is off."""
         if self._sum is not None:
             optimizer.step(self._sum)
-
-
-APART = (
-    ("encoder.readout.",),
-    ("mixer.alignment.",),
-    ("mixer.local_", "mixer.total_"),
-    ("mixer.",),
-    ("encoder.",),
-)
-"""First letters of parameters that some loss trains without the others, in the order in which they are looked up."""
 
 
 def _values_of(network: TeamNetwork) -> list[list[nn.Parameter]]:

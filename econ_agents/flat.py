@@ -12,6 +12,8 @@ from tianshou.algorithm.algorithm_base import OffPolicyAlgorithm
 from tianshou.algorithm.optim import OptimizerFactory
 from torch import Tensor, nn
 
+from econ_agents.optimizers import AdamW
+
 LINE = 16
 """Numbers in 64 bytes. Matrix products may round differently if a matrix starts elsewhere than at a multiple of it."""
 
@@ -104,7 +106,7 @@ class FlatAdamW(OptimizerFactory):
     def create_instances(self, module: nn.Module) -> tuple[torch.optim.Optimizer, None]:
         """The optimizer of the module's parameters, one for each step size, and no schedule."""
         groups = [{"params": [flat], "lr": rate} for flat, rate in zip(module.parameters(), self._rates, strict=True)]
-        return torch.optim.AdamW(groups, weight_decay=self._weight_decay, fused=True), None
+        return AdamW(groups, weight_decay=self._weight_decay, fused=True), None
 
     def _create_optimizer_for_params(self, params: object) -> torch.optim.Optimizer:
         raise TypeError("this optimizer has parameter groups; call create_instances")

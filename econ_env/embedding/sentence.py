@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from econ_env import plugins
 from econ_env.embedding.protocol import Embeddings
+from econ_env.embedding.stored import stored_dim
 from econ_env.errors import EmbeddingError
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ class SentenceEmbedder:
 
     @property
     def dim(self) -> int:
-        """Length of a row."""
+        """Length of a row; a model in a folder need not be loaded for it."""
+        if self._model is None and (stored := stored_dim(self.source)) is not None:
+            return stored
         size = self._load().get_embedding_dimension()
         if size is None:
             raise EmbeddingError(f"embedding model {self.name} has no known dimension; choose another --embedder")

@@ -156,7 +156,7 @@ class Team:
             local = await self.commit(problem, said, index=index, seed=seed, cluster=number)
             return said, Cluster(tuple(reply.agent for reply in said), local)
 
-        played = await _all_or_none([asyncio.ensure_future(play(*part)) for part in enumerate(parts)])
+        played = await all_or_none([asyncio.ensure_future(play(*part)) for part in enumerate(parts)])
         given = tuple(reply for said, _ in played for reply in said)
         clusters = tuple(cluster for _, cluster in played)
         commitment = await self._merge(problem, given, clusters, index=index, seed=seed)
@@ -207,7 +207,7 @@ class Team:
             asyncio.ensure_future(self._reply(problem, messages, own, number, index, block + number, heard))
             for number, (messages, own) in enumerate(zip(prompts, controls, strict=True), start=first)
         ]
-        return await _all_or_none(tasks)
+        return await all_or_none(tasks)
 
     async def _reply(
         self,
@@ -320,7 +320,7 @@ class Team:
             return error
 
 
-async def _all_or_none(tasks: Sequence[asyncio.Future[T]]) -> tuple[T, ...]:
+async def all_or_none(tasks: Sequence[asyncio.Future[T]]) -> tuple[T, ...]:
     """Results in order; the first error cancels the rest, waits for them and is raised."""
     try:
         return tuple(await asyncio.gather(*tasks))

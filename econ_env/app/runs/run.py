@@ -42,6 +42,8 @@ def validate(
         policy.fits(TeamSpec.of(env))
     if files_of_run(common.log_dir) and not common.resume:
         reach_servers(env.team)
+        if embeds:
+            env.encoder.encode([""])  # loads the model, if that was put off
     return models
 
 
