@@ -276,6 +276,8 @@ class ServerPool:
 
         Equally busy servers take turns by weight. If none answers, it is the server with the earliest probe time.
         """
+        if len(self.connections) == 1:
+            return self.connections[0]
         now = asyncio.get_running_loop().time()
         for connection in self.connections:
             if connection.health.state == "out" and connection.health.due <= now:
