@@ -3,7 +3,8 @@
 >>> with FaultyServer(lambda body: "The answer is 4.", faults={"error_500": 0.3}, latency=0.01) as server:
 ...     llm = make_llm(server.url)
 
-It answers `/v1/chat/completions` and `/v1/models`, runs in its own thread and counts requests and failures. From a
+It answers `/v1/chat/completions` and `/v1/models`, runs in its own thread and counts requests and failures; `/seen` has
+calls, most in flight, and seconds from the first call to the last answer, and DELETE lets it count anew. From a
 shell: `python -m econ_env.testing.faulty_server --latency 0.2 --fault error_500=0.1` prints its address and serves
 until its input ends.
 """

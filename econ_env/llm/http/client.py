@@ -89,6 +89,14 @@ class OpenAIClient:
         """
         return await background.submit(self._complete(request))
 
+    async def prepare(self) -> None:
+        """Load all packages that the first call needs, and read the key; no server is contacted or started.
+
+        Raises:
+            LLMRequestError: The key can't be sent.
+        """
+        await background.submit(self._pool.prepare(self))
+
     async def reach(self) -> None:
         """Check that the server answers, by asking for its list of models; any response counts.
 

@@ -166,6 +166,16 @@ class ServerPool:
                 raise LLMUnavailableError(str(error)) from None
         return self.found_model
 
+    async def prepare(self, user: object) -> None:
+        """Register a user, and do now what the first call to each server would wait for; none is contacted.
+
+        Raises:
+            LLMRequestError: The key can't be sent.
+        """
+        self.join(user)
+        for connection in self.connections:
+            await connection.prepare()
+
     async def reach(self) -> None:
         """Check that a server answers a request for its models; any response counts.
 
