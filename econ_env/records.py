@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
 from typing import Any, Literal
 
 Verdict = Literal["correct", "wrong", "no_answer"]
@@ -234,6 +233,7 @@ class RewardParts:
 
 
 _ATOMS = frozenset({str, int, float, bool, type(None)})
+_field_names: dict[type, tuple[str, ...]] = {}  # of dataclasses; empty for other types
 
 
 def as_plain(value: Any) -> Any:
@@ -241,7 +241,9 @@ def as_plain(value: Any) -> Any:
     kind = type(value)
     if kind in _ATOMS:
         return value
-    names = _field_names(kind)
+    names = _field_names.get(kind)
+    if names is None:
+        names = _field_names[kind] = tuple(part.name for part in fields(kind)) if is_dataclass(kind) else ()
     if names:
         return {name: as_plain(getattr(value, name)) for name in names}
     if kind is tuple or kind is list:
@@ -249,9 +251,3 @@ def as_plain(value: Any) -> Any:
     if kind is dict:
         return {key: as_plain(part) for key, part in value.items()}
     return copy.deepcopy(value)
-
-
-@cache
-def _field_names(kind: type) -> tuple[str, ...]:
-    """Names of a dataclass's fields; empty for other types."""
-    return tuple(field_.name for field_ in fields(kind)) if is_dataclass(kind) else ()
