@@ -203,11 +203,13 @@ class Team:
         """
         # The round's seeds are consecutive numbers in a block of 2**16, so that a simulated team can correlate them.
         block = derive_seed(seed, "executors") >> 16 << 16
-        tasks = [
-            asyncio.ensure_future(self._reply(problem, messages, own, number, index, block + number, heard))
+        asked = [
+            self._reply(problem, messages, own, number, index, block + number, heard)
             for number, (messages, own) in enumerate(zip(prompts, controls, strict=True), start=first)
         ]
-        return await all_or_none(tasks)
+        if len(asked) == 1:  # needs no task of its own
+            return (await asked[0],)
+        return await all_or_none([asyncio.ensure_future(reply) for reply in asked])
 
     async def _reply(
         self,
@@ -308,7 +310,9 @@ class Team:
         """The completion, or the error if only this call failed; errors that must end the run are raised."""
         seconds = self.config.llm.round_timeout
         try:
-            async with asyncio.timeout(None if llm.info.keeps_deadline else seconds):
+            if llm.info.keeps_deadline:
+                return await llm.complete(request)
+            async with asyncio.timeout(seconds):
                 return await llm.complete(request)
         except TimeoutError:
             return LLMUnavailableError(f"no answer within {seconds:g} s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import torch
 
 from econ_agents.concurrency import all_or_none
 from econ_agents.policy import EconPolicy
-from econ_env.answers import make_rule
+from econ_env.answers import judging, make_rule
 from econ_env.app.compare.compare_table import print_overview
 from econ_env.app.compare.matching import PROBE_PROBLEMS, Matching, Measure
 from econ_env.app.compare.method_names import BUILT_IN, EMBEDS, LEARNED, MethodMaker, MethodName, parse_names
@@ -237,7 +236,8 @@ class _Comparison:
         return await judged(answer, self.maker.env.answer_rule), seconds
 
     async def _write(self, name: MethodName, units: int | None, answer: Answer, seconds: float, seed: int) -> Row:
-        row = await asyncio.to_thread(
+        rule = self.maker.env.answer_rule
+        make_row = partial(
             result_row,
             name.key,
             answer.episode,
@@ -248,8 +248,9 @@ class _Comparison:
             seed=seed,
             units=units,
             llm=self.config.llm,
-            rule=self.maker.env.answer_rule,
+            rule=rule,
         )
+        row = await judging(rule, make_row)
         self.folder.add(row, {"seed": seed, "episode": answer.episode.to_dict()})
         return row
 

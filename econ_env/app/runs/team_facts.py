@@ -30,6 +30,8 @@ def reach_team(env: EconParallelEnv, *, embeds: bool = True) -> dict[str, Any]:
         team = env.team
         infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}
         dim = env.layout.dim if embeds else 0
+        for llm in _clients(team):
+            background.run(llm.prepare())  # now, not while the run's clock waits for the first answer
     names = " / ".join(filter(None, team.models)) or infos["executor"].where
     embedder, form = env.encoder.embedder.name if embeds else None, team.form(team.executors[0])
     facts = {
@@ -53,9 +55,15 @@ def reach_servers(team: Team) -> None:
         LLMUnavailableError: One does not answer.
     """
     with console.status("reaching the models"):
-        for llm in dict.fromkeys((team.coordinator, *team.executors)):
-            if isinstance(llm, OpenAIClient) and llm.server.engine is None:
+        for llm in _clients(team):
+            if llm.server.engine is None:
                 background.run(llm.reach())
+
+
+def _clients(team: Team) -> list[OpenAIClient]:
+    """The models of a team that are asked over HTTP, each once."""
+    models = dict.fromkeys((team.coordinator, *team.executors))
+    return [llm for llm in models if isinstance(llm, OpenAIClient)]
 
 
 def print_facts(facts: dict[str, str]) -> None:
