@@ -7,7 +7,7 @@ Axes: B batch, N agents, D observation, H belief, A controls, M candidates, K ro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self, cast
@@ -18,30 +18,23 @@ from tianshou.algorithm.algorithm_base import (
     OffPolicyAlgorithm,
     TrainingStats,
 )
+from tianshou.algorithm.optim import OptimizerFactory, TorchOptimizerFactory
 from tianshou.data.types import PrioBatchProtocol, RolloutBatchProtocol
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from econ_agents import losses
 from econ_agents.batches import TeamBatch, to_team_batch
-from econ_agents.flat import FlatAdamW, FlatOptimizer, FlatParameters
 from econ_agents.networks.belief import squash
 from econ_agents.networks.encoder import GroupBelief
 from econ_agents.networks.network import Outlook, TeamNetwork
+from econ_agents.optimizers import AdamW
 from econ_agents.policy import EconPolicy, TeamGame
 
 NEARBY = 0.2
 """Standard deviation of candidates near an agent's own controls, on [-1, 1]; the other candidates are uniform."""
 SMALL_TEAM = 3
 """Largest team that uses all `losses.candidate_rows`; a larger one uses fewer rows, with as many deviations in all."""
-
-APART = (
-    ("encoder.readout.",),
-    ("mixer.alignment.",),
-    ("mixer.local_", "mixer.total_"),
-    ("mixer.",),
-    ("encoder.",),
-)
-"""First letters of parameters that some loss trains without the others, in the order in which they are looked up."""
 
 
 @dataclass(kw_only=True)
@@ -79,7 +72,23 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         policy: The policy to train; its settings hold loss weights, step sizes and target updates.
     """
 
-    Optimizer = FlatOptimizer  # type: ignore[assignment] # it takes flat parameters only
+    class Optimizer(OffPolicyAlgorithm.Optimizer):
+        """Tianshou's optimizer, but it changes gradients only if they must be clipped."""
+
+        def __init__(self, optim: torch.optim.Optimizer, module: nn.Module, max_grad_norm: float | None = None) -> None:
+            super().__init__(optim, module, max_grad_norm)
+            self._parameters = list(module.parameters())
+
+        def step(self, loss: Tensor, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+            """Take one gradient step on the loss."""
+            self._optim.zero_grad()
+            loss.backward(retain_graph=retain_graph, create_graph=create_graph)  # type: ignore[no-untyped-call] # untyped upstream
+            if self._max_grad_norm is not None:
+                gradients = [p.grad for p in self._parameters if p.grad is not None]
+                norm = nn.utils.get_total_norm(gradients, foreach=True)
+                if norm > self._max_grad_norm:
+                    nn.utils.clip_grads_with_norm_(self._parameters, self._max_grad_norm, norm, foreach=True)
+            self._optim.step()
 
     def __init__(self, policy: EconPolicy) -> None:
         super().__init__(policy=policy)
@@ -87,19 +96,20 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         LaggedNetworkPolyakUpdateAlgorithmMixin.__init__(self, tau=self.config.target_update_tau)
         net, step = policy.network, self.config.optimizer
         self.target = self._add_lagged_network(net)
-        lagged = cast(TeamNetwork, self.target.module)
+        self._learned, self._lagged = list(net.parameters()), list(self.target.parameters())
+        self._soft_update = get_ema_multi_avg_fn(1.0 - self.tau)  # type: ignore[no-untyped-call] # untyped upstream
         # Soft updates move parameters only, so both networks must share the running input statistics.
-        lagged.belief.norm = net.belief.norm
-        # In tuples, since this is a module itself and would list these parameters twice.
-        self._learned = values, heads = FlatParameters(_values_of(net)), FlatParameters([net.heads.parameters()])
-        self._lagged = FlatParameters(_values_of(lagged)), FlatParameters([lagged.heads.parameters()])
-        self.value_params = [parameter for group in _values_of(net) for parameter in group]
-        own, coordinator = step.learning_rate, step.coordinator_learning_rate
-        rates = [own, own] + [coordinator] * (len(values.flat) - 2)
-        self.value_optim = self._create_optimizer(values, FlatAdamW(rates, step.weight_decay), step.max_grad_norm)
-        self.actor_optim = self._create_optimizer(heads, FlatAdamW([step.actor_learning_rate], 0.0), step.max_grad_norm)
+        cast(TeamNetwork, self.target.module).belief.norm = net.belief.norm
+        values = nn.ModuleList([net.belief, net.critic, net.encoder, net.mixer])
+        self.value_params = list(values.parameters())
+        rates = [step.learning_rate] * 2 + [step.coordinator_learning_rate] * 2
+        self.value_optim = self._create_optimizer(values, _GroupedAdamW(rates, step.weight_decay), step.max_grad_norm)
+        heads = nn.ModuleList([net.heads])
+        self.actor_optim = self._create_optimizer(
+            heads, _GroupedAdamW([step.actor_learning_rate], 0.0), step.max_grad_norm
+        )
         self.alpha_optim = self._create_optimizer(
-            FlatParameters([policy.alpha.parameters()]), FlatAdamW([self.config.alpha.learning_rate], 0.0)
+            policy.alpha, TorchOptimizerFactory(AdamW, weight_decay=0.0, lr=self.config.alpha.learning_rate)
         )
         self.gradient_steps = 0
 
@@ -128,8 +138,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         return super().train(mode)
 
     def _update_lagged_network_weights(self) -> None:
-        for lagged, learned in zip(self._lagged, self._learned, strict=True):
-            lagged.follow(learned, self.tau)
+        self._soft_update(self._lagged, self._learned, 0)
 
     def _learn_values(
         self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats
@@ -236,18 +245,21 @@ class _Total:
             optimizer.step(self._sum)
 
 
-def _values_of(network: TeamNetwork) -> list[list[nn.Parameter]]:
-    """Parameters of beliefs, of critics, then those of encoder and mixer, grouped so that a group moves as a whole.
+class _GroupedAdamW(OptimizerFactory):
+    """AdamW with a step size for each child of a module list."""
 
-    A group that no loss trains then stays as it is, without weight decay.
-    """
-    groups: list[list[nn.Parameter]] = [[] for _ in APART]
-    for name, parameter in network.named_parameters():
-        number = next((number for number, begin in enumerate(APART) if name.startswith(begin)), None)
-        if number is not None:
-            groups[number].append(parameter)
-    groups = [list(network.belief.parameters()), list(network.critic.parameters()), *groups]
-    return [group for group in groups if group]
+    def __init__(self, rates: Sequence[float], weight_decay: float) -> None:
+        super().__init__()
+        self._rates = tuple(rates)
+        self._weight_decay = weight_decay
+
+    def create_instances(self, module: nn.Module) -> tuple[torch.optim.Optimizer, None]:
+        children = zip(module.children(), self._rates, strict=True)
+        groups = [{"params": list(child.parameters()), "lr": rate} for child, rate in children]
+        return AdamW(groups, weight_decay=self._weight_decay, fused=True), None
+
+    def _create_optimizer_for_params(self, params: object) -> torch.optim.Optimizer:
+        raise TypeError("this optimizer has parameter groups; call create_instances")
 
 
 @contextmanager

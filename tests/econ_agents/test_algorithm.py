@@ -82,8 +82,10 @@ def test_what_was_seen_is_encoded_once_in_a_step(monkeypatch: pytest.MonkeyPatch
 
 def test_gradients_are_clipped_as_one() -> None:
     algorithm = make(optimizer={"max_grad_norm": 1e-3})
-    for optimizer in (algorithm.actor_optim, algorithm.value_optim):
-        optimizer._optim = torch.optim.SGD(optimizer.parameters.parameters(), lr=1.0)
+    parts = (algorithm.policy.network.heads, algorithm.value_params)
+    for part, optimizer in zip(parts, (algorithm.actor_optim, algorithm.value_optim), strict=True):
+        held = list(part.parameters()) if isinstance(part, torch.nn.Module) else part
+        optimizer._optim = torch.optim.SGD(held, lr=1.0)
     before = {name: p.detach().clone() for name, p in algorithm.policy.network.named_parameters()}
     algorithm._update_with_batch(replayed(SPEC, rows=16))
     steps = {name: p.detach() - before[name] for name, p in algorithm.policy.network.named_parameters()}
@@ -159,7 +161,7 @@ def test_weights_scale_the_step() -> None:
     # The losses of the heads compete, so their weights must decide: with plain descent, steps are their weighted sum.
     def step(**weights: float) -> Tensor:
         algorithm = make(losses={**only(), **weights})
-        algorithm.actor_optim._optim = torch.optim.SGD(algorithm.actor_optim.parameters.parameters(), lr=1.0)
+        algorithm.actor_optim._optim = torch.optim.SGD(algorithm.policy.network.heads.parameters(), lr=1.0)
         algorithm.actor_optim._max_grad_norm = None
         before = torch.cat([p.detach().flatten().clone() for p in algorithm.policy.network.heads.parameters()])
         algorithm._update_with_batch(replayed(SPEC, rows=16))
