@@ -26,7 +26,6 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from econ_agents import losses
 from econ_agents.batches import TeamBatch, to_team_batch
 from econ_agents.networks.belief import squash
-from econ_agents.networks.encoder import GroupBelief
 from econ_agents.networks.network import Outlook, TeamNetwork
 from econ_agents.optimizers import AdamW
 from econ_agents.policy import EconPolicy, TeamGame
@@ -120,9 +119,11 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         policy.network.belief.observe(rows.obs_BND)
         stats = EconTrainingStats()
         belief_BNH = policy.network.belief(rows.obs_BND)
-        error_B, group = self._learn_values(rows, belief_BNH, stats)
-        # The heads learn from the same beliefs: computing them again would double the cost.
-        self._learn_controls(rows, belief_BNH.detach(), group, stats)
+        error_B = self._learn_values(rows, belief_BNH, stats)
+        # Noise on the inputs keeps the critics from overfitting, but heads must learn from the beliefs from which they
+        # will act: with the weaker signal of noisy ones they learn to exaggerate, and without noise go too far.
+        with _as_in_play(policy.network.belief, policy.network.encoder):
+            self._learn_controls(rows, stats)
         self.gradient_steps += 1
         if self.gradient_steps % self.config.target_update_interval == 0:
             self._update_lagged_network_weights()
@@ -140,14 +141,8 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
     def _update_lagged_network_weights(self) -> None:
         self._soft_update(self._lagged, self._learned, 0)
 
-    def _learn_values(
-        self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats
-    ) -> tuple[Tensor, GroupBelief]:
-        """Update beliefs, critics, encoder and mixer towards their targets, then alpha.
-
-        Returns:
-            |TD_tot| [B], and the output of the encoder, without gradient.
-        """
+    def _learn_values(self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats) -> Tensor:
+        """Update beliefs, critics, encoder and mixer towards their targets, then alpha; return |TD_tot| [B]."""
         net, weights, gamma = self.policy.network, self.config.losses, self.config.gamma
         future_BN, future_B = torch.zeros_like(rows.reward_BN), torch.zeros_like(rows.team_reward_B)
         if bool(rows.going_B.any()):
@@ -176,8 +171,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.add("encoder", weights.encoder, losses.encoder(read_BN, target_BN, w_B))
         total.descend(self.value_optim)
         self._learn_alpha(rows, local_BN.detach() - future_BN, stats)
-        error_B = (values.total_B - target_B).detach().abs() * (w_B > 0)  # nothing is learned from a failed problem
-        return error_B, GroupBelief(*(part.detach() for part in values.group))
+        return (values.total_B - target_B).detach().abs() * (w_B > 0)  # nothing is learned from a failed problem
 
     def _learn_alpha(self, rows: TeamBatch, expected_BN: Tensor, stats: EconTrainingStats) -> None:
         """Update the reward weights, if they are learned, to bring rewards closer to what the critics expect."""
@@ -188,11 +182,12 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.descend(self.alpha_optim)
         stats.weight_ts = self.policy.alpha.values()[1]
 
-    def _learn_controls(
-        self, rows: TeamBatch, belief_BNH: Tensor, group: GroupBelief, stats: EconTrainingStats
-    ) -> None:
+    def _learn_controls(self, rows: TeamBatch, stats: EconTrainingStats) -> None:
         """Update the heads, with all value networks fixed."""
         net, weights, total = self.policy.network, self.config.losses, _Total(stats)
+        with torch.no_grad():
+            belief_BNH = net.belief(rows.obs_BND)
+            group = net.encoder(belief_BNH)
         logit_BNA = net.heads(belief_BNH)
         with _fixed(self.value_params):
             values = net.values(belief_BNH, squash(logit_BNA), pessimistic=True, group=group)
@@ -260,6 +255,19 @@ class _GroupedAdamW(OptimizerFactory):
 
     def _create_optimizer_for_params(self, params: object) -> torch.optim.Optimizer:
         raise TypeError("this optimizer has parameter groups; call create_instances")
+
+
+@contextmanager
+def _as_in_play(*modules: nn.Module) -> Iterator[None]:
+    """Let modules compute as the policy does when it acts, without noise and dropout."""
+    before = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, before, strict=True):
+            module.train(mode)
 
 
 @contextmanager
