@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import click
 import numpy as np
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from econ_env import parallel_env
-from econ_env.config import EnvConfig
+from econ_env.config import Device, EnvConfig
 from econ_env.embedding import Embeddings, HashEmbedder, SentenceEmbedder, make_embedder
 from econ_env.llm import ChatRequest
 from econ_env.problems import ProblemSet
@@ -30,7 +30,6 @@ from econ_env.records import Problem
 from econ_env.testing import ScriptedLLM
 
 LARGE = "large"
-LARGE_SHAPE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 QUESTION_TOKENS = 56
 """Mean length of GSM8K's questions, as BERT counts tokens."""
 PLAN_TOKENS = 50
@@ -38,32 +37,9 @@ PLAN_TOKENS = 50
 REPLY_TOKENS = (86, 124, 160, 212, 390)
 """Replies of seven small open models to GSM8K; their mean is 195 tokens, as here."""
 COMMITMENT_TOKENS = 100
-WORDS = [
-    "the",
-    "of",
-    "each",
-    "has",
-    "more",
-    "how",
-    "many",
-    "is",
-    "are",
-    "in",
-    "cost",
-    "and",
-    "then",
-    "left",
-    "for",
-    "total",
-    "so",
-    "we",
-    "add",
-    "get",
-    "sold",
-    "days",
-    "per",
-    "week",
-]
+WORDS = ("the", "of", "each", "has", "more", "how", "many", "are", "in", "cost", "and", "then", "left", "for", "total",
+         "so", "we", "add", "get", "sold", "days", "per", "week", "first")  # fmt: skip
+"""Each is a token."""
 TEXTS_AT_ONCE = 64
 """Texts that are embedded in one call, as when some problems are in flight."""
 SOME_PROBLEMS = 4
@@ -127,8 +103,8 @@ def written(request: ChatRequest) -> str:
 
 
 def said(rng: random.Random, tokens: int) -> str:
-    """Plain words and numbers, each of a single token."""
-    return " ".join(rng.choice((*WORDS, str(rng.randint(2, 99)))) for _ in range(tokens))
+    """So many words."""
+    return " ".join(rng.choices(WORDS, k=tokens))
 
 
 def save_large(folder: Path) -> str:
@@ -143,20 +119,23 @@ def save_large(folder: Path) -> str:
     bert = str(folder / "bert")
     AutoTokenizer.from_pretrained(packaged.source).save_pretrained(bert)  # both models have BERT's vocabulary
     torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=30_522, **LARGE_SHAPE)).save_pretrained(bert)
+    shape = BertConfig(
+        vocab_size=30_522, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096
+    )
+    BertModel(shape).save_pretrained(bert)
     parts = [
         Transformer(bert, max_seq_length=512),
-        Pooling(LARGE_SHAPE["hidden_size"], pooling_mode="cls"),
+        Pooling(shape.hidden_size, pooling_mode="cls"),
         Normalize(),
     ]
     SentenceTransformer(modules=parts, device="cpu").save(str(folder / LARGE))
     return str(folder / LARGE)
 
 
-def cost(name: str, source: str, texts: Sequence[str], repeats: int) -> Cost:
+def cost(name: str, source: str, device: Device, texts: Sequence[str], repeats: int) -> Cost:
     """Measure a model in this process, which should be a new one."""
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-    embedder = make_embedder(source)
+    embedder = make_embedder(source, device)
     dim = embedder.dim
     load = time.perf_counter() - start
     embedder.encode(texts[:2])
@@ -170,7 +149,7 @@ def cost(name: str, source: str, texts: Sequence[str], repeats: int) -> Cost:
     return Cost(name, dim, wall, cpu, load, memory)
 
 
-def measure(models: Sequence[str], problems: int) -> list[Cost]:
+def measure(models: Sequence[str], problems: int, device: Device) -> list[Cost]:
     """Measure models one after another on the same texts."""
     texts = texts_of(problems, rounds=3)
     new = multiprocessing.get_context("spawn")
@@ -182,7 +161,7 @@ def measure(models: Sequence[str], problems: int) -> list[Cost]:
                 with ProcessPoolExecutor(1, mp_context=new) as process:
                     source = process.submit(save_large, Path(folder)).result()
             with ProcessPoolExecutor(1, mp_context=new) as process:
-                costs.append(process.submit(cost, name, source, texts, 1 if name == LARGE else 5).result())
+                costs.append(process.submit(cost, name, source, device, texts, 1 if name == LARGE else 5).result())
     return costs
 
 
@@ -191,16 +170,18 @@ def measure(models: Sequence[str], problems: int) -> list[Cost]:
               help="large, or an embedder as --embedder takes it; repeatable.")  # fmt: skip
 @click.option("--problems", type=click.IntRange(1), default=SOME_PROBLEMS, show_default=True,
               help="Problems whose texts are embedded.")  # fmt: skip
-def main(models: tuple[str, ...], problems: int) -> None:
+@click.option("--device", type=click.Choice(get_args(Device)), default="cpu", show_default=True,
+              help="Where the models compute.")  # fmt: skip
+def main(models: tuple[str, ...], problems: int, device: Device) -> None:
     """Print what each model costs."""
     console = Console()
     counts = {rounds: len(texts_of(problems, rounds)) / problems for rounds in (1, 3)}
     counted = ", ".join(f"{count:g} at K = {rounds}" for rounds, count in counts.items())
     console.print(f"texts a problem, three executors: {counted}", highlight=False)
-    table = Table("embedder", "numbers", "ms a text", "processor ms", "load s", "MiB",
-                  *(f"s for {RUN_PROBLEMS} problems, K = {rounds}" for rounds in counts))  # fmt: skip
-    for found in measure(models, problems):
-        runs = [f"{RUN_PROBLEMS * count * found.wall / 1e3:.1f}" for count in counts.values()]
+    table = Table("embedder", "numbers", "ms/text", "cpu ms/text", "load s", "MiB", *(f"K={k} s" for k in counts),
+                  caption=f"last columns: embedding for {RUN_PROBLEMS} problems")  # fmt: skip
+    for found in measure(models, problems, device):
+        runs = [f"{RUN_PROBLEMS * count * found.wall / 1e3:,.0f}" for count in counts.values()]
         cells = (f"{found.wall:.1f}", f"{found.cpu:.1f}", f"{found.load:.1f}", f"{found.memory:,.0f}")
         table.add_row(found.name, str(found.dim), *cells, *runs)
     console.print(table)

@@ -102,7 +102,8 @@ class RunConfig(AgentConfig, TeamConfig):
     executor_model: str | list[str] | None = None
     """Model of all executors, or a list with one for each."""
     embedder: str = "auto"
-    """`auto`, `minilm`, `hash`, a sentence-transformers name or path, a registered embedder, or `module:attribute`."""
+    """`auto` (MiniLM; on an accelerator bge-large if the hub has it), `minilm`, `hash`, a sentence-transformers name or
+    path, a registered embedder, or `module:attribute`."""
     device: Device = "auto"
     """Where embedder, embedded engine and learner compute: `cpu`, `cuda` or `mps`. With `auto` the first two use an
     accelerator if there is one, and the learner, whose networks are small, the CPU."""
