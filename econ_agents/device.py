@@ -14,7 +14,7 @@ def find_device(setting: str) -> torch.device:
     """The device that a setting means for the learner.
 
     Args:
-        setting: `auto`, `cpu`, `cuda` or `mps`. `auto` is the CPU: a gradient step is about a thousand operations on
+        setting: `auto`, `cpu`, `cuda` or `mps`. `auto` is the CPU: a gradient step is some two thousand operations on
             small tensors, and an accelerator would spend its time on starting them.
 
     Raises:
