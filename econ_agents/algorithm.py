@@ -129,7 +129,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             self._update_lagged_network_weights()
         if rows.prioritized:
             # Priorities are stored as doubles; a resumed run must compute with the same values.
-            cast(PrioBatchProtocol, batch).weight = error_B.double()
+            cast(PrioBatchProtocol, batch).weight = error_B.cpu().double()
         return stats
 
     def train(self, mode: bool = True) -> Self:
@@ -286,6 +286,7 @@ def _fixed(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
 def _deviations(act_BNA: Tensor, count: int) -> Tensor:
     """Candidates [B, N, M, A]: every second one near the agent's own controls, the rest uniform."""
     B, N, A = act_BNA.shape
-    anywhere_BNMA = torch.rand(B, N, count, A) * 2.0 - 1.0
-    nearby_BNMA = (act_BNA[:, :, None] + NEARBY * torch.randn(B, N, count, A)).clamp(-1.0, 1.0)
-    return torch.where((torch.arange(count) % 2 == 0)[:, None], anywhere_BNMA, nearby_BNMA)
+    device = act_BNA.device
+    anywhere_BNMA = torch.rand(B, N, count, A, device=device) * 2.0 - 1.0
+    nearby_BNMA = (act_BNA[:, :, None] + NEARBY * torch.randn(B, N, count, A, device=device)).clamp(-1.0, 1.0)
+    return torch.where((torch.arange(count, device=device) % 2 == 0)[:, None], anywhere_BNMA, nearby_BNMA)

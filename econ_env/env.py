@@ -304,7 +304,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
             names = self._executors * self.config.n_agents if len(self._executors) == 1 else self._executors
             shared = self._simulated() if self._llm == "simulated" else self._llm
             models = [
-                make_llm(shared, self.config.llm, model=model)
+                make_llm(shared, self.config.llm, model=model, device=self.config.device)
                 if model is None or isinstance(model, str)
                 else make_llm(model)
                 for model in (self._coordinator, *names)
@@ -325,7 +325,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     def encoder(self) -> TextEncoder:
         """The process's text encoder."""
         if self._encoder is None:
-            self._encoder = shared_encoder(self._embedder)
+            self._encoder = shared_encoder(self._embedder, self.config.device)
         return self._encoder
 
     async def _reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Observations, Infos]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from econ_agents.concurrency import all_or_none
+from econ_agents.device import find_device
 from econ_agents.policy import EconPolicy
 from econ_env.answers import judging, make_rule
 from econ_env.app.compare.compare_table import print_overview
@@ -120,7 +121,9 @@ def _prepare(
     config, policy = common.config, None
     if options.policy is not None and any(name.base in LEARNED for name in names):
         policy = EconPolicy.from_pretrained(options.policy, n_agents=config.n_agents, trust=config.trusted)
-    models = validate(common, maker.env, policy, embeds=any(name.base in EMBEDS for name in names))
+        policy.to(find_device(config.device))
+    embeds, learns = (any(name.base in bases for name in names) for bases in (EMBEDS, LEARNED))
+    models = validate(common, maker.env, policy, embeds=embeds, learns=learns)
     maker.policy = policy
     return models
 
@@ -192,7 +195,7 @@ class _Comparison:
         else:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.config.seed)
-                policy = EconPolicy(self.maker.spec, self.config.agent_config())
+                policy = EconPolicy(self.maker.spec, self.config.agent_config()).to(find_device(self.config.device))
         policy.fits(self.maker.spec)
         self.maker.policy = policy
 
