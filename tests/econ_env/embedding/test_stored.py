@@ -76,7 +76,7 @@ def test_the_packaged_models_width_is_known_without_loading_it():
     code = (
         "import sys\n"
         "from econ_env.embedding import make_embedder\n"
-        "print(make_embedder('minilm').dim, 'torch' in sys.modules)\n"
+        "print(make_embedder('minilm').dim, 'sentence_transformers' in sys.modules)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["384", "False"]
