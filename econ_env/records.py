@@ -73,6 +73,8 @@ class Usage:
     """The part of `calls` that the cache on disk answered (nothing was sent)."""
     retries: int = 0
     """Attempts after the first; 0 for an answer from the cache."""
+    thought_tokens: int = 0
+    """The part of `completion_tokens` that the server reports as thought; 0 where it does not say."""
 
     @property
     def tokens(self) -> int:
@@ -87,6 +89,7 @@ class Usage:
             cached_prompt_tokens=self.cached_prompt_tokens + other.cached_prompt_tokens,
             cache_hits=self.cache_hits + other.cache_hits,
             retries=self.retries + other.retries,
+            thought_tokens=self.thought_tokens + other.thought_tokens,
         )
 
 
@@ -119,6 +122,8 @@ class Strategy:
     """Why there is no plan."""
     redacted: bool = False
     """Whether a leaked answer was removed from it."""
+    thought: str = ""
+    """What the coordinator thought before it; kept for the record alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,7 @@ class Reply:
     controls: PromptEmbedding
     """The controls it was sampled with."""
     text: str | None
-    """What the model wrote; `None` if the call failed."""
+    """What the model said; `None` if the call failed."""
     answer: str | None
     """The final answer read in the text; `None` if none could be read."""
     status: ReplyStatus
@@ -141,6 +146,8 @@ class Reply:
     """Its cost."""
     error: str | None = None
     """Why it is invalid."""
+    thought: str = ""
+    """What the model thought before it; kept for the record alone."""
 
     @property
     def valid(self) -> bool:
@@ -164,6 +171,8 @@ class Commitment:
     """Its cost."""
     error: str | None = None
     """Why the coordinator's call failed, if it did."""
+    thought: str = ""
+    """What the coordinator thought before it; kept for the record alone."""
 
 
 @dataclass(frozen=True, slots=True)
