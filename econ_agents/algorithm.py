@@ -7,7 +7,7 @@ Axes: B batch, N agents, D observation, H belief, A controls, M candidates, K ro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self, cast
@@ -18,16 +18,16 @@ from tianshou.algorithm.algorithm_base import (
     OffPolicyAlgorithm,
     TrainingStats,
 )
-from tianshou.algorithm.optim import TorchOptimizerFactory
+from tianshou.algorithm.optim import OptimizerFactory, TorchOptimizerFactory
 from tianshou.data.types import PrioBatchProtocol, RolloutBatchProtocol
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from econ_agents import losses
 from econ_agents.batches import TeamBatch, to_team_batch
-from econ_agents.flat import FlatAdamW, FlatOptimizer, FlatParameters
 from econ_agents.networks.belief import squash
-from econ_agents.networks.encoder import GroupBelief
 from econ_agents.networks.network import Outlook, TeamNetwork
+from econ_agents.optimizers import AdamW
 from econ_agents.policy import EconPolicy, TeamGame
 
 NEARBY = 0.2
@@ -71,7 +71,23 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         policy: The policy to train; its settings hold loss weights, step sizes and target updates.
     """
 
-    Optimizer = FlatOptimizer  # type: ignore[assignment] # it takes flat parameters only
+    class Optimizer(OffPolicyAlgorithm.Optimizer):
+        """Tianshou's optimizer, but it changes gradients only if they must be clipped."""
+
+        def __init__(self, optim: torch.optim.Optimizer, module: nn.Module, max_grad_norm: float | None = None) -> None:
+            super().__init__(optim, module, max_grad_norm)
+            self._parameters = list(module.parameters())
+
+        def step(self, loss: Tensor, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+            """Take one gradient step on the loss."""
+            self._optim.zero_grad()
+            loss.backward(retain_graph=retain_graph, create_graph=create_graph)  # type: ignore[no-untyped-call] # untyped upstream
+            if self._max_grad_norm is not None:
+                gradients = [p.grad for p in self._parameters if p.grad is not None]
+                norm = nn.utils.get_total_norm(gradients, foreach=True)
+                if norm > self._max_grad_norm:
+                    nn.utils.clip_grads_with_norm_(self._parameters, self._max_grad_norm, norm, foreach=True)
+            self._optim.step()
 
     def __init__(self, policy: EconPolicy) -> None:
         super().__init__(policy=policy)
@@ -79,20 +95,20 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         LaggedNetworkPolyakUpdateAlgorithmMixin.__init__(self, tau=self.config.target_update_tau)
         net, step = policy.network, self.config.optimizer
         self.target = self._add_lagged_network(net)
-        lagged = cast(TeamNetwork, self.target.module)
+        self._learned, self._lagged = list(net.parameters()), list(self.target.parameters())
+        self._soft_update = get_ema_multi_avg_fn(1.0 - self.tau)  # type: ignore[no-untyped-call] # untyped upstream
         # Soft updates move parameters only, so both networks must share the running input statistics.
-        lagged.belief.norm = net.belief.norm
-        # In tuples, since this is a module itself and would list these parameters twice.
-        self._learned = values, heads = FlatParameters(_values_of(net)), FlatParameters([net.heads.parameters()])
-        self._lagged = FlatParameters(_values_of(lagged)), FlatParameters([lagged.heads.parameters()])
-        self.value_params = [parameter for group in _values_of(net) for parameter in group]
-        own, coordinator = step.learning_rate, step.coordinator_learning_rate
-        rates = [own, own] + [coordinator] * (len(values.flat) - 2)
-        self.value_optim = self._create_optimizer(values, FlatAdamW(rates, step.weight_decay), step.max_grad_norm)
-        self.actor_optim = self._create_optimizer(heads, FlatAdamW([step.actor_learning_rate], 0.0), step.max_grad_norm)
+        cast(TeamNetwork, self.target.module).belief.norm = net.belief.norm
+        values = nn.ModuleList([net.belief, net.critic, net.encoder, net.mixer])
+        self.value_params = list(values.parameters())
+        rates = [step.learning_rate] * 2 + [step.coordinator_learning_rate] * 2
+        self.value_optim = self._create_optimizer(values, _GroupedAdamW(rates, step.weight_decay), step.max_grad_norm)
+        heads = nn.ModuleList([net.heads])
+        self.actor_optim = self._create_optimizer(
+            heads, _GroupedAdamW([step.actor_learning_rate], 0.0), step.max_grad_norm
+        )
         self.alpha_optim = self._create_optimizer(
-            FlatParameters([policy.alpha.parameters()]),
-            TorchOptimizerFactory(torch.optim.Adam, lr=self.config.alpha.learning_rate),
+            policy.alpha, TorchOptimizerFactory(AdamW, weight_decay=0.0, lr=self.config.alpha.learning_rate)
         )
         self.gradient_steps = 0
 
@@ -103,15 +119,17 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         policy.network.belief.observe(rows.obs_BND)
         stats = EconTrainingStats()
         belief_BNH = policy.network.belief(rows.obs_BND)
-        error_B, group = self._learn_values(rows, belief_BNH, stats)
-        # The heads learn from the same beliefs: computing them again would double the cost.
-        self._learn_controls(rows, belief_BNH.detach(), group, stats)
+        error_B = self._learn_values(rows, belief_BNH, stats)
+        # Noise on the inputs keeps the critics from overfitting, but heads must learn from the beliefs from which they
+        # will act: with the weaker signal of noisy ones they learn to exaggerate, and without noise go too far.
+        with _as_in_play(policy.network.belief, policy.network.encoder):
+            self._learn_controls(rows, stats)
         self.gradient_steps += 1
         if self.gradient_steps % self.config.target_update_interval == 0:
             self._update_lagged_network_weights()
         if rows.prioritized:
             # Priorities are stored as doubles; a resumed run must compute with the same values.
-            cast(PrioBatchProtocol, batch).weight = error_B.double()
+            cast(PrioBatchProtocol, batch).weight = error_B.cpu().double()
         return stats
 
     def train(self, mode: bool = True) -> Self:
@@ -121,17 +139,10 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         return super().train(mode)
 
     def _update_lagged_network_weights(self) -> None:
-        for lagged, learned in zip(self._lagged, self._learned, strict=True):
-            lagged.follow(learned, self.tau)
+        self._soft_update(self._lagged, self._learned, 0)
 
-    def _learn_values(
-        self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats
-    ) -> tuple[Tensor, GroupBelief]:
-        """Update beliefs, critics, encoder and mixer towards their targets, then alpha.
-
-        Returns:
-            |TD_tot| [B], and the output of the encoder, without gradient.
-        """
+    def _learn_values(self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats) -> Tensor:
+        """Update beliefs, critics, encoder and mixer towards their targets, then alpha; return |TD_tot| [B]."""
         net, weights, gamma = self.policy.network, self.config.losses, self.config.gamma
         future_BN, future_B = torch.zeros_like(rows.reward_BN), torch.zeros_like(rows.team_reward_B)
         if bool(rows.going_B.any()):
@@ -160,8 +171,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.add("encoder", weights.encoder, losses.encoder(read_BN, target_BN, w_B))
         total.descend(self.value_optim)
         self._learn_alpha(rows, local_BN.detach() - future_BN, stats)
-        error_B = (values.total_B - target_B).detach().abs() * (w_B > 0)  # nothing is learned from a failed problem
-        return error_B, GroupBelief(*(part.detach() for part in values.group))
+        return (values.total_B - target_B).detach().abs() * (w_B > 0)  # nothing is learned from a failed problem
 
     def _learn_alpha(self, rows: TeamBatch, expected_BN: Tensor, stats: EconTrainingStats) -> None:
         """Update the reward weights, if they are learned, to bring rewards closer to what the critics expect."""
@@ -172,11 +182,12 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.descend(self.alpha_optim)
         stats.weight_ts = self.policy.alpha.values()[1]
 
-    def _learn_controls(
-        self, rows: TeamBatch, belief_BNH: Tensor, group: GroupBelief, stats: EconTrainingStats
-    ) -> None:
+    def _learn_controls(self, rows: TeamBatch, stats: EconTrainingStats) -> None:
         """Update the heads, with all value networks fixed."""
         net, weights, total = self.policy.network, self.config.losses, _Total(stats)
+        with torch.no_grad():
+            belief_BNH = net.belief(rows.obs_BND)
+            group = net.encoder(belief_BNH)
         logit_BNA = net.heads(belief_BNH)
         with _fixed(self.value_params):
             values = net.values(belief_BNH, squash(logit_BNA), pessimistic=True, group=group)
@@ -229,28 +240,34 @@ class _Total:
             optimizer.step(self._sum)
 
 
-APART = (
-    ("encoder.readout.",),
-    ("mixer.alignment.",),
-    ("mixer.local_", "mixer.total_"),
-    ("mixer.",),
-    ("encoder.",),
-)
-"""First letters of parameters that some loss trains without the others, in the order in which they are looked up."""
+class _GroupedAdamW(OptimizerFactory):
+    """AdamW with a step size for each child of a module list."""
+
+    def __init__(self, rates: Sequence[float], weight_decay: float) -> None:
+        super().__init__()
+        self._rates = tuple(rates)
+        self._weight_decay = weight_decay
+
+    def create_instances(self, module: nn.Module) -> tuple[torch.optim.Optimizer, None]:
+        children = zip(module.children(), self._rates, strict=True)
+        groups = [{"params": list(child.parameters()), "lr": rate} for child, rate in children]
+        return AdamW(groups, weight_decay=self._weight_decay, fused=True), None
+
+    def _create_optimizer_for_params(self, params: object) -> torch.optim.Optimizer:
+        raise TypeError("this optimizer has parameter groups; call create_instances")
 
 
-def _values_of(network: TeamNetwork) -> list[list[nn.Parameter]]:
-    """Parameters of beliefs, of critics, then those of encoder and mixer, grouped so that a group moves as a whole.
-
-    A group that no loss trains then stays as it is, without weight decay.
-    """
-    groups: list[list[nn.Parameter]] = [[] for _ in APART]
-    for name, parameter in network.named_parameters():
-        number = next((number for number, begin in enumerate(APART) if name.startswith(begin)), None)
-        if number is not None:
-            groups[number].append(parameter)
-    groups = [list(network.belief.parameters()), list(network.critic.parameters()), *groups]
-    return [group for group in groups if group]
+@contextmanager
+def _as_in_play(*modules: nn.Module) -> Iterator[None]:
+    """Let modules compute as the policy does when it acts, without noise and dropout."""
+    before = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, before, strict=True):
+            module.train(mode)
 
 
 @contextmanager
@@ -269,6 +286,7 @@ def _fixed(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
 def _deviations(act_BNA: Tensor, count: int) -> Tensor:
     """Candidates [B, N, M, A]: every second one near the agent's own controls, the rest uniform."""
     B, N, A = act_BNA.shape
-    anywhere_BNMA = torch.rand(B, N, count, A) * 2.0 - 1.0
-    nearby_BNMA = (act_BNA[:, :, None] + NEARBY * torch.randn(B, N, count, A)).clamp(-1.0, 1.0)
-    return torch.where((torch.arange(count) % 2 == 0)[:, None], anywhere_BNMA, nearby_BNMA)
+    device = act_BNA.device
+    anywhere_BNMA = torch.rand(B, N, count, A, device=device) * 2.0 - 1.0
+    nearby_BNMA = (act_BNA[:, :, None] + NEARBY * torch.randn(B, N, count, A, device=device)).clamp(-1.0, 1.0)
+    return torch.where((torch.arange(count, device=device) % 2 == 0)[:, None], anywhere_BNMA, nearby_BNMA)

@@ -7,6 +7,7 @@ terms (3 or more).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -48,37 +49,38 @@ def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) 
     Args:
         batch: Rows of a replay buffer that was filled from the joint view.
         spec: The team's shape.
-        alpha_R: Live weights of the reward terms [R]; used where the rows carry the terms.
+        alpha_R: Live weights of the reward terms [R]; used where the rows carry the terms. The result is on its device.
     """
     held = cast("Mapping[str, Any]", batch)  # a Batch supports `in`, but its protocol does not declare it
     info = cast("Mapping[str, Any]", batch.info)
-    obs_BND = _floats(batch.obs)
+    floats = partial(_floats, device=alpha_R.device)
+    obs_BND = floats(batch.obs)
     rows = len(obs_BND)
-    parts_BNR = _floats(info["reward_parts"]) if "reward_parts" in info else None
-    team_B = _floats(info["team_parts"]) @ alpha_R if "team_parts" in info else _floats(batch.rew)
+    parts_BNR = floats(info["reward_parts"]) if "reward_parts" in info else None
+    team_B = floats(info["team_parts"]) @ alpha_R if "team_parts" in info else floats(batch.rew)
     if parts_BNR is not None:
         reward_BN = parts_BNR @ alpha_R
     elif "agent_rewards" in info:
-        reward_BN = _floats(info["agent_rewards"])
+        reward_BN = floats(info["agent_rewards"])
     else:
         reward_BN = team_B[:, None].expand(rows, spec.n_agents)
-    weight_B = _floats(held["weight"]) if "weight" in held else torch.ones(rows)
+    weight_B = floats(held["weight"]) if "weight" in held else obs_BND.new_ones(rows)
     if "failed" in info:
-        weight_B = weight_B * (1.0 - _floats(info["failed"]).reshape(rows))
+        weight_B = weight_B * (1.0 - floats(info["failed"]).reshape(rows))
     extra = cast("Mapping[str, Any]", held["policy"]) if "policy" in held else {}
     return TeamBatch(
         obs_BND=obs_BND,
-        act_BNA=_floats(batch.act).reshape(rows, spec.n_agents, spec.action_dim),
-        obs_next_BND=_floats(batch.obs_next),
+        act_BNA=floats(batch.act).reshape(rows, spec.n_agents, spec.action_dim),
+        obs_next_BND=floats(batch.obs_next),
         reward_BN=reward_BN,
         team_reward_B=team_B.reshape(rows),
-        going_B=1.0 - _floats(batch.terminated),
+        going_B=1.0 - floats(batch.terminated),
         weight_B=weight_B,
         parts_BNR=parts_BNR,
-        first_obs_BND=_floats(extra["first_obs"]) if "first_obs" in extra else None,
+        first_obs_BND=floats(extra["first_obs"]) if "first_obs" in extra else None,
         prioritized="weight" in held,
     )
 
 
-def _floats(values: Any) -> Tensor:
-    return torch.as_tensor(np.asarray(values), dtype=torch.float32)
+def _floats(values: Any, device: torch.device) -> Tensor:
+    return torch.as_tensor(np.asarray(values), dtype=torch.float32).to(device)

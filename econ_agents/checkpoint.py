@@ -51,7 +51,8 @@ def save_checkpoint(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f".{weights_name}.{os.getpid()}.part"
-        save_file({name: tensor.detach().clone().contiguous() for name, tensor in checkpoint.tensors.items()}, draft)
+        tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in checkpoint.tensors.items()}
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft)
         digest = _digest(draft)
         os.replace(draft, folder / weights_name)
         values = {"format": FORMAT, "weights": weights_name, "sha256": digest, **checkpoint.values}

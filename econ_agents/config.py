@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -289,6 +289,8 @@ class AgentConfig(AgentSettings):
     null uses the last networks without averaging."""
     threads: int = Field(1, ge=1)
     """Compute threads; small networks are fastest on one, and much slower on several if cores are busy."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where networks compute; auto is the CPU, since they are small. Any machine can load a checkpoint."""
     target_update_tau: float = Field(0.01, gt=0.0, le=1.0)
     """Share of the trained networks that is mixed into their targets at a soft update."""
     target_update_interval: int = Field(1, ge=1)

@@ -219,7 +219,7 @@ class Refiner:
         if proposal_BNA.shape != self.profile_BNA.shape or not bool(torch.isfinite(proposal_BNA).all()):
             raise TeamError(f"a solver must give finite profiles of the shape {tuple(self.profile_BNA.shape)}")
         residual_B = (proposal_BNA - self.profile_BNA).abs().amax(dim=(1, 2))
-        cycling_B = self._returns(proposal_BNA, residual_B).tolist()
+        cycling_B = self._returns(proposal_BNA, residual_B).cpu().tolist()
         moves_B = torch.zeros_like(residual_B, dtype=torch.bool)
         for row in self.active:
             residual = float(residual_B[row])

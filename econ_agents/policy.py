@@ -22,6 +22,7 @@ from torch import Tensor
 
 from econ_agents.checkpoint import Checkpoint, load_checkpoint, locate, save_checkpoint
 from econ_agents.config import AgentConfig, parse_config
+from econ_agents.device import device_of
 from econ_agents.errors import CheckpointError, ConfigError, TeamError
 from econ_agents.networks.alpha import DEFAULT_WEIGHTS, TS, RewardWeights
 from econ_agents.networks.mixer import Mixer
@@ -74,7 +75,8 @@ class EconPolicy(Policy, ModelHubMixin):
     ) -> ActStateBatchProtocol:
         """Controls in [-1, 1], flattened [B, N * A], for observations [B, N, D]."""
         with torch.no_grad():
-            act_BNA = self.propose(torch.as_tensor(np.asarray(batch.obs), dtype=torch.float32))
+            obs_BND = torch.as_tensor(np.asarray(batch.obs), dtype=torch.float32)
+            act_BNA = self.propose(obs_BND.to(device_of(self)))
         return cast(ActStateBatchProtocol, Batch(act=act_BNA.flatten(1), state=None))
 
     def propose(self, obs_BND: Tensor) -> Tensor:
@@ -125,7 +127,7 @@ class EconPolicy(Policy, ModelHubMixin):
         token: str | None = None,
         trust: Collection[str] = (),
     ) -> Self:
-        """Load a policy that `save_pretrained` or `push_to_hub` wrote, in eval mode; runs no code from it.
+        """Load a policy that `save_pretrained` or `push_to_hub` wrote, in eval mode, on the CPU; runs no code from it.
 
         A third-party mixer or solver is saved by name and must be installed here. A name `module:attribute` can import
         any object, so it must be listed in `trust`.

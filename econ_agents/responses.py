@@ -165,7 +165,7 @@ def payoffs(game: Game, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
 def _candidates(profile_BNA: Tensor, config: EquilibriumConfig) -> tuple[Tensor, float]:
     """Candidates [M, A] that every agent considers, and the distance between neighbours."""
     candidates_MA, spacing = _candidate_set(profile_BNA.shape[-1], config.grid_size, config.max_candidates)
-    return candidates_MA.to(profile_BNA), spacing
+    return candidates_MA.to(profile_BNA.dtype).to(profile_BNA.device), spacing  # mps has no doubles
 
 
 @lru_cache(maxsize=16)
@@ -238,7 +238,8 @@ def _polish(game: Game, profile_BNA: Tensor, peak: _Peak) -> tuple[_Peak, Tensor
     reach_BN1 = peak.reach_BN1
     # Shifted inwards at the border, so that every point of the fit lies in the box.
     centre_BNA = torch.maximum(torch.minimum(peak.guess_BNA, 1.0 - reach_BN1), reach_BN1 - 1.0)
-    points_BNPA = centre_BNA[:, :, None] + reach_BN1[..., None] * offsets_PA.to(profile_BNA)
+    offsets_PA = offsets_PA.to(profile_BNA.dtype).to(profile_BNA.device)
+    points_BNPA = centre_BNA[:, :, None] + reach_BN1[..., None] * offsets_PA
     utility_BNP = payoffs(game, profile_BNA, points_BNPA)
     best_BN, best_BNA = _best_of(
         torch.cat([peak.action_BNA[:, :, None], points_BNPA], dim=2),

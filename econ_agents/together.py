@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from econ_agents.config import EquilibriumConfig
+from econ_agents.device import device_of
 from econ_agents.equilibrium import Acts, Refines, SimultaneousResponses, make_solver
 from econ_agents.responses import BestResponse, best_response, respond
 
@@ -56,6 +57,7 @@ class Together:
 
     def __init__(self, policy: Acts, config: EquilibriumConfig) -> None:
         self._policy, self._config = policy, config
+        self._device = device_of(policy)
         self._solver = make_solver(config.solver)
         self._waiting: dict[str, _Waiting] = {}
         self._task: asyncio.Task[None] | None = None
@@ -92,7 +94,7 @@ class Together:
 
     async def _ask(self, kind: str, compute: Compute, row: Row) -> Row:
         if self._thread is None:
-            return _padded(compute, [row], 1)
+            return _padded(compute, [row], 1, self._device)
         waiting = self._waiting.setdefault(kind, _Waiting(compute))
         future: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
         waiting.rows.append(row)
@@ -111,7 +113,9 @@ class Together:
             for start in range(0, len(waiting.rows), size):
                 rows, futures = waiting.rows[start : start + size], waiting.futures[start : start + size]
                 try:
-                    computed = await loop.run_in_executor(self._thread, _padded, waiting.compute, rows, size)
+                    computed = await loop.run_in_executor(
+                        self._thread, _padded, waiting.compute, rows, size, self._device
+                    )
                 except Exception as error:  # each waiting episode raises it
                     for future in futures:
                         if not future.done():
@@ -136,14 +140,16 @@ class Together:
 
     @torch.no_grad()
     def _solve(self, obs_1ND: Tensor, trajectory: tuple[Tensor, ...]) -> Tensor:
-        return self._solver.respond(self._game(obs_1ND), trajectory, self._config)
+        moved = tuple(profile_1NA.to(self._device) for profile_1NA in trajectory)
+        return self._solver.respond(self._game(obs_1ND.to(self._device)), moved, self._config).cpu()
 
     def _game(self, obs_RND: Tensor) -> Any:
         return cast(Refines, self._policy).game(obs_RND)
 
 
 @torch.no_grad()
-def _padded(compute: Compute, rows: Sequence[Row], size: int) -> Row:
-    """Stack rows, fill up to `size` with the first one, compute."""
+def _padded(compute: Compute, rows: Sequence[Row], size: int, device: torch.device) -> Row:
+    """Stack rows, fill up to `size` with the first one, compute on a device; the result is on the CPU."""
     filled = [*rows, *[rows[0]] * (size - len(rows))]
-    return compute(*(torch.cat(parts) for parts in zip(*filled, strict=True)))
+    computed = compute(*(torch.cat(parts).to(device) for parts in zip(*filled, strict=True)))
+    return tuple(part.cpu() for part in computed)

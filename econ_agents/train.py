@@ -20,6 +20,7 @@ from tianshou.utils import BaseLogger, LazyLogger
 from econ_agents.algorithm import EconAlgorithm, EconTrainingStats
 from econ_agents.concurrency import torch_threads
 from econ_agents.config import AgentConfig
+from econ_agents.device import find_device
 from econ_agents.equilibrium import EquilibriumConfig
 from econ_agents.errors import ConfigError
 from econ_agents.joint_env import JointEnv
@@ -60,7 +61,7 @@ class TrainResult(NamedTuple):
     """Result of training."""
 
     policy: EconPolicy
-    """The trained policy, in eval mode."""
+    """The trained policy, in eval mode, on the device where it was trained."""
     episodes: int
     """Episodes done, including those of resumed runs."""
     stop_reason: str
@@ -106,7 +107,7 @@ def train(
     Raises:
         TeamError: The environment's spaces do not fit a team.
         CheckpointError: A checkpoint can't be written or read, or belongs to a run with other settings.
-        ConfigError: `resume` without `model_dir`.
+        ConfigError: `resume` without `model_dir`, or the settings' device is not there.
     """
     if resume and model_dir is None:
         raise ConfigError("resume needs model_dir: give the folder of the run to continue")
@@ -171,7 +172,8 @@ class _Run:
         first = self.envs.envs[0]
         torch.manual_seed(seed)
         weights = first.reward_weights if first.weighs_rewards else DEFAULT_WEIGHTS
-        self.policy = EconPolicy(first.team, config, weights, seed)
+        # Made on the CPU, so that training starts from the same weights on every device.
+        self.policy = EconPolicy(first.team, config, weights, seed).to(find_device(config.device))
         self.algorithm = EconAlgorithm(self.policy)
         self.average = None if config.averaging is None else AveragedNetwork(self.policy.network, config.averaging)
         self.result = self.policy if self.average is None else self._averaged_policy(self.average)

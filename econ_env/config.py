@@ -30,6 +30,9 @@ TERMS = ("al", "ts", "cc")
 """The reward terms that are always there, in the order of their weights."""
 
 RuleName = Annotated[str, AfterValidator(partial(plugins.check_name, plugins.ANSWER_RULES))]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+"""Where models of this process compute; `auto` takes an accelerator if there is one."""
+
 PromptsName = Annotated[str, AfterValidator(partial(plugins.check_name, plugins.PROMPT_SETS))]
 TermName = Annotated[str, AfterValidator(partial(plugins.check_name, plugins.REWARD_TERMS))]
 PartName = Annotated[str, AfterValidator(partial(plugins.check_name, plugins.OBSERVATION_PARTS))]
@@ -253,6 +256,9 @@ class TeamConfig(Settings):
     """What models are asked: `econ`, the name of a registered prompt set, or `module:attribute`."""
     llm: LLMConfig = LLMConfig()
     """How models are called."""
+    device: Device = "auto"
+    """Where the embedder and the embedded engine compute: `cpu`, `cuda`, `mps`, or `auto`, an accelerator if there is
+    one."""
 
 
 class EnvConfig(EpisodeConfig, TeamConfig):

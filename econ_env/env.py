@@ -23,6 +23,7 @@ Version history: v0, first release.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -53,7 +54,7 @@ from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.rewards.added import RewardTerm, make_terms
 from econ_env.rewards.scoring import agrees, score
 from econ_env.team.prompts import PromptSet, make_prompts
-from econ_env.team.rounds import Team
+from econ_env.team.rounds import Team, all_or_none
 from econ_env.traces import shared_lines
 
 T = TypeVar("T")
@@ -303,7 +304,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
             names = self._executors * self.config.n_agents if len(self._executors) == 1 else self._executors
             shared = self._simulated() if self._llm == "simulated" else self._llm
             models = [
-                make_llm(shared, self.config.llm, model=model)
+                make_llm(shared, self.config.llm, model=model, device=self.config.device)
                 if model is None or isinstance(model, str)
                 else make_llm(model)
                 for model in (self._coordinator, *names)
@@ -324,7 +325,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     def encoder(self) -> TextEncoder:
         """The process's text encoder."""
         if self._encoder is None:
-            self._encoder = shared_encoder(self._embedder)
+            self._encoder = shared_encoder(self._embedder, self.config.device)
         return self._encoder
 
     async def _reset(self, seed: int | None, options: dict[str, Any] | None) -> tuple[Observations, Infos]:
@@ -334,21 +335,31 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         wanted = options.get("problem")
         problem = self._order.next() if wanted is None else self._order.pick(wanted)
         self.episode = Episode(problem, seed=self._order.episode_seed())
-        (question,) = await self.encoder.aencode([problem.question])
-        self._shared, self._private = observations.blank(self.layout, question, self.config.n_agents)
         if self.config.strategy == "reset" and options.get("plan", True):
-            await self._plan()
+            # The call first: embedding may begin with loading a model, which then happens while the call waits.
+            planned = asyncio.ensure_future(self._planned())
+            embedded = asyncio.ensure_future(self.encoder.aencode([problem.question]))
+            both: list[asyncio.Future[Any]] = [planned, embedded]
+            await all_or_none(both)
+            self.episode.strategy, (question,) = planned.result(), embedded.result()
+        else:
+            (question,) = await self.encoder.aencode([problem.question])
+        self._shared, self._private = observations.blank(self.layout, question, self.config.n_agents)
+        await self._see_plan()
         self.agents = list(self.possible_agents)
         return self._observe(), {agent: {} for agent in self.agents}
 
-    async def _plan(self) -> None:
-        episode = self._running_episode()
+    async def _planned(self) -> Strategy:
+        """The strategy of the episode's question."""
         if self.config.strategy == "off":
-            episode.strategy = Strategy(text=None)
-            return
-        episode.strategy = await self.team.plan_once(episode.problem, self._strategies)
-        if episode.strategy.text is not None:
-            (self._shared.strategy,) = await self.encoder.aencode([episode.strategy.text])
+            return Strategy(text=None)
+        return await self.team.plan_once(self._running_episode().problem, self._strategies)
+
+    async def _see_plan(self) -> None:
+        """Update the observations with the strategy, if there is one."""
+        strategy = self._running_episode().strategy
+        if strategy is not None and strategy.text is not None:
+            (self._shared.strategy,) = await self.encoder.aencode([strategy.text])
 
     async def _deliberate(self, actions: Actions) -> tuple[Observations, Infos]:
         await self._round(self._read(actions))
@@ -376,8 +387,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     async def _round(self, profile: tuple[PromptEmbedding, ...]) -> Round:
         episode = self._running_episode()
         if episode.strategy is None:
-            await self._plan()
-        assert episode.strategy is not None
+            episode.strategy = await self._planned()
+            await self._see_plan()
         decision = episode.decisions[-1]
         last = episode.last_round
         number = len(decision.rounds)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from econ_env.records import Commitment, Judgement, Problem, Reply, RewardParts, Round, Strategy, Usage
+from econ_env.records import Commitment, Judgement, Problem, Reply, RewardParts, Round, Strategy, Usage, as_plain
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Episode:
 
     def round_row(self, decision: int, round_: Round) -> dict[str, Any]:
         """A round of a decision as a line of a trace, ready for JSON."""
-        return {"problem": self.problem.id, "seed": self.seed, "decision": decision, "round": asdict(round_)}
+        return {"problem": self.problem.id, "seed": self.seed, "decision": decision, "round": as_plain(round_)}
 
     def round_rows(self) -> list[dict[str, Any]]:
         """All rounds as lines of a trace."""
@@ -73,7 +73,8 @@ class Episode:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dicts and lists, ready for JSON."""
-        return asdict(self)
+        plain: dict[str, Any] = as_plain(self)
+        return plain
 
     def render(self) -> str:
         """The episode as readable text."""

@@ -56,7 +56,8 @@ def parallel_env(
         coordinator: Name of the coordinators' model; by default the server's own. An `LLM` if it is on another server.
         executors: Name of the executors' model at `llm`, or a list with one name per executor. An `LLM` in place of a
             name is called directly, so executors can be on different servers.
-        embedder: `auto`, `minilm`, `hash`, a sentence-transformers name or path, or an `Embedder`.
+        embedder: `auto` (MiniLM; on an accelerator bge-large if the hub has it), `minilm`, `hash`, a
+            sentence-transformers name or path, or an `Embedder`.
         strategy: When the coordinator plans: at `reset` (default), `lazy` (at the first round), or `off`.
         max_rounds: Decisions of an episode; 1 by default.
         cluster_size: Most executors per coordinator, 4 by default. Larger teams are split into clusters with a local
@@ -71,7 +72,8 @@ def parallel_env(
         text_infos: Whether the infos of `step` also carry texts.
         render_mode: `None`, `human` or `ansi`.
         trace: A file to which every round is appended as it ends, as a line of JSON.
-        config: All settings, as an `EnvConfig` or a mapping with its keys; the arguments above override it.
+        config: All settings, as an `EnvConfig` or a mapping with its keys, such as `{"device": "cpu"}`; the arguments
+            above override it.
 
     Raises:
         ConfigError: A setting is unknown, out of range or contradicts another.

@@ -6,6 +6,7 @@ import ast
 import graphlib
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 from econ_agents.config import AgentConfig
 from econ_env.app.run_config import RunConfig
 from econ_env.config import EnvConfig
+from econ_env.testing import FaultyServer
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "tianshou", "sentence_transformers", "datasets", "transformers", "matplotlib", "scipy", "pandas")
@@ -215,3 +217,43 @@ def test_a_simulated_team_answers_without_the_packages_that_are_slow_to_load() -
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+AT_THE_FIRST_CALL = """
+import json, runpy, signal, sys
+
+def tell(*_):
+    from tianshou.algorithm import algorithm_base
+    from tianshou.data.buffer import manager
+    functions = vars(algorithm_base) | vars(manager)
+    compiled = [name for name, value in functions.items() if getattr(value, "signatures", None)]
+    print(json.dumps([sorted(sys.modules), compiled]), file=sys.__stderr__, flush=True)
+    signal.raise_signal(signal.SIGKILL)
+
+signal.signal(signal.SIGUSR1, tell)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs signals of POSIX")
+def test_training_has_not_loaded_what_it_does_not_need_when_the_first_call_is_sent(tmp_path: Path) -> None:
+    script = str(ROOT / "benchmarks" / "run_math_test.py")
+
+    def ask(body: object) -> str:
+        running.send_signal(signal.SIGUSR1)
+        running.wait(60)
+        return ""
+
+    with FaultyServer(ask) as server:
+        options = {"llm": server.url, "dataset": "bundled:1", "embedder": "hash", "train-eps": "4", "test-eps": "1"}
+        folders = {"log-dir": str(tmp_path / "logs"), "model-dir": str(tmp_path / "models")}
+        given = [f"--{name}={value}" for name, value in (options | folders).items()]
+        command = [sys.executable, "-c", AT_THE_FIRST_CALL, script, "--no-cache", *given]
+        running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        _, told = running.communicate(timeout=60)
+    loaded, compiled = json.loads(told.splitlines()[-1])
+    unwanted = ("torch._dynamo", "torch._inductor", "sentence_transformers", "transformers", "sklearn", "torchvision")
+    assert {"torch", "tianshou"} <= set(loaded)
+    assert [name for name in unwanted if name in loaded] == []
+    assert compiled == []

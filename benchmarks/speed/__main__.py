@@ -25,6 +25,7 @@ from econ_env.traces import write_json
 
 PARTS = {
     "job": ("benchmarks.speed.job", "job"),
+    "single": ("benchmarks.speed.single", "single"),
     "latency": ("benchmarks.speed.team", "latency"),
     "throughput": ("benchmarks.speed.team", "throughput"),
     "environment": ("benchmarks.speed.environment", "overhead"),

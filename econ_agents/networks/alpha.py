@@ -51,4 +51,4 @@ class RewardWeights(nn.Module):
 
     def values(self) -> tuple[float, ...]:
         """Weights alpha as plain numbers (AL, TS, CC, then further terms)."""
-        return tuple(self.forward().tolist())
+        return tuple(self.forward().cpu().tolist())

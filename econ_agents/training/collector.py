@@ -15,6 +15,7 @@ from tianshou.data.collector import CollectActionBatchProtocol
 from tianshou.data.types import ObsBatchProtocol, RolloutBatchProtocol
 from torch import Tensor
 
+from econ_agents.device import device_of
 from econ_agents.equilibrium import EquilibriumConfig, Outcome, Refiner, Refines
 from econ_agents.errors import ConfigError
 from econ_agents.vector_env import JointVectorEnv
@@ -104,15 +105,15 @@ class RefiningCollector(Collector[CollectStats]):
         `step` then runs the last round if the profile is new; if not, it submits the round already played.
         """
         rows, n_agents = obs_RND.shape[:2]
-        policy = cast(Refines, self.policy)
+        policy, device = cast(Refines, self.policy), device_of(self.policy)
         refiner = Refiner(
-            torch.as_tensor(act, dtype=torch.float32).reshape(rows, n_agents, -1), self.config, self.rounds
+            torch.as_tensor(act, dtype=torch.float32).reshape(rows, n_agents, -1).to(device), self.config, self.rounds
         )
         obs_RND, chosen_from_RND = obs_RND.copy(), obs_RND.copy()
         for _ in range(self.rounds - 1):
             refiner.observe(self._play(refiner, obs_RND, env_ids_R))
             if refiner.active:
-                refiner.respond(policy.game(torch.as_tensor(obs_RND)))
+                refiner.respond(policy.game(torch.as_tensor(obs_RND).to(device)))
             moved = refiner.active
             chosen_from_RND[moved] = obs_RND[moved]
             if not moved:

@@ -22,7 +22,14 @@ _ROWS = ("obs", "act", "rew", "terminated", "truncated", "done", "obs_next", "in
 _PLACE, _LAST, _PRIORITY, _EXTREMES = "place", "last_index", "priority", "priority_extremes"
 
 
-class UniformReplayBuffer(VectorReplayBuffer):
+class _Uncompiled:
+    """Goes before a buffer in the list of base classes."""
+
+    def _compile(self) -> None:
+        """Compile nothing: numba takes seconds for functions that look for neighbouring rows, not used here."""
+
+
+class UniformReplayBuffer(_Uncompiled, VectorReplayBuffer):
     """Tianshou's `VectorReplayBuffer`, sampled with its own generator, which can be seeded.
 
     Args:
@@ -46,6 +53,10 @@ class UniformReplayBuffer(VectorReplayBuffer):
         return self._generator.choice(everything, batch_size)
 
 
+class _PrioritizedReplayBuffer(_Uncompiled, PrioritizedVectorReplayBuffer):
+    """Tianshou's `PrioritizedVectorReplayBuffer`."""
+
+
 def make_buffer(config: ReplayConfig, num_envs: int) -> TeamBuffer:
     """Make an empty buffer.
 
@@ -55,7 +66,7 @@ def make_buffer(config: ReplayConfig, num_envs: int) -> TeamBuffer:
     """
     capacity = max(config.capacity, num_envs)
     if config.prioritized:
-        return PrioritizedVectorReplayBuffer(capacity, num_envs, alpha=config.priority_alpha, beta=config.priority_beta)
+        return _PrioritizedReplayBuffer(capacity, num_envs, alpha=config.priority_alpha, beta=config.priority_beta)
     return UniformReplayBuffer(capacity, num_envs)
 
 

@@ -52,7 +52,7 @@ class Learner(NamedTuple):
     buffer: TeamBuffer
     """The replay buffer."""
     config: AgentConfig
-    """The settings, which must be the same when training resumes."""
+    """The settings, which must be the same when training resumes, except for the device."""
     seed: int
     """The run's seed, which must be the same too."""
 
@@ -108,7 +108,7 @@ def _put_back(
 ) -> TrainingState:
     algorithm, average, buffer, config, seed = learner
     now = config.model_dump(mode="json")
-    other = sorted(key for key in now if values["agent_config"].get(key) != now[key])
+    other = sorted(key for key in now if key != "device" and values["agent_config"].get(key) != now[key])
     if other or values["seed"] != seed:
         changed = ", ".join(other or ["seed"])
         raise CheckpointError(

@@ -13,14 +13,18 @@ Needs Ray: `pip install 'econ-bne[ray]'`.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import ArrayLike
+from torch import nn
 
+from econ_agents.device import CPU, device_of
 from econ_agents.equilibrium import Outcome
 from econ_agents.errors import WorkerError
 from econ_agents.joint_env import Array, JointEnv, JointTransition
@@ -104,7 +108,7 @@ class Workers:
         if self._trial is None or self._trial[0] is not trial:
             import ray
 
-            self._trial = trial, next(self._sent), ray.put(trial)
+            self._trial = trial, next(self._sent), ray.put(_on_cpu(trial))
         return self._trial[1:]
 
     def tell(self, report: Any) -> None:
@@ -250,6 +254,14 @@ class RemoteEnv(JointEnv):
         if answer.report is not None:
             self._workers.tell(answer.report)
         return answer.value
+
+
+def _on_cpu(trial: Trial) -> Trial:
+    """The same trial with networks that a machine without an accelerator can load."""
+    policy = trial.policy
+    if not isinstance(policy, nn.Module) or device_of(policy) == CPU:
+        return trial
+    return replace(trial, policy=copy.deepcopy(policy).to(CPU))
 
 
 @contextmanager

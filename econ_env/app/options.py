@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from econ_env.app.entry import InterruptedRun
 from econ_env.app.run_config import RunConfig, load_run_config
+from econ_env.config import Device
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ _SETTINGS: Mapping[str, tuple[str, Any, str]] = {
     "--answer-field": ("env_args.answer_field_name", str, "Column of the answer."),
     "--coordinator-model": ("coordinator_model", str, "Model of the coordinator."),
     "--embedder": ("embedder", str, "auto, minilm, hash, a sentence-transformers name or path, or your own."),
+    "--device": ("device", click.Choice(get_args(Device)), "Where embedder, embedded engine and learner compute."),
     "--n-agents": ("n_agents", int, "Number of executors."),
     "--bne-rounds": ("bne.max_iterations_infer", int, "Rounds K per decision in the test with BNE."),
     "--max-rounds": ("env_args.max_rounds", int, "Decisions of an episode."),
@@ -80,6 +82,10 @@ def settings_options(
             if no_cache:
                 given["llm.cache"] = False
             settings = load_run_config(config or default_config, set_, given)
+            if settings.device not in ("auto", "cpu"):
+                from econ_agents.device import find_device  # loads torch
+
+                find_device(settings.device)  # refused now, not after the models were loaded
             if settings.ray.spreads and not spreads:
                 logging.getLogger("econ_env").warning("this command runs in one process: ray is not used")
             command(config=settings, **own)

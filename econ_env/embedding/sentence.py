@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from econ_env import plugins
+from econ_env.config import Device
 from econ_env.embedding.protocol import Embeddings
-from econ_env.errors import EmbeddingError
+from econ_env.embedding.stored import stored_dim
+from econ_env.errors import ConfigError, EmbeddingError
 
 if TYPE_CHECKING:
     import torch
@@ -26,22 +28,46 @@ LENGTH_STEP = 16
 """Texts are padded to a multiple of so many tokens."""
 
 
+def find_device(setting: Device) -> str:
+    """The device `cpu`, `cuda` or `mps` that a setting means; `auto` is an accelerator if torch finds one.
+
+    Raises:
+        ConfigError: The device was asked for by name, and torch does not find it.
+    """
+    if setting == "cpu":
+        return setting
+    import torch
+
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if setting == "auto":
+        return next((name for name, there in found.items() if there), "cpu")
+    if not found[setting]:
+        raise ConfigError(
+            f"there is no device {setting}: torch {torch.__version__} finds none here; use --device auto or cpu"
+        )
+    return setting
+
+
 class SentenceEmbedder:
     """A sentence-transformers model, loaded at first use and again after pickling.
 
     Args:
         model: A hub name or a path.
         name: Name to write into results; by default the model's name.
+        device: torch's name of the device that computes.
     """
 
-    def __init__(self, model: str, name: str | None = None) -> None:
+    def __init__(self, model: str, name: str | None = None, device: str = "cpu") -> None:
         self.name = name or model
         self.source = model
+        self.device = device
         self._model: SentenceTransformer | None = None
 
     @property
     def dim(self) -> int:
-        """Length of a row."""
+        """Length of a row; a model in a folder need not be loaded for it."""
+        if self._model is None and (stored := stored_dim(self.source)) is not None:
+            return stored
         size = self._load().get_embedding_dimension()
         if size is None:
             raise EmbeddingError(f"embedding model {self.name} has no known dimension; choose another --embedder")
@@ -50,10 +76,11 @@ class SentenceEmbedder:
     def encode(self, texts: Sequence[str]) -> Embeddings:
         """Rows of shape [n, d] of unit length.
 
-        A text's row is the same to the bit in every call: each text is padded to its own length class, and each batch
-        is computed by a single thread, several of them at a time.
+        On the CPU a text's row is the same to the bit in every call: each text is padded to its own length class, and
+        each batch is computed by a single thread, several of them at a time.
         """
         import torch
+        from sentence_transformers.util import batch_to_device
         from torch.nn.functional import normalize
 
         model = self._load()
@@ -64,7 +91,8 @@ class SentenceEmbedder:
 
         def forward(features: dict[str, torch.Tensor]) -> torch.Tensor:
             with torch.inference_mode():
-                return normalize(model(features)["sentence_embedding"].float(), dim=-1)
+                moved = batch_to_device(features, torch.device(self.device))
+                return normalize(model(moved)["sentence_embedding"].float(), dim=-1).cpu()
 
         with _compute_lock, _single_threaded():
             batches = [
@@ -77,7 +105,7 @@ class SentenceEmbedder:
                 model.preprocess([texts[place] for place in places], prompt=prompt, processing_kwargs=padding)
                 for places in batches
             )
-            workers = min(_cores(), len(batches))
+            workers = min(_cores(), len(batches)) if self.device == "cpu" else 1
             with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 rows = torch.cat(list(pool.map(forward, tokenized))).numpy()
         order = np.argsort(np.concatenate(batches))
@@ -90,7 +118,7 @@ class SentenceEmbedder:
 
             transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped upstream
             try:
-                self._model = SentenceTransformer(self.source, device="cpu")
+                self._model = SentenceTransformer(self.source, device=self.device)
             except (OSError, ValueError) as error:
                 reason = str(error).strip().splitlines()[0]
                 raise EmbeddingError(

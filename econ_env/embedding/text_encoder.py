@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from econ_env.config import Device
 from econ_env.embedding.hashed import HashEmbedder
 from econ_env.embedding.make import make_embedder
 from econ_env.embedding.protocol import Embedder, Embeddings
@@ -130,7 +131,7 @@ def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
         future.set_exception(error)
 
 
-_encoders: dict[str, TextEncoder] = {}
+_encoders: dict[tuple[str, Device], TextEncoder] = {}
 _encoders_lock = threading.Lock()
 
 
@@ -145,11 +146,11 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def shared_encoder(spec: str | Embedder) -> TextEncoder:
+def shared_encoder(spec: str | Embedder, device: Device = "auto") -> TextEncoder:
     """The process's encoder for a setting; equal names share one model, an embedder object gets its own."""
     if not isinstance(spec, str):
         return TextEncoder(spec)
     with _encoders_lock:
-        if spec not in _encoders:
-            _encoders[spec] = TextEncoder(make_embedder(spec))
-        return _encoders[spec]
+        if (spec, device) not in _encoders:
+            _encoders[spec, device] = TextEncoder(make_embedder(spec, device))
+        return _encoders[spec, device]

@@ -54,12 +54,14 @@ class _Background:
 _lock = threading.Lock()
 _current: _Background | None = None
 _inherited: list[_Background] = []
+_forks = 0
 
 
 def _after_fork() -> None:
     """Forget the parent's loop without destroying it: its thread is not here, and the parent owns its sockets."""
-    global _lock, _current
+    global _lock, _current, _forks
     _lock = threading.Lock()
+    _forks += 1
     if _current is not None:
         _inherited.append(_current)
         _current = None
@@ -80,6 +82,11 @@ def _background() -> _Background:
 def _stop(background: _Background) -> None:
     if background.pid == os.getpid():
         background.stop()
+
+
+def forks() -> int:
+    """How often this process's ancestors and itself were forked: changes where `os.getpid` does, but asks no kernel."""
+    return _forks
 
 
 def loop() -> asyncio.AbstractEventLoop:

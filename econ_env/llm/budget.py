@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Protocol
 
 from econ_env.config import LLMConfig
@@ -64,8 +64,7 @@ class Budget:
         with self._lock:
             self._spent = Usage()
 
-    @asynccontextmanager
-    async def hold(self, prompt_tokens: int, completion_tokens: int) -> AsyncIterator[None]:
+    def hold(self, prompt_tokens: int, completion_tokens: int) -> AbstractAsyncContextManager[None]:
         """Reserve a call's largest possible cost while it is in flight.
 
         If the call fits only if calls in flight cost less than reserved, it waits for them; later calls wait too.
@@ -73,9 +72,10 @@ class Budget:
         Raises:
             BudgetError: The remaining budget is too small for the call.
         """
-        if not self._limited:
-            yield
-            return
+        return self._hold(prompt_tokens, completion_tokens) if self._limited else nullcontext()
+
+    @asynccontextmanager
+    async def _hold(self, prompt_tokens: int, completion_tokens: int) -> AsyncIterator[None]:
         tokens = prompt_tokens + completion_tokens
         usd = price(self._config, Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)) or 0.0
         async with self._turn:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from econ_env import plugins
-from econ_env.config import LLMConfig
+from econ_env.config import Device, LLMConfig
 from econ_env.errors import ConfigError
 from econ_env.llm.http.address import Address, clean_url, read_addresses
 from econ_env.llm.protocol import LLM
@@ -29,7 +29,9 @@ LOCAL_ROUND_TIMEOUT = 3000.0
 """Defaults in seconds of `llm.timeout` and `llm.round_timeout` for a model that runs in this process."""
 
 
-def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | None = None) -> LLM:
+def make_llm(
+    spec: str | LLM, config: LLMConfig | None = None, *, model: str | None = None, device: Device = "auto"
+) -> LLM:
     """Make a language model; no server is contacted before the first call.
 
     Args:
@@ -47,9 +49,10 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
         config: Deadlines, retries, limits, cache and budget; `None` means the defaults.
         model: The model's name at the server; by default the server's own. For `local`: a file, `local:FILE.gguf` or
             `hub:...`.
+        device: Where a model of this process computes; `auto` takes an accelerator if the engine finds one.
 
     Raises:
-        ConfigError: The description can't be understood, or a key or file is missing.
+        ConfigError: The description can't be understood, or a key, a file or the device is missing.
         LLMUnavailableError: A local model was not found and could not be downloaded.
     """
     settings = LLMConfig() if config is None else config
@@ -57,7 +60,7 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
         return _given(spec, model)
     spec = spec.strip()
     if spec == "auto":
-        llm = make_llm(resolve(spec), settings, model=model)
+        llm = make_llm(resolve(spec), settings, model=model, device=device)
         logger.info("llm=auto: %s %s at %s", llm.info.backend, llm.info.model or "(the server's model)", llm.info.where)
         return llm
     if spec == "simulated":
@@ -69,7 +72,7 @@ def make_llm(spec: str | LLM, config: LLMConfig | None = None, *, model: str | N
         return _added(spec, settings, model, os.getpid())
     from econ_env.llm.http.client import OpenAIClient
 
-    server = _server(spec, settings, model)
+    server = _server(spec, settings, model, device)
     return OpenAIClient(server, settings if server.engine is None else _patient(settings))
 
 
@@ -111,7 +114,7 @@ def resolve(spec: str) -> str:
     return os.environ.get("OPENAI_BASE_URL") or "local"
 
 
-def _server(spec: str, config: LLMConfig, model: str | None) -> Server:
+def _server(spec: str, config: LLMConfig, model: str | None, device: Device) -> Server:
     from econ_env.llm.http.server import Server
 
     if spec == "together":
@@ -135,7 +138,7 @@ def _server(spec: str, config: LLMConfig, model: str | None) -> Server:
         from econ_env.llm.http.local import local_server
 
         named = spec.removeprefix("local").removeprefix(":") or None
-        return local_server((model or "").removeprefix("local:") or named, config)
+        return local_server((model or "").removeprefix("local:") or named, config, device)
     names = plugins.names(plugins.LLMS)
     close = difflib.get_close_matches(spec, names, n=1)
     hint = (

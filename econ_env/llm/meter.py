@@ -216,7 +216,8 @@ def _merge(account: dict[K, Usage], other: Mapping[K, Usage]) -> None:
 
 
 def _add(account: dict[K, Usage], key: K, usage: Usage) -> None:
-    account[key] = account.get(key, Usage()) + usage
+    known = account.get(key)
+    account[key] = usage if known is None else known + usage
 
 
 _meters: dict[tuple[int, LLMConfig], Meter] = {}

@@ -158,7 +158,7 @@ class Team:
             local = await self.commit(problem, said, index=index, seed=seed, cluster=number)
             return said, Cluster(tuple(reply.agent for reply in said), local)
 
-        played = await _all_or_none([asyncio.ensure_future(play(*part)) for part in enumerate(parts)])
+        played = await all_or_none([asyncio.ensure_future(play(*part)) for part in enumerate(parts)])
         given = tuple(reply for said, _ in played for reply in said)
         clusters = tuple(cluster for _, cluster in played)
         commitment = await self._merge(problem, given, clusters, index=index, seed=seed)
@@ -205,11 +205,13 @@ class Team:
         """
         # The round's seeds are consecutive numbers in a block of 2**16, so that a simulated team can correlate them.
         block = derive_seed(seed, "executors") >> 16 << 16
-        tasks = [
-            asyncio.ensure_future(self._reply(problem, messages, own, number, index, block + number, heard))
+        asked = [
+            self._reply(problem, messages, own, number, index, block + number, heard)
             for number, (messages, own) in enumerate(zip(prompts, controls, strict=True), start=first)
         ]
-        return await _all_or_none(tasks)
+        if len(asked) == 1:  # needs no task of its own
+            return (await asked[0],)
+        return await all_or_none([asyncio.ensure_future(reply) for reply in asked])
 
     async def _reply(
         self,
@@ -315,7 +317,9 @@ class Team:
         """
         seconds = self.config.llm.round_timeout
         try:
-            async with asyncio.timeout(None if llm.info.keeps_deadline else seconds):
+            if llm.info.keeps_deadline:
+                return without_thought(await llm.complete(request))
+            async with asyncio.timeout(seconds):
                 return without_thought(await llm.complete(request))
         except TimeoutError:
             return LLMUnavailableError(f"no answer within {seconds:g} s")
@@ -327,7 +331,7 @@ class Team:
             return error
 
 
-async def _all_or_none(tasks: Sequence[asyncio.Future[T]]) -> tuple[T, ...]:
+async def all_or_none(tasks: Sequence[asyncio.Future[T]]) -> tuple[T, ...]:
     """Results in order; the first error cancels the rest, waits for them and is raised."""
     try:
         return tuple(await asyncio.gather(*tasks))

@@ -3,7 +3,8 @@
 >>> with FaultyServer(lambda body: "The answer is 4.", faults={"error_500": 0.3}, latency=0.01) as server:
 ...     llm = make_llm(server.url)
 
-It answers `/v1/chat/completions` and `/v1/models`, runs in its own thread and counts requests and failures. From a
+It answers `/v1/chat/completions` and `/v1/models`, runs in its own thread and counts requests and failures; `/seen` has
+calls, most in flight, and seconds from the first call to the last answer, and DELETE lets it count anew. From a
 shell: `python -m econ_env.testing.faulty_server --latency 0.2 --fault error_500=0.1` prints its address and serves
 until its input ends.
 """
@@ -16,6 +17,7 @@ import json
 import random
 import sys
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,6 +65,10 @@ class Seen:
     """Most requests that were answered at the same time."""
     bodies: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_BODIES_KEPT))
     """Bodies of the requests for chat completions, in order of arrival; the last 20,000."""
+    first: float = 0.0
+    """When the first request for a chat completion came, in seconds of `time.perf_counter`; 0 before it."""
+    last: float = 0.0
+    """When the last one was answered."""
 
     @property
     def calls(self) -> int:
@@ -193,7 +199,11 @@ class FaultyServer:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.seen.requests[request.path] += 1
         if request.path == "/seen":
-            return web.json_response({"calls": self.seen.calls, "most_in_flight": self.seen.most_in_flight})
+            seen = self.seen
+            if request.method == "DELETE":
+                self.seen = Seen()
+            counts = {"calls": seen.calls, "most_in_flight": seen.most_in_flight, "seconds": seen.last - seen.first}
+            return web.json_response(counts)
         if self._key is not None and request.headers.get("Authorization") != f"Bearer {self._key}":
             sent = request.headers.get("Authorization", "")
             return _error(401, f"Incorrect API key provided: {sent.removeprefix('Bearer ')}")
@@ -202,12 +212,15 @@ class FaultyServer:
             return web.json_response({"object": "list", "data": rows})
         if request.path != "/v1/chat/completions" or request.method != "POST":
             return _error(404, f"there is no {request.path}")
-        self.seen.in_flight += 1
-        self.seen.most_in_flight = max(self.seen.most_in_flight, self.seen.in_flight)
+        seen = self.seen
+        seen.first = seen.first or time.perf_counter()
+        seen.in_flight += 1
+        seen.most_in_flight = max(seen.most_in_flight, seen.in_flight)
         try:
             return await self._complete(request, await request.read())
         finally:
-            self.seen.in_flight -= 1
+            seen.in_flight -= 1
+            seen.last = time.perf_counter()
 
     async def _complete(self, request: web.BaseRequest, raw: bytes) -> web.StreamResponse:
         body = json.loads(raw)

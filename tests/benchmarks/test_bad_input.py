@@ -3,12 +3,14 @@
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.measure import faults, judge_speed, large_teams, memory
+from benchmarks.measure import embedders, faults, judge_speed, large_teams, memory
 
 
 @pytest.mark.parametrize(
     ("script", "arguments"),
     [
+        (embedders, ["--problems", "0"]),
+        (embedders, ["--device", "tpu"]),
         (faults, ["--share", "2"]),
         (faults, ["--problems", "0"]),
         (judge_speed, ["--n", "0"]),

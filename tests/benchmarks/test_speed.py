@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.speed import __main__ as speed
-from benchmarks.speed import job
+from benchmarks.speed import job, single
 from benchmarks.speed.lines import Line, in_turns
+from econ_env.testing import FaultyServer
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,28 @@ def test_throughput_asks_the_server_in_each_of_its_ways(monkeypatch):
     assert [line.reference for line in lines] == ["ideal", "a thread for each call", "its calls one by one"]
     assert lines[0].value == lines[1].value == pytest.approx(2 * lines[2].value)
     assert lines[2].reference_value >= 13 * 0.001
+
+
+def test_plain_calls_are_timed_by_the_server(monkeypatch):
+    monkeypatch.setattr(single, "PROBLEMS", 3)
+    monkeypatch.setattr(single, "IN_FLIGHT", 1)
+    bodies = [{"model": "test-model", "messages": [{"role": "user", "content": str(n)}]} for n in range(3)]
+    with FaultyServer(latency=0.05) as server:
+        assert single._plain(server.url, bodies) >= 0.15
+        with pytest.raises(RuntimeError, match="saw 2 calls instead of 3"):
+            single._plain(server.url, bodies[:2])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_single_calls_are_made_by_the_script(monkeypatch):
+    monkeypatch.setattr(single, "PROBLEMS", 4)
+    monkeypatch.setattr(single, "LATENCIES", (0.01,))
+    monkeypatch.setattr(single, "REPEATS", 1)
+    (line,) = single.single()
+    assert line.value > 0.01
+    assert line.reference_value > 0.01
+    assert line.aim is None
 
 
 def test_arithmetic_is_told_for_each_step():

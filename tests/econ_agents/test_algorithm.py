@@ -71,19 +71,38 @@ def test_larger_teams_measure_the_gap_in_fewer_rows(n_agents: int, rows: int, mo
     assert seen == [(rows, n_agents)]
 
 
-def test_what_was_seen_is_encoded_once_in_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_seen_is_encoded_once_for_values_and_once_for_controls() -> None:
     algorithm = make(losses={**only(*LOSSES), "improvement": 0.0})
     net, calls = algorithm.policy.network, []
     for part in (net.belief, net.encoder):
         part.register_forward_hook(lambda module, *_: calls.append(type(module).__name__))
     algorithm._update_with_batch(replayed(SPEC, terminated=np.ones(8, bool)))
-    assert calls == ["BeliefNetwork", "BeliefEncoder"]
+    assert calls == ["BeliefNetwork", "BeliefEncoder"] * 2
+
+
+def test_values_are_learned_from_noisy_beliefs_and_controls_from_those_that_the_policy_acts_from() -> None:
+    algorithm = make(network={"input_noise": 1.0, "dropout": 0.2})
+    net, rows = algorithm.policy.network, replayed(SPEC)
+    valued, controlled = [], []
+    net.critic.register_forward_pre_hook(lambda _, inputs: valued.append(inputs[0].detach()))
+    net.heads.register_forward_pre_hook(lambda _, inputs: controlled.append(inputs[0]))
+    algorithm.train()
+    algorithm._update_with_batch(rows)
+    assert all(module.training for module in net.modules())
+    net.eval()
+    with torch.no_grad():
+        acting_BNH = net.belief(torch.as_tensor(rows.obs))
+    assert torch.equal(controlled[0], acting_BNH)
+    assert torch.equal(valued[1], acting_BNH)  # the value of the heads' controls
+    assert not torch.allclose(valued[0], acting_BNH, atol=0.05)
 
 
 def test_gradients_are_clipped_as_one() -> None:
     algorithm = make(optimizer={"max_grad_norm": 1e-3})
-    for optimizer in (algorithm.actor_optim, algorithm.value_optim):
-        optimizer._optim = torch.optim.SGD(optimizer.parameters.parameters(), lr=1.0)
+    parts = (algorithm.policy.network.heads, algorithm.value_params)
+    for part, optimizer in zip(parts, (algorithm.actor_optim, algorithm.value_optim), strict=True):
+        held = list(part.parameters()) if isinstance(part, torch.nn.Module) else part
+        optimizer._optim = torch.optim.SGD(held, lr=1.0)
     before = {name: p.detach().clone() for name, p in algorithm.policy.network.named_parameters()}
     algorithm._update_with_batch(replayed(SPEC, rows=16))
     steps = {name: p.detach() - before[name] for name, p in algorithm.policy.network.named_parameters()}
@@ -159,7 +178,7 @@ def test_weights_scale_the_step() -> None:
     # The losses of the heads compete, so their weights must decide: with plain descent, steps are their weighted sum.
     def step(**weights: float) -> Tensor:
         algorithm = make(losses={**only(), **weights})
-        algorithm.actor_optim._optim = torch.optim.SGD(algorithm.actor_optim.parameters.parameters(), lr=1.0)
+        algorithm.actor_optim._optim = torch.optim.SGD(algorithm.policy.network.heads.parameters(), lr=1.0)
         algorithm.actor_optim._max_grad_norm = None
         before = torch.cat([p.detach().flatten().clone() for p in algorithm.policy.network.heads.parameters()])
         algorithm._update_with_batch(replayed(SPEC, rows=16))

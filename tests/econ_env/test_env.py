@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -10,7 +11,15 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 from econ_env import parallel_env
 from econ_env.answers import Extracted
 from econ_env.answers import algebra_process as process
-from econ_env.errors import ConfigError, EpisodeError, LLMRequestError, LLMUnavailableError, ProblemError
+from econ_env.embedding import HashEmbedder
+from econ_env.errors import (
+    ConfigError,
+    EmbeddingError,
+    EpisodeError,
+    LLMRequestError,
+    LLMUnavailableError,
+    ProblemError,
+)
 from econ_env.llm import background
 from econ_env.observations.infos import INFO_KEYS, ROUND_KEYS, TEXT_KEYS
 from econ_env.problems.load import load_problems
@@ -118,6 +127,46 @@ def test_max_rounds_is_a_number_of_decisions_each_paid():
     assert all(terminations.values())
     assert all(reward > 0 for reward in [*first.values(), *second.values()])
     assert [decision.submitted for decision in env.episode.decisions] == [True, True]
+
+
+def test_a_question_is_embedded_while_the_call_for_its_plan_waits():
+    asked = threading.Event()
+
+    class Embedder(HashEmbedder):
+        def encode(self, texts):
+            assert asked.wait(10)  # a model may take seconds to load, so the call is sent first
+            return super().encode(texts)
+
+    def reply(request):
+        asked.set()
+        return "Add the numbers."
+
+    env = parallel_env(PROBLEMS, llm=ScriptedLLM(reply), embedder=Embedder())
+    observations, _ = env.reset(seed=0)
+    rows = env.encoder.encode([env.episode.problem.question, "Add the numbers."])
+    for part, row in zip(("question", "strategy"), rows, strict=True):
+        assert observations["executor_0"][env.observation_layout[part]] == pytest.approx(row)
+
+
+def test_an_embedder_that_fails_ends_the_call_for_the_plan():
+    class Broken(HashEmbedder):
+        def encode(self, texts):
+            raise EmbeddingError("no model")
+
+    ended = []
+
+    class Slow(ScriptedLLM):
+        async def complete(self, request):
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                ended.append(request)
+                raise
+
+    env = parallel_env(PROBLEMS, llm=Slow(think), embedder=Broken())
+    with pytest.raises(EmbeddingError, match="no model"):
+        env.reset(seed=0)
+    assert len(ended) == 1
 
 
 def test_an_executor_sees_its_own_reply_and_nobody_elses():

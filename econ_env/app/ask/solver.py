@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from econ_agents.baselines import FixedControls
+from econ_agents.device import device_of, find_device
 from econ_agents.equilibrium import Acts
 from econ_agents.joint_env import JointEnv, as_joint
 from econ_agents.policy import EconPolicy
@@ -58,8 +59,9 @@ class QuestionTeam:
         n_agents = config.n_agents if "n_agents" in config.model_fields_set else None
         self._policy: Acts | None = None
         if checkpoint is not None:
-            self._policy = EconPolicy.from_pretrained(str(checkpoint), n_agents=n_agents, trust=config.trusted).eval()
-            config = config.model_copy(update={"n_agents": self._policy.spec.n_agents})
+            policy = EconPolicy.from_pretrained(str(checkpoint), n_agents=n_agents, trust=config.trusted)
+            self._policy = policy.to(find_device(config.device))
+            config = config.model_copy(update={"n_agents": policy.spec.n_agents})
         self.config, self.checkpoint = config, checkpoint
         self._llm: str | LLM = config.llm.backend
         if self._llm == "simulated":
@@ -75,7 +77,7 @@ class QuestionTeam:
             EconError: The models are unavailable.
         """
         env = self._env()
-        reach_team(env)
+        reach_team(env, learner=device_of(self._policy).type if isinstance(self._policy, EconPolicy) else None)
         spec = TeamSpec.of(env)
         if isinstance(self._policy, EconPolicy):
             self._policy.fits(spec)

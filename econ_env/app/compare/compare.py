@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 from collections.abc import Sequence
@@ -14,8 +13,9 @@ from typing import Any
 import torch
 
 from econ_agents.concurrency import all_or_none
+from econ_agents.device import find_device
 from econ_agents.policy import EconPolicy
-from econ_env.answers import make_rule
+from econ_env.answers import judging, make_rule
 from econ_env.app.compare.compare_table import print_overview
 from econ_env.app.compare.matching import PROBE_PROBLEMS, Matching, Measure
 from econ_env.app.compare.method_names import BUILT_IN, EMBEDS, LEARNED, MethodMaker, MethodName, parse_names
@@ -121,7 +121,9 @@ def _prepare(
     config, policy = common.config, None
     if options.policy is not None and any(name.base in LEARNED for name in names):
         policy = EconPolicy.from_pretrained(options.policy, n_agents=config.n_agents, trust=config.trusted)
-    models = validate(common, maker.env, policy, embeds=any(name.base in EMBEDS for name in names))
+        policy.to(find_device(config.device))
+    embeds, learns = (any(name.base in bases for name in names) for bases in (EMBEDS, LEARNED))
+    models = validate(common, maker.env, policy, embeds=embeds, learns=learns)
     maker.policy = policy
     return models
 
@@ -193,7 +195,7 @@ class _Comparison:
         else:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.config.seed)
-                policy = EconPolicy(self.maker.spec, self.config.agent_config())
+                policy = EconPolicy(self.maker.spec, self.config.agent_config()).to(find_device(self.config.device))
         policy.fits(self.maker.spec)
         self.maker.policy = policy
 
@@ -237,7 +239,8 @@ class _Comparison:
         return await judged(answer, self.maker.env.answer_rule), seconds
 
     async def _write(self, name: MethodName, units: int | None, answer: Answer, seconds: float, seed: int) -> Row:
-        row = await asyncio.to_thread(
+        rule = self.maker.env.answer_rule
+        make_row = partial(
             result_row,
             name.key,
             answer.episode,
@@ -248,8 +251,9 @@ class _Comparison:
             seed=seed,
             units=units,
             llm=self.config.llm,
-            rule=self.maker.env.answer_rule,
+            rule=rule,
         )
+        row = await judging(rule, make_row)
         self.folder.add(row, {"seed": seed, "episode": answer.episode.to_dict()})
         return row
 

@@ -22,9 +22,9 @@ SUMMARY_FILE = "summary.json"
 FAILED_FILE = "failed.jsonl"
 """Rows of failed problems that a resumed run asked again."""
 _ADVICE = "remove it or start a new --log-dir"
-VOLATILE = ("llm", "ray")
-"""Settings that may differ when a run is resumed: how models are called, and from how many processes, does not change
-the requests."""
+VOLATILE = ("llm", "ray", "device")
+"""Settings that may differ when a run is resumed: how models are called, from how many processes, and where the others
+compute does not change the requests, except for rounding."""
 
 
 class RunFolder:

@@ -11,7 +11,7 @@ from econ_env.answers import AnswerRule, judge_answer
 from econ_env.config import LLMConfig
 from econ_env.episode import Episode
 from econ_env.llm.budget import price
-from econ_env.records import Reply, Round, Usage
+from econ_env.records import Reply, Round
 
 Row = dict[str, Any]
 
@@ -80,7 +80,7 @@ def result_row(
         "reward": decision.team_reward.total if decision.team_reward is not None else None,
         "json": sum(reply.parsed_json for reply in texts) + sum(text.parsed_json for text in written),
         "texts": len(texts) + len(written),
-        "tokens": {role: _role_usage(episode, role).tokens for role in ROLES},
+        "tokens": {role: _role_tokens(episode, rounds, role) for role in ROLES},
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "calls": usage.calls,
@@ -212,15 +212,14 @@ def _reply(reply: Reply, judged: Any) -> Row:
     }
 
 
-def _role_usage(episode: Episode, role: str) -> Usage:
-    rounds = [round_ for decision in episode.decisions for round_ in decision.rounds]
+def _role_tokens(episode: Episode, rounds: Sequence[Round], role: str) -> int:
     if role == "strategy":
         parts = [episode.strategy.usage] if episode.strategy is not None else []
     elif role == "executor":
         parts = [reply.usage for round_ in rounds for reply in round_.replies]
     else:
         parts = [made.usage for round_ in rounds for made in round_.commitments]
-    return sum(parts, Usage())
+    return sum(usage.tokens for usage in parts)
 
 
 def _verdict(round_: Round, gold: str, rule: AnswerRule) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from econ_agents.device import find_device
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_env.app.options import CommonOptions
@@ -20,7 +21,12 @@ from econ_env.llm.meter import shared_meter
 
 
 def validate(
-    common: CommonOptions, env: EconParallelEnv, policy: EconPolicy | None = None, *, embeds: bool = True
+    common: CommonOptions,
+    env: EconParallelEnv,
+    policy: EconPolicy | None = None,
+    *,
+    embeds: bool = True,
+    learns: bool = True,
 ) -> dict[str, Any]:
     """Load the models and check that the policy fits, before the files of an earlier run are moved.
 
@@ -29,6 +35,7 @@ def validate(
         env: The environment that has the team.
         policy: Chooses the controls; `None` if there is none yet.
         embeds: Whether texts will be embedded.
+        learns: Whether a policy will choose controls.
 
     Returns:
         Facts about the models for `summary.json`; see `reach_team`.
@@ -37,11 +44,16 @@ def validate(
         EconError: Models or embedder are unavailable.
         TeamError: The policy was made for another team.
     """
-    models = reach_team(env, embeds=embeds)
+    learner = find_device(common.config.device).type if learns else None
+    models = reach_team(env, embeds=embeds, learner=learner)
     if policy is not None:
         policy.fits(TeamSpec.of(env))
-    if files_of_run(common.log_dir) and not common.resume:
+    moves, trains = files_of_run(common.log_dir) and not common.resume, learns and policy is None
+    if moves:
         reach_servers(env.team)
+    if embeds and (moves or not trains):
+        # Training loads the model while its first call waits. In a test that would count as time of the first method.
+        env.encoder.encode([""])
     return models
 
 

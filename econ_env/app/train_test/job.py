@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from econ_agents.device import find_device
 from econ_agents.evaluate import evaluate_each
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
@@ -98,6 +99,7 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
     """
     config = common.config
     policy = EconPolicy.from_pretrained(str(common.model_dir), n_agents=config.n_agents, trust=config.trusted)
+    policy.to(find_device(config.device))
     trained = all_trained_on(common.model_dir)
     problems = choose_test_problems(config.env_args, test_episodes, config.seed, trained)
     about = {

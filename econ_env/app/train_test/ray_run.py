@@ -58,7 +58,7 @@ class RunSite:
 
     def identity(self) -> dict[str, str]:
         """Versions of packages, and the name of the embedder."""
-        embedder = shared_encoder(self.config.embedder).embedder.name
+        embedder = shared_encoder(self.config.embedder, self.config.env_device).embedder.name
         return {**provenance(self.config)["versions"], "embedder": embedder}
 
     def report(self, part: str, env: Any, result: EpisodeResult | None) -> Report:

@@ -8,7 +8,6 @@ the background loop, from any thread or event loop of the caller.
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -41,14 +40,16 @@ class OpenAIClient:
     def __init__(self, server: Server, config: LLMConfig) -> None:
         self.server = server
         self.config = config
-        self._found: tuple[int, ServerPool] | None = None
+        self._found: ServerPool | None = None
+        self._found_in = 0
+        self._told: LLMInfo | None = None
 
     @property
     def _pool(self) -> ServerPool:
         """The pool of this process, looked up once: its key takes time to hash."""
-        if self._found is None or self._found[0] != os.getpid():
-            self._found = os.getpid(), server_pool(self.server, self.config)
-        return self._found[1]
+        if self._found is None or self._found_in != background.forks():
+            self._found, self._found_in = server_pool(self.server, self.config), background.forks()
+        return self._found
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_found": None}
@@ -57,14 +58,17 @@ class OpenAIClient:
     def info(self) -> LLMInfo:
         """Facts about the model; if no name was given, the name is empty until the server was asked."""
         pool = self._pool
-        return LLMInfo(
-            backend=self.server.backend,
-            model=self.server.model or pool.found_model,
-            where=self.server.where,
-            json_mode="response_format" not in pool.refused,
-            small=self.server.small,
-            keeps_deadline=True,
-        )
+        model, json_mode = self.server.model or pool.found_model, "response_format" not in pool.refused
+        if self._told is None or (self._told.model, self._told.json_mode) != (model, json_mode):
+            self._told = LLMInfo(
+                backend=self.server.backend,
+                model=model,
+                where=self.server.where,
+                json_mode=json_mode,
+                small=self.server.small,
+                keeps_deadline=True,
+            )
+        return self._told  # each call reads it several times
 
     @property
     def meter(self) -> Meter:
@@ -86,6 +90,14 @@ class OpenAIClient:
             BudgetError: The remaining budget is too small for the call.
         """
         return await background.submit(self._complete(request))
+
+    async def prepare(self) -> None:
+        """Load all packages that the first call needs, and read the key; no server is contacted or started.
+
+        Raises:
+            LLMRequestError: The key can't be sent.
+        """
+        await background.submit(self._pool.prepare(self))
 
     async def reach(self) -> None:
         """Check that the server answers, by asking for its list of models; any response counts.

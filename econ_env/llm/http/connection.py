@@ -155,6 +155,15 @@ class Connection:
                 )
             return content
 
+    async def prepare(self) -> None:
+        """Load packages and read the key, as the first request would; an engine is not started.
+
+        Raises:
+            LLMRequestError: The key can't be sent.
+        """
+        if self.server.engine is None:
+            await self._open()
+
     async def answers(self) -> bool:
         """Whether the server answers a request for its models within `PROBE_SECONDS`."""
         deadline = Deadline(PROBE_SECONDS)

@@ -15,9 +15,13 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from econ_env.errors import LLMUnavailableError
+from econ_env.config import Device
+from econ_env.errors import ConfigError, LLMUnavailableError
 
 _SILENT = -1
+_ALL_LAYERS = 999
+_NAMES = {"cuda": ("CUDA", "ROCm"), "mps": ("MTL", "Metal")}
+"""Starts of the engine's names for a device's accelerators; numbers follow."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class EngineSettings:
     """Tokens of context for each of them."""
     threads: int
     """Number of compute threads."""
+    gpu: str | None = None
+    """The engine's name of the accelerator; `None` for the processor."""
 
 
 @dataclass
@@ -94,8 +100,32 @@ def release_engine(settings: EngineSettings) -> None:
             gc.collect()
 
 
-def _start(settings: EngineSettings) -> _Engine:
-    global _ran_one
+def find_gpu(device: Device) -> str | None:
+    """The engine's name of the accelerator that a setting means; `None` for the processor.
+
+    Raises:
+        ConfigError: The device was asked for by name, and the engine finds none.
+        LLMUnavailableError: The same, and the engine is not installed.
+    """
+    if device == "cpu":
+        return None
+    try:
+        infos = _load().get_device_info()
+    except LLMUnavailableError:
+        if device == "auto":
+            return None  # starting the engine will say what to install
+        raise
+    gpus = [str(info["name"]) for info in infos if info["type"].name.endswith("GPU")]
+    wanted = gpus if device == "auto" else [name for name in gpus if name.startswith(_NAMES[device])]
+    if not wanted and device != "auto":
+        raise ConfigError(
+            f"there is no device {device} for the embedded engine: this build of xllamacpp finds none; "
+            "use --device auto or cpu, or install a build for it"
+        )
+    return next(iter(wanted), None)
+
+
+def _load() -> Any:
     # Waiting threads must sleep, not spin: if other programs need the cores too, spinning makes the engine a hundred
     # times slower. Only OpenMP libraries loaded after this line read the variable.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -105,13 +135,19 @@ def _start(settings: EngineSettings) -> _Engine:
         raise LLMUnavailableError(
             f"the embedded engine can't be loaded ({error}); install it with: pip install xllamacpp"
         ) from error
+    return xllamacpp
+
+
+def _start(settings: EngineSettings) -> _Engine:
+    global _ran_one
+    xllamacpp = _load()
     params = xllamacpp.CommonParams()
     params.model.path = settings.path
     params.n_parallel = settings.slots
     params.n_ctx = settings.context * settings.slots
     params.cpuparams.n_threads = settings.threads
     params.cpuparams_batch.n_threads = settings.threads
-    params.n_gpu_layers = 0
+    params.n_gpu_layers = 0 if settings.gpu is None else _ALL_LAYERS
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.sampling.top_k = 0  # temperature and top_p alone shape the distribution

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from econ_env.config import LLMConfig
+from econ_env.config import Device, LLMConfig
 from econ_env.errors import ConfigError, LLMUnavailableError
 from econ_env.llm.http.address import Address
-from econ_env.llm.http.engine import EngineSettings, acquire_engine, release_engine
+from econ_env.llm.http.engine import EngineSettings, acquire_engine, find_gpu, release_engine
 from econ_env.llm.http.server import Server
 
 logger = logging.getLogger(__name__)
@@ -29,15 +29,16 @@ _SMALL_BYTES = 700_000_000
 _HUB_SECONDS = 1.5
 
 
-def local_server(reference: str | None, config: LLMConfig) -> Server:
+def local_server(reference: str | None, config: LLMConfig, device: Device = "auto") -> Server:
     """Describes the embedded engine with a model; the engine starts at the first call.
 
     Args:
         reference: Path of a GGUF file, `hub:ORG/REPO/FILE` (FILE may hold `*`), or `None` for the default.
         config: Context window, slots and threads.
+        device: Where it computes; `auto` takes an accelerator if there is one.
 
     Raises:
-        ConfigError: There is no such file, or the reference can't be read.
+        ConfigError: There is no such file or device, or the reference can't be read.
         LLMUnavailableError: The model was not found and could not be downloaded.
     """
     path = find_model(reference)
@@ -47,6 +48,7 @@ def local_server(reference: str | None, config: LLMConfig) -> Server:
         slots=config.local_slots,
         context=config.local_context,
         threads=config.local_threads or _cores(),
+        gpu=find_gpu(device),
     )
     return Server(
         backend="local",

@@ -168,6 +168,16 @@ class ServerPool:
                 raise LLMUnavailableError(str(error)) from None
         return self.found_model
 
+    async def prepare(self, user: object) -> None:
+        """Register a user, and do now what the first call to each server would wait for; none is contacted.
+
+        Raises:
+            LLMRequestError: The key can't be sent.
+        """
+        self.join(user)
+        for connection in self.connections:
+            await connection.prepare()
+
     async def reach(self) -> None:
         """Check that a server answers a request for its models; any response counts.
 
@@ -278,6 +288,8 @@ class ServerPool:
 
         Equally busy servers take turns by weight. If none answers, it is the server with the earliest probe time.
         """
+        if len(self.connections) == 1:
+            return self.connections[0]
         now = asyncio.get_running_loop().time()
         for connection in self.connections:
             if connection.health.state == "out" and connection.health.due <= now:

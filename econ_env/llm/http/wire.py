@@ -25,6 +25,7 @@ OPTIONAL_FIELDS = (*PENALTY_FIELDS, "response_format", "seed")
 _FILE = re.compile(r"(?i)(?:[/~\\]|\.{1,2}[/\\]|[a-z]:[/\\]|file:)|.*[/\\].*\.gguf$")
 _LONGEST_QUOTE = 200
 _MOST_BRACES = 50
+_LENIENT = json.JSONDecoder(strict=False)
 
 
 class UnusableError(Exception):
@@ -172,10 +173,9 @@ def _count(value: Any) -> int:
 
 
 def _holds_json_object(text: str) -> bool:
-    decoder = json.JSONDecoder(strict=False)
     for match in islice(re.finditer(r"\{", text), _MOST_BRACES):
         with contextlib.suppress(ValueError, RecursionError):
-            found, _ = decoder.raw_decode(text, match.start())
+            found, _ = _LENIENT.raw_decode(text, match.start())
             if found:
                 return True
     return read_json_field(text) is not None

@@ -1,6 +1,7 @@
 """Every shared option reaches its setting, and everything that can be wrong is one clear line and exit code 2."""
 
 import importlib.util
+import json
 import logging
 
 import click
@@ -8,7 +9,7 @@ import pytest
 
 from econ_env.app.entry import main, need
 from econ_env.app.options import CommonOptions, common_options, settings_options
-from econ_env.app.run_config import RunConfig
+from econ_env.app.run_config import RunConfig, load_run_config
 from econ_env.errors import ConfigError, EconError
 from econ_env.testing.faulty_server import FaultyServer
 
@@ -56,6 +57,8 @@ def value_at(config: RunConfig, key: str) -> object:
         (["--executor-model", "small"], "executor_model", "small"),
         (["--executor-model", "a", "--executor-model", "b", "--executor-model", "c"], "executor_model", list("abc")),
         (["--embedder", "hash"], "embedder", "hash"),
+        (["--device", "cpu"], "device", "cpu"),
+        (["--set", "device=cpu"], "device", "cpu"),
         (["--n-agents", "5"], "n_agents", 5),
         (["--bne-rounds", "7"], "bne.max_iterations_infer", 7),
         (["--max-rounds", "2"], "env_args.max_rounds", 2),
@@ -262,10 +265,41 @@ def test_a_checkpoint_for_another_team_is_one_clear_line(run, small, checkpoint)
     assert_refused(run("test_p0.py", *given, "--set", "sampling.temperature_max=1"), "controls in")
 
 
+@pytest.mark.parametrize("script", [*SCRIPTS, "compare.py"])
+def test_a_device_that_is_not_there_is_one_clear_line(run, small, script, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert_refused(run(script, *small, "--device", "cuda"), "there is no device cuda")
+    assert_refused(run(script, *small, "--set", "device=cuda"), "there is no device cuda")
+    assert_refused(run(script, *small, "--device", "tpu"), "'tpu' is not one of 'auto', 'cpu', 'cuda', 'mps'")
+
+
+def test_the_device_of_each_part_is_written_and_shown_if_asked_for(run, small, checkpoint, tmp_path):
+    given = [*small, "--model-dir", checkpoint, "--test-eps", 2, "--log-dir", "logs"]
+    for asked in ([], ["--device", "cpu"]):
+        ran = run("test_p0.py", *given, *asked)
+        assert ran.code == 0, ran.err
+        assert ("devices  embedder cpu, learner cpu" in ran.out) == bool(asked)
+        written = json.loads((tmp_path / "logs" / "summary.json").read_text())["models"]["devices"]
+        assert written == {"embedder": "cpu", "engine": None, "learner": "cpu"}
+
+
+def test_a_run_may_go_on_on_another_device(run, small, checkpoint, tmp_path):
+    given = [*small, "--model-dir", checkpoint, "--log-dir", "logs"]
+    assert run("test_p0.py", *given, "--test-eps", 2).code == 0
+    ran = run("test_p0.py", *given, "--test-eps", 3, "--resume", "--device", "cpu")
+    assert ran.code == 0, ran.err
+
+
+def test_workers_on_ray_use_the_processor_unless_told_otherwise():
+    assert load_run_config(None).env_config().device == "auto"
+    assert load_run_config(None, ["ray.workers=2"]).env_config().device == "cpu"
+    assert load_run_config(None, ["ray.workers=2", "device=cuda"]).env_config().device == "cuda"
+
+
 def test_an_embedder_of_another_width_is_one_clear_line(run, small, checkpoint, monkeypatch):
     from econ_env.embedding import HashEmbedder, TextEncoder, text_encoder
 
-    monkeypatch.setitem(text_encoder._encoders, "hash", TextEncoder(HashEmbedder(32)))
+    monkeypatch.setitem(text_encoder._encoders, ("hash", "auto"), TextEncoder(HashEmbedder(32)))
     ran = run("test_p0.py", *small, "--model-dir", checkpoint, "--test-eps", 2)
     assert_refused(ran, "use the embedder, memory and bounds that it was trained with")
 

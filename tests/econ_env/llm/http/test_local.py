@@ -7,6 +7,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -93,6 +94,61 @@ def test_how_a_file_is_described(tmp_path):
     assert server.identity == "local:tiny.gguf:40"
     assert server.engine == engine.EngineSettings(str(path), slots=3, context=512, threads=1)
     assert make_llm(f"local:{path}").info.where == make_llm(str(path)).info.where == str(path)
+
+
+class Build:
+    """A build of the engine that finds these devices, and keeps the settings it is started with."""
+
+    def __init__(self, *names):
+        self.names = names
+        self.started = []
+
+    def get_device_info(self):
+        kinds = {"CPU": "CPU", "BLAS": "ACCEL", "Vulkan0": "IGPU"}
+        return [{"name": name, "type": SimpleNamespace(name=f"TYPE_{kinds.get(name, 'GPU')}")} for name in self.names]
+
+    def CommonParams(self):
+        groups = {name: SimpleNamespace() for name in ("model", "cpuparams", "cpuparams_batch", "sampling")}
+        return SimpleNamespace(**groups)
+
+    def Server(self, params):
+        self.started.append(params.n_gpu_layers)
+        return SimpleNamespace(listening_address="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("names", "device", "found"),
+    [
+        (["CPU"], "auto", None),
+        (["BLAS", "CPU"], "auto", None),
+        (["CUDA0", "CUDA1", "CPU"], "auto", "CUDA0"),
+        (["Vulkan0", "CPU"], "auto", "Vulkan0"),
+        (["CUDA0", "CPU"], "cpu", None),
+        (["Vulkan0", "CUDA0", "CPU"], "cuda", "CUDA0"),
+        (["MTL0", "BLAS", "CPU"], "mps", "MTL0"),
+    ],
+)
+def test_layers_go_to_the_accelerator_that_is_meant(tmp_path, monkeypatch, names, device, found):
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(b"GGUF")
+    build = Build(*names)
+    monkeypatch.setattr(engine, "_load", lambda: build)
+    monkeypatch.setattr(engine, "_ran_one", engine._ran_one)  # starting sets it
+    server = local_server(str(path), LLMConfig(), device)
+    assert server.engine.gpu == found
+    engine.acquire_engine(server.engine)
+    engine.release_engine(server.engine)
+    assert build.started == [0 if found is None else 999]
+
+
+@pytest.mark.parametrize(("names", "device"), [(["CPU"], "cuda"), (["CUDA0", "CPU"], "mps")])
+def test_an_accelerator_that_the_engine_does_not_find_is_refused(tmp_path, monkeypatch, names, device):
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(b"GGUF")
+    monkeypatch.setattr(engine, "_load", lambda: Build(*names))
+    with pytest.raises(ConfigError, match=f"there is no device {device} for the embedded engine"):
+        make_llm(str(path), device=device)
+    make_llm("http://127.0.0.1:9/v1", device=device)  # a server has its own
 
 
 @pytest.mark.llm
