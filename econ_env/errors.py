@@ -86,3 +86,7 @@ class EmbeddingError(EconError):
 
 class TraceError(EconError):
     """A trace or result file could not be written or read."""
+
+
+class NothingJudgedError(EconError):
+    """Every problem of a test failed, so that it has no result."""

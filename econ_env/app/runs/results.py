@@ -10,6 +10,7 @@ from econ_agents.training.watch import EpisodeOutcome
 from econ_env.answers import AnswerRule, judge_answer
 from econ_env.config import LLMConfig
 from econ_env.episode import Episode
+from econ_env.errors import NothingJudgedError
 from econ_env.llm.budget import price
 from econ_env.records import Reply, Round
 
@@ -91,6 +92,23 @@ def result_row(
         "error": last.error if decision.judgement is None else None,
         "seconds": seconds,
     }
+
+
+def check_judged(rows: Iterable[Row]) -> None:
+    """Check that a test has a result.
+
+    Raises:
+        NothingJudgedError: There are rows, and all of them failed; the message has the last error.
+    """
+    failed, last = 0, ""
+    for row in rows:
+        if row["verdict"] != "failed":
+            return
+        failed, last = failed + 1, row["error"] or last
+    if failed:
+        raise NothingJudgedError(
+            f"no problem could be judged, all {failed} failed; the last error: {last or 'unknown'}"
+        )
 
 
 class Totals:

@@ -22,7 +22,7 @@ from econ_env.app.runs.display import print_servers
 from econ_env.app.runs.loggers import log_tests
 from econ_env.app.runs.provenance import provenance
 from econ_env.app.runs.recording import make_record, recorder
-from econ_env.app.runs.results import Totals, summarise, summarise_methods, summarise_training
+from econ_env.app.runs.results import Totals, check_judged, summarise, summarise_methods, summarise_training
 from econ_env.app.runs.run import OpenRun, validate
 from econ_env.app.runs.team_facts import print_facts
 from econ_env.app.runs.trained_on import all_trained_on, fingerprint, read_trained_on
@@ -83,6 +83,7 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
             run.test(policy, {"bne": f"llm_traces_test_bne_{config.test_rounds}rounds.json"})
             with run_logger(common) as logger:
                 log_tests(logger, run.folder.read_rows(), len(problems.test))
+    check_judged(run.folder.read_rows())
 
 
 def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> None:
@@ -111,6 +112,7 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
     with _Job(common, problems, about, policy) as run, run_logger(common) as logger:
         run.test(policy, {"baseline": f"logs_{name}_test_baseline.json", "bne": f"logs_{name}_test_p0.json"})
         log_tests(logger, run.folder.read_rows(), len(problems.test))
+    check_judged(run.folder.read_rows())
 
 
 def _refuse_trained_on(model_dir: Path, problems: RunProblems) -> None:
