@@ -84,6 +84,7 @@ def result_row(
         "tokens": {role: _role_tokens(episode, rounds, role) for role in ROLES},
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
+        "thought_tokens": usage.thought_tokens,
         "calls": usage.calls,
         "cache_hits": usage.cache_hits,
         "usd": None if llm is None else price(llm, usage),
@@ -127,6 +128,7 @@ class Totals:
         self._verdicts[row["verdict"]] += 1
         self._tokens.update(row["tokens"])
         self._sums.update({name: row[name] for name in _SUMMED}, rounds=sum(row["rounds"]))
+        self._sums["thought_tokens"] += row.get("thought_tokens", 0)  # rows of earlier versions have none
         self._seconds += row["seconds"]
 
     def summary(self) -> dict[str, Any]:
@@ -148,6 +150,7 @@ class Totals:
             "tokens": {role: self._tokens[role] for role in ROLES},
             "prompt_tokens": sums["prompt_tokens"],
             "completion_tokens": sums["completion_tokens"],
+            "thought_tokens": sums["thought_tokens"],
             "tokens_per_problem": sum(self._tokens.values()) / self.rows if self.rows else None,
             "calls": sums["calls"],
             "retries": sums["retries"],

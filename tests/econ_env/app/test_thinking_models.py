@@ -43,6 +43,10 @@ def test_no_model_sees_what_another_thought(wrap, run, small, checkpoint, tmp_pa
     assert not any(SECRET in messages or "think" in messages.lower() for messages in asked)
     rows = rows_of(next(tmp_path.glob("logs*")))
     assert {row["answer"] for row in rows} == {"4"}
+    summary = json.loads((next(tmp_path.glob("logs*")) / "summary.json").read_text())
+    counted = 3 if isinstance(wrap("").usage.get("reasoning_tokens"), int) else 0  # by the server, a call
+    for part in summary["methods"].values():
+        assert part["thought_tokens"] == counted * part["calls"]
 
 
 @pytest.mark.parametrize("script", ["test_p0.py", "compare.py"])
