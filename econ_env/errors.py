@@ -89,4 +89,4 @@ class TraceError(EconError):
 
 
 class NothingJudgedError(EconError):
-    """Every problem of a test failed, so that it has no result."""
+    """Every problem failed, so that a run or `econ solve` has no result; command-line tools exit with 1."""

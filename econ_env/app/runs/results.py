@@ -95,8 +95,12 @@ def result_row(
     }
 
 
-def check_judged(rows: Iterable[Row]) -> None:
-    """Check that a test has a result.
+def check_judged(rows: Iterable[Row], rounds: Iterable[Mapping[str, Any]] = ()) -> None:
+    """Check that a test or training has a result.
+
+    Args:
+        rows: Its rows.
+        rounds: Its rounds as lines of a trace, for rows of training, which hold no error.
 
     Raises:
         NothingJudgedError: There are rows, and all of them failed; the message has the last error.
@@ -105,7 +109,10 @@ def check_judged(rows: Iterable[Row]) -> None:
     for row in rows:
         if row["verdict"] != "failed":
             return
-        failed, last = failed + 1, row["error"] or last
+        failed, last = failed + 1, row.get("error") or last
+    if failed and not last:
+        errors = [reply["error"] for line in rounds for reply in line["round"]["replies"] if reply["error"]]
+        last = errors[-1] if errors else last
     if failed:
         raise NothingJudgedError(
             f"no problem could be judged, all {failed} failed; the last error: {last or 'unknown'}"

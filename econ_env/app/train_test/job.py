@@ -31,7 +31,7 @@ from econ_env.app.train_test.training import run_logger, train_policy
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.problems.load import ProblemSet
-from econ_env.traces import shared_lines
+from econ_env.traces import read_lines, shared_lines
 
 TRAIN = "train"
 """Key of the training part of a run; the other parts have a method's key."""
@@ -83,7 +83,10 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
             run.test(policy, {"bne": f"llm_traces_test_bne_{config.test_rounds}rounds.json"})
             with run_logger(common) as logger:
                 log_tests(logger, run.folder.read_rows(), len(problems.test))
-    check_judged(run.folder.read_rows())
+    if test_episodes:
+        check_judged(run.folder.read_rows())
+    else:
+        check_judged(run.folder.training_rows(), read_lines(run.folder.rounds_file))
 
 
 def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> None:

@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
+from econ_env.app.cli import econ
 from econ_env.testing import FaultyServer, RawAnswer
 
 SECRET = "the lighthouse"
 """What only the thought mentions."""
+
+
+def thought_only(body):
+    return RawAnswer({"content": None, "reasoning": "Hm."}, "length", {"reasoning_tokens": 1})
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
@@ -56,11 +61,40 @@ def test_a_run_of_nothing_but_thought_says_why_and_fails(
     which = ["--model-dir", checkpoint, "--test-eps", 2]
     if script == "compare.py":
         which = ["--methods", "single", "--problems", 2]
-    with FaultyServer(lambda body: RawAnswer({"content": None, "reasoning": "Hm."}, "length")) as server:
+    with FaultyServer(thought_only) as server:
         ran = run(script, *small, *which, "--llm", server.url, "--no-cache", "--log-dir", "logs")
     assert ran.code == 1, ran.err
-    last = ran.err.strip().splitlines()[-1]
+    last = ran.err.strip().splitlines()[-1]  # the lines before it tell that the limit was raised
     assert last.startswith("error: no problem could be judged, all ")
     assert "raise llm.thinking_tokens (now 4096)" in last
     assert {row["verdict"] for row in rows_of(tmp_path / "logs")} == {"failed"}
     assert (tmp_path / "logs" / "summary.json").exists()
+
+
+def test_training_of_nothing_but_thought_says_why_and_fails(run, small, tmp_path):
+    with FaultyServer(thought_only) as server:
+        ran = run(econ, "train", *small, "--train-eps", 2, "--llm", server.url, "--no-cache", "--log-dir", "logs")
+    assert ran.code == 1, ran.err
+    last = ran.err.strip().splitlines()[-1]
+    assert last.startswith("error: no problem could be judged, all 2 failed; the last error: ")
+    assert "raise llm.thinking_tokens (now 4096)" in last
+    assert (tmp_path / "logs" / "summary.json").exists()
+
+
+def test_one_question_shows_no_thought_but_what_it_cost(run, small):
+    said = RawAnswer({"content": f"<think>{SECRET}</think>The answer is 4."}, usage={"reasoning_tokens": 2})
+    with FaultyServer(lambda body: said) as server:
+        ran = run(
+            econ, "solve", *small, "--set", "env_args.reply_format=text", "--llm", server.url, "--no-cache", "1+1?"
+        )
+    assert ran.code == 0, ran.err
+    assert SECRET not in ran.out
+    assert "10 of them thought" in " ".join(ran.out.split())
+
+
+def test_one_question_without_any_reply_fails(run, small):
+    with FaultyServer(thought_only) as server:
+        ran = run(econ, "solve", *small, "--llm", server.url, "--no-cache", "1+1?")
+    assert ran.code == 1
+    assert "error: the team gave no valid reply" in ran.err
+    assert "raise llm.thinking_tokens" in ran.err
