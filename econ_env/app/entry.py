@@ -38,7 +38,7 @@ class InterruptedRun(click.ClickException):
 
 
 def main(command: click.Command) -> None:
-    """Run a command; an error prints one line and exits with 2, a test without any result with 1, Ctrl-C with 130."""
+    """Run a command; an error prints one line and exits with 2, a run without any result with 1, Ctrl-C with 130."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: busy waiting slows down other processes
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # for module:attribute in the current folder; the command's own folder comes first

@@ -7,8 +7,8 @@ import logging
 logger = logging.getLogger(__name__)
 
 RAISED = 4096
-"""Tokens for thought once a model is seen to use up its limit while it thinks, if `llm.thinking_tokens` is not set. On
-grade-school problems thinking models mostly stay below it; at 50 tokens per second it takes 82 s."""
+"""Tokens for thought once a model is seen to use up its limit while it thinks, if `llm.thinking_tokens` is not set. At
+50 tokens per second it takes 82 s."""
 _LEAST = 512
 
 
