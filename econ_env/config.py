@@ -129,6 +129,10 @@ class LLMConfig(Settings):
     """Requests per minute the whole process may send to one server; none means no limit."""
     tpm: float | None = Field(None, gt=0)
     """Tokens per minute, counted as prompt plus largest possible completion; none means no limit."""
+    thinking_tokens: int | None = Field(None, ge=0)
+    """Tokens in which a model may think, sent on top of a call's own limit, such as `reply_max_tokens`. Servers limit
+    thought and reply together, so a model that thinks little may say more than its own limit. By default 0, and 4096
+    for a model as soon as it is seen to use up its limit while it thinks. Long thought may also need more `timeout`."""
     concurrency: int = Field(16, ge=1)
     """Calls in flight at once, to one server."""
     cache: bool = True
@@ -201,9 +205,9 @@ class EpisodeConfig(Settings):
     strategy_max_tokens: int = Field(70, ge=1)
     """Length at which a strategy is cut, in tokens."""
     reply_max_tokens: int = Field(256, ge=1)
-    """Most tokens of an executor's reply."""
+    """Most tokens of an executor's reply, without thought; see `llm.thinking_tokens`."""
     commitment_max_tokens: int = Field(192, ge=1)
-    """Most tokens of a commitment."""
+    """Most tokens of a commitment, without thought."""
     reply_format: Literal["auto", "json", "text"] = "auto"
     """Whether replies are asked for as JSON or as text; auto asks small models for text, others for JSON."""
     coordinator_temperature: float = Field(0.1, ge=0.0, le=2.0)

@@ -1,7 +1,7 @@
 """Defines every error that this package raises on purpose; each is named after the place where it occurs.
 
 All derive from `EconError`; its text is one line that says what was wrong and what to do. Command-line tools print that
-line and exit with 2.
+line and exit with 2, or with 1 where nothing could be judged.
 """
 
 from __future__ import annotations
@@ -86,3 +86,7 @@ class EmbeddingError(EconError):
 
 class TraceError(EconError):
     """A trace or result file could not be written or read."""
+
+
+class NothingJudgedError(EconError):
+    """Every problem failed, so that a run or `econ solve` has no result; command-line tools exit with 1."""

@@ -74,6 +74,8 @@ class Usage:
     """The part of `calls` that the cache on disk answered (nothing was sent)."""
     retries: int = 0
     """Attempts after the first; 0 for an answer from the cache."""
+    thought_tokens: int = 0
+    """The part of `completion_tokens` that the server reports as thought; 0 where it does not say."""
 
     @property
     def tokens(self) -> int:
@@ -88,6 +90,7 @@ class Usage:
             cached_prompt_tokens=self.cached_prompt_tokens + other.cached_prompt_tokens,
             cache_hits=self.cache_hits + other.cache_hits,
             retries=self.retries + other.retries,
+            thought_tokens=self.thought_tokens + other.thought_tokens,
         )
 
 
@@ -100,7 +103,7 @@ class Judgement:
     answer: str | None
     """The final answer read in the reply; `None` exactly when the verdict is `no_answer`."""
     rule: str
-    """Name and version of the rule that judged, for example `econ-answer-v2`."""
+    """Name and version of the rule that judged, for example `econ-answer-v3`."""
 
     @property
     def correct(self) -> bool:
@@ -120,6 +123,8 @@ class Strategy:
     """Why there is no plan."""
     redacted: bool = False
     """Whether a leaked answer was removed from it."""
+    thought: str = ""
+    """What the coordinator thought before it; kept for the record alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,7 @@ class Reply:
     controls: PromptEmbedding
     """The controls it was sampled with."""
     text: str | None
-    """What the model wrote; `None` if the call failed."""
+    """What the model said; `None` if the call failed."""
     answer: str | None
     """The final answer read in the text; `None` if none could be read."""
     status: ReplyStatus
@@ -142,6 +147,8 @@ class Reply:
     """Its cost."""
     error: str | None = None
     """Why it is invalid."""
+    thought: str = ""
+    """What the model thought before it; kept for the record alone."""
 
     @property
     def valid(self) -> bool:
@@ -165,6 +172,8 @@ class Commitment:
     """Its cost."""
     error: str | None = None
     """Why the coordinator's call failed, if it did."""
+    thought: str = ""
+    """What the coordinator thought before it; kept for the record alone."""
 
 
 @dataclass(frozen=True, slots=True)

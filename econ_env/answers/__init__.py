@@ -12,8 +12,9 @@ from econ_env.answers.rule import (
     majority_of,
     make_rule,
 )
+from econ_env.answers.thought import Parted, split_thought
 
 __all__ = [
-    "DEFAULT_RULE", "AnswerRule", "EconAnswerRule", "Extracted", "Majority", "Origin", "extract_answer", "judge",
-    "judge_answer", "judging", "majority", "majority_of", "make_rule", "same_answer",
+    "DEFAULT_RULE", "AnswerRule", "EconAnswerRule", "Extracted", "Majority", "Origin", "Parted", "extract_answer",
+    "judge", "judge_answer", "judging", "majority", "majority_of", "make_rule", "same_answer", "split_thought",
 ]  # fmt: skip

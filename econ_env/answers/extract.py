@@ -15,6 +15,7 @@ from econ_env.answers.marks import read_boxed, read_hash
 from econ_env.answers.parse import read_form
 from econ_env.answers.phrase import read_bare, read_chosen, read_phrase
 from econ_env.answers.prose import HEDGE, settle
+from econ_env.answers.thought import split_thought
 
 Origin = Literal["json", "boxed", "hash", "phrase", "bare", "number"]
 """Where an answer was read, in the order in which the places are tried."""
@@ -51,7 +52,7 @@ def extract_answer(reply: str) -> Extracted:
 
     These are tried in order, and of each kind the last one counts: the `answer` field of JSON, `\boxed{}`, `####`,
     "the answer is" or "answer:", "C is correct" or "I choose C", the reply itself if it is only an answer, the last
-    number. Candidates offered together ("5 or 6") are one answer. A reasoning model's text up to `</think>` is ignored.
+    number. Candidates offered together ("5 or 6") are one answer. Thought is ignored (see `split_thought`).
     A reply that is visibly cut off has an answer only if it is marked: JSON cut inside its `answer` field has none,
     and the last number is not read from a text that ends in "so we" or with an open formula.
 
@@ -61,9 +62,7 @@ def extract_answer(reply: str) -> Extracted:
     Returns:
         The answer, and where it was read.
     """
-    reply = reply.rpartition("</think>")[2]
-    if reply.lstrip().startswith("<think>"):
-        return Extracted(None, None, parsed_json=False)  # the thinking never ended
+    reply = split_thought(reply).said
     field = read_json_field(reply)
     if field is not None:
         answer = _inside(field.text)

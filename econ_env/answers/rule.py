@@ -48,7 +48,7 @@ class AnswerRule(Protocol):
 class EconAnswerRule:
     """The rule of this package: see `extract_answer`, `same_answer` and, for numbers, `exact.py`."""
 
-    name: str = "econ-answer-v2"
+    name: str = "econ-answer-v3"
 
     def extract(self, reply: str) -> Extracted:
         """Read the final answer of a reply, as `extract_answer`."""

@@ -11,7 +11,10 @@ import warnings
 import click
 
 from econ_agents.errors import AgentsError
-from econ_env.errors import ConfigError, EconError
+from econ_env.errors import ConfigError, EconError, NothingJudgedError
+
+EXIT_NO_RESULT = 1
+
 
 EXIT_BAD_INPUT = 2
 
@@ -35,7 +38,7 @@ class InterruptedRun(click.ClickException):
 
 
 def main(command: click.Command) -> None:
-    """Run a command; bad input and failed runs print one line and exit with 2, Ctrl-C with 130."""
+    """Run a command; an error prints one line and exits with 2, a run without any result with 1, Ctrl-C with 130."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: busy waiting slows down other processes
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # for module:attribute in the current folder; the command's own folder comes first
@@ -53,6 +56,8 @@ def main(command: click.Command) -> None:
         _fail(error.format_message(), EXIT_BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped", EXIT_INTERRUPTED)
+    except NothingJudgedError as error:
+        _fail(str(error), EXIT_NO_RESULT)
     except (EconError, AgentsError) as error:
         _fail(str(error), EXIT_BAD_INPUT)
     except OSError as error:

@@ -35,13 +35,14 @@ _BUSY_SECONDS = 10.0
 _TROUBLE = (OSError, sqlite3.Error, diskcache.Timeout)
 
 
-def request_key(server: str, model: str, request: ChatRequest) -> str:
+def request_key(server: str, model: str, request: ChatRequest, thinking: int | None = None) -> str:
     """The cache key of a request: equal for two requests exactly if an answer to one also answers the other.
 
     Args:
         server: The server's identity, without credentials.
         model: The model's name, never empty.
         request: Everything in it counts except its labels.
+        thinking: The setting `llm.thinking_tokens`.
 
     Returns:
         64 hexadecimal digits.
@@ -60,6 +61,8 @@ def request_key(server: str, model: str, request: ChatRequest) -> str:
         "json_schema": None if request.json_schema is None else dict(request.json_schema),
         "require_json": request.require_json,
     }
+    if thinking is not None:
+        parts["thinking_tokens"] = thinking
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 

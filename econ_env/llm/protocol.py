@@ -41,7 +41,7 @@ class ChatRequest:
     top_p: float
     """Nucleus mass, in (0, 1]."""
     max_tokens: int
-    """Hard limit on generated tokens."""
+    """Hard limit on generated tokens; a server counts thought too, so `llm.thinking_tokens` is added there."""
     seed: int
     """Sampling seed, 0 <= seed < 2**31."""
     sample_index: int = 0
@@ -67,13 +67,15 @@ class Completion:
     """A model's answer; only made from a real answer."""
 
     text: str
-    """The answer, not empty."""
+    """What the model says, not empty. The team takes out thought that is left in it (see `split_thought`)."""
     finish_reason: str
     """`stop`, `length`, or the server's own reason."""
     model: str
-    """The answering model's name at the server."""
+    """The answering model's name at the server, never the path of a file there."""
     usage: Usage = field(default_factory=Usage)
     """Cost of the call with its retries."""
+    thought: str = ""
+    """What the model thought before it answered; nothing but records may use it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from econ_env.llm.seeding import derive_seed
 from econ_env.records import Cluster, Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.team.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA, PromptSet, ReplyFormat
 from econ_env.team.redact import redact_answer
+from econ_env.team.thought import without_thought
 from econ_env.team.votes import majority_commitment, stated, unanimous, vote
 
 NEUTRAL_PENALTY = 1.0
@@ -83,7 +84,8 @@ class Team:
         if isinstance(done, LLMError):
             return Strategy(text=None, usage=done.usage, error=str(done))
         text, redacted = redact_answer(done.text, problem.question, problem.answer)
-        return Strategy(text=text or None, usage=done.usage, redacted=redacted, error=None if text else "nothing left")
+        error = None if text else "nothing left"
+        return Strategy(text or None, usage=done.usage, redacted=redacted, error=error, thought=done.thought)
 
     async def plan_once(self, problem: Problem, kept: dict[str, Strategy]) -> Strategy:
         """The strategy of a question: the kept one, or a new one, which is then kept.
@@ -247,7 +249,9 @@ class Team:
         if heard is not None:
             heard(done.text)
         read = await self._read(done.text)
-        return Reply(agent, controls, done.text, read.answer, "valid", parsed_json=read.parsed_json, usage=done.usage)
+        return Reply(
+            agent, controls, done.text, read.answer, "valid", read.parsed_json, done.usage, thought=done.thought
+        )
 
     async def commit(
         self,
@@ -297,7 +301,7 @@ class Team:
             counted = await judging(self.rule, majority_commitment, said, str(done), self.rule)
             return replace(counted, usage=done.usage)
         read = await self._read(done.text)
-        return Commitment(done.text, read.answer, "coordinator", parsed_json=read.parsed_json, usage=done.usage)
+        return Commitment(done.text, read.answer, "coordinator", read.parsed_json, done.usage, thought=done.thought)
 
     async def vote(self, replies: Sequence[Reply]) -> Commitment:
         """The replies' majority by the team's rule, without a call; see `econ_env.methods.vote`."""
@@ -307,13 +311,16 @@ class Team:
         return await judging(self.rule, self.rule.extract, text)
 
     async def _ask(self, llm: LLM, request: ChatRequest) -> Completion | LLMError:
-        """The completion, or the error if only this call failed; errors that must end the run are raised."""
+        """The completion, or the error if only this call failed; errors that must end the run are raised.
+
+        Every text of a model enters the team here, and only what the model says goes on.
+        """
         seconds = self.config.llm.round_timeout
         try:
             if llm.info.keeps_deadline:
-                return await llm.complete(request)
+                return without_thought(await llm.complete(request))
             async with asyncio.timeout(seconds):
-                return await llm.complete(request)
+                return without_thought(await llm.complete(request))
         except TimeoutError:
             return LLMUnavailableError(f"no answer within {seconds:g} s")
         except LLMContextError as error:

@@ -76,6 +76,20 @@ class Seen:
         return self.requests["/v1/chat/completions"]
 
 
+@dataclass(frozen=True)
+class RawAnswer:
+    """An answer as a server sends it, for servers that put more than a text into a message."""
+
+    message: Mapping[str, Any]
+    """The assistant's message, such as `{"content": None, "reasoning_content": "2 + 2"}`."""
+    finish_reason: str = "stop"
+    """Why the model stopped."""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    """Token counts that replace or extend those of the server."""
+    model: str | None = None
+    """The answering model's name; by default that of the request."""
+
+
 def answer_four(body: Mapping[str, Any]) -> str:
     """The answer 4, as JSON if the request asks for it."""
     if "response_format" in body:
@@ -87,8 +101,8 @@ class FaultyServer:
     """The server; use it as a context manager, or `start` and `stop` it.
 
     Args:
-        reply: Function from a request's body to the answer's text; by default 4, as JSON or text as requested. An
-            `LLMRequestError` it raises becomes a 400, any other `LLMError` a 500.
+        reply: Function from a request's body to the answer's text, or a `RawAnswer`; by default 4, as JSON or text as
+            requested. An `LLMRequestError` it raises becomes a 400, any other `LLMError` a 500.
         latency: Seconds that every answer takes.
         jitter: Most seconds that are added at random.
         faults: Share of the requests that fail in each way; the shares sum up to 1 at most.
@@ -110,7 +124,7 @@ class FaultyServer:
 
     def __init__(
         self,
-        reply: Callable[[Mapping[str, Any]], str] = answer_four,
+        reply: Callable[[Mapping[str, Any]], str | RawAnswer] = answer_four,
         *,
         latency: float = 0.0,
         jitter: float = 0.0,
@@ -257,7 +271,8 @@ class FaultyServer:
 
     def _text(self, body: Mapping[str, Any]) -> str | web.Response:
         try:
-            return self._reply(body)
+            said = self._reply(body)
+            return self._raw(body, said) if isinstance(said, RawAnswer) else said
         except LLMRequestError as error:
             return _error(400, str(error))
         except LLMError as error:
@@ -284,20 +299,21 @@ class FaultyServer:
     def _answer(self, body: Mapping[str, Any], text: str | web.Response | None) -> web.Response:
         if isinstance(text, web.Response):
             return text
-        prompt, completion = _prompt_tokens(body), count_tokens(text or "")
-        message = {"role": "assistant", "content": text}
+        return self._raw(body, RawAnswer({"content": text}))
+
+    def _raw(self, body: Mapping[str, Any], raw: RawAnswer) -> web.Response:
+        texts = [part for part in raw.message.values() if isinstance(part, str)]
+        prompt, completion = _prompt_tokens(body), sum(map(count_tokens, texts))
+        counts = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        message = {"role": "assistant", **raw.message}
         return web.json_response(
             {
                 "id": "chatcmpl-test",
                 "object": "chat.completion",
                 "created": 0,
-                "model": body["model"],
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                "usage": {
-                    "prompt_tokens": prompt,
-                    "completion_tokens": completion,
-                    "total_tokens": prompt + completion,
-                },
+                "model": raw.model or body["model"],
+                "choices": [{"index": 0, "message": message, "finish_reason": raw.finish_reason}],
+                "usage": {**counts, **raw.usage},
             }
         )
 

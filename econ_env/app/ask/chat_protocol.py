@@ -152,6 +152,7 @@ def _usage(done: Solution) -> dict[str, Any]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_prompt_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.thought_tokens},
     }
 
 

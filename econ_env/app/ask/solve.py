@@ -12,7 +12,7 @@ from econ_env.app.ask.solver import QuestionTeam, Solution, failure, known_probl
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs import display
 from econ_env.app.runs.team_facts import print_facts
-from econ_env.errors import ConfigError, LLMUnavailableError
+from econ_env.errors import ConfigError, NothingJudgedError
 from econ_env.llm import background
 from econ_env.llm.budget import price
 from econ_env.records import Round
@@ -28,7 +28,7 @@ def solve(config: RunConfig, checkpoint: Path | None, question: str, gold: str |
         gold: The right answer, if it is known.
 
     Raises:
-        LLMUnavailableError: The team gave no valid reply.
+        NothingJudgedError: The team gave no valid reply.
         EconError: As `QuestionTeam`.
     """
     if not question.strip():
@@ -39,7 +39,7 @@ def solve(config: RunConfig, checkpoint: Path | None, question: str, gold: str |
         done = background.run(solver.solve(question.strip(), seed=config.seed, gold=gold))
     print_solution(display.console, done, config)
     if done.answer.rounds[-1].failed:
-        raise LLMUnavailableError(failure(done.answer))
+        raise NothingJudgedError(failure(done.answer))
 
 
 def print_solution(console: Console, done: Solution, config: RunConfig) -> None:
@@ -62,10 +62,11 @@ def print_solution(console: Console, done: Solution, config: RunConfig) -> None:
     parts = ", ".join(f"{role} {part.tokens:,}" for role, part in roles.items())
     usd = price(config.llm, usage)
     dollars = "" if usd is None else f", ${usd:.6f}"
+    thought = f", {usage.thought_tokens:,} of them thought" if usage.thought_tokens else ""
     cached = f", {usage.cache_hits} from the cache" if usage.cache_hits else ""
     print_facts(
         {
-            "cost": f"{usage.tokens:,} tokens ({parts})",
+            "cost": f"{usage.tokens:,} tokens ({parts}){thought}",
             "": f"{usage.calls} calls{cached}, {done.seconds:.1f} s{dollars}",
             "rounds": f"{len(done.answer.rounds)}, ended by {done.answer.stop_reasons[-1].replace('_', ' ')}",
         }

@@ -26,7 +26,7 @@ from econ_env.app.runs import display
 from econ_env.app.runs.datasets import RunProblems, choose_problems, choose_test_problems
 from econ_env.app.runs.provenance import added, provenance
 from econ_env.app.runs.recording import Failures
-from econ_env.app.runs.results import Row, result_row, summarise_methods
+from econ_env.app.runs.results import Row, check_judged, result_row, summarise_methods
 from econ_env.app.runs.run import OpenRun, validate
 from econ_env.app.runs.team_facts import print_facts
 from econ_env.app.runs.trained_on import all_trained_on
@@ -99,6 +99,7 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
         seen = comparison.close(complete=complete)
     print_overview(display.console, seen, comparison.matching.told)
     display.console.print(f"\nwritten to {run.folder.path}", highlight=False)
+    check_judged(run.folder.read_rows())
     return seen
 
 

@@ -76,6 +76,9 @@ def _notes(seen: Mapping[str, Any], matching: Mapping[str, Mapping[str, Any]]) -
             f"{name}: {found['units']} {found['unit']} cost {found['ratio']:.2f} times the {found['by']} of "
             f"{seen['reference']} (target 1)"
         )
+    thought = {name: part["cost"]["thought_tokens"] for name, part in methods.items() if part["cost"]["thought_tokens"]}
+    if thought:
+        lines.append("tokens of thought: " + ", ".join(f"{name} {count:,.0f}" for name, count in thought.items()))
     failed = {name: part["failed"] for name, part in methods.items() if part["failed"]}
     if failed:
         lines.append("failed, not counted: " + ", ".join(f"{name} {count}" for name, count in failed.items()))

@@ -196,6 +196,7 @@ def cost(rows: ResultRows) -> dict[str, Any]:
         "tokens_by_role": {role: _mean([row["tokens"][role] for row in rows]) for role in ROLES},
         "prompt_tokens": _mean([row["prompt_tokens"] for row in rows]),
         "completion_tokens": _mean([row["completion_tokens"] for row in rows]),
+        "thought_tokens": _mean([row.get("thought_tokens", 0) for row in rows]),
         "calls": _mean([row["calls"] for row in rows]),
         "rounds": _mean([sum(row["rounds"]) for row in rows]),
         "seconds": _mean(timed),

@@ -146,6 +146,11 @@ def cost(runs: Runs) -> ReportTable:
             f"cost {found['ratio']:.2f} times as many."
             for label, found in runs.matching.items()
         ),
+        *(
+            f"{label}: {part['cost']['thought_tokens']:,.0f} of the generated tokens per problem were thought."
+            for label, part in runs.overview["methods"].items()
+            if part["cost"]["thought_tokens"]
+        ),
         *_debate(runs),
     )
     return ReportTable("Cost per method", columns, rows, notes)

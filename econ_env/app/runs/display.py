@@ -89,13 +89,15 @@ def print_summary(lines: Mapping[str, dict[str, Any]], json_rate: float | None, 
     console.print(f"{'P0 Metadata:':<22}JSON={shown}", highlight=False)
     console.print("P0 labels the test with BNE rounds, after the reference code's first version.", style="dim")
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "tokens/problem", "calls", "rounds/problem", "seconds"):
+    thinks = any(part["thought_tokens"] for part in lines.values())
+    for heading in ("", "tokens/problem", *(("thought",) if thinks else ()), "calls", "rounds/problem", "seconds"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, part in lines.items():
         total = part["n"] + part["failed"]
         per_problem = "-" if part["tokens_per_problem"] is None else f"{part['tokens_per_problem']:,.0f}"
         rounds = f"{part['rounds'] / total:.2f}" if total else "-"
-        table.add_row(name, per_problem, f"{part['calls']:,}", rounds, f"{part['wall_seconds']:.1f}")
+        thought = [f"{part['thought_tokens'] / total:,.0f}" if total else "-"] if thinks else []
+        table.add_row(name, per_problem, *thought, f"{part['calls']:,}", rounds, f"{part['wall_seconds']:.1f}")
     console.print()
     console.print(table)
 

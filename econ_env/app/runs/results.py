@@ -10,6 +10,7 @@ from econ_agents.training.watch import EpisodeOutcome
 from econ_env.answers import AnswerRule, judge_answer
 from econ_env.config import LLMConfig
 from econ_env.episode import Episode
+from econ_env.errors import NothingJudgedError
 from econ_env.llm.budget import price
 from econ_env.records import Reply, Round
 
@@ -83,6 +84,7 @@ def result_row(
         "tokens": {role: _role_tokens(episode, rounds, role) for role in ROLES},
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
+        "thought_tokens": usage.thought_tokens,
         "calls": usage.calls,
         "cache_hits": usage.cache_hits,
         "usd": None if llm is None else price(llm, usage),
@@ -91,6 +93,30 @@ def result_row(
         "error": last.error if decision.judgement is None else None,
         "seconds": seconds,
     }
+
+
+def check_judged(rows: Iterable[Row], rounds: Iterable[Mapping[str, Any]] = ()) -> None:
+    """Check that a test or training has a result.
+
+    Args:
+        rows: Its rows.
+        rounds: Its rounds as lines of a trace, for rows of training, which hold no error.
+
+    Raises:
+        NothingJudgedError: There are rows, and all of them failed; the message has the last error.
+    """
+    failed, last = 0, ""
+    for row in rows:
+        if row["verdict"] != "failed":
+            return
+        failed, last = failed + 1, row.get("error") or last
+    if failed and not last:
+        errors = [reply["error"] for line in rounds for reply in line["round"]["replies"] if reply["error"]]
+        last = errors[-1] if errors else last
+    if failed:
+        raise NothingJudgedError(
+            f"no problem could be judged, all {failed} failed; the last error: {last or 'unknown'}"
+        )
 
 
 class Totals:
@@ -109,6 +135,7 @@ class Totals:
         self._verdicts[row["verdict"]] += 1
         self._tokens.update(row["tokens"])
         self._sums.update({name: row[name] for name in _SUMMED}, rounds=sum(row["rounds"]))
+        self._sums["thought_tokens"] += row.get("thought_tokens", 0)  # rows of earlier versions have none
         self._seconds += row["seconds"]
 
     def summary(self) -> dict[str, Any]:
@@ -130,6 +157,7 @@ class Totals:
             "tokens": {role: self._tokens[role] for role in ROLES},
             "prompt_tokens": sums["prompt_tokens"],
             "completion_tokens": sums["completion_tokens"],
+            "thought_tokens": sums["thought_tokens"],
             "tokens_per_problem": sum(self._tokens.values()) / self.rows if self.rows else None,
             "calls": sums["calls"],
             "retries": sums["retries"],

@@ -22,7 +22,7 @@ from econ_env.app.runs.display import print_servers
 from econ_env.app.runs.loggers import log_tests
 from econ_env.app.runs.provenance import provenance
 from econ_env.app.runs.recording import make_record, recorder
-from econ_env.app.runs.results import Totals, summarise, summarise_methods, summarise_training
+from econ_env.app.runs.results import Totals, check_judged, summarise, summarise_methods, summarise_training
 from econ_env.app.runs.run import OpenRun, validate
 from econ_env.app.runs.team_facts import print_facts
 from econ_env.app.runs.trained_on import all_trained_on, fingerprint, read_trained_on
@@ -31,7 +31,7 @@ from econ_env.app.train_test.training import run_logger, train_policy
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.problems.load import ProblemSet
-from econ_env.traces import shared_lines
+from econ_env.traces import read_lines, shared_lines
 
 TRAIN = "train"
 """Key of the training part of a run; the other parts have a method's key."""
@@ -83,6 +83,10 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
             run.test(policy, {"bne": f"llm_traces_test_bne_{config.test_rounds}rounds.json"})
             with run_logger(common) as logger:
                 log_tests(logger, run.folder.read_rows(), len(problems.test))
+    if test_episodes:
+        check_judged(run.folder.read_rows())
+    else:
+        check_judged(run.folder.training_rows(), read_lines(run.folder.rounds_file))
 
 
 def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> None:
@@ -111,6 +115,7 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
     with _Job(common, problems, about, policy) as run, run_logger(common) as logger:
         run.test(policy, {"baseline": f"logs_{name}_test_baseline.json", "bne": f"logs_{name}_test_p0.json"})
         log_tests(logger, run.folder.read_rows(), len(problems.test))
+    check_judged(run.folder.read_rows())
 
 
 def _refuse_trained_on(model_dir: Path, problems: RunProblems) -> None:

@@ -16,6 +16,7 @@ from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMReplyErro
 from econ_env.llm import background
 from econ_env.llm.cache import request_key
 from econ_env.llm.http.deadline import Deadline
+from econ_env.llm.http.message import ran_out
 from econ_env.llm.http.pool import CallAccount, ServerPool, server_pool
 from econ_env.llm.http.server import Server
 from econ_env.llm.http.wire import UnusableError, most_prompt_tokens, read_answer, request_body
@@ -78,7 +79,8 @@ class OpenAIClient:
         """Answer one request.
 
         The seed sent is `(seed + sample_index) mod 2**31`. If the model's text is unusable, the request is sent once
-        more with another seed; if the server's response is malformed, with the same seed.
+        more with another seed; if the server's response is malformed, with the same seed. If the model used up its
+        limit while it thought, see `llm.thinking_tokens`.
 
         Raises:
             LLMRequestError: The server refuses such requests: bad key, unknown model, no credit.
@@ -136,7 +138,7 @@ class OpenAIClient:
     ) -> Completion:
         if pool.cache is None or request.bypass_cache:
             return await self._ask(pool, request, model, tally)
-        key = request_key(self.server.identity, model, request)
+        key = request_key(self.server.identity, model, request, self.config.thinking_tokens)
         async with pool.turn(key):
             kept = await pool.cache.get(key)
             if kept is not None:
@@ -160,6 +162,57 @@ class OpenAIClient:
             raise LLMReplyError(f"{self.server.where}: {error}, also when asked again") from None
 
     async def _ask_once(
+        self, pool: ServerPool, request: ChatRequest, model: str, seed: int, tally: CallAccount
+    ) -> Completion:
+        """Send the request with the tokens that the model may think, and again if they were raised because of it.
+
+        Raises:
+            UnusableError: The answer is unusable.
+            LLMReplyError: The limit was used up by thought.
+        """
+        limits, room = pool.thinking, pool.thinking.of(model)
+        try:
+            done = await self._send(pool, request, model, seed, room, tally)
+            if not (done.thought and ran_out(done.finish_reason) and limits.raise_for(model, room, self.server.where)):
+                return done
+        except UnusableError as error:
+            if not error.thinking:
+                raise
+            if not limits.raise_for(model, room, self.server.where):
+                raise self._thought_too_long(request, room) from None
+        try:
+            return await self._send(pool, request, model, seed, limits.of(model), tally)
+        except UnusableError as error:
+            if error.thinking:
+                raise self._thought_too_long(request, limits.of(model)) from None
+            raise
+
+    def _thought_too_long(self, request: ChatRequest, room: int) -> LLMReplyError:
+        return LLMReplyError(
+            f"{self.server.where}: the model used up its limit of {request.max_tokens} + {room} tokens while it "
+            f"thought; raise llm.thinking_tokens (now {room})"
+        )
+
+    async def _send(
+        self, pool: ServerPool, request: ChatRequest, model: str, seed: int, room: int, tally: CallAccount
+    ) -> Completion:
+        """Send the request with `room` more tokens for thought, fewer if they do not fit into the model's context."""
+        while True:
+            longer = replace(request, max_tokens=request.max_tokens + room)
+            try:
+                done = await self._send_once(pool, longer, model, seed, tally)
+            except LLMContextError as error:
+                smaller = pool.thinking.smaller(room)
+                if smaller is None and room:
+                    raise LLMContextError(f"{error}, or lower llm.thinking_tokens ({room})") from None
+                if smaller is None:
+                    raise
+                room = smaller
+            else:
+                pool.thinking.accepted(model, room)
+                return done
+
+    async def _send_once(
         self, pool: ServerPool, request: ChatRequest, model: str, seed: int, tally: CallAccount
     ) -> Completion:
         prompt_tokens = most_prompt_tokens(request)

@@ -25,6 +25,7 @@ from econ_env.llm.http.deadline import Deadline
 from econ_env.llm.http.failures import RefusedFieldError, TransientError
 from econ_env.llm.http.secrets import scrub
 from econ_env.llm.http.server import Server
+from econ_env.llm.http.thinking import ThinkingLimits
 from econ_env.llm.http.wire import read_models
 from econ_env.llm.meter import Meter, Reason, shared_meter
 from econ_env.records import Usage
@@ -81,6 +82,7 @@ class ServerPool:
         self.server = server
         self.config = config
         self.found_model = ""
+        self.thinking = ThinkingLimits(config.thinking_tokens)
         self.cache: CompletionCache | None = shared_cache(config) if config.cache else None
         self.meter: Meter = shared_meter(config)
         self.connections = tuple(Connection(server, address, config, self.meter) for address in server.addresses)

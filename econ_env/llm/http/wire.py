@@ -10,6 +10,8 @@ from itertools import islice
 from typing import Any
 
 from econ_env.answers.json_field import read_json_field
+from econ_env.answers.thought import Parted
+from econ_env.llm.http.message import ran_out, read_message
 from econ_env.llm.http.secrets import scrub, well_formed
 from econ_env.llm.protocol import ChatRequest, Completion
 from econ_env.records import Usage
@@ -20,6 +22,7 @@ PENALTY_FIELDS = ("repetition_penalty", "repeat_penalty")
 OPTIONAL_FIELDS = (*PENALTY_FIELDS, "response_format", "seed")
 """Fields that are omitted when a server refuses them."""
 
+_FILE = re.compile(r"(?i)(?:[/~\\]|\.{1,2}[/\\]|[a-z]:[/\\]|file:)|.*[/\\].*\.gguf$")
 _LONGEST_QUOTE = 200
 _MOST_BRACES = 50
 _LENIENT = json.JSONDecoder(strict=False)
@@ -31,12 +34,14 @@ class UnusableError(Exception):
     Attributes:
         usage: Its cost.
         by_model: Whether the model's own text is unusable, so that another seed may help.
+        thinking: Whether the model used up its limit while it thought, so that only a higher limit may help.
     """
 
-    def __init__(self, text: str, usage: Usage, *, by_model: bool) -> None:
+    def __init__(self, text: str, usage: Usage, *, by_model: bool, thinking: bool = False) -> None:
         super().__init__(text)
         self.usage = usage
         self.by_model = by_model
+        self.thinking = thinking
 
 
 def request_body(
@@ -72,7 +77,7 @@ def most_prompt_tokens(request: ChatRequest) -> int:
 
 
 def read_answer(raw: bytes, request: ChatRequest, model: str) -> Completion:
-    """A server's answer as a completion.
+    """A server's answer as a completion, with thought and text apart.
 
     Args:
         raw: The body of a successful response.
@@ -80,7 +85,7 @@ def read_answer(raw: bytes, request: ChatRequest, model: str) -> Completion:
         model: The model that was asked, never empty.
 
     Raises:
-        UnusableError: It is not JSON, has no text, or has no JSON object where one is required.
+        UnusableError: It is not JSON, has no text but thought, or has no JSON object where one is required.
     """
     try:
         payload = json.loads(raw)
@@ -94,22 +99,28 @@ def read_answer(raw: bytes, request: ChatRequest, model: str) -> Completion:
         raise UnusableError(f"the server's response has no choices: {_quote(payload)}", usage, by_model=False)
     finish = choice.get("finish_reason")
     message = choice.get("message")
-    written = _text(message.get("content")) if isinstance(message, dict) else None
-    if written is None:
+    found = read_message(message) if isinstance(message, dict) else None
+    if found is None and not usage.thought_tokens:
         raise UnusableError(f"the server sent no text (finish_reason {finish!r})", usage, by_model=False)
-    text = well_formed(written)
+    thought, text = map(well_formed, found or Parted("", ""))
+    thinking = ran_out(finish) and bool(thought or usage.thought_tokens)
     if not text.strip():
-        raise UnusableError(f"the model wrote nothing (finish_reason {finish!r})", usage, by_model=True)
+        what = "only thought" if thought or usage.thought_tokens else "nothing"
+        raise UnusableError(
+            f"the model wrote {what} (finish_reason {finish!r})", usage, by_model=True, thinking=thinking
+        )
     if text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):
         raise UnusableError("the text is an HTML page", usage, by_model=False)
     if request.require_json and not _holds_json_object(text):
-        raise UnusableError(f"no JSON object in the text (finish_reason {finish!r})", usage, by_model=True)
+        what = f"no JSON object in the text (finish_reason {finish!r})"
+        raise UnusableError(what, usage, by_model=True, thinking=thinking)
     name = payload.get("model")
     return Completion(
         text=text,
         finish_reason=well_formed(finish) if isinstance(finish, str) and finish else "stop",
-        model=well_formed(name) if isinstance(name, str) and name else model,
+        model=_without_folders(well_formed(name) if isinstance(name, str) and name else model),
         usage=usage,
+        thought=thought,
     )
 
 
@@ -131,24 +142,29 @@ def _first(choices: Any) -> dict[str, Any] | None:
     return None
 
 
-def _text(content: Any) -> str | None:
-    """The text of a message; some servers send it as a list of parts."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
-        return "".join(part for part in parts if isinstance(part, str)) if parts else None
-    return None
+def _without_folders(name: str) -> str:
+    """A model's name as it is, or the bare name of the file that a server gives instead (llama.cpp, vLLM)."""
+    if not _FILE.match(name):
+        return name
+    return re.split(r"[\\/]", name.rstrip("\\/"))[-1].removesuffix(".gguf") or "model"
 
 
 def _usage(counts: Any) -> Usage:
     if not isinstance(counts, dict):
         return Usage()
     details = counts.get("prompt_tokens_details")
+    prompt, completion = _count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens"))
+    parts = counts.get("completion_tokens_details")
+    thought = _count(parts.get("reasoning_tokens")) if isinstance(parts, dict) else 0
+    thought = thought or _count(counts.get("reasoning_tokens"))
+    # xAI and some gateways to Gemini count thought beside the completion, others as a part of it
+    if thought > completion or _count(counts.get("total_tokens")) == prompt + completion + thought:
+        completion += thought
     return Usage(
-        prompt_tokens=_count(counts.get("prompt_tokens")),
-        completion_tokens=_count(counts.get("completion_tokens")),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
         cached_prompt_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else 0,
+        thought_tokens=thought,
     )
 
 

@@ -315,3 +315,15 @@ def test_equal_settings_share_one_cache_and_others_do_not(tmp_path):
     assert shared_cache(made()) is not shared_cache(made(cache_size=5))
     assert shared_cache(LLMConfig(cache_dir=str(tmp_path / "y"))).directory == tmp_path / "y"
     assert not (tmp_path / "x").exists()  # nothing is opened before it is used
+
+
+def test_entries_from_before_thought_was_kept_still_answer(cache, tmp_path):
+    one = cache()
+    put(one, "a")
+    with rows(tmp_path) as table:
+        ((text,),) = table.execute("SELECT value FROM Cache WHERE key = 'a'").fetchall()
+        entry = json.loads(text)
+        assert entry.pop("thought") == ""
+        assert entry["usage"].pop("thought_tokens") == 0
+        table.execute("UPDATE Cache SET value = ? WHERE key = 'a'", (json.dumps(entry),))
+    assert get(one, "a") == replace(DONE, usage=replace(DONE.usage, cache_hits=1, retries=0))

@@ -17,7 +17,7 @@ from econ_env.app.cli import econ
 from econ_env.app.run_config import load_run_config
 from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError
 from econ_env.problems.load import load_problems
-from econ_env.testing.faulty_server import FaultyServer
+from econ_env.testing.faulty_server import FaultyServer, RawAnswer
 
 PROBLEMS = load_problems("bundled:1", split="test", limit=12)
 
@@ -352,3 +352,20 @@ def test_a_port_in_use_is_one_clear_line(run, small):
 def test_errors_in_json_are_whole(url):
     body = httpx.post(f"{url}/chat/completions", json={"model": "econ"}).json()
     assert json.loads(json.dumps(body))["error"].keys() == {"message", "type", "param", "code"}
+
+
+def test_clients_get_no_thought_but_its_count(small):
+    said = RawAnswer(
+        {"content": "<thinking>the lighthouse</thinking>The answer is 4.", "reasoning_content": "the lighthouse"},
+        usage={"completion_tokens_details": {"reasoning_tokens": 2}},
+    )
+    with FaultyServer(lambda body: said) as server:
+        more = ("env_args.reply_format=text", f"llm.backend={server.url}", "llm.cache=false")
+        with served(a_solver(small, None, *more)) as url, a_client(url) as client:
+            done = ask(client, "What is 1 + 3?")
+            parts = list(ask(client, "What is 1 + 3?", stream=True))
+    whole = done.model_dump_json() + "".join(part.model_dump_json() for part in parts)
+    assert done.choices[0].message.content == "The answer is 4."
+    assert "lighthouse" not in whole
+    assert done.usage.completion_tokens_details.reasoning_tokens == 10
+    assert done.usage.completion_tokens >= 10

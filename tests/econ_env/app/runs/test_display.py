@@ -47,7 +47,7 @@ def test_where_output_is_no_terminal_each_phase_is_one_line(screen):
 
 def test_closing_lines_are_those_of_the_spec(screen):
     part = {"accuracy": 1.0, "correct": 10, "n": 10, "failed": 0, "tokens_per_problem": 1234.5, "calls": 50,
-            "rounds": 10, "wall_seconds": 1.25}  # fmt: skip
+            "rounds": 10, "wall_seconds": 1.25, "thought_tokens": 0}  # fmt: skip
     nothing = part | {"accuracy": None, "correct": 0, "n": 0, "failed": 10, "rounds": 30}
     display.print_summary({"Baseline (no BNE)": part, "P0 BNE (3 rounds)": nothing}, 1.0, False)
     lines = screen.getvalue().splitlines()
@@ -56,4 +56,17 @@ def test_closing_lines_are_those_of_the_spec(screen):
     assert lines[3] == "P0 Metadata:          JSON=100%"
     assert lines[4].startswith("P0 labels the test with BNE rounds")
     assert any(line.split() == ["P0", "BNE", "(3", "rounds)", "1,234", "50", "3.00", "1.2"] for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_tokens_of_thought_are_shown_where_there_are_some(screen):
+    part = {"accuracy": 1.0, "correct": 10, "n": 10, "failed": 0, "tokens_per_problem": 1234.5, "calls": 50,
+            "rounds": 10, "wall_seconds": 1.25, "thought_tokens": 0}  # fmt: skip
+    display.print_summary({"Baseline (no BNE)": part}, 1.0, False)
+    assert "thought" not in screen.getvalue()
+    thought = part | {"thought_tokens": 9_000}
+    display.print_summary({"Baseline (no BNE)": part, "P0 BNE (3 rounds)": thought}, 1.0, False)
+    lines = screen.getvalue().splitlines()
+    assert any(line.split()[:3] == ["tokens/problem", "thought", "calls"] for line in lines)
+    assert any(line.split() == ["P0", "BNE", "(3", "rounds)", "1,234", "900", "50", "1.00", "1.2"] for line in lines)
     assert max(map(len, lines)) <= 80
