@@ -1,6 +1,6 @@
 """Measures what embedding costs: milliseconds a text, texts a problem, seconds of a run, and memory.
 
-A stand-in team writes texts as long as those of real models. `large` is a model of the shape of BAAI/bge-large-en-v1.5
+A stand-in team writes texts as long as those of real models. `large` has the shape of BAAI/bge-large-en-v1.5
 with random weights: it takes as long as the real one and needs no download. Each model runs in a process of its own.
 """
 
@@ -136,9 +136,9 @@ def cost(name: str, source: str, device: Device, texts: Sequence[str], repeats: 
     """Measure a model in this process, which should be a new one."""
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     embedder = make_embedder(source, device)
-    dim = embedder.dim
+    embedder.encode(texts[:1])
     load = time.perf_counter() - start
-    embedder.encode(texts[:2])
+    dim = embedder.dim
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(repeats):
         for place in range(0, len(texts), TEXTS_AT_ONCE):
