@@ -21,6 +21,7 @@ from pydantic import (
 
 from econ_env import plugins
 from econ_env.errors import ConfigError
+from econ_env.extra import JsonObject, check_body, check_headers, check_members
 from econ_env.records import SecondControl
 
 Weights = tuple[Annotated[float, Field(ge=0, le=1)], ...]
@@ -87,6 +88,9 @@ class SamplingConfig(Settings):
     """Highest p; by default 1.5 for a repetition penalty, 0.9 for top_p."""
     top_p_default: float = Field(0.9, gt=0.0, le=1.0)
     """top_p of every call for which p does not set it."""
+    min_p: float = Field(0.0, ge=0.0, lt=1.0)
+    """min-p of the executors' calls: tokens less likely than this share of the most likely one are left out; 0 turns it
+    off. At high temperatures it keeps replies readable (Nguyen et al. 2025, https://arxiv.org/abs/2407.01082)."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -106,6 +110,11 @@ class SamplingConfig(Settings):
         """Lowest and highest p, defaults filled in."""
         low, high = (1.0, 1.5) if self.second_action == "repetition_penalty" else (0.1, 0.9)
         return (low if self.p_min is None else self.p_min, high if self.p_max is None else self.p_max)
+
+
+ExtraBody = Annotated[JsonObject, AfterValidator(check_body)]
+ExtraHeaders = Annotated[JsonObject, AfterValidator(check_headers)]
+ExtraByMember = Annotated[JsonObject, AfterValidator(check_members)]
 
 
 class LLMConfig(Settings):
@@ -133,6 +142,14 @@ class LLMConfig(Settings):
     """Tokens in which a model may think, sent on top of a call's own limit, such as `reply_max_tokens`. Servers limit
     thought and reply together, so a model that thinks little may say more than its own limit. By default 0, and 4096
     for a model as soon as it is seen to use up its limit while it thinks. Long thought may also need more `timeout`."""
+    extra_body: ExtraBody = JsonObject()
+    """Fields that are added to the body of every call, such as `{chat_template_kwargs: {enable_thinking: false}}`. In
+    texts `$NAME` is replaced by that environment variable; its value is never written out."""
+    extra_headers: ExtraHeaders = JsonObject()
+    """Headers that are added to every request, such as `{X-Project: $PROJECT}`; `$NAME` as in `extra_body`."""
+    extra_for: ExtraByMember = JsonObject()
+    """`extra_body` and `extra_headers` by member: `coordinator`, `executors`, `executor_0` and so on. A key given for
+    one executor replaces that of `executors`, which replaces the general one."""
     concurrency: int = Field(16, ge=1)
     """Calls in flight at once, to one server."""
     cache: bool = True

@@ -68,6 +68,10 @@ class LLMContextError(LLMRequestError):
     """The server refused one request because its messages are too long for the model; others may succeed."""
 
 
+class LLMLimitedError(LLMRequestError):
+    """The server asks to wait longer than a call may take; all other calls would fail until then too."""
+
+
 class LLMUnavailableError(LLMError):
     """The server could not be reached, kept failing, or took longer than the deadline."""
 

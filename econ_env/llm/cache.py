@@ -24,7 +24,8 @@ import diskcache
 from platformdirs import user_cache_path
 
 from econ_env.config import LLMConfig
-from econ_env.llm.protocol import ChatRequest, Completion
+from econ_env.extra import NOTHING_EXTRA, Extra
+from econ_env.llm.protocol import CONTROLS_VERSION, ChatRequest, Completion
 from econ_env.records import Usage
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,9 @@ _BUSY_SECONDS = 10.0
 _TROUBLE = (OSError, sqlite3.Error, diskcache.Timeout)
 
 
-def request_key(server: str, model: str, request: ChatRequest, thinking: int | None = None) -> str:
+def request_key(
+    server: str, model: str, request: ChatRequest, thinking: int | None = None, extra: Extra = NOTHING_EXTRA
+) -> str:
     """The cache key of a request: equal for two requests exactly if an answer to one also answers the other.
 
     Args:
@@ -43,18 +46,21 @@ def request_key(server: str, model: str, request: ChatRequest, thinking: int | N
         model: The model's name, never empty.
         request: Everything in it counts except its labels.
         thinking: The setting `llm.thinking_tokens`.
+        extra: Fields and headers that are added; values from the environment do not count.
 
     Returns:
         64 hexadecimal digits.
     """
     parts = {
         "format": _FORMAT,
+        "controls": CONTROLS_VERSION,
         "server": server,
         "model": model,
         "messages": [[message.role, message.content] for message in request.messages],
         "temperature": float(request.temperature),
         "repetition_penalty": float(request.repetition_penalty),
         "top_p": float(request.top_p),
+        "min_p": float(request.min_p),
         "max_tokens": request.max_tokens,
         "seed": request.seed,
         "sample_index": request.sample_index,
@@ -63,6 +69,8 @@ def request_key(server: str, model: str, request: ChatRequest, thinking: int | N
     }
     if thinking is not None:
         parts["thinking_tokens"] = thinking
+    if (added := extra.key()) is not None:
+        parts["extra"] = added
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 

@@ -129,6 +129,7 @@ def _server(spec: str, config: LLMConfig, model: str | None, device: Device) -> 
             model=model or TOGETHER_MODEL,
             key_variable="TOGETHER_API_KEY",
             penalty_fields=("repetition_penalty",),
+            sampler_fields=("top_k", "min_p"),
         )
     if "://" in spec:
         addresses = read_addresses(spec)

@@ -44,6 +44,15 @@ class ServerCount(NamedTuple):
         return ServerCount(*(one + two for one, two in zip(self, other, strict=True)))
 
 
+class LeftOut(NamedTuple):
+    """What a server refused for a model."""
+
+    fields: tuple[str, ...]
+    """Fields of the request, sorted."""
+    dead: tuple[str, ...]
+    """Controls that have no effect because of it."""
+
+
 @dataclass(frozen=True)
 class MeterSnapshot:
     """Counts at one moment; each `by_...` mapping except `by_server` sums up to `total`."""
@@ -68,6 +77,8 @@ class MeterSnapshot:
     """Calls that failed even after their retries."""
     faults: dict[Reason, int]
     """Failed attempts, also if a retry succeeded."""
+    left_out: dict[tuple[str, str], LeftOut]
+    """What servers refused in this process, by server and model; a new account keeps it."""
     usd: float | None
     """Price of the tokens in `sent`, in US dollars; `None` without prices."""
 
@@ -87,6 +98,7 @@ class Meter:
         self._limited = config.budget_tokens is not None or config.budget_usd is not None
         self._lock = threading.Lock()
         self.limits: RunLimits = ProcessLimits(config)
+        self._left_out: dict[tuple[str, str], LeftOut] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -136,6 +148,11 @@ class Meter:
             self._faults[reason] += 1
             self._count(server, ServerCount(faults=1))
 
+    def leave_out(self, server: str, model: str, what: LeftOut) -> None:
+        """Record what a server refuses for a model."""
+        with self._lock:
+            self._left_out[server, model] = what
+
     def snapshot(self) -> MeterSnapshot:
         """The counts so far; later calls do not change the snapshot."""
         with self._lock:
@@ -163,6 +180,7 @@ class Meter:
                 self._count(server, count)
             self._failed.update(counted.failed)
             self._faults.update(counted.faults)
+            self._left_out |= counted.left_out
 
     def _counted(self) -> MeterSnapshot:
         return MeterSnapshot(
@@ -176,6 +194,7 @@ class Meter:
             by_server=dict(self._by_server),
             failed=dict(self._failed),
             faults=dict(self._faults),
+            left_out=dict(self._left_out),
             usd=price(self._config, self._sent),
         )
 

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from econ_env.config import LLMConfig
 
 
+CONTROLS_VERSION = "econ-controls-v2"
+"""What controls mean at a server, written into every result and into cache keys: temperature first, then min_p and
+top_p, no top_k, and a penalty over the whole context, wherever the server can be told so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One chat message."""
@@ -44,6 +49,8 @@ class ChatRequest:
     """Hard limit on generated tokens; a server counts thought too, so `llm.thinking_tokens` is added there."""
     seed: int
     """Sampling seed, 0 <= seed < 2**31."""
+    min_p: float = 0.0
+    """Least probability of a token, as a share of the most likely one's, in [0, 1]; 0 turns it off."""
     sample_index: int = 0
     """Distinguishes requests that are otherwise equal, so that n samples are n calls (also in the cache)."""
     json_schema: Mapping[str, Any] | None = None
@@ -53,7 +60,7 @@ class ChatRequest:
     bypass_cache: bool = False
     """Whether to skip the cache on disk: neither read nor write it."""
     role: CallRole = "other"
-    """Label: the purpose of the call."""
+    """Label: the purpose of the call. With `agent` it also chooses what `llm.extra_for` adds."""
     agent: str = ""
     """Label: the executor's name, `cluster_0` and so on for a local coordinator, empty for the team's coordinator."""
     problem_id: str = ""

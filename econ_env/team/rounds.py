@@ -234,6 +234,7 @@ class Team:
             temperature=controls.temperature,
             repetition_penalty=NEUTRAL_PENALTY if drives_top_p else controls.p,
             top_p=controls.p if drives_top_p else sampling.top_p_default,
+            min_p=sampling.min_p,
             max_tokens=self.config.reply_max_tokens,
             seed=seed,
             json_schema=REPLY_SCHEMA if form == "json" else None,

@@ -31,6 +31,8 @@ from econ_env.simulation.model import count_tokens
 
 Fault = Literal[
     "too_many",
+    "error_in_200",
+    "finish_error",
     "too_many_wait",
     "error_500",
     "error_503",
@@ -43,8 +45,9 @@ Fault = Literal[
     "cut_text",
     "drip",
 ]
-"""Ways to fail: 429 without and with Retry-After, 500, 503, the connection cut, no answer, an HTML page, empty or null
-text, an answer cut in the middle, a text cut in the middle, and an answer sent byte by byte."""
+"""Ways to fail: 429, an error with code 429 in a response of status 200, the finish reason `error`, 429 with
+Retry-After, 500, 503, the connection cut, no answer, an HTML page, empty or null text, an answer cut in the middle, a
+text cut in the middle, and an answer sent byte by byte."""
 
 _STATUS: dict[Fault, int] = {"too_many": 429, "too_many_wait": 429, "error_500": 500, "error_503": 503}
 _BODIES_KEPT = 20_000
@@ -109,6 +112,7 @@ class FaultyServer:
         script: Faults of the first requests, in order of arrival, `None` for no fault; after them `faults` applies.
         seed: Seed of the draws; a draw depends on the request's body and on how often it came, not on the time.
         retry_after: Value of the Retry-After header: seconds, or a date.
+        retry_header: Name of that header.
         drip_seconds: Seconds that an answer takes if it is sent byte by byte.
         models: What `/v1/models` lists; the first one answers.
         key: The API key that requests must have; `None` for none.
@@ -132,6 +136,7 @@ class FaultyServer:
         script: Sequence[Fault | None] = (),
         seed: int = 0,
         retry_after: str = "0",
+        retry_header: str = "Retry-After",
         drip_seconds: float = 60.0,
         models: Sequence[str] = ("test-model",),
         key: str | None = None,
@@ -145,6 +150,7 @@ class FaultyServer:
         self._script = deque(script)
         self._seed = seed
         self._retry_after = retry_after
+        self._retry_header = retry_header
         self._drip_seconds = drip_seconds
         self._models = tuple(models)
         self._key = key
@@ -241,7 +247,7 @@ class FaultyServer:
 
     async def _fail(self, request: web.BaseRequest, body: dict[str, Any], fault: Fault) -> web.StreamResponse:
         if fault in _STATUS:
-            headers = {"Retry-After": self._retry_after} if fault == "too_many_wait" else None
+            headers = {self._retry_header: self._retry_after} if fault == "too_many_wait" else None
             return _error(_STATUS[fault], f"failed on purpose: {fault}", headers)
         if fault == "drop":
             if request.transport is not None:
@@ -251,6 +257,10 @@ class FaultyServer:
             await asyncio.Event().wait()
         if fault == "html":
             return web.Response(text="<!DOCTYPE html><html><body>Bad gateway</body></html>", content_type="text/html")
+        if fault == "error_in_200":
+            return web.json_response({"error": {"message": f"failed on purpose: {fault}", "code": 429}})
+        if fault == "finish_error":
+            return self._raw(body, RawAnswer({"content": "I add wh"}, finish_reason="error"))
         if fault in ("empty", "null"):
             return self._answer(body, "" if fault == "empty" else None)
         text = self._text(body)

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from econ_env.llm.meter import ServerCount
+from econ_env.llm.meter import LeftOut, ServerCount
 
 console = Console(soft_wrap=False)
 
@@ -116,6 +116,15 @@ def count_servers(counted: Mapping[str, ServerCount], earlier: Mapping[str, Mapp
     return {
         name: counted.get(name, ServerCount()).plus(ServerCount(**earlier.get(name, {})))._asdict() for name in names
     }
+
+
+def print_dead_controls(left_out: Mapping[tuple[str, str], LeftOut]) -> None:
+    """Print a line per model for which a server refused a control."""
+    for (server, model), what in left_out.items():
+        if what.dead:
+            names = " and ".join(name.replace("_", " ") for name in what.dead)
+            line = f"{names} had no effect on {model}: {server} refuses it"
+            console.print(line, style="bold red", highlight=False, markup=False)
 
 
 def print_servers(servers: Mapping[str, Mapping[str, int]]) -> None:

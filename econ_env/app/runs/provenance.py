@@ -14,6 +14,7 @@ from econ_agents.plugins import BUILT_IN, MIXERS, SOLVERS
 from econ_env import plugins
 from econ_env.answers import make_rule
 from econ_env.app.run_config import RunConfig
+from econ_env.llm.protocol import CONTROLS_VERSION
 from econ_env.plugins import Kind
 from econ_env.rewards.terms import REWARD_VERSION
 from econ_env.team.prompts import make_prompts
@@ -35,6 +36,7 @@ def provenance(config: RunConfig) -> dict[str, Any]:
             "answer_rule": make_rule(config.answer_rule).name,
             "prompts": make_prompts(config.prompts).name,
             "rewards": REWARD_VERSION,
+            "controls": CONTROLS_VERSION,
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },

@@ -112,7 +112,13 @@ class OpenRun:
             found: Results, written next to the description of the run.
             complete: Whether all requested work is done.
         """
-        servers = count_servers(self.meter.snapshot().by_server, self.folder.earlier.get("servers", {}))
-        self.folder.write_summary({"complete": complete, "servers": servers, **found, **self.about})
+        counted = self.meter.snapshot()
+        servers = count_servers(counted.by_server, self.folder.earlier.get("servers", {}))
+        refused = [
+            {"server": server, "model": model, "fields": list(what.fields), "dead_controls": list(what.dead)}
+            for (server, model), what in counted.left_out.items()
+        ]
+        display.print_dead_controls(counted.left_out)
+        self.folder.write_summary({"complete": complete, "servers": servers, "refused": refused, **found, **self.about})
         self.folder.close()
         return servers

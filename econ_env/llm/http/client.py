@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from econ_env.config import LLMConfig
-from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMReplyError, LLMUnavailableError
+from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMLimitedError, LLMReplyError, LLMUnavailableError
 from econ_env.llm import background
 from econ_env.llm.cache import request_key
 from econ_env.llm.http.deadline import Deadline
@@ -58,7 +58,8 @@ class OpenAIClient:
     def info(self) -> LLMInfo:
         """Facts about the model; if no name was given, the name is empty until the server was asked."""
         pool = self._pool
-        model, json_mode = self.server.model or pool.found_model, "response_format" not in pool.refused
+        model = self.server.model or pool.found_model
+        json_mode = "response_format" not in pool.refused(model)
         if self._told is None or (self._told.model, self._told.json_mode) != (model, json_mode):
             self._told = LLMInfo(
                 backend=self.server.backend,
@@ -87,6 +88,8 @@ class OpenAIClient:
             LLMContextError: The messages are too long for the model.
             LLMUnavailableError: No answer after all retries.
             LLMReplyError: The answer was unusable twice.
+            LLMLimitedError: The server asks to wait longer than the call may take.
+            ConfigError: An environment variable that the settings name is not set.
             BudgetError: The remaining budget is too small for the call.
         """
         return await background.submit(self._complete(request))
@@ -96,6 +99,7 @@ class OpenAIClient:
 
         Raises:
             LLMRequestError: The key can't be sent.
+            ConfigError: An environment variable that `llm.extra_body` or `llm.extra_headers` names is not set.
         """
         await background.submit(self._pool.prepare(self))
 
@@ -138,7 +142,8 @@ class OpenAIClient:
     ) -> Completion:
         if pool.cache is None or request.bypass_cache:
             return await self._ask(pool, request, model, tally)
-        key = request_key(self.server.identity, model, request, self.config.thinking_tokens)
+        extra, _ = pool.extra(request.role, request.agent)
+        key = request_key(self.server.identity, model, request, self.config.thinking_tokens, extra)
         async with pool.turn(key):
             kept = await pool.cache.get(key)
             if kept is not None:
@@ -216,13 +221,22 @@ class OpenAIClient:
         self, pool: ServerPool, request: ChatRequest, model: str, seed: int, tally: CallAccount
     ) -> Completion:
         prompt_tokens = most_prompt_tokens(request)
+        _, extra = pool.extra(request.role, request.agent)
         async with pool.meter.hold(prompt_tokens, request.max_tokens):
             raw, where = await pool.post(
                 lambda refused: request_body(
-                    request, model=model, seed=seed, penalty_fields=self.server.penalty_fields, refused=refused
+                    request,
+                    model=model,
+                    seed=seed,
+                    penalty_fields=self.server.penalty_fields,
+                    sampler_fields=self.server.sampler_fields,
+                    refused=refused,
+                    extra=extra.body,
                 ),
+                model,
                 prompt_tokens + request.max_tokens,
                 tally,
+                extra.headers,
             )
             try:
                 answer = read_answer(raw, request, model)
@@ -254,6 +268,8 @@ def _reason(error: BaseException, tally: CallAccount) -> Reason:
         return "context"
     if isinstance(error, LLMReplyError):
         return "unusable"
+    if isinstance(error, LLMLimitedError):
+        return "rate_limited"
     if isinstance(error, BudgetError):
         return "budget"
     if isinstance(error, asyncio.CancelledError):

@@ -7,6 +7,9 @@ import json
 import logging
 import os
 import ssl
+import time
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -14,15 +17,17 @@ from urllib.request import getproxies, proxy_bypass
 
 from econ_env.config import LLMConfig
 from econ_env.errors import LLMError, LLMRequestError
+from econ_env.extra import Extra, fill
 from econ_env.llm import background
 from econ_env.llm.http.address import Address
 from econ_env.llm.http.deadline import Deadline
 from econ_env.llm.http.engine import EngineSettings, acquire_engine, release_engine
-from econ_env.llm.http.failures import RefusedFieldError, TransientError, connection_failure, status_failure
+from econ_env.llm.http.failures import TransientError, connection_failure, hidden_failure, status_failure
+from econ_env.llm.http.fields import KnownFields
 from econ_env.llm.http.secrets import login_header, remember_secret, scrub
 from econ_env.llm.http.server import Server
-from econ_env.llm.http.wire import PENALTY_FIELDS, read_models
-from econ_env.llm.meter import Meter
+from econ_env.llm.http.wire import read_models
+from econ_env.llm.meter import LeftOut, Meter
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -37,6 +42,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 PROBE_SECONDS = 5.0
 """Seconds that a probe may take."""
 
+_SAME_WAIT = 30.0  # seconds by which two answers to the same limit may differ
 _KEEPALIVE_SECONDS = 4.0  # many servers close a connection after 5 s idle
 
 
@@ -68,6 +74,11 @@ class Health:
         self.wait()
         return True
 
+    def rest(self, seconds: float) -> None:
+        """Put the server `out` for as long as it asked."""
+        self.state = "out"
+        self.due = asyncio.get_running_loop().time() + seconds
+
     def wait(self) -> None:
         """Set the time of the next probe; each wait is twice as long as the last."""
         self.due = asyncio.get_running_loop().time() + self._pause
@@ -88,10 +99,10 @@ class Connection:
         self.server = server
         self.weight = address.weight
         self.config = config
-        self.refused: set[str] = set()
         self.health = Health()
         self.name = address.url or server.where
         """Its name in accounts, without credentials."""
+        self.fields = KnownFields(self.name, server.penalty_fields)
         self.load = 0
         """Attempts in progress at this server."""
         most = max(1, round(config.concurrency * address.weight))
@@ -105,13 +116,21 @@ class Connection:
         self._http: ClientSession | None = None
         self._has_key = False
         self._closes_at_exit = False
+        self._limited_until = 0.0
 
     @property
     def takes_calls(self) -> bool:
         """Whether a call may be given to it now."""
         return self.health.state == "up" or (self.health.state == "trial" and self.load == 0)
 
-    async def send(self, path: str, body: dict[str, Any] | None, tokens: int, deadline: Deadline) -> bytes:
+    async def send(
+        self,
+        path: str,
+        body: dict[str, Any] | None,
+        tokens: int,
+        deadline: Deadline,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
         """Send one HTTP request when a slot and the limits allow it; the deadline is paused until then.
 
         Args:
@@ -119,6 +138,7 @@ class Connection:
             body: JSON body of a POST; `None` sends a GET.
             tokens: Upper bound on its tokens.
             deadline: Deadline of the call.
+            headers: Headers of this request alone.
 
         Raises:
             TransientError: It failed, but another attempt may succeed.
@@ -136,7 +156,7 @@ class Connection:
             try:
                 async with (
                     asyncio.timeout(self.config.timeout),
-                    http.request(method, _parsed(self._url + path), data=data) as response,
+                    http.request(method, _parsed(self._url + path), data=data, headers=headers) as response,
                 ):
                     content = await response.read()
             except TimeoutError:
@@ -144,10 +164,11 @@ class Connection:
                 raise TransientError(late, "timeout") from None
             except (aiohttp.ClientError, OSError) as error:
                 raise connection_failure(error, self._url) from None
-            if not 200 <= response.status < 300:
+            said = (response.status, content.decode(errors="replace"))
+            failure = hidden_failure(content) if 200 <= response.status < 300 else said
+            if failure is not None:
                 raise status_failure(
-                    response.status,
-                    content.decode(errors="replace"),
+                    *failure,
                     response.headers,
                     url=self._url,
                     key_advice=self._key_advice(),
@@ -195,18 +216,25 @@ class Connection:
                 f"{self._url} has no model {model!r}, only {some}; all servers in a pool need the same model"
             )
 
-    def do_without(self, refusal: RefusedFieldError) -> None:
-        """Omit a refused field from all later requests."""
-        if refusal.field in self.refused:
-            return  # another request in flight already reported it
-        self.refused.add(refusal.field)
-        effect = {
-            "response_format": "only prompts ask for JSON",
-            "seed": "answers are not repeatable",
-        }.get(refusal.field, "")
-        if refusal.field in PENALTY_FIELDS and self.refused.issuperset(self.server.penalty_fields):
-            effect = "the repetition penalty has no effect there: use p as top_p (sampling.second_action: top_p)"
-        logger.warning("%s is left out from now on%s; %s", refusal.field, f": {effect}" if effect else "", refusal)
+    def learn(self, model: str, fields: Collection[str], said: str) -> None:
+        """Leave fields out of all later requests for a model.
+
+        Args:
+            model: The model.
+            fields: The refused fields; nothing happens without any.
+            said: The server's refusal.
+        """
+        if fields:
+            self.fields.learn(model, fields, said)
+            left_out = LeftOut(tuple(sorted(self.fields.refused(model))), self.fields.dead(model))
+            self._meter.leave_out(self.name, model, left_out)
+
+    def say_limited(self, seconds: float) -> None:
+        """Warn that the server asks to wait so long; once for the same time of day."""
+        until = time.time() + seconds
+        if until > self._limited_until + _SAME_WAIT:
+            self._limited_until = until
+            logger.warning("%s limits calls: it asks to wait %s, until %s", self.name, spoken(seconds), clock(seconds))
 
     async def close(self) -> None:
         """Close the connections and release the engine, if any; the next call opens them again."""
@@ -258,7 +286,10 @@ class Connection:
         for name, value in [*client.auth_headers.items(), *client.default_headers.items()]:
             if isinstance(value, str):  # other values mark headers that are not sent
                 found[name.lower()] = value
-        return found
+        own = fill(Extra(headers=self.config.extra_headers))
+        for secret in own.secrets:
+            remember_secret(secret)
+        return found | {name.lower(): value for name, value in own.headers.items()}
 
     def _session(self, headers: dict[str, str]) -> ClientSession:
         import aiohttp
@@ -276,6 +307,19 @@ class Connection:
         if login_header(self._url):
             return "check the user name and password in the URL"
         return f"{'check the key in' if self._has_key else 'put a key into'} {self.server.key_variable}"
+
+
+def spoken(seconds: float) -> str:
+    """A wait in words, such as `50 s`, `12 min` or `3.0 h`."""
+    if seconds < 90.0:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60.0:.0f} min" if seconds < 5400.0 else f"{seconds / 3600.0:.1f} h"
+
+
+def clock(seconds: float) -> str:
+    """The time of day after a wait, with the date if it is not today."""
+    then = datetime.now().astimezone() + timedelta(seconds=seconds)
+    return then.strftime("%H:%M" if then.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M")
 
 
 @lru_cache(maxsize=256)

@@ -19,6 +19,12 @@ class Deadline:
         self._left = seconds
         self._timeout = asyncio.timeout(None)
 
+    @property
+    def left(self) -> float:
+        """Seconds that the work may still run."""
+        when = self._timeout.when()
+        return self._left if when is None else when - asyncio.get_running_loop().time()
+
     def run(self) -> None:
         """Start the clock; no effect if it runs."""
         if self._timeout.when() is None:

@@ -7,16 +7,24 @@ import json
 import math
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
 from econ_env.errors import LLMContextError, LLMError, LLMReplyError, LLMRequestError
+from econ_env.llm.http.fields import LENGTH_FIELDS, PENALTY_FIELDS, RefusedFieldError
+from econ_env.llm.http.refusals import read_refusal
 from econ_env.llm.http.secrets import scrub
-from econ_env.llm.http.wire import OPTIONAL_FIELDS
 from econ_env.llm.meter import Reason
 
 _LONGEST_MESSAGE = 240
+_BOUNDS = {
+    "temperature": "change sampling.temperature_min or sampling.temperature_max",
+    "top_p": "change sampling.top_p_default, or sampling.p_min and p_max where p sets top_p",
+    "min_p": "change sampling.min_p",
+    **dict.fromkeys(PENALTY_FIELDS, "change sampling.p_min or sampling.p_max"),
+}
+"""What to change where a server takes a control, but not this value."""
 _CONTEXT = re.compile(
     r"context[ _](length|size|window)|maximum context|exceed_context|prompt is too long|input is too long|"
     r"too many (input )?tokens|max_new_tokens",
@@ -27,7 +35,13 @@ _NO_MODEL = re.compile(
     r"(not.{0,3}found|unable to access|unknown|invalid).{0,20}model",
     re.IGNORECASE | re.DOTALL,
 )
-_JSON_MODE = re.compile(r"response_format|json|schema|structured|grammar|guided", re.IGNORECASE)
+LONGEST_CREDIBLE = 366 * 86_400.0
+"""Seconds; a server that asks to wait longer means nothing by it."""
+_CODES = (
+    (re.compile(r"rate.?limit|too many requests|quota|throttl", re.IGNORECASE), 429),
+    (re.compile(r"api.?key|authenticat|unauthori[sz]ed", re.IGNORECASE), 401),
+    (re.compile(r"invalid.?request|bad.?request|context.{0,8}length", re.IGNORECASE), 400),
+)
 _FILTER = re.compile(r"content.{0,10}(filter|policy|management)|moderation|safety", re.IGNORECASE)
 _NO_MONEY = re.compile(
     r"insufficient[_ ](quota|credit|balance|fund)|exceeded your current quota|"
@@ -48,18 +62,6 @@ class TransientError(Exception):
         super().__init__(text)
         self.reason = reason
         self.retry_after = retry_after
-
-
-class RefusedFieldError(Exception):
-    """A server refuses an optional field of the request.
-
-    Attributes:
-        field: Its name in the request's body.
-    """
-
-    def __init__(self, text: str, field: str) -> None:
-        super().__init__(text)
-        self.field = field
 
 
 def status_failure(
@@ -88,15 +90,59 @@ def status_failure(
         return TransientError(line, reason, retry_after(headers))
     if status == 413 or _CONTEXT.search(said):
         return LLMContextError(f"{line}; shorten the messages or use a model with a longer context")
-    if status in (400, 422) and (field := _refused_field(said, sent)) is not None:
-        return RefusedFieldError(line, field)
+    if status in (400, 422) and sent and (refused := _refused(line, text, sent)) is not None:
+        return refused
     if status in (400, 404, 422) and _NO_MODEL.search(said):
         return LLMRequestError(f"{line}; the server has no model {sent.get('model')!r}")
     if status == 404:
         return LLMRequestError(f"{line}; nothing is served at this address: the base URL of most servers ends in /v1")
     if _FILTER.search(said):
         return LLMReplyError(f"{line}; the server's filter refused this request")
+    if status in (400, 422) and (guessed := read_refusal(text, sent).guessed):
+        return RefusedFieldError(line, guessed, guessed=True)
     return LLMRequestError(line)
+
+
+def hidden_failure(content: bytes) -> tuple[int, str] | None:
+    """The status and body of an error that a server sent with a status of success; `None` if it sent none.
+
+    Gateways do so (OpenRouter: https://openrouter.ai/docs/api-reference/errors): once the first byte is sent they can
+    no longer change the status, and put an `error` into the response or into its choice.
+
+    Args:
+        content: The response's body.
+    """
+    if b'"error"' not in content:
+        return None
+    try:
+        payload = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(payload, dict):
+        return None
+    choices = payload.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    failed = payload.get("object") == "error" or choice.get("finish_reason") == "error"
+    error = payload.get("error") or choice.get("error")
+    if not error and not failed:
+        return None
+    if not error:
+        error = payload.get("message") or "the server ended its answer with an error"
+    return _code(error, payload), json.dumps({"error": error})
+
+
+def _code(error: Any, payload: Mapping[str, Any]) -> int:
+    """The status that an error means; 502 if it names none."""
+    parts = [error, payload] if isinstance(error, Mapping) else [payload]
+    for part in parts:
+        for name in ("code", "status", "status_code"):
+            value = part.get(name)
+            if isinstance(value, str) and value.isdecimal():
+                value = int(value)
+            if type(value) is int and 400 <= value < 600:
+                return value
+    said = json.dumps(error)
+    return next((code for pattern, code in _CODES if pattern.search(said)), 502)
 
 
 def connection_failure(error: BaseException, url: str) -> TransientError:
@@ -112,32 +158,58 @@ def connection_failure(error: BaseException, url: str) -> TransientError:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait: `Retry-After` as seconds or as a date; `None` without a valid one.
+    """Seconds that a server asks to wait; `None` if it asks for nothing, or for more than a year.
+
+    Read from `retry-after-ms` (Azure, OpenAI), `retry-after` as seconds or as a date, or the same with a prefix, under
+    which gateways pass on what their upstream said (LiteLLM: `llm_provider-retry-after`).
 
     Args:
-        headers: Response headers, with lower-case names or a case-insensitive mapping.
+        headers: Response headers.
     """
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = email.utils.parsedate_to_datetime(value)
-            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def _refused_field(said: str, sent: Collection[str]) -> str | None:
-    for field in OPTIONAL_FIELDS:
-        if field in sent and re.search(rf"\b{field}\b", said):
-            return field
-    if "response_format" in sent and _JSON_MODE.search(said):
-        return "response_format"
+    found = {name.lower(): value for name, value in headers.items() if "retry-after" in name.lower()}
+    for name in sorted(found, key=lambda name: (len(name.removesuffix("-ms")), not name.endswith("-ms"))):
+        value = found[name]
+        if name.endswith("retry-after-ms"):
+            seconds = _number(value) / 1000.0
+        elif name.endswith("retry-after"):
+            seconds = _number(value)
+            if math.isnan(seconds):
+                seconds = _seconds_until(value)
+        else:
+            continue
+        if seconds <= LONGEST_CREDIBLE:  # false for nan
+            return max(0.0, seconds)
     return None
+
+
+def _number(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        found = email.utils.parsedate_to_datetime(date)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def _refused(line: str, text: str, sent: Mapping[str, Any]) -> LLMError | RefusedFieldError | None:
+    """What a refusal of fields or of a value stands for; `None` if it names none."""
+    refusal = read_refusal(text, sent)
+    if refusal.fields:
+        return RefusedFieldError(line, refusal.fields)
+    field = refusal.out_of_range
+    if field is None:
+        return None
+    if field in LENGTH_FIELDS:
+        return LLMContextError(f"{line}; the server limits {field}: lower llm.thinking_tokens or env.reply_max_tokens")
+    if field in _BOUNDS:
+        return LLMRequestError(f"{line}; the server does not take {field} {sent[field]:g}: {_BOUNDS[field]}")
+    return RefusedFieldError(line, (field,))  # its value turns it off, so nothing is lost without it
 
 
 def _message(text: str) -> str:

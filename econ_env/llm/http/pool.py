@@ -11,19 +11,21 @@ import logging
 import os
 import random
 import weakref
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from econ_env.config import LLMConfig
-from econ_env.errors import LLMError, LLMRequestError, LLMUnavailableError
+from econ_env.errors import LLMError, LLMLimitedError, LLMRequestError, LLMUnavailableError
+from econ_env.extra import Extra, Filled, extra_of, fill
 from econ_env.llm.cache import CompletionCache, shared_cache
-from econ_env.llm.http.connection import Connection
+from econ_env.llm.http.connection import Connection, clock, spoken
 from econ_env.llm.http.deadline import Deadline
-from econ_env.llm.http.failures import RefusedFieldError, TransientError
-from econ_env.llm.http.secrets import scrub
+from econ_env.llm.http.failures import TransientError
+from econ_env.llm.http.fields import RefusedFieldError
+from econ_env.llm.http.secrets import remember_secret, scrub
 from econ_env.llm.http.server import Server
 from econ_env.llm.http.thinking import ThinkingLimits
 from econ_env.llm.http.wire import read_models
@@ -83,6 +85,7 @@ class ServerPool:
         self.config = config
         self.found_model = ""
         self.thinking = ThinkingLimits(config.thinking_tokens)
+        self._extras: dict[tuple[str, str], tuple[Extra, Filled]] = {}
         self.cache: CompletionCache | None = shared_cache(config) if config.cache else None
         self.meter: Meter = shared_meter(config)
         self.connections = tuple(Connection(server, address, config, self.meter) for address in server.addresses)
@@ -94,10 +97,24 @@ class ServerPool:
         self._asking_model: asyncio.Task[str] | None = None
         self._asking: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    @property
-    def refused(self) -> set[str]:
-        """Optional fields that any server of the pool has refused."""
-        return set().union(*(connection.refused for connection in self.connections))
+    def refused(self, model: str) -> frozenset[str]:
+        """Optional fields that any server of the pool has refused for a model."""
+        return frozenset().union(*(connection.fields.refused(model) for connection in self.connections))
+
+    def extra(self, role: str, agent: str) -> tuple[Extra, Filled]:
+        """What the settings add to a call, and the same with values from the environment.
+
+        Raises:
+            ConfigError: An environment variable is not set, or holds what can't be sent.
+        """
+        found = self._extras.get((role, agent))
+        if found is None:
+            general = Extra(self.config.extra_body, self.config.extra_headers)
+            added = extra_of(general, self.config.extra_for, role, agent)
+            found = self._extras[role, agent] = (added, fill(added))
+            for secret in found[1].secrets:
+                remember_secret(secret)
+        return found
 
     def join(self, user: object) -> None:
         """Register a user of the pool."""
@@ -120,14 +137,21 @@ class ServerPool:
                 await connection.close()
 
     async def post(
-        self, make_body: Callable[[Collection[str]], dict[str, Any]], tokens: int, tally: CallAccount
+        self,
+        make_body: Callable[[Collection[str]], dict[str, Any]],
+        model: str,
+        tokens: int,
+        tally: CallAccount,
+        headers: Mapping[str, str] | None = None,
     ) -> Answered:
         """Send a chat completion; retry temporary failures.
 
         Args:
             make_body: Makes the request's body without the fields that the server has refused.
+            model: The model that is asked.
             tokens: Upper bound on the tokens of prompt and completion.
             tally: Counts the attempts and remembers the last fault.
+            headers: Headers of this call alone.
 
         Raises:
             LLMRequestError: A server refuses the request.
@@ -136,15 +160,21 @@ class ServerPool:
         """
 
         async def send(connection: Connection) -> Answered:
+            if len(self.connections) > 1 and model == self.found_model:
+                await connection.check_has(self.found_model, tally.deadline)
+            guessed: dict[str, str] = {}  # fields left out to see whether they are what is refused
             while True:
-                body = make_body(connection.refused)
-                if len(self.connections) > 1 and body["model"] == self.found_model:
-                    await connection.check_has(self.found_model, tally.deadline)
+                body = make_body(connection.fields.refused(model) | guessed.keys())
                 try:
-                    said = await connection.send("/chat/completions", body, tokens, tally.deadline)
-                    return Answered(said, connection.name)
+                    said = await connection.send("/chat/completions", body, tokens, tally.deadline, headers)
                 except RefusedFieldError as refusal:
-                    connection.do_without(refusal)
+                    if refusal.guessed:
+                        guessed |= dict.fromkeys(refusal.fields, str(refusal))
+                    else:
+                        connection.learn(model, refusal.fields, str(refusal))
+                else:
+                    connection.learn(model, guessed.keys(), next(iter(guessed.values()), ""))
+                    return Answered(said, connection.name)
 
         return await self._until_answered(send, tally)
 
@@ -173,8 +203,11 @@ class ServerPool:
 
         Raises:
             LLMRequestError: The key can't be sent.
+            ConfigError: An environment variable that the settings name is not set.
         """
         self.join(user)
+        for role, agent in (("other", ""), ("strategy", ""), *(("executor", name) for name in self.config.extra_for)):
+            self.extra(role, agent)
         for connection in self.connections:
             await connection.prepare()
 
@@ -241,6 +274,7 @@ class ServerPool:
                 except TransientError as error:
                     failed.add(connection)
                     tally.fault = error.reason
+                    self._heed(connection, error, failed, tally)
                     raise
 
         async def attempt_again() -> Answered:
@@ -282,6 +316,26 @@ class ServerPool:
         if connection.health.succeed():
             logger.info("%s answers again", connection.name)
         return answered
+
+    def _heed(
+        self, connection: Connection, error: TransientError, failed: Collection[Connection], tally: CallAccount
+    ) -> None:
+        """Say that a server asks to wait long, and end the call if it has no time for this and no other server.
+
+        Raises:
+            LLMLimitedError: The wait is longer than the call may still take.
+        """
+        asked = error.retry_after
+        if asked is None or asked <= self.config.retry_after_max:
+            return
+        connection.say_limited(asked)
+        if len(self.connections) > 1:
+            connection.health.rest(asked)
+        if asked > tally.deadline.left and not self._fresh(failed):
+            raise LLMLimitedError(
+                f"{error}; the server asks to wait {spoken(asked)}, longer than a call may take (llm.round_timeout "
+                f"{self.config.round_timeout:g} s): start again after {clock(asked)}; what was done is kept"
+            )
 
     def _choose(self, failed: Collection[Connection]) -> Connection:
         """The server for the next attempt of a call: the least busy one that answers and has not failed this call.

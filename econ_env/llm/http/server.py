@@ -7,7 +7,7 @@ from functools import cached_property
 
 from econ_env.llm.http.address import Address
 from econ_env.llm.http.engine import EngineSettings
-from econ_env.llm.http.wire import PENALTY_FIELDS
+from econ_env.llm.http.fields import PENALTY_FIELDS, SAMPLER_FIELDS
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Server:
     """Environment variable with the key, read when the connection is opened."""
     penalty_fields: tuple[str, ...] = PENALTY_FIELDS
     """Request fields from which it reads the repetition penalty."""
+    sampler_fields: tuple[str, ...] = (*SAMPLER_FIELDS, "min_p")
+    """Request fields of further samplers that it may know; see `SAMPLER_FIELDS`."""
     small: bool = False
     """Whether its model is so small that asking for JSON makes its answers worse."""
     engine: EngineSettings | None = None

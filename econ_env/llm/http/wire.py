@@ -5,22 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Any
 
 from econ_env.answers.json_field import read_json_field
 from econ_env.answers.thought import Parted
+from econ_env.llm.http.fields import LENGTH_FIELDS, SAMPLER_FIELDS
 from econ_env.llm.http.message import ran_out, read_message
 from econ_env.llm.http.secrets import scrub, well_formed
 from econ_env.llm.protocol import ChatRequest, Completion
 from econ_env.records import Usage
-
-PENALTY_FIELDS = ("repetition_penalty", "repeat_penalty")
-"""Field names of the repetition penalty: first for vLLM and Together, second for llama.cpp and Ollama."""
-
-OPTIONAL_FIELDS = (*PENALTY_FIELDS, "response_format", "seed")
-"""Fields that are omitted when a server refuses them."""
 
 _FILE = re.compile(r"(?i)(?:[/~\\]|\.{1,2}[/\\]|[a-z]:[/\\]|file:)|.*[/\\].*\.gguf$")
 _LONGEST_QUOTE = 200
@@ -45,7 +40,14 @@ class UnusableError(Exception):
 
 
 def request_body(
-    request: ChatRequest, *, model: str, seed: int, penalty_fields: Collection[str], refused: Collection[str]
+    request: ChatRequest,
+    *,
+    model: str,
+    seed: int,
+    penalty_fields: Collection[str],
+    sampler_fields: Collection[str] = (),
+    refused: Collection[str] = (),
+    extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The body of a chat completion.
 
@@ -54,7 +56,11 @@ def request_body(
         model: The model's name at the server.
         seed: Sampling seed.
         penalty_fields: Field names for the repetition penalty at this server.
-        refused: Optional fields that this server has refused before; they are left out.
+        sampler_fields: Field names of further samplers at this server; they get the values that turn them off, but for
+            `min_p`.
+        refused: Optional fields that this server has refused for this model; they are left out, and a refused
+            `max_tokens` is sent as `max_completion_tokens`.
+        extra: Fields of a user's own.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -65,9 +71,14 @@ def request_body(
         "seed": seed,
     }
     body |= dict.fromkeys(penalty_fields, request.repetition_penalty)
+    body |= {name: request.min_p if name == "min_p" else SAMPLER_FIELDS[name] for name in sampler_fields}
     if request.json_schema is not None:
         schema = {"name": "reply", "strict": True, "schema": dict(request.json_schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    body |= extra or {}
+    short, long = LENGTH_FIELDS
+    if short in refused:
+        body[long] = request.max_tokens
     return {name: value for name, value in body.items() if name not in refused}
 
 

@@ -39,6 +39,7 @@ REQUESTS = st.builds(
     max_tokens=st.integers(1, 300),
     seed=st.integers(0, 2**31 - 1),
     sample_index=st.integers(0, 40),
+    min_p=st.sampled_from((0.0, 0.1)),
     json_schema=st.none() | st.dictionaries(TEXTS, TEXTS, max_size=2),
     require_json=st.booleans(),
 )
@@ -88,6 +89,7 @@ CHANGES = {
     "temperature": 0.5000001,
     "repetition_penalty": 1.2,
     "top_p": 0.8,
+    "min_p": 0.1,
     "max_tokens": 65,
     "seed": 8,
     "sample_index": 1,

@@ -8,13 +8,15 @@ import time
 
 import pytest
 
-from econ_env.errors import LLMContextError, LLMReplyError, LLMRequestError, LLMUnavailableError
+from econ_env.errors import LLMContextError, LLMLimitedError, LLMReplyError, LLMRequestError, LLMUnavailableError
 
 HEALED = {
     "too_many": "rate_limited",
     "too_many_wait": "rate_limited",
     "error_500": "server_error",
     "error_503": "server_error",
+    "error_in_200": "rate_limited",
+    "finish_error": "server_error",
     "drop": "connection",
     "hang": "timeout",
     "drip": "timeout",
@@ -212,17 +214,123 @@ def test_a_penalty_that_no_name_gets_through_is_said_to_have_no_effect(serve, cl
     server = serve(refuses=["repetition_penalty", "repeat_penalty"])
     with caplog.at_level(logging.WARNING):
         ask(client(server), request_())
-    assert "the repetition penalty has no effect there" in caplog.text
+    assert "THE REPETITION PENALTY HAS NO EFFECT there" in caplog.text
     assert caplog.text.count("left out") == 2
 
 
-@pytest.mark.parametrize(("asked", "least"), [("0.2", 0.2), ("1e12", 0.15), ("Fri, 31 Dec 9999 23:59:59 GMT", 0.15)])
-def test_retry_after_is_honoured_up_to_a_bound(serve, client, request_, asked, least):
-    server = serve(script=["too_many_wait"], retry_after=asked)
+@pytest.mark.parametrize(("asked", "header"), [("0.2", "Retry-After"), ("200", "retry-after-ms")])
+@pytest.mark.parametrize("prefix", ["", "llm_provider-"])
+def test_retry_after_is_honoured(serve, client, request_, asked, header, prefix):
+    server = serve(script=["too_many_wait"], retry_after=asked, retry_header=prefix + header)
     start = time.monotonic()
-    done = ask(client(server, retry_after_max=0.15 if least == 0.15 else 5.0), request_())
-    assert time.monotonic() - start >= least
+    done = ask(client(server, retry_after_max=5.0), request_())
+    assert time.monotonic() - start >= 0.2
     assert done.usage.retries == 1
+
+
+def test_a_long_wait_that_the_call_has_time_for_is_shortened(serve, client, request_, caplog):
+    server = serve(script=["too_many_wait"], retry_after="200")
+    start = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        done = ask(client(server, retry_after_max=0.15, round_timeout=300.0), request_())
+    assert time.monotonic() - start >= 0.15
+    assert done.usage.retries == 1
+    assert "limits calls: it asks to wait 3 min, until " in caplog.text
+
+
+def test_a_wait_of_an_hour_is_said_at_once_and_ends_the_run(serve, client, request_, caplog):
+    server = serve(faults={"too_many_wait": 1.0}, retry_after="3600")
+    llm = client(server, round_timeout=300.0)
+
+    async def many():
+        calls = (llm.complete(request_(sample_index=index)) for index in range(8))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    start = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        failed = asyncio.run(many())
+    assert time.monotonic() - start < 5.0
+    assert {type(error) for error in failed} == {LLMLimitedError}
+    assert "asks to wait 60 min" in str(failed[0])
+    assert "start again after " in str(failed[0])
+    assert caplog.text.count("limits calls") == 1
+    assert llm.meter.snapshot().failed == {"rate_limited": 8}
+
+
+def test_a_server_that_limits_for_an_hour_does_not_stop_the_others(serve, client, request_):
+    limited, other = serve(faults={"too_many_wait": 1.0}, retry_after="3600"), serve()
+    llm = client(f"{limited.url},{other.url}", "test-model", round_timeout=300.0)
+    for index in range(6):
+        assert ask(llm, request_(sample_index=index)).text
+    assert limited.seen.calls == 1  # it rests for the hour
+
+
+def refusing(message, *, when):
+    """A reply of a server that refuses requests with a message."""
+
+    def reply(body):
+        if when(body):
+            raise LLMRequestError(message)
+        return "The answer is 4."
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "effect"),
+    [
+        ("Unsupported value: 'temperature' does not support 0.7 with this model.", "temperature", "TEMPERATURE HAS NO"),
+        ("Unsupported parameter: 'top_p' is not supported with this model.", "top_p", "top_p has no effect"),
+        ("invalid temperature: only 1 is allowed for this model", "temperature", "TEMPERATURE HAS NO EFFECT"),
+        (
+            "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
+            "max_tokens",
+            "max_completion_tokens is sent in its place",
+        ),
+    ],
+)
+def test_a_standard_field_that_a_model_refuses(serve, client, request_, caplog, message, field, effect):
+    server = serve(refusing(message, when=lambda body: body["model"] == "o" and field in body), models=["m", "o"])
+    llm, other = client(server, "o"), client(server, "m")
+    with caplog.at_level(logging.WARNING):
+        for seed in range(3):
+            assert ask(llm, request_(seed=seed)).text
+        assert ask(other, request_()).text
+    assert [field in body for body in server.seen.bodies] == [True, False, False, False, True]
+    assert all("max_tokens" in body or "max_completion_tokens" in body for body in server.seen.bodies)
+    assert caplog.text.count(effect) == 1
+
+
+def test_a_server_that_does_not_say_what_it_refuses(serve, client, request_, caplog):
+    server = serve(refusing("Bad request", when=lambda body: "top_k" in body))
+    llm = client(server)
+    with caplog.at_level(logging.WARNING):
+        assert ask(llm, request_()).text
+        assert ask(llm, request_(seed=5)).text
+    assert server.seen.calls == 3
+    assert {"repetition_penalty", "min_p", "samplers"}.isdisjoint(server.seen.bodies[-1])
+    assert caplog.text.count("left out from now on") == 1
+
+
+def test_a_request_that_is_bad_for_another_reason_teaches_nothing(serve, client, request_, caplog):
+    server = serve(refusing("Bad request", when=lambda body: body["seed"] == 11))
+    llm = client(server)
+    with caplog.at_level(logging.WARNING):
+        with pytest.raises(LLMRequestError, match="Bad request"):
+            ask(llm, request_(seed=11))
+        assert ask(llm, request_(seed=12)).text
+    assert "top_k" in server.seen.bodies[-1]
+    assert "left out" not in caplog.text
+
+
+def test_a_temperature_out_of_range_ends_the_run_with_what_to_change(serve, client, request_):
+    server = serve(refusing("temperature must be at most 1", when=lambda body: body["temperature"] > 1))
+    llm = client(server)
+    assert ask(llm, request_()).text
+    with pytest.raises(LLMRequestError, match=r"temperature 1\.5: change sampling.temperature_min or"):
+        ask(llm, request_(temperature=1.5))
+    assert ask(llm, request_(temperature=0.9)).text
+    assert all("temperature" in body for body in server.seen.bodies)
 
 
 @pytest.mark.parametrize("absurd", ["-7", "never", "nan", "inf", ""])

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from econ_env.errors import LLMContextError, LLMReplyError, LLMRequestError
 from econ_env.llm.http.failures import (
-    RefusedFieldError,
     TransientError,
     connection_failure,
+    hidden_failure,
     retry_after,
     status_failure,
 )
+from econ_env.llm.http.fields import RefusedFieldError
 
 SENT = {"model": "m-1", "seed": 1, "repetition_penalty": 1.1, "response_format": {}}
 
@@ -35,7 +36,7 @@ def test_these_heal(status):
 
 @pytest.mark.parametrize("status", [304, 400, 401, 402, 403, 404, 405, 410, 418, 422, 451])
 def test_these_never_heal(status):
-    error = meaning(status, "no")
+    error = meaning(status, "no", sent={"model": "m-1", "temperature": 1.0})
     assert type(error) is LLMRequestError
     assert f"http://h/v1 answered {status}: no" in str(error)
 
@@ -84,7 +85,66 @@ def test_a_rate_limit_is_not_taken_for_something_that_never_heals(said):
 def test_a_field_the_server_does_not_take(said, field):
     error = meaning(400, said)
     assert isinstance(error, RefusedFieldError)
-    assert error.field == field
+    assert error.fields == {field}
+    assert not error.guessed
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_without_a_reason_the_fields_that_not_all_servers_know_are_suspected(status):
+    error = meaning(status, "Bad Request")
+    assert isinstance(error, RefusedFieldError)
+    assert error.fields == {"repetition_penalty"}
+    assert error.guessed
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said", "kind", "hint"),
+    [
+        ("temperature", 1.7, "temperature must be at most 1", LLMRequestError, "sampling.temperature_max"),
+        ("repetition_penalty", 3.0, "repetition_penalty must be in [1, 2]", LLMRequestError, "sampling.p_max"),
+        ("max_tokens", 9999, "max_tokens is too large: at most 4096", LLMContextError, "llm.thinking_tokens"),
+    ],
+)
+def test_a_value_out_of_range_says_what_to_change(field, value, said, kind, hint):
+    error = meaning(422, said, sent={"model": "m-1", field: value})
+    assert type(error) is kind
+    assert hint in str(error)
+
+
+@pytest.mark.parametrize(
+    ("payload", "status", "said"),
+    [
+        ({"error": {"message": "slow down", "code": 429}}, 429, "slow down"),
+        ({"error": {"message": "slow down", "code": "429"}}, 429, "slow down"),
+        ({"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}}, 429, "Rate limit"),
+        ({"error": "something broke"}, 502, "something broke"),
+        ({"object": "error", "message": "prompt too long", "code": 50001}, 502, "prompt too long"),
+        ({"choices": [{"finish_reason": "error", "message": {"content": "I ad"}}]}, 502, "ended its answer"),
+        (
+            {"choices": [{"finish_reason": "error", "error": {"code": 503, "message": "no provider"}}]},
+            503,
+            "no provider",
+        ),
+    ],
+)
+def test_an_error_in_a_success_is_an_error(payload, status, said):
+    code, text = hidden_failure(json.dumps(payload).encode())
+    assert code == status
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"choices": [{"finish_reason": "stop", "message": {"content": 'The "error" is 4.'}}]},
+        {"error": None, "choices": [{"finish_reason": "stop", "message": {"content": "4"}}]},
+        ["error"],
+        "error",
+    ],
+)
+def test_an_answer_about_errors_is_an_answer(payload):
+    assert hidden_failure(json.dumps(payload).encode()) is None
+    assert hidden_failure(json.dumps(payload).encode()[:-1]) is None
 
 
 def test_a_field_that_was_not_sent_is_not_what_was_refused():
@@ -108,8 +168,8 @@ def test_an_echoed_key_is_blotted_out(monkeypatch):
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("3", 3.0), ("0.25", 0.25), ("0", 0.0), ("-5", 0.0), ("1e9", 1e9)]
-    + [(bad, None) for bad in ("soon", "", "nan", "inf", "1e999", "12:30", "Wed, 99 Foo 2020 99:99:99 GMT")],
+    [("3", 3.0), ("0.25", 0.25), ("0", 0.0), ("-5", 0.0), ("1e7", 1e7)]
+    + [(bad, None) for bad in ("soon", "", "nan", "inf", "1e999", "1e9", "12:30", "Wed, 99 Foo 2020 99:99:99 GMT")],
 )
 def test_retry_after_in_seconds(value, seconds):
     assert retry_after({"retry-after": value}) == seconds
@@ -119,8 +179,24 @@ def test_retry_after_as_a_date():
     soon = email.utils.formatdate(time.time() + 30, usegmt=True)
     assert 25 < retry_after({"retry-after": soon}) <= 30
     assert retry_after({"retry-after": email.utils.formatdate(time.time() - 900, usegmt=True)}) == 0.0
-    assert retry_after({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}) > 1e9
+    assert retry_after({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}) is None
     assert retry_after({}) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After-Ms": "250"}, 0.25),
+        ({"retry-after": "1", "retry-after-ms": "250"}, 0.25),
+        ({"retry-after": "2", "retry-after-ms": "soon"}, 2.0),
+        ({"llm_provider-retry-after": "7"}, 7.0),
+        ({"llm_provider-retry-after": "7", "Retry-After": "3"}, 3.0),
+        ({"llm_provider-retry-after-ms": "70"}, 0.07),
+        ({"x-should-retry": "true"}, None),
+    ],
+)
+def test_other_names_of_retry_after(headers, seconds):
+    assert retry_after(headers) == seconds
 
 
 def test_a_date_without_a_zone_is_universal_time(monkeypatch):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from econ_env.llm.http.fields import PENALTY_FIELDS, SAMPLER_FIELDS
 from econ_env.llm.http.wire import (
-    PENALTY_FIELDS,
     UnusableError,
     most_prompt_tokens,
     read_answer,
@@ -51,6 +51,27 @@ def test_a_request_says_everything_that_decides_its_outcome():
             "json_schema": {"name": "reply", "strict": True, "schema": schema},
         },
     }
+
+
+def test_samplers_of_a_server_are_turned_off_but_for_min_p():
+    sent = request_body(
+        replace(REQUEST, min_p=0.1), model="m", seed=9, penalty_fields=(), sampler_fields=(*SAMPLER_FIELDS, "min_p")
+    )
+    assert (sent["top_k"], sent["min_p"]) == (-1, 0.1)
+    assert sent["samplers"].index("temperature") < sent["samplers"].index("top_p")
+    assert sent["repeat_last_n"] > 100_000
+    assert "repeat_penalty" not in sent
+
+
+def test_a_refused_length_is_sent_under_its_other_name():
+    sent = body(refused=("max_tokens",))
+    assert sent["max_completion_tokens"] == 32
+    assert "max_tokens" not in sent
+
+
+def test_fields_of_a_users_own_come_last():
+    sent = request_body(REQUEST, model="m", seed=9, penalty_fields=(), sampler_fields=("top_k",), extra={"top_k": 5})
+    assert sent["top_k"] == 5
 
 
 def test_refused_fields_are_left_out_and_labels_are_never_sent():
