@@ -1,13 +1,15 @@
 """Decides for many episodes at once: controls, responses and gaps of all that wait are computed in one forward pass.
 
 Each pass has the same number of rows, missing ones filled up. So a row takes the same path through the same kernels
-whichever rows stand beside it, and an episode's numbers do not depend on who shared its batch.
+whichever rows stand beside it, and an episode's numbers do not depend on who shared its batch. Whether they depend on
+the row's place is tried out on this processor before the first pass; if they do, passes have one row.
 Axes: R rows of a pass, N agents, D observation, A controls.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,8 +23,13 @@ from econ_agents.device import device_of
 from econ_agents.equilibrium import Acts, Refines, SimultaneousResponses, make_solver
 from econ_agents.responses import BestResponse, best_response, respond
 
+logger = logging.getLogger(__name__)
+
 AGENTS_AT_ONCE = 24
 """Rows of a pass times agents, about: enough for a processor to be busy, few enough for one episode not to wait."""
+
+TRIALS = 8
+"""Rows of noise that are computed at all places of a pass before the first one."""
 
 Row = tuple[Tensor, ...]
 """Tensors with a leading axis of one."""
@@ -31,8 +38,12 @@ Compute = Callable[..., Row]
 
 
 def rows_of_a_pass(n_agents: int) -> int:
-    """R for a team of this size, a power of two."""
-    return 1 << max(0, (AGENTS_AT_ONCE // n_agents).bit_length() - 1)
+    """R for a team of this size: a power of two, but not 2.
+
+    Products with a vector take rows four at a time on some processors, and sum up the rest in another order.
+    """
+    rows = 1 << max(0, (AGENTS_AT_ONCE // n_agents).bit_length() - 1)
+    return 4 if rows == 2 else rows
 
 
 @dataclass
@@ -60,6 +71,7 @@ class Together:
         self._device = device_of(policy)
         self._solver = make_solver(config.solver)
         self._waiting: dict[str, _Waiting] = {}
+        self._sizes: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "econ-agents-policy") if isinstance(policy, torch.nn.Module) else None
 
@@ -108,18 +120,26 @@ class Together:
         await asyncio.sleep(0)  # whoever is ready at this moment joins
         loop = asyncio.get_running_loop()
         while self._waiting:
-            waiting = self._waiting.pop(next(iter(self._waiting)))
-            size = rows_of_a_pass(waiting.rows[0][0].shape[1])
+            kind = next(iter(self._waiting))
+            waiting = self._waiting.pop(kind)
+            size = self._sizes.get(kind)
+            if size is None:
+                try:
+                    size = await loop.run_in_executor(
+                        self._thread, _size, waiting.compute, waiting.rows[0], self._device
+                    )
+                except Exception as error:
+                    _fail(waiting.futures, error)
+                    continue
+                self._sizes[kind] = size
             for start in range(0, len(waiting.rows), size):
                 rows, futures = waiting.rows[start : start + size], waiting.futures[start : start + size]
                 try:
                     computed = await loop.run_in_executor(
                         self._thread, _padded, waiting.compute, rows, size, self._device
                     )
-                except Exception as error:  # each waiting episode raises it
-                    for future in futures:
-                        if not future.done():
-                            future.set_exception(error)
+                except Exception as error:
+                    _fail(futures, error)
                     continue
                 for place, future in enumerate(futures):
                     if not future.done():  # its episode may have been cancelled
@@ -145,6 +165,26 @@ class Together:
 
     def _game(self, obs_RND: Tensor) -> Any:
         return cast(Refines, self._policy).game(obs_RND)
+
+
+def _fail(futures: Sequence[asyncio.Future[Row]], error: Exception) -> None:
+    """Let each waiting episode raise an error."""
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)
+
+
+def _size(compute: Compute, row: Row, device: torch.device) -> int:
+    """R for rows of these shapes, 1 if equal rows at different places get different numbers."""
+    size = rows_of_a_pass(row[0].shape[1])
+    random = torch.Generator().manual_seed(0)
+    for _ in range(TRIALS if size > 1 else 0):
+        noise = tuple(torch.rand(part.shape, generator=random).mul(2).sub(1).to(part.dtype) for part in row)
+        computed = _padded(compute, [noise], size, device)
+        if not all(torch.equal(part, part[:1].expand_as(part)) for part in computed):
+            logger.debug("rows of a pass get different numbers at different places here: passes have one row")
+            return 1
+    return size
 
 
 @torch.no_grad()

@@ -49,8 +49,6 @@ class ChatRequest:
     """Hard limit on generated tokens; a server counts thought too, so `llm.thinking_tokens` is added there."""
     seed: int
     """Sampling seed, 0 <= seed < 2**31."""
-    min_p: float = 0.0
-    """Least probability of a token, as a share of the most likely one's, in [0, 1]; 0 turns it off."""
     sample_index: int = 0
     """Distinguishes requests that are otherwise equal, so that n samples are n calls (also in the cache)."""
     json_schema: Mapping[str, Any] | None = None
@@ -67,6 +65,8 @@ class ChatRequest:
     """Label: the problem's id."""
     round_index: int = 0
     """Label: the round within the decision."""
+    min_p: float = 0.0
+    """Least probability of a token, as a share of the most likely one's, in [0, 1); 0 turns it off."""
 
 
 @dataclass(frozen=True, slots=True)

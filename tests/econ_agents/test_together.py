@@ -14,7 +14,7 @@ from econ_agents.baselines import FixedControls
 from econ_agents.config import EquilibriumConfig
 from econ_agents.equilibrium import respond
 from econ_agents.policy import EconPolicy
-from econ_agents.together import Together, rows_of_a_pass
+from econ_agents.together import TRIALS, Together, _size, rows_of_a_pass
 
 EPISODES = 20
 
@@ -62,6 +62,17 @@ def test_numbers_depend_on_no_other_episode(n_agents: int) -> None:
     assert any(not torch.equal(a, b) for a, b in zip(alone[0], alone[1], strict=True))
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_where_a_rows_place_counts_passes_have_one_row(same: bool) -> None:
+    row = (torch.zeros(1, 3, 5), torch.zeros(1, 3, 2))
+
+    def compute(obs_RND: Tensor, profile_RNA: Tensor) -> tuple[Tensor, ...]:
+        places_R = torch.zeros(len(obs_RND)) if same else torch.arange(len(obs_RND)) * 1e-7
+        return obs_RND + places_R[:, None, None], profile_RNA
+
+    assert _size(compute, row, torch.device("cpu")) == (rows_of_a_pass(3) if same else 1)
+
+
 def test_it_decides_as_the_policy_and_its_game_do() -> None:
     policy = make(3)
     obs_BND = observations(policy.spec, EPISODES)
@@ -83,7 +94,7 @@ def test_many_share_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(policy, "propose", counted)
     play(policy, list(observations(policy.spec, EPISODES).split(1)))
-    assert sizes == [rows_of_a_pass(3)] * -(-EPISODES // rows_of_a_pass(3))
+    assert sizes == [rows_of_a_pass(3)] * (TRIALS + -(-EPISODES // rows_of_a_pass(3)))
 
 
 def test_a_policy_without_networks_is_asked_for_each_episode_alone(monkeypatch: pytest.MonkeyPatch) -> None:
