@@ -133,6 +133,10 @@ class LLMConfig(Settings):
     """Tokens in which a model may think, sent on top of a call's own limit, such as `reply_max_tokens`. Servers limit
     thought and reply together, so a model that thinks little may say more than its own limit. By default 0, and 4096
     for a model as soon as it is seen to use up its limit while it thinks. Long thought may also need more `timeout`."""
+    logprobs: bool = False
+    """Whether servers are asked for the log-probabilities of a reply's tokens, which give the reply's confidence. Some
+    servers refuse or answer more slowly. `reward.al: likelihood` and the observation part `reply_confidence` ask for
+    them in any case."""
     concurrency: int = Field(16, ge=1)
     """Calls in flight at once, to one server."""
     cache: bool = True
@@ -170,6 +174,9 @@ class RewardConfig(Settings):
     """alpha = (AL, TS, CC), then one for each of `terms`; each in [0, 1], summing to 1."""
     terms: tuple[TermName, ...] = ()
     """Further terms, each by the name under which a package registers it or as `module:attribute`."""
+    al: Literal["embedding", "likelihood"] = "embedding"
+    """What AL is: how close a reply is to the commitment by their embeddings, or the probability that the executor's
+    model gives to its own reply, which needs a server with log-probabilities. Fidelity in CC stays the closeness."""
     fidelity_weight: float = Field(0.5, ge=0, le=1)
     """w_f: share of fidelity in CC; the rest is novelty."""
     team_ts: Literal["commitment", "mean"] = "commitment"
@@ -187,7 +194,7 @@ class ObservationConfig(Settings):
     """Parts of an observation besides the standard ones."""
 
     parts: tuple[PartName, ...] = ()
-    """Further parts, each by the name under which a package registers it or as `module:attribute`."""
+    """Further parts, each `reply_confidence`, the name under which a package registers it, or `module:attribute`."""
 
 
 class EpisodeConfig(Settings):

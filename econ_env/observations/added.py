@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,10 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from econ_env import plugins
 from econ_env.episode import Episode
 from econ_env.errors import ConfigError, ExtensionError
+from econ_env.observations.confidence import NAME, ReplyConfidence
 from econ_env.observations.layout import PARTS
 from econ_env.records import Commitment, Reply
 
 Vector = NDArray[np.float32]
+
+BUILT_IN: dict[str, Callable[[], ObservationPart]] = {NAME: ReplyConfidence}
+"""Parts of this package that a setting can name."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,17 @@ def make_parts(specs: Iterable[str | ObservationPart]) -> tuple[ObservationPart,
     """Make the parts that a setting names.
 
     Args:
-        specs: Each is a name that a package registers, `module:attribute`, or a part.
+        specs: Each is `reply_confidence`, a name that a package registers, `module:attribute`, or a part.
 
     Raises:
         ConfigError: There is no such part, it lacks a member of `ObservationPart`, or its name or length can't be used.
     """
-    parts: tuple[ObservationPart, ...] = tuple(plugins.make(plugins.OBSERVATION_PARTS, spec) for spec in specs)
+    parts: tuple[ObservationPart, ...] = tuple(
+        BUILT_IN[spec]()
+        if isinstance(spec, str) and spec in BUILT_IN
+        else plugins.make(plugins.OBSERVATION_PARTS, spec)
+        for spec in specs
+    )
     names = list(PARTS)
     for part in parts:
         if not isinstance(part.name, str) or not part.name.isidentifier():

@@ -15,7 +15,7 @@ from econ_env import plugins
 from econ_env.answers import make_rule
 from econ_env.app.run_config import RunConfig
 from econ_env.plugins import Kind
-from econ_env.rewards.terms import REWARD_VERSION
+from econ_env.rewards.terms import reward_version
 from econ_env.team.prompts import make_prompts
 
 PACKAGES = ("tianshou", "torch", "pettingzoo", "gymnasium", "openai", "sentence-transformers", "datasets", "numpy")
@@ -34,7 +34,7 @@ def provenance(config: RunConfig) -> dict[str, Any]:
             "econ": econ_env.__version__,
             "answer_rule": make_rule(config.answer_rule).name,
             "prompts": make_prompts(config.prompts).name,
-            "rewards": REWARD_VERSION,
+            "rewards": reward_version(config.reward),
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },

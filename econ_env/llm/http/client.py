@@ -58,17 +58,20 @@ class OpenAIClient:
     def info(self) -> LLMInfo:
         """Facts about the model; if no name was given, the name is empty until the server was asked."""
         pool = self._pool
-        model, json_mode = self.server.model or pool.found_model, "response_format" not in pool.refused
-        if self._told is None or (self._told.model, self._told.json_mode) != (model, json_mode):
-            self._told = LLMInfo(
+        model, refused = self.server.model or pool.found_model, pool.refused
+        json_mode, logprobs = "response_format" not in refused, "logprobs" not in refused
+        told = self._told
+        if told is None or (told.model, told.json_mode, told.logprobs) != (model, json_mode, logprobs):
+            told = self._told = LLMInfo(
                 backend=self.server.backend,
                 model=model,
                 where=self.server.where,
                 json_mode=json_mode,
                 small=self.server.small,
                 keeps_deadline=True,
+                logprobs=logprobs,
             )
-        return self._told  # each call reads it several times
+        return told  # each call reads it several times
 
     @property
     def meter(self) -> Meter:

@@ -203,6 +203,7 @@ class Connection:
         effect = {
             "response_format": "only prompts ask for JSON",
             "seed": "answers are not repeatable",
+            "logprobs": "replies have no confidence",
         }.get(refusal.field, "")
         if refusal.field in PENALTY_FIELDS and self.refused.issuperset(self.server.penalty_fields):
             effect = "the repetition penalty has no effect there: use p as top_p (sampling.second_action: top_p)"

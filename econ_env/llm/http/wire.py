@@ -11,6 +11,7 @@ from typing import Any
 
 from econ_env.answers.json_field import read_json_field
 from econ_env.answers.thought import Parted
+from econ_env.llm.http.logprobs import read_confidence
 from econ_env.llm.http.message import ran_out, read_message
 from econ_env.llm.http.secrets import scrub, well_formed
 from econ_env.llm.protocol import ChatRequest, Completion
@@ -19,7 +20,7 @@ from econ_env.records import Usage
 PENALTY_FIELDS = ("repetition_penalty", "repeat_penalty")
 """Field names of the repetition penalty: first for vLLM and Together, second for llama.cpp and Ollama."""
 
-OPTIONAL_FIELDS = (*PENALTY_FIELDS, "response_format", "seed")
+OPTIONAL_FIELDS = (*PENALTY_FIELDS, "response_format", "seed", "logprobs")
 """Fields that are omitted when a server refuses them."""
 
 _FILE = re.compile(r"(?i)(?:[/~\\]|\.{1,2}[/\\]|[a-z]:[/\\]|file:)|.*[/\\].*\.gguf$")
@@ -68,6 +69,8 @@ def request_body(
     if request.json_schema is not None:
         schema = {"name": "reply", "strict": True, "schema": dict(request.json_schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if request.logprobs:
+        body["logprobs"] = True
     return {name: value for name, value in body.items() if name not in refused}
 
 
@@ -121,6 +124,7 @@ def read_answer(raw: bytes, request: ChatRequest, model: str) -> Completion:
         model=_without_folders(well_formed(name) if isinstance(name, str) and name else model),
         usage=usage,
         thought=thought,
+        confidence=read_confidence(choice.get("logprobs"), text, thinks=bool(thought or usage.thought_tokens)),
     )
 
 
