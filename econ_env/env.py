@@ -45,16 +45,17 @@ from econ_env.llm.make import make_llm
 from econ_env.llm.protocol import LLM, LLMInfo
 from econ_env.llm.seeding import derive_seed
 from econ_env.observations import layout as observations
-from econ_env.observations.added import ObservationPart, known_to, make_parts, part_values
+from econ_env.observations.added import ObservationPart, make_parts, part_values
 from econ_env.observations.confidence import NAME as CONFIDENCE_PART
 from econ_env.observations.controls import Actions, action_space, read_actions
 from econ_env.observations.infos import Infos, add_texts, info_keys, round_infos, step_infos
+from econ_env.observations.known import known_to
 from econ_env.problems.load import ProblemSet, ProblemStream
 from econ_env.problems.order import ProblemOrder
 from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.rewards.added import RewardTerm, make_terms
-from econ_env.rewards.likelihood import check_offered
 from econ_env.rewards.scoring import agrees, score
+from econ_env.team.likelihood import check_offered
 from econ_env.team.prompts import PromptSet, make_prompts
 from econ_env.team.rounds import Team, all_or_none
 from econ_env.traces import shared_lines

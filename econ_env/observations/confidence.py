@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from econ_env.observations.added import Known
+from econ_env.observations.known import Known
 
 NAME = "reply_confidence"
 

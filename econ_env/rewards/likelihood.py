@@ -1,4 +1,4 @@
-"""Computes AL from probabilities (`reward.al: likelihood`), and refuses models that give none.
+"""Computes AL from probabilities (`reward.al: likelihood`).
 
 The paper calls AL an "action likelihood" (Xie et al., ICML 2025, https://openreview.net/forum?id=RQwexjUCxm). Our
 reading: the action is the reply, and its likelihood the probability that executor i's own model gives to it, per token,
@@ -8,10 +8,7 @@ the commitment, so this AL does not say how close a reply is to it; the fidelity
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from econ_env.errors import ConfigError, LLMRequestError
-from econ_env.llm.protocol import Completion, LLMInfo
+from econ_env.errors import LLMRequestError
 from econ_env.records import Reply
 
 
@@ -25,35 +22,14 @@ def own_likelihood(reply: Reply) -> float:
         LLMRequestError: Its probability is unknown.
     """
     if reply.confidence is None:
-        raise LLMRequestError(_refusal(f"the reply of {reply.agent} has none"))
+        raise LLMRequestError(no_likelihood(f"the reply of {reply.agent} has none"))
     return reply.confidence.probability
 
 
-def check_offered(models: Iterable[LLMInfo]) -> None:
-    """Check that models give log-probabilities, as far as is known before the first call.
+def no_likelihood(why: str) -> str:
+    """The message of the error for a missing probability.
 
-    Raises:
-        ConfigError: One does not.
+    Args:
+        why: What has none.
     """
-    for info in models:
-        if not info.logprobs:
-            raise ConfigError(_refusal(f"{_name(info)} gives none"))
-
-
-def check_given(done: Completion, info: LLMInfo) -> None:
-    """Check that a model's completion has a confidence.
-
-    Raises:
-        LLMRequestError: It has none.
-    """
-    if done.confidence is None:
-        kept = " in an answer from the cache (llm.cache_dir)" if done.usage.cache_hits else ""
-        raise LLMRequestError(_refusal(f"{_name(info)} gives none{kept}"))
-
-
-def _name(info: LLMInfo) -> str:
-    return f"the {info.backend} model" if not info.where else info.where
-
-
-def _refusal(why: str) -> str:
     return f"reward.al: likelihood needs log-probabilities, and {why}; use reward.al: embedding"

@@ -19,7 +19,7 @@ from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestEr
 from econ_env.llm.protocol import LLM, ChatRequest, Completion, Message
 from econ_env.llm.seeding import derive_seed
 from econ_env.records import Cluster, Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
-from econ_env.rewards.likelihood import check_given
+from econ_env.team.likelihood import check_given
 from econ_env.team.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA, PromptSet, ReplyFormat
 from econ_env.team.redact import redact_answer
 from econ_env.team.thought import without_thought
