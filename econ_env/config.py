@@ -133,12 +133,12 @@ class LLMConfig(Settings):
     """Tokens in which a model may think, sent on top of a call's own limit, such as `reply_max_tokens`. Servers limit
     thought and reply together, so a model that thinks little may say more than its own limit. By default 0, and 4096
     for a model as soon as it is seen to use up its limit while it thinks. Long thought may also need more `timeout`."""
+    concurrency: int = Field(16, ge=1)
+    """Calls in flight at once, to one server."""
     logprobs: bool = False
     """Whether servers are asked for the log-probabilities of a reply's tokens, which give the reply's confidence. Some
     servers refuse or answer more slowly. `reward.al: likelihood` and the observation part `reply_confidence` ask for
     them in any case."""
-    concurrency: int = Field(16, ge=1)
-    """Calls in flight at once, to one server."""
     cache: bool = True
     """Whether answers are kept on disk and used again for equal requests."""
     cache_dir: str | None = None

@@ -61,10 +61,10 @@ def request_key(server: str, model: str, request: ChatRequest, thinking: int | N
         "json_schema": None if request.json_schema is None else dict(request.json_schema),
         "require_json": request.require_json,
     }
-    if thinking is not None:
-        parts["thinking_tokens"] = thinking
     if request.logprobs:
         parts["logprobs"] = True
+    if thinking is not None:
+        parts["thinking_tokens"] = thinking
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
