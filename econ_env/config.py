@@ -152,6 +152,10 @@ class LLMConfig(Settings):
     one executor replaces that of `executors`, which replaces the general one."""
     concurrency: int = Field(16, ge=1)
     """Calls in flight at once, to one server."""
+    logprobs: bool = False
+    """Whether servers are asked for the log-probabilities of a reply's tokens, which give the reply's confidence. Some
+    servers refuse or answer more slowly. `reward.al: likelihood` and the observation part `reply_confidence` ask for
+    them in any case."""
     cache: bool = True
     """Whether answers are kept on disk and used again for equal requests."""
     cache_dir: str | None = None
@@ -187,6 +191,9 @@ class RewardConfig(Settings):
     """alpha = (AL, TS, CC), then one for each of `terms`; each in [0, 1], summing to 1."""
     terms: tuple[TermName, ...] = ()
     """Further terms, each by the name under which a package registers it or as `module:attribute`."""
+    al: Literal["embedding", "likelihood"] = "embedding"
+    """What AL is: how close a reply is to the commitment by their embeddings, or the probability that the executor's
+    model gives to its own reply, which needs a server with log-probabilities. Fidelity in CC stays the closeness."""
     fidelity_weight: float = Field(0.5, ge=0, le=1)
     """w_f: share of fidelity in CC; the rest is novelty."""
     team_ts: Literal["commitment", "mean"] = "commitment"
@@ -204,7 +211,7 @@ class ObservationConfig(Settings):
     """Parts of an observation besides the standard ones."""
 
     parts: tuple[PartName, ...] = ()
-    """Further parts, each by the name under which a package registers it or as `module:attribute`."""
+    """Further parts, each `reply_confidence`, the name under which a package registers it, or `module:attribute`."""
 
 
 class EpisodeConfig(Settings):

@@ -42,17 +42,20 @@ from econ_env.errors import ConfigError, EpisodeError
 from econ_env.llm import background
 from econ_env.llm.http.address import without_login
 from econ_env.llm.make import make_llm
-from econ_env.llm.protocol import LLM
+from econ_env.llm.protocol import LLM, LLMInfo
 from econ_env.llm.seeding import derive_seed
 from econ_env.observations import layout as observations
-from econ_env.observations.added import ObservationPart, known_to, make_parts, part_values
+from econ_env.observations.added import ObservationPart, make_parts, part_values
+from econ_env.observations.confidence import NAME as CONFIDENCE_PART
 from econ_env.observations.controls import Actions, action_space, read_actions
 from econ_env.observations.infos import Infos, add_texts, info_keys, round_infos, step_infos
+from econ_env.observations.known import known_to
 from econ_env.problems.load import ProblemSet, ProblemStream
 from econ_env.problems.order import ProblemOrder
 from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.rewards.added import RewardTerm, make_terms
 from econ_env.rewards.scoring import agrees, score
+from econ_env.team.likelihood import check_offered
 from econ_env.team.prompts import PromptSet, make_prompts
 from econ_env.team.rounds import Team, all_or_none
 from econ_env.traces import shared_lines
@@ -137,6 +140,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self._parts = make_parts(config.observation.parts if observation_parts is None else observation_parts)
         self.reward_terms = (*TERMS, *(term.name for term in self._terms))
         self._weights = check_weights(config.reward.initial_weights, self.reward_terms)
+        if config.reward.al == "likelihood" and llm == "simulated" and not all(isinstance(e, LLM) for e in executors):
+            check_offered([LLMInfo("simulated", "simulated", "", json_mode=True)])  # others are checked once made
         self._order: ProblemOrder | None = None
         self._strategies: dict[str, Strategy] = {}
         self._team: Team | None = None
@@ -299,7 +304,11 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
 
     @property
     def team(self) -> Team:
-        """The models, built at first use in each process."""
+        """The models, built at first use in each process.
+
+        Raises:
+            ConfigError: A model can't be made, or gives no log-probabilities where `reward.al` needs them.
+        """
         if self._team is None:
             names = self._executors * self.config.n_agents if len(self._executors) == 1 else self._executors
             shared = self._simulated() if self._llm == "simulated" else self._llm
@@ -309,8 +318,22 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
                 else make_llm(model)
                 for model in (self._coordinator, *names)
             ]
-            self._team = Team(models[0], tuple(models[1:]), self.config, self.prompts, rule=self.answer_rule)
+            if self.config.reward.al == "likelihood":
+                check_offered(llm.info for llm in models[1:])
+            self._team = Team(
+                models[0],
+                tuple(models[1:]),
+                self.config,
+                self.prompts,
+                rule=self.answer_rule,
+                logprobs=self._needs_logprobs(),
+            )
         return self._team
+
+    def _needs_logprobs(self) -> bool:
+        """Whether a setting asks for them, or needs them."""
+        wanted = self.config.llm.logprobs or self.config.reward.al == "likelihood"
+        return wanted or any(part.name == CONFIDENCE_PART for part in self._parts)
 
     def _simulated(self) -> LLM:
         """The simulated team; it reads the gold answers from this environment's problems."""

@@ -32,7 +32,9 @@ DATASETS = Kind("data set", "econ_env.datasets", (), ("bundled", "gsm8k", "math"
 ANSWER_RULES = Kind("answer rule", "econ_env.answer_rules", ("name", "extract", "same"), ("econ",))
 EMBEDDERS = Kind("embedder", "econ_env.embedders", ("name", "dim", "encode"), ("auto", "minilm", "hash"))
 REWARD_TERMS = Kind("reward term", "econ_env.reward_terms", ("name", "value"))
-OBSERVATION_PARTS = Kind("observation part", "econ_env.observation_parts", ("name", "dim", "values"))
+OBSERVATION_PARTS = Kind(
+    "observation part", "econ_env.observation_parts", ("name", "dim", "values"), ("reply_confidence",)
+)
 PROMPT_SETS = Kind(
     "prompt set", "econ_env.prompt_sets", ("name", "strategy", "executor", "commitment", "debate"), ("econ",)
 )

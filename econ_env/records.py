@@ -7,6 +7,7 @@ value is `None` or marked by a status, never replaced by a plausible one.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
@@ -95,6 +96,32 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Confidence:
+    """How likely a model found what it says: log-probabilities of its tokens, in nats.
+
+    The groups follow DeepConf (Fu et al. 2025, https://arxiv.org/abs/2508.15260), which takes the likeliest tokens at
+    each place; here the tokens that were sampled count.
+    """
+
+    mean: float
+    """Mean over all tokens, <= 0."""
+    lowest: float
+    """Lowest mean of a group, which is 16 tokens in a row, or all of them; <= `mean`."""
+    tokens: int
+    """Number of tokens, >= 1."""
+
+    @property
+    def probability(self) -> float:
+        """exp(mean), in (0, 1]: the geometric mean of the tokens' probabilities."""
+        return math.exp(self.mean)
+
+    @property
+    def lowest_probability(self) -> float:
+        """exp(lowest), in (0, 1]."""
+        return math.exp(self.lowest)
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """The judge's verdict on one reply."""
 
@@ -149,6 +176,8 @@ class Reply:
     """Why it is invalid."""
     thought: str = ""
     """What the model thought before it; kept for the record alone."""
+    confidence: Confidence | None = None
+    """How likely the model found it; `None` where its server gives no log-probabilities, or was not asked for them."""
 
     @property
     def valid(self) -> bool:
@@ -230,7 +259,8 @@ class RewardParts:
     """The terms of one executor's reward and their weighted sum, each in [0, 1]."""
 
     al: float
-    """Action likelihood: closeness of the reply to the team's commitment, not to that of its cluster."""
+    """Action likelihood: closeness of the reply to the team's commitment, not to that of its cluster; with
+    `reward.al: likelihood` the probability that the model gives to its reply."""
     ts: float
     """Task-specific: 1.0 if the answer equals the gold."""
     cc: float

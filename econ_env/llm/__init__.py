@@ -4,10 +4,12 @@
 loop on which all calls run.
 """
 
+from econ_env.llm.http.logprobs import confidence_of
 from econ_env.llm.make import make_llm
 from econ_env.llm.meter import MeterSnapshot, shared_meter
 from econ_env.llm.protocol import LLM, ChatRequest, Completion, LLMInfo, MakesLLM, Message
 
 __all__ = [
-    "LLM", "ChatRequest", "Completion", "LLMInfo", "MakesLLM", "Message", "MeterSnapshot", "make_llm", "shared_meter",
+    "LLM", "ChatRequest", "Completion", "LLMInfo", "MakesLLM", "Message", "MeterSnapshot", "confidence_of", "make_llm",
+    "shared_meter",
 ]  # fmt: skip

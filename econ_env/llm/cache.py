@@ -26,7 +26,7 @@ from platformdirs import user_cache_path
 from econ_env.config import LLMConfig
 from econ_env.extra import NOTHING_EXTRA, Extra
 from econ_env.llm.protocol import CONTROLS_VERSION, ChatRequest, Completion
-from econ_env.records import Usage
+from econ_env.records import Confidence, Usage
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -67,6 +67,8 @@ def request_key(
         "json_schema": None if request.json_schema is None else dict(request.json_schema),
         "require_json": request.require_json,
     }
+    if request.logprobs:
+        parts["logprobs"] = True
     if thinking is not None:
         parts["thinking_tokens"] = thinking
     if (added := extra.key()) is not None:
@@ -186,7 +188,10 @@ def _is_damage(error: Exception) -> bool:
 
 
 def _to_json(completion: Completion) -> str:
-    return json.dumps({"format": _FORMAT, **asdict(completion)}, ensure_ascii=False)
+    row = asdict(completion)
+    if completion.confidence is None:
+        del row["confidence"]
+    return json.dumps({"format": _FORMAT, **row}, ensure_ascii=False)
 
 
 def _from_json(text: Any) -> Completion:
@@ -200,7 +205,11 @@ def _from_json(text: Any) -> Completion:
     usage = Usage(**row.pop("usage"))
     if not all(isinstance(count, int) and count >= 0 for count in asdict(usage).values()):
         raise ValueError("a token count is not a whole number >= 0")
-    return Completion(**row, usage=replace(usage, calls=1, cache_hits=1, retries=0))
+    given = row.pop("confidence", None)
+    confidence = None if given is None else Confidence(**given)
+    if confidence is not None and not (confidence.lowest <= confidence.mean <= 0 < confidence.tokens):
+        raise ValueError("a confidence is not lowest <= mean <= 0")
+    return Completion(**row, usage=replace(usage, calls=1, cache_hits=1, retries=0), confidence=confidence)
 
 
 _caches: dict[tuple[int, str | None, int], CompletionCache] = {}

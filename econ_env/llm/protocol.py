@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from econ_env.records import CallRole, Usage
+from econ_env.records import CallRole, Confidence, Usage
 
 if TYPE_CHECKING:
     from econ_env.config import LLMConfig
@@ -55,6 +55,8 @@ class ChatRequest:
     """Schema of the JSON that the server is asked to write, if it supports this."""
     require_json: bool = False
     """Whether a completion without readable JSON counts as unusable and is requested once more."""
+    logprobs: bool = False
+    """Whether to ask for the log-probabilities of the answer's tokens."""
     bypass_cache: bool = False
     """Whether to skip the cache on disk: neither read nor write it."""
     role: CallRole = "other"
@@ -83,6 +85,9 @@ class Completion:
     """Cost of the call with its retries."""
     thought: str = ""
     """What the model thought before it answered; nothing but records may use it."""
+    confidence: Confidence | None = None
+    """How likely the model found the tokens of `text`, without those of its thought (see `confidence_of`); `None` if
+    that is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,9 @@ class LLMInfo:
     keeps_deadline: bool = False
     """Whether the model itself ends a call after `llm.round_timeout`, without counting the time in which the call waits
     for its turn. Otherwise the caller ends it, and counts that time too."""
+    logprobs: bool = False
+    """Whether completions have a `confidence` if the request asks for `logprobs`, as far as is known before the first
+    answer; `reward.al: likelihood` needs it."""
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 """Builds what executors see and do: the layout of observations, added parts, controls and infos."""
 
-from econ_env.observations.added import Known, ObservationPart
+from econ_env.observations.added import ObservationPart
+from econ_env.observations.known import Known
 
 __all__ = ["Known", "ObservationPart"]

@@ -1,66 +1,23 @@
-"""Makes and checks observation parts that other packages add, and defines what they may use."""
+"""Makes and checks observation parts besides the standard ones: that of this package, and those that others add."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from econ_env import plugins
-from econ_env.episode import Episode
 from econ_env.errors import ConfigError, ExtensionError
+from econ_env.observations.confidence import NAME, ReplyConfidence
+from econ_env.observations.known import Known
 from econ_env.observations.layout import PARTS
-from econ_env.records import Commitment, Reply
 
 Vector = NDArray[np.float32]
 
-
-@dataclass(frozen=True)
-class Known:
-    """All that one executor may know: no gold answer, and nothing that other executors said."""
-
-    agent: int
-    """Its number, from 0."""
-    n_agents: int
-    """Number of executors."""
-    question: str
-    """The problem's question."""
-    strategy: str | None
-    """The coordinator's plan, if there is one."""
-    replies: tuple[Reply, ...]
-    """Its own reply of each round of the episode so far, oldest first."""
-    commitments: tuple[Commitment, ...]
-    """The team's commitment of each of these rounds."""
-    decision: int
-    """Number of submitted decisions."""
-    max_rounds: int
-    """Decisions per episode."""
-
-
-def known_to(agent: int, n_agents: int, episode: Episode, decision: int, max_rounds: int) -> Known:
-    """What an executor may know of a running episode.
-
-    Args:
-        agent: Its number, from 0.
-        n_agents: Number of executors.
-        episode: The episode so far.
-        decision: Decisions that were submitted.
-        max_rounds: Decisions of an episode.
-    """
-    rounds = [round_ for one in episode.decisions for round_ in one.rounds]
-    return Known(
-        agent=agent,
-        n_agents=n_agents,
-        question=episode.problem.question,
-        strategy=None if episode.strategy is None else episode.strategy.text,
-        replies=tuple(round_.replies[agent] for round_ in rounds),
-        commitments=tuple(round_.commitment for round_ in rounds),
-        decision=decision,
-        max_rounds=max_rounds,
-    )
+BUILT_IN: dict[str, Callable[[], ObservationPart]] = {NAME: ReplyConfidence}
+"""Parts of this package that a setting can name."""
 
 
 class ObservationPart(Protocol):
@@ -92,12 +49,17 @@ def make_parts(specs: Iterable[str | ObservationPart]) -> tuple[ObservationPart,
     """Make the parts that a setting names.
 
     Args:
-        specs: Each is a name that a package registers, `module:attribute`, or a part.
+        specs: Each is `reply_confidence`, a name that a package registers, `module:attribute`, or a part.
 
     Raises:
         ConfigError: There is no such part, it lacks a member of `ObservationPart`, or its name or length can't be used.
     """
-    parts: tuple[ObservationPart, ...] = tuple(plugins.make(plugins.OBSERVATION_PARTS, spec) for spec in specs)
+    parts: tuple[ObservationPart, ...] = tuple(
+        BUILT_IN[spec]()
+        if isinstance(spec, str) and spec in BUILT_IN
+        else plugins.make(plugins.OBSERVATION_PARTS, spec)
+        for spec in specs
+    )
     names = list(PARTS)
     for part in parts:
         if not isinstance(part.name, str) or not part.name.isidentifier():

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from econ_env.episode import Episode
-from econ_env.records import Round
+from econ_env.records import Reply, Round
 
 Infos = dict[str, dict[str, Any]]
 
 ROUND_KEYS = (
-    "temperature", "p", "valid", "answered", "agrees", "agreement", "team_answered", "failed", "rounds",
-    "prompt_tokens", "completion_tokens", "calls",
+    "temperature", "p", "valid", "answered", "agrees", "reply_confidence", "reply_confidence_lowest",
+    "agreement", "team_answered", "failed", "rounds", "prompt_tokens", "completion_tokens", "calls",
 )  # fmt: skip
 """Infos of `deliberate`; none needs the gold answer. `valid`, `answered` and `agrees` are the agent's own;
-`rounds` counts those of the running decision; tokens and calls are the whole episode's so far."""
+`rounds` counts those of the running decision; tokens and calls are the whole episode's so far.
+
+`reply_confidence` is the probability that the agent's model gives to its own reply, exp of the mean log-probability of
+the tokens, and `reply_confidence_lowest` that of its least likely group of tokens: numbers in (0, 1], and exactly 0.0
+where they are unknown (see `Confidence` and `llm.logprobs`)."""
 
 REWARD_KEYS = (
     "reward_al", "reward_ts", "reward_cc", "correct", "team_correct", "team_reward", "team_al", "team_ts", "team_cc",
@@ -63,6 +67,7 @@ def round_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
             "valid": float(reply.valid),
             "answered": float(reply.answer is not None),
             "agrees": float(same),
+            **_confidence(reply),
             **team,
         }
         for reply, same in zip(round_.replies, agreed, strict=True)
@@ -107,6 +112,15 @@ def add_texts(infos: Infos, episode: Episode) -> Infos:
         info.update(local_commitment=local.get(reply.agent) or "")
         info.update(commitment=round_.commitment.text or "", commitment_source=round_.commitment.source)
     return infos
+
+
+def _confidence(reply: Reply) -> dict[str, float]:
+    """As probabilities: no trainer takes a missing number, and 0 is none that a reply can have."""
+    found = reply.confidence
+    return {
+        "reply_confidence": 0.0 if found is None else found.probability,
+        "reply_confidence_lowest": 0.0 if found is None else found.lowest_probability,
+    }
 
 
 def _last(episode: Episode) -> Round:

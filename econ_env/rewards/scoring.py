@@ -12,6 +12,7 @@ from econ_env.config import RewardConfig, Weights
 from econ_env.embedding import Embeddings
 from econ_env.records import Judgement, Problem, RewardParts, Round
 from econ_env.rewards.added import RewardTerm, Submission, term_value
+from econ_env.rewards.likelihood import own_likelihood
 from econ_env.rewards.terms import action_likelihood, collaborative_contribution, nothing, novelty, task_specific, weigh
 
 
@@ -45,13 +46,14 @@ def score(
         round_: The submitted round.
         replies: Unit embedding [d] of each reply, `None` for an invalid one.
         commitment: Unit embedding [d] of the commitment; zeros if the round failed.
-        config: Weights inside the terms.
+        config: Which AL, and weights inside the terms.
         weights: alpha = (AL, TS, CC), then of the further terms.
         rule: Judges the answers.
         terms: Further terms.
 
     Raises:
         ExtensionError: A further term is not a number in [0, 1].
+        LLMRequestError: AL needs the probability of a reply, and it is unknown.
     """
     judged = judge_replies(round_, problem.answer, rule)
     none = nothing([term.name for term in terms])
@@ -62,12 +64,13 @@ def score(
     valid = [row for row in replies if row is not None]
     stacked = np.array(valid) if valid else np.zeros((0, len(commitment)), np.float32)
     rewards, place = [], 0
-    for agent, (row, said) in enumerate(zip(replies, judged, strict=True)):
+    for agent, (reply, row, said) in enumerate(zip(round_.replies, replies, judged, strict=True)):
         if row is None or said is None:
             rewards.append(none)
             continue
-        al = action_likelihood(row, commitment)
-        cc = collaborative_contribution(al, novelty(stacked, place), config.fidelity_weight)
+        closeness = action_likelihood(row, commitment)
+        al = own_likelihood(reply) if config.al == "likelihood" else closeness
+        cc = collaborative_contribution(closeness, novelty(stacked, place), config.fidelity_weight)
         further = {term.name: term_value(term, submission, agent) for term in terms}
         rewards.append(weigh(al, task_specific(said.correct), cc, weights, further))
         place += 1

@@ -1,8 +1,8 @@
 """Computes the reward terms, one pure function each, and their weighted sum.
 
 All take unit vectors or plain numbers and return values in [0, 1]. AL, TS and CC follow the reward system of the ECON
-paper (Xie et al., ICML 2025, https://openreview.net/forum?id=RQwexjUCxm), computed on embeddings. A change of a term
-needs a new `REWARD_VERSION`, which is written into every result.
+paper (Xie et al., ICML 2025, https://openreview.net/forum?id=RQwexjUCxm), computed on embeddings; AL also from
+probabilities. A change of a term needs a new `REWARD_VERSION`, which is written into every result.
 """
 
 from __future__ import annotations
@@ -11,11 +11,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from econ_env.config import Weights
+from econ_env.config import RewardConfig, Weights
 from econ_env.embedding import Embeddings
 from econ_env.records import RewardParts
 
 REWARD_VERSION = "econ-reward-v1"
+"""Version of the terms; results with AL from probabilities have that of `reward_version`."""
+
+
+def reward_version(config: RewardConfig) -> str:
+    """The version of the reward with these settings, for results."""
+    return REWARD_VERSION if config.al == "embedding" else f"{REWARD_VERSION}-{config.al}"
 
 
 def task_specific(correct: bool) -> float:
@@ -48,7 +54,13 @@ def novelty(replies: Embeddings, index: int) -> float:
 
 
 def collaborative_contribution(fidelity: float, novelty_: float, fidelity_weight: float) -> float:
-    """CC_i = w_f * fidelity_i + (1 - w_f) * novelty_i, with fidelity_i = AL_i."""
+    """CC_i = w_f * fidelity_i + (1 - w_f) * novelty_i.
+
+    Args:
+        fidelity: AL_i by embeddings, whatever `reward.al` is: a reply is faithful to the commitment, not to its model.
+        novelty_: See `novelty`.
+        fidelity_weight: w_f, in [0, 1].
+    """
     return _unit(fidelity_weight * fidelity + (1.0 - fidelity_weight) * novelty_)
 
 

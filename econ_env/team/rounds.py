@@ -19,6 +19,7 @@ from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestEr
 from econ_env.llm.protocol import LLM, ChatRequest, Completion, Message
 from econ_env.llm.seeding import derive_seed
 from econ_env.records import Cluster, Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
+from econ_env.team.likelihood import check_given
 from econ_env.team.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA, PromptSet, ReplyFormat
 from econ_env.team.redact import redact_answer
 from econ_env.team.thought import without_thought
@@ -41,6 +42,7 @@ class Team:
         config: Token limits, format, bounds and deadlines.
         prompts: The prompts of the models.
         rule: Reads and compares answers.
+        logprobs: Whether replies are asked for with log-probabilities.
     """
 
     coordinator: LLM
@@ -48,6 +50,7 @@ class Team:
     config: EnvConfig
     prompts: PromptSet = DEFAULT_PROMPTS
     rule: AnswerRule = field(kw_only=True)
+    logprobs: bool = field(default=False, kw_only=True)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -200,7 +203,7 @@ class Team:
             A reply per prompt; invalid if its call failed or exceeded the time limit `llm.round_timeout`.
 
         Raises:
-            LLMRequestError: The server will refuse every request.
+            LLMRequestError: The server will refuse every request, or gives no log-probabilities where AL needs them.
             BudgetError: The budget is spent.
         """
         # The round's seeds are consecutive numbers in a block of 2**16, so that a simulated team can correlate them.
@@ -239,6 +242,7 @@ class Team:
             seed=seed,
             json_schema=REPLY_SCHEMA if form == "json" else None,
             require_json=form == "json",
+            logprobs=self.logprobs,
             role="executor",
             agent=agent,
             problem_id=problem.id,
@@ -247,12 +251,15 @@ class Team:
         done = await self._ask(llm, request)
         if isinstance(done, LLMError):
             return Reply(agent, controls, None, None, "invalid", usage=done.usage, error=str(done))
+        if self.config.reward.al == "likelihood":
+            check_given(done, llm.info)
         if heard is not None:
             heard(done.text)
         read = await self._read(done.text)
         return Reply(
-            agent, controls, done.text, read.answer, "valid", read.parsed_json, done.usage, thought=done.thought
-        )
+            agent, controls, done.text, read.answer, "valid", read.parsed_json, done.usage,
+            thought=done.thought, confidence=done.confidence,
+        )  # fmt: skip
 
     async def commit(
         self,

@@ -91,6 +91,8 @@ class RawAnswer:
     """Token counts that replace or extend those of the server."""
     model: str | None = None
     """The answering model's name; by default that of the request."""
+    logprobs: Any = None
+    """Log-probabilities of the choice, as a server sends them; left out if `None`."""
 
 
 def answer_four(body: Mapping[str, Any]) -> str:
@@ -316,13 +318,16 @@ class FaultyServer:
         prompt, completion = _prompt_tokens(body), sum(map(count_tokens, texts))
         counts = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
         message = {"role": "assistant", **raw.message}
+        choice = {"index": 0, "message": message, "finish_reason": raw.finish_reason}
+        if raw.logprobs is not None:
+            choice["logprobs"] = raw.logprobs
         return web.json_response(
             {
                 "id": "chatcmpl-test",
                 "object": "chat.completion",
                 "created": 0,
                 "model": raw.model or body["model"],
-                "choices": [{"index": 0, "message": message, "finish_reason": raw.finish_reason}],
+                "choices": [choice],
                 "usage": {**counts, **raw.usage},
             }
         )

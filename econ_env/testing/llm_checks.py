@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from econ_env.errors import BudgetError, LLMError
 from econ_env.llm.protocol import LLM, ChatRequest, Completion, LLMInfo
-from econ_env.records import Usage
+from econ_env.records import Confidence, Usage
 from econ_env.team.prompts import DEFAULT_PROMPTS
 from econ_env.testing.env_checks import CheckError
 
@@ -106,6 +106,11 @@ def _check_completion(done: Completion) -> None:
     _require(
         all(type(count) is int and count >= 0 for count in asdict(done.usage).values()),
         "all counts of a usage must be ints, 0 or more",
+    )
+    sure = done.confidence
+    _require(
+        sure is None or (isinstance(sure, Confidence) and sure.lowest <= sure.mean <= 0 < sure.tokens),
+        "a completion's confidence must be None or a Confidence with lowest <= mean <= 0; see confidence_of",
     )
     _require(done.usage.calls == 1, "the usage of an answered call must count one call")
     _require(done.usage.cache_hits <= 1, "the usage of one call must count at most one cache hit")

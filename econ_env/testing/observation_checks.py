@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from econ_env.errors import ExtensionError
-from econ_env.observations.added import Known, ObservationPart, make_parts, part_values
+from econ_env.observations.added import ObservationPart, make_parts, part_values
+from econ_env.observations.known import Known
 from econ_env.testing.sample_plays import sample_known
 from econ_env.testing.violations import Violations
 

@@ -12,8 +12,9 @@ import numpy as np
 from econ_env.errors import LLMReplyError
 from econ_env.factory import parallel_env
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
-from econ_env.observations.added import Known
+from econ_env.observations.known import Known
 from econ_env.problems.load import ProblemSet, load_problems
+from econ_env.records import Confidence
 from econ_env.rewards.added import Submission
 from econ_env.simulation.landscape import unit_draw
 from econ_env.simulation.model import SimulatedLLM
@@ -23,7 +24,7 @@ PROBLEMS = 6
 
 
 class _Unreliable:
-    """The simulated model, but some calls fail and some give no answer."""
+    """The simulated model, but some calls fail, some give no answer, and some have a confidence."""
 
     def __init__(self, problems: ProblemSet) -> None:
         self._llm = SimulatedLLM(problems)
@@ -37,6 +38,8 @@ class _Unreliable:
         if draw < 0.2:
             raise LLMReplyError("it fails now and then")
         done = await self._llm.complete(request)
+        if draw > 0.6:
+            done = replace(done, confidence=Confidence(mean=-draw, lowest=-4.0 * draw, tokens=20))
         return replace(done, text="I do not know.") if draw < 0.4 and request.role != "strategy" else done
 
     async def aclose(self) -> None:

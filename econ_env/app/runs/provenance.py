@@ -16,7 +16,7 @@ from econ_env.answers import make_rule
 from econ_env.app.run_config import RunConfig
 from econ_env.llm.protocol import CONTROLS_VERSION
 from econ_env.plugins import Kind
-from econ_env.rewards.terms import REWARD_VERSION
+from econ_env.rewards.terms import reward_version
 from econ_env.team.prompts import make_prompts
 
 PACKAGES = ("tianshou", "torch", "pettingzoo", "gymnasium", "openai", "sentence-transformers", "datasets", "numpy")
@@ -35,7 +35,7 @@ def provenance(config: RunConfig) -> dict[str, Any]:
             "econ": econ_env.__version__,
             "answer_rule": make_rule(config.answer_rule).name,
             "prompts": make_prompts(config.prompts).name,
-            "rewards": REWARD_VERSION,
+            "rewards": reward_version(config.reward),
             "controls": CONTROLS_VERSION,
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},

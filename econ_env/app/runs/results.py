@@ -12,7 +12,7 @@ from econ_env.config import LLMConfig
 from econ_env.episode import Episode
 from econ_env.errors import NothingJudgedError
 from econ_env.llm.budget import price
-from econ_env.records import Reply, Round
+from econ_env.records import Reply, Round, as_plain
 
 Row = dict[str, Any]
 
@@ -37,7 +37,8 @@ def result_row(
 
     `round_verdicts` has the judge's verdict on the commitment of each round, `failed` if there is none; `round_tokens`
     has the tokens of each round without the strategy. `tokens`, `calls` and `usd` also count answers from the cache;
-    `cache_hits` is the number of such calls, which `seconds` does not measure.
+    `cache_hits` is the number of such calls, which `seconds` does not measure. `replies` are those of the last round;
+    the `confidence` of each has the fields of `Confidence`, and is `None` if it is unknown.
 
     Args:
         method: The method that answered, for example `baseline` or `bne`.
@@ -237,6 +238,7 @@ def _reply(reply: Reply, judged: Any) -> Row:
         "verdict": "invalid" if judged is None else judged.verdict,
         "temperature": reply.controls.temperature,
         "p": reply.controls.p,
+        "confidence": as_plain(reply.confidence),
     }
 
 

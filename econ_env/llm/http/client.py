@@ -59,17 +59,20 @@ class OpenAIClient:
         """Facts about the model; if no name was given, the name is empty until the server was asked."""
         pool = self._pool
         model = self.server.model or pool.found_model
-        json_mode = "response_format" not in pool.refused(model)
-        if self._told is None or (self._told.model, self._told.json_mode) != (model, json_mode):
-            self._told = LLMInfo(
+        refused = pool.refused(model)
+        json_mode, logprobs = "response_format" not in refused, "logprobs" not in refused
+        told = self._told
+        if told is None or (told.model, told.json_mode, told.logprobs) != (model, json_mode, logprobs):
+            told = self._told = LLMInfo(
                 backend=self.server.backend,
                 model=model,
                 where=self.server.where,
                 json_mode=json_mode,
                 small=self.server.small,
                 keeps_deadline=True,
+                logprobs=logprobs,
             )
-        return self._told  # each call reads it several times
+        return told  # each call reads it several times
 
     @property
     def meter(self) -> Meter:

@@ -79,6 +79,8 @@ def status_failure(
     """
     said = _message(text)
     line = f"{url} answered {status}" + (f": {said}" if said else "")
+    if status == 403 and "logprobs" in sent and re.search(r"\blogprobs\b", said):  # OpenAI, for models that think
+        return RefusedFieldError(line, ("logprobs",))
     if status in (401, 403):
         return LLMRequestError(f"{line}; {key_advice}")
     if status == 402 or (status == 429 and _NO_MONEY.search(said)):

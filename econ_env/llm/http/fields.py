@@ -41,7 +41,7 @@ NON_STANDARD = (*PENALTY_FIELDS, *SAMPLER_FIELDS, "min_p")
 """Fields that OpenAI's own API does not have. Where a server refuses a request without saying why, it is sent once
 without them."""
 
-OPTIONAL_FIELDS = (*NON_STANDARD, "response_format", "seed", "temperature", "top_p", "max_tokens")
+OPTIONAL_FIELDS = (*NON_STANDARD, "response_format", "seed", "logprobs", "temperature", "top_p", "max_tokens")
 """Fields that are omitted, or renamed, when a server refuses them."""
 
 
@@ -133,6 +133,8 @@ class KnownFields:
             yield "answers are not repeatable"
         if "response_format" in new:
             yield "only prompts ask for JSON"
+        if "logprobs" in new:
+            yield "replies have no confidence"
         if "min_p" in new:
             yield "sampling.min_p has no effect there"
         if "top_k" in new:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from econ_env.llm.http.fields import LENGTH_FIELDS, NON_STANDARD, OPTIONAL_FIELDS
 
-_HARMLESS = frozenset(("seed", "response_format"))
+_HARMLESS = frozenset(("seed", "response_format", "logprobs"))
 _JSON_MODE = re.compile(r"response_format|json|schema|structured|grammar|guided", re.IGNORECASE)
 _UNSUPPORTED = re.compile(
     r"unsupported|not[ _]?support|n't[ _]support|unrecogni[sz]ed|unknown|unexpected|unpermitted|not (be )?(permitted|"

@@ -12,6 +12,7 @@ from typing import Any
 from econ_env.answers.json_field import read_json_field
 from econ_env.answers.thought import Parted
 from econ_env.llm.http.fields import LENGTH_FIELDS, SAMPLER_FIELDS
+from econ_env.llm.http.logprobs import read_confidence
 from econ_env.llm.http.message import ran_out, read_message
 from econ_env.llm.http.secrets import scrub, well_formed
 from econ_env.llm.protocol import ChatRequest, Completion
@@ -75,6 +76,8 @@ def request_body(
     if request.json_schema is not None:
         schema = {"name": "reply", "strict": True, "schema": dict(request.json_schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if request.logprobs:
+        body["logprobs"] = True
     body |= extra or {}
     short, long = LENGTH_FIELDS
     if short in refused:
@@ -132,6 +135,7 @@ def read_answer(raw: bytes, request: ChatRequest, model: str) -> Completion:
         model=_without_folders(well_formed(name) if isinstance(name, str) and name else model),
         usage=usage,
         thought=thought,
+        confidence=read_confidence(choice.get("logprobs"), text, thinks=bool(thought or usage.thought_tokens)),
     )
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from econ_env.config import LLMConfig
 from econ_env.llm.cache import CompletionCache, request_key, shared_cache
+from econ_env.llm.http.logprobs import confidence_of
 from econ_env.llm.protocol import ChatRequest, Completion, Message
 from econ_env.records import Usage
 
@@ -42,6 +43,7 @@ REQUESTS = st.builds(
     min_p=st.sampled_from((0.0, 0.1)),
     json_schema=st.none() | st.dictionaries(TEXTS, TEXTS, max_size=2),
     require_json=st.booleans(),
+    logprobs=st.booleans(),
 )
 COMPLETIONS = st.builds(
     Completion,
@@ -49,6 +51,7 @@ COMPLETIONS = st.builds(
     finish_reason=st.text(min_size=1, max_size=8),
     model=st.text(min_size=1, max_size=8),
     usage=st.builds(Usage, st.just(1), *(st.integers(0, 9999) for _ in range(3)), st.just(0), st.integers(0, 9)),
+    confidence=st.lists(st.floats(-20, 0), max_size=40).map(confidence_of),
 )
 
 
@@ -95,6 +98,7 @@ CHANGES = {
     "sample_index": 1,
     "json_schema": {"type": "object"},
     "require_json": True,
+    "logprobs": True,
 }
 
 
@@ -329,3 +333,32 @@ def test_entries_from_before_thought_was_kept_still_answer(cache, tmp_path):
         assert entry["usage"].pop("thought_tokens") == 0
         table.execute("UPDATE Cache SET value = ? WHERE key = 'a'", (json.dumps(entry),))
     assert get(one, "a") == replace(DONE, usage=replace(DONE.usage, cache_hits=1, retries=0))
+
+
+def test_entries_without_log_probabilities_are_as_before_there_were_any(cache, tmp_path):
+    put(cache(), "a")
+    with rows(tmp_path) as table:
+        ((text,),) = table.execute("SELECT value FROM Cache WHERE key = 'a'").fetchall()
+    assert "confidence" not in json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"mean": 0.1, "lowest": -1.0, "tokens": 3},
+        {"mean": -1.0, "lowest": -0.5, "tokens": 3},
+        {"mean": -1.0, "lowest": -2.0, "tokens": 0},
+        {"mean": None, "lowest": -2.0, "tokens": 3},
+        {"mean": float("nan"), "lowest": -2.0, "tokens": 3},
+        {"mean": -1.0},
+        [-1.0, -2.0, 3],
+    ],
+)
+def test_a_damaged_confidence_is_no_answer(cache, tmp_path, damaged):
+    one = cache()
+    put(one, "a", replace(DONE, confidence=confidence_of([-1.0])))
+    with rows(tmp_path) as table:
+        ((text,),) = table.execute("SELECT value FROM Cache WHERE key = 'a'").fetchall()
+        changed = json.dumps(json.loads(text) | {"confidence": damaged})
+        table.execute("UPDATE Cache SET value = ? WHERE key = 'a'", (changed,))
+    assert get(one, "a") is None

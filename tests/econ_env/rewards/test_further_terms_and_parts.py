@@ -13,7 +13,7 @@ from econ_env.answers import Extracted
 from econ_env.config import TERMS, check_weights, parse_settings
 from econ_env.errors import ConfigError, ExtensionError
 from econ_env.llm.protocol import ChatRequest
-from econ_env.observations.added import Known
+from econ_env.observations import Known
 from econ_env.observations.infos import INFO_KEYS
 from econ_env.records import Problem
 from econ_env.rewards.added import RESERVED, Submission

