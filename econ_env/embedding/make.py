@@ -11,16 +11,15 @@ from econ_env import plugins
 from econ_env.config import Device
 from econ_env.embedding.hashed import HashEmbedder
 from econ_env.embedding.protocol import Embedder
-from econ_env.embedding.sentence import SentenceEmbedder, find_device
+from econ_env.embedding.sentence import HUB_TIMEOUT, SentenceEmbedder, find_device
 from econ_env.errors import EmbeddingError
+from econ_env.hub import hub_answers
 
 log = logging.getLogger(__name__)
 
 LARGE_MODEL = "BAAI/bge-large-en-v1.5"
 SMALL_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGED_MODEL = "minilm"
-HUB_TIMEOUT = 2.0
-"""Seconds to wait for the hub; after that it counts as unreachable."""
 
 
 def make_embedder(spec: str | Embedder, device: Device = "auto") -> Embedder:
@@ -83,11 +82,11 @@ def _packaged_path() -> str | None:
 
 def _hub_has(model: str) -> bool:
     """Whether the model is in the hub's local cache, or the hub has it; waits only briefly when offline."""
-    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+    from huggingface_hub import HfApi, try_to_load_from_cache
 
     if isinstance(try_to_load_from_cache(model, "modules.json"), str):
         return True
-    if constants.HF_HUB_OFFLINE:
+    if not hub_answers(HUB_TIMEOUT):
         return False
     try:
         HfApi().model_info(model, timeout=HUB_TIMEOUT)

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from econ_env.config import Device
 from econ_env.embedding.protocol import Embeddings
 from econ_env.embedding.stored import stored_dim
 from econ_env.errors import ConfigError, EmbeddingError
+from econ_env.hub import hub_answers
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 BATCH_TEXTS = 16
 """Most texts of a model batch."""
+HUB_TIMEOUT = 2.0
+"""Seconds to wait for the hub; after that it counts as unreachable."""
 LENGTH_STEP = 16
 """Texts are padded to a multiple of so many tokens."""
 
@@ -117,10 +121,13 @@ class SentenceEmbedder:
             from transformers.utils import logging as transformers_logging
 
             transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # untyped upstream
+            # Without the hub the library would try for minutes before it looks into its cache.
+            offline = not Path(self.source).exists() and not hub_answers(HUB_TIMEOUT)
             try:
-                self._model = SentenceTransformer(self.source, device=self.device)
+                self._model = SentenceTransformer(self.source, device=self.device, local_files_only=offline)
             except (OSError, ValueError) as error:
-                reason = str(error).strip().splitlines()[0]
+                said = str(error).strip().splitlines()
+                reason = "the hub can't be reached, and its cache has no such model" if offline else said[0]
                 raise EmbeddingError(
                     f"embedding model {self.name} can't be loaded ({reason}); "
                     f"give a local path, a cached model or one of {', '.join(plugins.names(plugins.EMBEDDERS))}; "

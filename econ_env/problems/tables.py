@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import ssl
 import sys
 import tempfile
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +17,7 @@ from typing import Any
 
 from econ_env import plugins
 from econ_env.errors import ProblemSourceError, ProblemSplitError, ProblemUnreachableError
+from econ_env.hub import answers
 from econ_env.problems.rows import suggestion
 from econ_env.records import Problem
 
@@ -212,7 +210,7 @@ def _open_hub(hub_id: str, config: str | None, revision: str | None, streaming: 
     import datasets
 
     with quiet():
-        online = not datasets.config.HF_HUB_OFFLINE and _answers(datasets.config.HF_ENDPOINT)
+        online = not datasets.config.HF_HUB_OFFLINE and answers(datasets.config.HF_ENDPOINT, HUB_TIMEOUT)
         try:
             with _offline(not online):
                 tables: Mapping[str, Any] = datasets.load_dataset(
@@ -245,19 +243,6 @@ def _same_revision(tables: Mapping[str, Any], revision: str, hub_id: str) -> Non
                 f"the hub can't be reached for {hub_id!r}, and the cached copy is of revision {cached}, not of "
                 f"{revision}; to use it say revision={cached!r}"
             )
-
-
-def _answers(endpoint: str) -> bool:
-    """Whether the endpoint answers; asks once, since the library would retry for half a minute."""
-    try:
-        with urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=HUB_TIMEOUT):
-            return True
-    except urllib.error.HTTPError:
-        return True
-    except urllib.error.URLError as error:
-        return isinstance(error.reason, ssl.SSLError)  # let the library judge a proxy's certificate
-    except OSError:
-        return False
 
 
 _settings = threading.RLock()

@@ -6,15 +6,13 @@ import functools
 import importlib.util
 import logging
 import os
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from econ_env.config import Device, LLMConfig
 from econ_env.errors import ConfigError, LLMUnavailableError
+from econ_env.hub import hub_answers
 from econ_env.llm.http.address import Address
 from econ_env.llm.http.engine import EngineSettings, acquire_engine, find_gpu, release_engine
 from econ_env.llm.http.server import Server
@@ -114,7 +112,7 @@ def _from_hub(reference: str) -> Path:
         raise ConfigError(f"{reference!r} can't be read; write hub:ORG/REPO/FILE.gguf, where FILE may hold *")
     found = _downloaded(f"{org}/{name}", pattern, offline=True)
     if not found:
-        if not _hub_answers():
+        if not hub_answers(_HUB_SECONDS):
             raise LLMUnavailableError(f"{org}/{name} is not in the hub's cache and the hub can't be reached")
         logger.warning("downloading %s from the hub", reference.removeprefix("hub:"))
         found = _downloaded(f"{org}/{name}", pattern, offline=False)
@@ -142,29 +140,6 @@ def _downloaded(repository: str, pattern: str, *, offline: bool) -> list[Path]:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise LLMUnavailableError(f"{repository} can't be downloaded from the hub: {first}") from error
     return sorted(Path(folder).glob(pattern))
-
-
-def _hub_answers() -> bool:
-    """Whether the hub accepts a connection within `_HUB_SECONDS`; uses a thread, since the name lookup may hang."""
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return False
-    address = urlsplit(constants.ENDPOINT)
-    port = address.port or (443 if address.scheme == "https" else 80)
-    answered = threading.Event()
-
-    def probe() -> None:
-        try:
-            socket.create_connection((address.hostname or "", port), timeout=_HUB_SECONDS).close()
-        except OSError:
-            return
-        answered.set()
-
-    thread = threading.Thread(target=probe, daemon=True)
-    thread.start()
-    thread.join(_HUB_SECONDS)
-    return answered.is_set()
 
 
 def _cores() -> int:

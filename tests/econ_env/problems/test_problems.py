@@ -550,7 +550,7 @@ def test_configurations_of_a_set(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(problem_tables, "_answers", lambda endpoint: True)
+    monkeypatch.setattr(problem_tables, "answers", lambda endpoint, seconds: True)
     place = tmp_path / "sets" / "two"  # `datasets` reads a relative folder of that name as it reads the hub
     place.mkdir(parents=True)
     (place / "README.md").write_text(
