@@ -70,6 +70,11 @@ class Settings(BaseModel):
         return value
 
 
+def _off(value: Any) -> Any:
+    """Undo what YAML does to a bare `off`."""
+    return "off" if value is False else value
+
+
 S = TypeVar("S", bound=BaseModel)
 
 
@@ -150,6 +155,9 @@ class LLMConfig(Settings):
     extra_for: ExtraByMember = JsonObject()
     """`extra_body` and `extra_headers` by member: `coordinator`, `executors`, `executor_0` and so on. A key given for
     one executor replaces that of `executors`, which replaces the general one."""
+    probe: Literal["auto", "off"] = "auto"
+    """Whether training first asks a server some 25 short questions to find controls without effect (`econ probe` asks
+    more). What was found is kept in the cache, per server, model and bounds."""
     concurrency: int = Field(16, ge=1)
     """Calls in flight at once, to one server."""
     logprobs: bool = False
@@ -176,6 +184,11 @@ class LLMConfig(Settings):
     """Requests the embedded engine processes at once; the others wait."""
     local_threads: int | None = Field(None, ge=1)
     """Threads of the embedded engine; by default one per core."""
+
+    @field_validator("probe", mode="before")
+    @classmethod
+    def _probe_off(cls, value: Any) -> Any:
+        return _off(value)
 
     @model_validator(mode="after")
     def _prices(self) -> Self:
@@ -246,8 +259,8 @@ class EpisodeConfig(Settings):
 
     @field_validator("strategy", mode="before")
     @classmethod
-    def _off(cls, value: Any) -> Any:
-        return "off" if value is False else value  # YAML reads a bare off as false
+    def _strategy_off(cls, value: Any) -> Any:
+        return _off(value)
 
     @model_validator(mode="after")
     def _lengths(self) -> Self:

@@ -181,12 +181,13 @@ def extra_of(general: Extra, members: JsonObject, role: str, agent: str) -> Extr
     Args:
         general: What is added to every call.
         members: `llm.extra_for`.
-        role: The purpose of the call: `strategy` and `commitment` are the coordinator's.
-        agent: The executor's name.
+        role: The purpose of the call; `strategy` and `commitment` are the coordinator's.
+        agent: The executor's name; empty for none.
     """
-    names = {"executor": ("executors", agent), "strategy": ("coordinator",), "commitment": ("coordinator",)}
+    of_executor, of_coordinator = ("executors", agent), ("coordinator",)
+    names = {"executor": of_executor, "strategy": of_coordinator, "commitment": of_coordinator}
     added = general
-    for name in names.get(role, ()):
+    for name in names.get(role, of_executor if agent else ()):
         given = members.get(name, {})
         own = Extra(JsonObject(given.get("extra_body")), JsonObject(given.get("extra_headers")))
         added = own.over(added)

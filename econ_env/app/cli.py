@@ -1,4 +1,4 @@
-"""Defines the console command `econ`: train, test, compare, report, solve, serve."""
+"""Defines the console command `econ`: train, test, compare, report, solve, serve, probe."""
 
 from __future__ import annotations
 
@@ -59,6 +59,17 @@ def serve(
     run(config, model_dir, host=host, port=port, model_name=model_name, key=read_key(key_file))
 
 
+@click.command()
+@click.option("--short", is_flag=True, help="Ask only for the learned controls, as training does at its start.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: an object, or a list of them for several models.")
+@settings_options(None)
+def probe(config: RunConfig, short: bool, as_json: bool) -> None:
+    """Ask a server which controls have an effect on its model: temperature, penalty, seed, JSON and others."""
+    from econ_env.app.ask.probe import probe as run
+
+    run(config, short=short, as_json=as_json)
+
+
 econ.add_command(train_command(None, "Train a team.", train_episodes=100), "train")
 econ.add_command(
     checkpoint_command(
@@ -71,6 +82,7 @@ econ.add_command(
     "compare",
 )
 econ.add_command(report, "report")
+econ.add_command(probe)
 econ.add_command(solve)
 econ.add_command(serve)
 

@@ -73,6 +73,11 @@ def request_key(
         parts["thinking_tokens"] = thinking
     if (added := extra.key()) is not None:
         parts["extra"] = added
+    return digest(parts)
+
+
+def digest(parts: Any) -> str:
+    """A key for plain values: 64 hexadecimal digits."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
@@ -107,6 +112,15 @@ class CompletionCache:
     async def put(self, key: str, completion: Completion) -> None:
         """Store a completion."""
         text = _to_json(completion)
+        await self._do(lambda disk: disk.set(key, text))
+
+    async def get_note(self, key: str) -> str | None:
+        """A text that is not a completion; `None` if there is none or it can't be read."""
+        found = await self._do(lambda disk: disk.get(key))
+        return found if isinstance(found, str) else None
+
+    async def put_note(self, key: str, text: str) -> None:
+        """Store a text that is not a completion."""
         await self._do(lambda disk: disk.set(key, text))
 
     def close(self) -> None:

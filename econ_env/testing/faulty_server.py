@@ -93,6 +93,8 @@ class RawAnswer:
     """The answering model's name; by default that of the request."""
     logprobs: Any = None
     """Log-probabilities of the choice, as a server sends them; left out if `None`."""
+    choices: int = 1
+    """How many choices with this message it sends."""
 
 
 def answer_four(body: Mapping[str, Any]) -> str:
@@ -327,7 +329,7 @@ class FaultyServer:
                 "object": "chat.completion",
                 "created": 0,
                 "model": raw.model or body["model"],
-                "choices": [choice],
+                "choices": [{**choice, "index": index} for index in range(raw.choices)],
                 "usage": {**counts, **raw.usage},
             }
         )

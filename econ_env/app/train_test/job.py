@@ -26,10 +26,12 @@ from econ_env.app.runs.results import Totals, check_judged, summarise, summarise
 from econ_env.app.runs.run import OpenRun, validate
 from econ_env.app.runs.team_facts import print_facts
 from econ_env.app.runs.trained_on import all_trained_on, fingerprint, read_trained_on
+from econ_env.app.train_test.dead_controls import warn_of_dead_controls
 from econ_env.app.train_test.ray_run import Report, start_workers
 from econ_env.app.train_test.training import run_logger, train_policy
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
+from econ_env.llm.probe import Probed
 from econ_env.problems.load import ProblemSet
 from econ_env.traces import read_lines, shared_lines
 
@@ -144,7 +146,9 @@ class _Job:
         self, common: CommonOptions, problems: RunProblems, about: dict[str, Any], policy: EconPolicy | None = None
     ) -> None:
         self.common, self.config, self.problems = common, common.config, problems
-        self._models = validate(common, make_env(self.config, problems.test or problems.train), policy)
+        env = make_env(self.config, problems.test or problems.train)
+        self._models = validate(common, env, policy)
+        self._executors = env.team.executors
         self._workers = self._start_workers()
         try:
             self.run = OpenRun(common, provenance(common.config) | about)
@@ -153,6 +157,7 @@ class _Job:
             raise
         self.folder = self.run.folder
         self._trained: dict[str, Any] = {}
+        self._probed: list[Probed] = []
 
     def __enter__(self) -> _Job:
         parts = {"to train on": len(self.problems.train), "to test on": len(self.problems.test)}
@@ -171,6 +176,8 @@ class _Job:
         """Train on the training problems; from a checkpoint if the run is resumed."""
         problems, common = self.problems.train, self.common
         model_dir = common.model_dir if episodes else None  # an untrained policy must not replace a trained one
+        if episodes and self.config.llm.probe == "auto":
+            self._probed = warn_of_dead_controls(self._executors, self.config.sampling)
         with self.run.timing(TRAIN):
             result = train_policy(common, self.folder, problems, self._envs(TRAIN), episodes, model_dir)
         self._trained = {"episodes": result.episodes, "stop_reason": result.stop_reason}
@@ -265,7 +272,9 @@ class _Job:
         if "checkpoint" not in self.run.about:
             trained = summarise_training(self.folder.training_rows())
             training = self._trained | trained | {"seconds": self.run.training_seconds()}
-        found = {"methods": summaries, "train": training, "models": self._models}
+        found: dict[str, Any] = {"methods": summaries, "train": training, "models": self._models}
+        if self._probed:
+            found["probe"] = [probed.plain() for probed in self._probed]
         servers = self.run.close(found, complete=complete)
         if complete:
             if summaries:

@@ -8,6 +8,7 @@ the background loop, from any thread or event loop of the caller.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from econ_env.llm.http.deadline import Deadline
 from econ_env.llm.http.message import ran_out
 from econ_env.llm.http.pool import CallAccount, ServerPool, server_pool
 from econ_env.llm.http.server import Server
-from econ_env.llm.http.wire import UnusableError, most_prompt_tokens, read_answer, request_body
+from econ_env.llm.http.wire import UnusableError, most_prompt_tokens, read_answer, read_choices, request_body
 from econ_env.llm.meter import Meter, Reason, shared_meter
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.llm.seeding import derive_seed
@@ -96,6 +97,46 @@ class OpenAIClient:
             BudgetError: The remaining budget is too small for the call.
         """
         return await background.submit(self._complete(request))
+
+    @property
+    def refused_fields(self) -> frozenset[str]:
+        """Fields of a request that the server was seen to refuse for this model."""
+        return self._pool.refused(self.info.model)
+
+    @property
+    def dead_controls(self) -> frozenset[str]:
+        """Controls that have no effect because the server refuses them."""
+        return self._pool.dead(self.info.model)
+
+    async def model_name(self) -> str:
+        """The model's name; the server is asked for it if none was given.
+
+        Raises:
+            LLMRequestError: The server has no model or several.
+            LLMUnavailableError: It does not answer.
+        """
+        if self.server.model:
+            return self.server.model
+        return await background.submit(self._pool.default_model(CallAccount(Deadline(self.config.round_timeout))))
+
+    async def count_choices(self, request: ChatRequest, n: int) -> int:
+        """How many choices come back where `n` are asked for in one call.
+
+        Raises:
+            LLMError: As `complete`.
+        """
+        return await background.submit(self._count_choices(request, n))
+
+    async def kept_note(self, key: str) -> str | None:
+        """A text that `keep_note` kept in the cache; `None` if there is none or the cache is off."""
+        cache = self._pool.cache
+        return None if cache is None else await background.submit(cache.get_note(key))
+
+    async def keep_note(self, key: str, text: str) -> None:
+        """Keep a text in the cache, if it is on."""
+        cache = self._pool.cache
+        if cache is not None:
+            await background.submit(cache.put_note(key, text))
 
     async def prepare(self) -> None:
         """Load all packages that the first call needs, and read the key; no server is contacted or started.
@@ -227,15 +268,7 @@ class OpenAIClient:
         _, extra = pool.extra(request.role, request.agent)
         async with pool.meter.hold(prompt_tokens, request.max_tokens):
             raw, where = await pool.post(
-                lambda refused: request_body(
-                    request,
-                    model=model,
-                    seed=seed,
-                    penalty_fields=self.server.penalty_fields,
-                    sampler_fields=self.server.sampler_fields,
-                    refused=refused,
-                    extra=extra.body,
-                ),
+                lambda refused: self._body(request, model, seed, refused),
                 model,
                 prompt_tokens + request.max_tokens,
                 tally,
@@ -253,6 +286,42 @@ class OpenAIClient:
             pool.meter.send(answer.usage, where)
             pool.meter.check_counted(answer.usage, where)
         return replace(answer, usage=tally.total(calls=1))
+
+    async def _count_choices(self, request: ChatRequest, n: int) -> int:
+        pool = self._pool
+        tally = CallAccount(Deadline(self.config.round_timeout))
+        model = request.model or self.server.model or await pool.default_model(tally)
+        longer = replace(request, max_tokens=request.max_tokens + pool.thinking.of(model))
+        _, extra = pool.extra(request.role, request.agent)
+        prompt, most = most_prompt_tokens(request), n * longer.max_tokens
+        try:
+            async with tally.deadline, pool.meter.hold(prompt, most):
+                raw, where = await pool.post(
+                    lambda refused: {**self._body(longer, model, request.seed, refused), "n": n},
+                    model,
+                    prompt + most,
+                    tally,
+                    extra.headers,
+                )
+        except TimeoutError:
+            late = f"{self.server.where}: no answer within {self.config.round_timeout:g} s"
+            raise LLMUnavailableError(late) from None
+        count, usage = read_choices(raw)
+        pool.meter.send(usage, where)
+        pool.meter.add(request, replace(usage, calls=1))
+        return count
+
+    def _body(self, request: ChatRequest, model: str, seed: int, refused: Collection[str]) -> dict[str, Any]:
+        _, extra = self._pool.extra(request.role, request.agent)
+        return request_body(
+            request,
+            model=model,
+            seed=seed,
+            penalty_fields=self.server.penalty_fields,
+            sampler_fields=self.server.sampler_fields,
+            refused=refused,
+            extra=extra.body,
+        )
 
 
 def _account(pool: ServerPool, request: ChatRequest, error: BaseException, tally: CallAccount) -> None:

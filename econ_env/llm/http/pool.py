@@ -101,6 +101,10 @@ class ServerPool:
         """Optional fields that any server of the pool has refused for a model."""
         return frozenset().union(*(connection.fields.refused(model) for connection in self.connections))
 
+    def dead(self, model: str) -> frozenset[str]:
+        """Controls that any server of the pool refuses for a model."""
+        return frozenset().union(*(connection.fields.dead(model) for connection in self.connections))
+
     def extra(self, role: str, agent: str) -> tuple[Extra, Filled]:
         """What the settings add to a call, and the same with values from the environment.
 

@@ -139,6 +139,17 @@ def read_answer(raw: bytes, request: ChatRequest, model: str) -> Completion:
     )
 
 
+def read_choices(raw: bytes) -> tuple[int, Usage]:
+    """How many choices a server's answer has, and its cost; none if it can't be read."""
+    try:
+        payload = json.loads(raw)
+    except (ValueError, RecursionError):
+        return 0, Usage()
+    if not isinstance(payload, dict) or not isinstance(payload.get("choices"), list):
+        return 0, Usage()
+    return len(payload["choices"]), _usage(payload.get("usage"))
+
+
 def read_models(raw: bytes) -> list[str]:
     """Names of the models that a server lists; empty if the response can't be read."""
     try:

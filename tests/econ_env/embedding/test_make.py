@@ -66,11 +66,12 @@ def test_a_device_that_is_not_there_is_refused(world, spec):
 
 def test_the_model_is_loaded_on_its_device(monkeypatch):
     class Model:
-        def __init__(self, source, device):
-            self.made = (source, device)
+        def __init__(self, source, device, local_files_only):
+            self.made = (source, device, local_files_only)
 
     monkeypatch.setattr("sentence_transformers.SentenceTransformer", Model)
-    assert sentence.SentenceEmbedder("some", device="mps")._load().made == ("some", "mps")
+    monkeypatch.setattr(sentence, "hub_answers", lambda seconds: True)
+    assert sentence.SentenceEmbedder("some", device="mps")._load().made == ("some", "mps", False)
 
 
 def test_an_encoder_is_shared_by_equal_settings_only():

@@ -1,0 +1,56 @@
+"""Asks the executors' servers at the start of a training which controls have an effect, and warns of dead ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from econ_env.app.runs import display
+from econ_env.config import SamplingConfig
+from econ_env.errors import BudgetError, LLMError, LLMLimitedError
+from econ_env.llm import background
+from econ_env.llm.http.client import OpenAIClient
+from econ_env.llm.probe import Probed, remembered_probe
+from econ_env.llm.protocol import LLM
+
+
+def warn_of_dead_controls(models: Sequence[LLM], sampling: SamplingConfig) -> list[Probed]:
+    """Ask each server once which of the learned controls have an effect, and warn of those that have none.
+
+    Nothing is asked of models that are not servers, and a server that does not answer such questions is left alone: it
+    may answer others.
+
+    Args:
+        models: The executors' models.
+        sampling: Bounds of the controls, and which of them p sets.
+
+    Returns:
+        What was found.
+
+    Raises:
+        BudgetError: The budget is spent.
+        LLMLimitedError: A server asks to wait for long.
+    """
+    found = []
+    for llm in dict.fromkeys(models):
+        if not isinstance(llm, OpenAIClient) or llm.server.engine is not None:
+            continue
+        try:
+            with display.console.status("asking which controls have an effect"):
+                found.append(background.run(remembered_probe(llm, sampling)))
+        except (BudgetError, LLMLimitedError):
+            raise
+        except LLMError as error:
+            display.console.print(f"probe    no verdict: {error}", highlight=False, markup=False)
+    for one in found:
+        for line in one.lines:
+            if line.verdict in ("dead", "refused"):
+                _warn(one, line.name, f"{line.how}: {line.value}")
+    return found
+
+
+def _warn(found: Probed, name: str, shown: str) -> None:
+    text = (
+        f"{name.replace('_', ' ').upper()} HAS NO EFFECT on {found.model} at {found.where} ({shown}): learning it "
+        "learns nothing; econ probe shows more, llm.probe: off asks nothing"
+    )
+    display.console.print(text, style="bold red", highlight=False, markup=False)
