@@ -31,9 +31,8 @@ def warn_of_dead_controls(models: Sequence[LLM], sampling: SamplingConfig) -> li
         LLMLimitedError: A server asks to wait for long.
     """
     found = []
-    for llm in dict.fromkeys(models):
-        if not isinstance(llm, OpenAIClient) or llm.server.engine is not None:
-            continue
+    servers = {llm.server: llm for llm in models if isinstance(llm, OpenAIClient) and llm.server.engine is None}
+    for llm in servers.values():
         try:
             with display.console.status("asking which controls have an effect"):
                 found.append(background.run(remembered_probe(llm, sampling)))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
+from word_server import sampler
 
 from econ_env.config import LLMConfig, SamplingConfig
-from econ_env.errors import LLMRequestError, LLMUnavailableError
+from econ_env.errors import LLMUnavailableError
 from econ_env.llm.http.client import OpenAIClient
 from econ_env.llm.make import make_llm
 from econ_env.llm.probe import PROBE_VERSION, Probed, expected_cost, probe, remembered_probe
@@ -21,37 +19,6 @@ from econ_env.testing.faulty_server import RawAnswer
 CONTROLS = ("temperature", "top_p", "min_p", "repetition_penalty")
 ABILITIES = ("seed", "json_schema", "logprobs", "n", "thinking", "limits")
 SAMPLING = SamplingConfig()
-
-
-def sampler(ignores=(), refuses=(), penalty="repetition_penalty", thinks=False):
-    """A reply of a server that draws words; it ignores some fields, and refuses others."""
-    draws = random.Random(9)
-
-    def reply(body: Mapping[str, Any]) -> RawAnswer:
-        for name in refuses:
-            if name in body:
-                raise LLMRequestError(f"Unrecognized request argument supplied: {name}")
-        given = {name: value for name, value in body.items() if name not in ignores}
-        draw = random.Random(given["seed"]) if "seed" in given else draws
-        many = 1 + round(40 * given.get("temperature", 1.0) ** 2)
-        if given.get("top_p", 1.0) < 0.5 or given.get("min_p", 0.0) > 0.5:
-            many = 1
-        p = given.get(penalty, 1.0)
-        first = 1000 if p > 1.2 else 0
-        words = [str(first + draw.randrange(many)) for _ in range(12)]
-        most = given.get("max_tokens", given.get("max_completion_tokens", 1000))
-        text, finish = " ".join(words[:most]), "length" if most < 12 else "stop"
-        if "response_format" in given:
-            text, finish = json.dumps({"colour": "red", "warm": True}), "stop"
-        message: dict[str, Any] = {"content": text}
-        usage: dict[str, Any] = {"completion_tokens": min(most, 12)}
-        if thinks:
-            message["reasoning_content"] = "Let me see."
-            usage = {"completion_tokens": 15, "completion_tokens_details": {"reasoning_tokens": 3}}
-        logprobs = {"content": [{"token": text, "logprob": -0.5}]} if given.get("logprobs") else None
-        return RawAnswer(message, finish, usage=usage, logprobs=logprobs)
-
-    return reply
 
 
 @pytest.fixture
