@@ -29,7 +29,7 @@ JointTransition = tuple[Array, float, bool, bool, dict[str, Any]]
 AGENT_NUMBERS = ("temperature", "p", "valid", "answered", "agrees", "correct")
 """Numbers of an agent's info that the joint info holds as arrays [N], where the environment has them."""
 TEAM_NUMBERS = (
-    "agreement", "failed", "rounds", "prompt_tokens", "completion_tokens", "calls",
+    "agreement", "failed", "rounds", "prompt_tokens", "completion_tokens", "thought_tokens", "calls",
     "team_answered", "team_correct", "team_reward",
 )  # fmt: skip
 """Numbers of the whole team: equal in every agent's info, single floats in the joint info."""

@@ -12,10 +12,12 @@ Infos = dict[str, dict[str, Any]]
 
 ROUND_KEYS = (
     "temperature", "p", "valid", "answered", "agrees", "reply_confidence", "reply_confidence_lowest",
-    "agreement", "team_answered", "failed", "rounds", "prompt_tokens", "completion_tokens", "calls",
+    "agreement", "team_answered", "failed", "rounds", "prompt_tokens", "completion_tokens",
+    "thought_tokens", "calls",
 )  # fmt: skip
 """Infos of `deliberate`; none needs the gold answer. `valid`, `answered` and `agrees` are the agent's own;
-`rounds` counts those of the running decision; tokens and calls are the whole episode's so far.
+`rounds` counts those of the running decision; tokens and calls are the whole episode's so far, and `thought_tokens` are
+a part of `completion_tokens`.
 
 `reply_confidence` is the probability that the agent's model gives to its own reply, exp of the mean log-probability of
 the tokens, and `reply_confidence_lowest` that of its least likely group of tokens: numbers in (0, 1], and exactly 0.0
@@ -58,6 +60,7 @@ def round_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
         "rounds": float(len(running.rounds)),
         "prompt_tokens": float(usage.prompt_tokens),
         "completion_tokens": float(usage.completion_tokens),
+        "thought_tokens": float(usage.thought_tokens),
         "calls": float(usage.calls),
     }
     return {

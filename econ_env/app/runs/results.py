@@ -201,6 +201,7 @@ def training_row(episode: int, problem: str, outcome: EpisodeOutcome) -> Row:
         "verdict": verdict,
         "agreement": numbers["agreement"],
         "tokens": int(numbers["prompt_tokens"] + numbers["completion_tokens"]),
+        "thought_tokens": int(numbers["thought_tokens"]),
         "calls": int(numbers["calls"]),
     }
 
@@ -208,10 +209,11 @@ def training_row(episode: int, problem: str, outcome: EpisodeOutcome) -> Row:
 def summarise_training(rows: Iterable[Row]) -> dict[str, Any]:
     """Totals of training, with exploration; `n`, `correct` and `accuracy` as in `Totals.summary`."""
     verdicts: Counter[str] = Counter()
-    tokens = calls = 0
+    tokens = thought = calls = 0
     for row in rows:
         verdicts[row["verdict"]] += 1
         tokens += row["tokens"]
+        thought += row.get("thought_tokens", 0)  # rows of earlier versions have none
         calls += row["calls"]
     judged = verdicts.total() - verdicts["failed"]
     return {
@@ -220,6 +222,7 @@ def summarise_training(rows: Iterable[Row]) -> dict[str, Any]:
         "accuracy": verdicts["correct"] / judged if judged else None,
         "failed": verdicts["failed"],
         "tokens": tokens,
+        "thought_tokens": thought,
         "calls": calls,
     }
 

@@ -24,7 +24,7 @@ def reach_team(env: EconParallelEnv, *, embeds: bool = True, learner: str | None
     Returns:
         Facts for `summary.json`: `coordinator`, `executor`, `names`, `embedder` (`None` if nothing is
         embedded), `reply_format`, and `devices` of embedder, engine and learner (`None` for a part that is not used or
-        decides for itself).
+        decides for itself), and `samplers`: what each server is asked for so that controls mean the same everywhere.
 
     Raises:
         EconError: Models or embedder are unavailable.
@@ -57,6 +57,18 @@ def reach_team(env: EconParallelEnv, *, embeds: bool = True, learner: str | None
         "embedder": embedder,
         "reply_format": form,
         "devices": devices,
+        "samplers": _samplers(team),
+    }
+
+
+def _samplers(team: Team) -> dict[str, dict[str, Any]]:
+    """By server, the fields that ask for neutral samplers, and whether the server is known to heed them."""
+    return {
+        llm.server.where: {
+            "asked": [*llm.server.penalty_fields, *llm.server.sampler_fields],
+            "heeded": "yes" if llm.server.engine is not None else "unknown",
+        }
+        for llm in _clients(team)
     }
 
 

@@ -56,5 +56,6 @@ def test_without_rows_there_is_no_accuracy():
 def test_training_is_counted_without_what_failed():
     rows = [{"verdict": verdict, "tokens": 10, "calls": 2} for verdict in ("correct", "wrong", "failed", "correct")]
     assert summarise_training(iter(rows)) == {
-        "n": 3, "correct": 2, "accuracy": 2 / 3, "failed": 1, "tokens": 40, "calls": 8,
+        "n": 3, "correct": 2, "accuracy": 2 / 3, "failed": 1, "tokens": 40, "thought_tokens": 0,
+        "calls": 8,
     }  # fmt: skip

@@ -57,6 +57,10 @@ def test_where_all_controls_work_nothing_is_said(train):
         assert "NO EFFECT" not in done.out + done.err
         assert [line["verdict"] for line in summary["probe"][0]["lines"]] == ["alive", "alive"]
         assert summary["refused"] == []
+        samplers = summary["models"]["samplers"][server.url]
+        assert samplers["heeded"] == "unknown"
+        assert set(samplers["asked"]) <= server.seen.bodies[-1].keys()
+        assert summary["versions"]["controls"] == "econ-controls-v2"
 
 
 def test_a_refused_control_is_said_at_once_and_at_the_end(train):
@@ -94,3 +98,12 @@ def test_a_server_that_takes_no_such_questions_is_trained_on_all_the_same(train)
         assert done.code == 0
         assert "no verdict" in done.out
         assert "probe" not in summary
+
+
+def test_thought_of_training_is_counted(train):
+    with FaultyServer(sampler(thinks=True)) as server:
+        done, summary = train(server)
+        assert done.code == 0
+        rows = [json.loads(line) for line in Path("logs_exp1/training.jsonl").read_text().splitlines()]
+    assert all(0 < row["thought_tokens"] < row["tokens"] for row in rows)
+    assert summary["train"]["thought_tokens"] == sum(row["thought_tokens"] for row in rows)
