@@ -206,8 +206,8 @@ class SimulatedLLM:
                 `seed`, `max_tokens`, `response_format`. Anything else is ignored.
 
         Raises:
-            LLMRequestError: The body is not such a request.
-            LLMReplyError: The question is not among the problems, or the messages hold none.
+            LLMRequestError: The body is not such a request, or the messages hold no question.
+            LLMReplyError: The question is not among the problems.
         """
         try:
             read = _Body.model_validate({name: value for name, value in body.items() if value is not None})
@@ -216,7 +216,10 @@ class SimulatedLLM:
             where = ".".join(str(part) for part in first["loc"])
             raise LLMRequestError(f"not a chat-completions request: {where}: {first['msg']}") from None
         by_top_p = self.landscape.sampling.second_action == "top_p"
-        ask = self._reader.read(read.messages, read.response_format.get("type", "text") != "text")
+        try:
+            ask = self._reader.read(read.messages, read.response_format.get("type", "text") != "text")
+        except LLMReplyError as error:
+            raise LLMRequestError(str(error)) from None  # no further attempt would help
         controls = (read.temperature, read.top_p if by_top_p else read.repetition_penalty)
         return _cut(self._text(ask, controls, read.seed % 2**31), read.max_tokens)
 

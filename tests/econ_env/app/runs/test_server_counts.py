@@ -34,6 +34,7 @@ def plain(folder):
 def test_a_run_on_two_servers_of_which_one_dies_is_like_one_on_one(run, small, servers, tmp_path, monkeypatch, caplog):
     one, two = servers
     arguments = [*small, "--no-cache", "--train-eps", 4, "--test-eps", TESTED, "--set", "llm.retry_wait=0.001"]
+    arguments += ["--set", "llm.probe=off"]
     ran = run("run_p0_test.py", *arguments, "--llm", one.url, "--log-dir", "alone")
     assert ran.code == 0, ran.err
     alone = json.loads((tmp_path / "alone" / "summary.json").read_text())
