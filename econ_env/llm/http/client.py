@@ -13,15 +13,16 @@ from dataclasses import replace
 from typing import Any
 
 from econ_env.config import LLMConfig
-from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMLimitedError, LLMReplyError, LLMUnavailableError
+from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMReplyError, LLMUnavailableError
 from econ_env.llm import background
 from econ_env.llm.cache import request_key
+from econ_env.llm.http.account import CallAccount, count_failure
 from econ_env.llm.http.deadline import Deadline
 from econ_env.llm.http.message import ran_out
-from econ_env.llm.http.pool import CallAccount, ServerPool, server_pool
+from econ_env.llm.http.pool import ServerPool, server_pool
 from econ_env.llm.http.server import Server
 from econ_env.llm.http.wire import UnusableError, most_prompt_tokens, read_answer, read_choices, request_body
-from econ_env.llm.meter import Meter, Reason, shared_meter
+from econ_env.llm.meter import Meter, shared_meter
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.llm.seeding import derive_seed
 
@@ -173,10 +174,10 @@ class OpenAIClient:
         except TimeoutError:
             tally.fault = "timeout"
             late = LLMUnavailableError(f"{self.server.where}: no usable answer within {self.config.round_timeout:g} s")
-            _account(pool, request, late, tally)
+            count_failure(pool.meter, request, late, tally)
             raise late from None
         except (LLMError, BudgetError, asyncio.CancelledError) as error:
-            _account(pool, request, error, tally)
+            count_failure(pool.meter, request, error, tally)
             raise
         pool.meter.add(request, done.usage)
         return done
@@ -322,28 +323,3 @@ class OpenAIClient:
             refused=refused,
             extra=extra.body,
         )
-
-
-def _account(pool: ServerPool, request: ChatRequest, error: BaseException, tally: CallAccount) -> None:
-    """Count a call that failed for good, and store its cost in the error."""
-    cost = tally.total(calls=0)
-    pool.meter.fail(request, _reason(error, tally), cost)
-    if isinstance(error, LLMError):
-        error.usage = cost
-
-
-def _reason(error: BaseException, tally: CallAccount) -> Reason:
-    """The reason under which a failed call is counted."""
-    if isinstance(error, LLMUnavailableError):
-        return tally.fault
-    if isinstance(error, LLMContextError):
-        return "context"
-    if isinstance(error, LLMReplyError):
-        return "unusable"
-    if isinstance(error, LLMLimitedError):
-        return "rate_limited"
-    if isinstance(error, BudgetError):
-        return "budget"
-    if isinstance(error, asyncio.CancelledError):
-        return "cancelled"
-    return "refused"

@@ -5,27 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import ssl
 import time
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import TYPE_CHECKING, Any
 
 from econ_env.config import LLMConfig
 from econ_env.errors import LLMError, LLMRequestError
-from econ_env.extra import Extra, fill
 from econ_env.llm import background
 from econ_env.llm.http.address import Address
 from econ_env.llm.http.deadline import Deadline
 from econ_env.llm.http.engine import EngineSettings, acquire_engine, release_engine
 from econ_env.llm.http.failures import TransientError, connection_failure, hidden_failure, status_failure
 from econ_env.llm.http.fields import KnownFields
-from econ_env.llm.http.secrets import login_header, remember_secret, scrub
+from econ_env.llm.http.health import Health
+from econ_env.llm.http.secrets import login_header, scrub
 from econ_env.llm.http.server import Server
+from econ_env.llm.http.session import all_headers, open_session, read_key
+from econ_env.llm.http.waits import clock, spoken
 from econ_env.llm.http.wire import read_models
 from econ_env.llm.meter import LeftOut, Meter
 
@@ -35,54 +32,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FAILURES_IN_A_ROW = 3
-"""Failed attempts in a row after which a server is left out."""
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds until a left-out server is probed: the first wait, doubled after each failed probe, and its maximum."""
 PROBE_SECONDS = 5.0
 """Seconds that a probe may take."""
 
 _SAME_WAIT = 30.0  # seconds by which two answers to the same limit may differ
-_KEEPALIVE_SECONDS = 4.0  # many servers close a connection after 5 s idle
-
-
-class Health:
-    """Whether a server takes calls.
-
-    After `FAILURES_IN_A_ROW` failures it is `out`. When a probe succeeds it is on `trial`: it gets one call at a time
-    until one succeeds. A failure on trial puts it out again, for twice as long.
-    """
-
-    def __init__(self) -> None:
-        self.state: Literal["up", "out", "trial"] = "up"
-        self.due = 0.0
-        self._in_a_row = 0
-        self._pause = FIRST_PAUSE
-
-    def succeed(self) -> bool:
-        """Record a success; returns whether it brought the server back."""
-        came_back = self.state != "up"
-        self.state, self._in_a_row, self._pause = "up", 0, FIRST_PAUSE
-        return came_back
-
-    def fail(self) -> bool:
-        """Record a failure; returns whether it put the server `out`."""
-        self._in_a_row += 1
-        if self.state == "out" or (self.state == "up" and self._in_a_row < FAILURES_IN_A_ROW):
-            return False
-        self.state = "out"
-        self.wait()
-        return True
-
-    def rest(self, seconds: float) -> None:
-        """Put the server `out` for as long as it asked."""
-        self.state = "out"
-        self.due = asyncio.get_running_loop().time() + seconds
-
-    def wait(self) -> None:
-        """Set the time of the next probe; each wait is twice as long as the last."""
-        self.due = asyncio.get_running_loop().time() + self._pause
-        self._pause = min(2.0 * self._pause, LONGEST_PAUSE)
 
 
 class Connection:
@@ -257,69 +210,22 @@ class Connection:
             if self._http is None:
                 if self.server.engine is not None:
                     self._url = await asyncio.to_thread(acquire_engine, self.server.engine)
-                http = self._session(await asyncio.to_thread(self._headers))  # the first import takes about a second
-                self._http = http
+                local = self.server.engine is not None
+                key = "" if local else read_key(self.server.key_variable)
+                self._has_key = bool(key)
+                extra = self.config.extra_headers
+                # in a thread: the first import takes about a second
+                headers = await asyncio.to_thread(all_headers, self._url, key, extra)
+                self._http = open_session(self._url, headers, self.slots + 4, local=local)
                 if not self._closes_at_exit:
                     self._closes_at_exit = True
                     background.at_exit(self.close)
             return self._http
 
-    def _headers(self) -> dict[str, str]:
-        """The headers of all requests: those of the `openai` package, which knows keys, organisations and projects.
-
-        Only its headers are used: its own `post` would take three times the processor time per request.
-        """
-        import openai
-
-        server = self.server
-        key = os.environ.get(server.key_variable, "").strip() if server.engine is None else None
-        if key and not (key.isascii() and key.isprintable()):
-            raise LLMRequestError(f"the key in {server.key_variable} holds characters outside printable ASCII; fix it")
-        self._has_key = bool(key)
-        if key:
-            remember_secret(key)
-        login = login_header(self._url)
-        client = openai.AsyncOpenAI(
-            base_url=self._url, api_key=key or "none", default_headers={"Authorization": login} if login else None
-        )
-        found = {}  # names in any case; the last one wins
-        for name, value in [*client.auth_headers.items(), *client.default_headers.items()]:
-            if isinstance(value, str):  # other values mark headers that are not sent
-                found[name.lower()] = value
-        own = fill(Extra(headers=self.config.extra_headers))
-        for secret in own.secrets:
-            remember_secret(secret)
-        return found | {name.lower(): value for name, value in own.headers.items()}
-
-    def _session(self, headers: dict[str, str]) -> ClientSession:
-        import aiohttp
-
-        verify = _certificates() if self._url.startswith("https:") else True
-        connector = aiohttp.TCPConnector(limit=self.slots + 4, keepalive_timeout=_KEEPALIVE_SECONDS, ssl=verify)
-        return aiohttp.ClientSession(
-            connector=connector,
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(total=None),  # we time attempts ourselves, which also ends a slow drip
-            proxy=None if self.server.engine is not None else _proxy(self._url),
-        )
-
     def _key_advice(self) -> str:
         if login_header(self._url):
             return "check the user name and password in the URL"
         return f"{'check the key in' if self._has_key else 'put a key into'} {self.server.key_variable}"
-
-
-def spoken(seconds: float) -> str:
-    """A wait in words, such as `50 s`, `12 min` or `3.0 h`."""
-    if seconds < 90.0:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60.0:.0f} min" if seconds < 5400.0 else f"{seconds / 3600.0:.1f} h"
-
-
-def clock(seconds: float) -> str:
-    """The time of day after a wait, with the date if it is not today."""
-    then = datetime.now().astimezone() + timedelta(seconds=seconds)
-    return then.strftime("%H:%M" if then.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M")
 
 
 @lru_cache(maxsize=256)
@@ -330,28 +236,8 @@ def _parsed(url: str) -> URL:
     return URL(url)
 
 
-def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for a server, if any.
-
-    Looked up once: aiohttp's `trust_env` would read the environment and ~/.netrc in a thread at each request.
-    """
-    parts = urlsplit(url)
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return None if proxy is None or proxy_bypass(parts.netloc) else proxy
-
-
 def _as_json(body: dict[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-
-
-@lru_cache(maxsize=1)
-def _certificates() -> ssl.SSLContext:
-    """Authorities to trust: those that SSL_CERT_FILE or SSL_CERT_DIR names, else those that ship with `certifi`."""
-    import certifi
-
-    named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
-    return ssl.create_default_context(cafile=None if named else certifi.where())
 
 
 async def _in_thread(work: Any, engine: EngineSettings) -> None:

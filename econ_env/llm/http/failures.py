@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
-import math
 import re
-import time
 from collections.abc import Mapping
-from datetime import UTC
 from typing import Any
 
 from econ_env.errors import LLMContextError, LLMError, LLMReplyError, LLMRequestError
 from econ_env.llm.http.fields import LENGTH_FIELDS, PENALTY_FIELDS, RefusedFieldError
 from econ_env.llm.http.refusals import read_refusal
 from econ_env.llm.http.secrets import scrub
+from econ_env.llm.http.waits import retry_after
 from econ_env.llm.meter import Reason
 
 _LONGEST_MESSAGE = 240
@@ -35,8 +32,6 @@ _NO_MODEL = re.compile(
     r"(not.{0,3}found|unable to access|unknown|invalid).{0,20}model",
     re.IGNORECASE | re.DOTALL,
 )
-LONGEST_CREDIBLE = 366 * 86_400.0
-"""Seconds; a server that asks to wait longer means nothing by it."""
 _CODES = (
     (re.compile(r"rate.?limit|too many requests|quota|throttl", re.IGNORECASE), 429),
     (re.compile(r"api.?key|authenticat|unauthori[sz]ed", re.IGNORECASE), 401),
@@ -157,46 +152,6 @@ def connection_failure(error: BaseException, url: str) -> TransientError:
     else:
         what = scrub(str(root)) or type(root).__name__
     return TransientError(f"no connection to {url}: {what}", "connection")
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait; `None` if it asks for nothing, or for more than a year.
-
-    Read from `retry-after-ms` (Azure, OpenAI), `retry-after` as seconds or as a date, or the same with a prefix, under
-    which gateways pass on what their upstream said (LiteLLM: `llm_provider-retry-after`).
-
-    Args:
-        headers: Response headers.
-    """
-    found = {name.lower(): value for name, value in headers.items() if "retry-after" in name.lower()}
-    for name in sorted(found, key=lambda name: (len(name.removesuffix("-ms")), not name.endswith("-ms"))):
-        value = found[name]
-        if name.endswith("retry-after-ms"):
-            seconds = _number(value) / 1000.0
-        elif name.endswith("retry-after"):
-            seconds = _number(value)
-            if math.isnan(seconds):
-                seconds = _seconds_until(value)
-        else:
-            continue
-        if seconds <= LONGEST_CREDIBLE:  # false for nan
-            return max(0.0, seconds)
-    return None
-
-
-def _number(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
-
-
-def _seconds_until(date: str) -> float:
-    try:
-        found = email.utils.parsedate_to_datetime(date)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return math.nan
 
 
 def _refused(line: str, text: str, sent: Mapping[str, Any]) -> LLMError | RefusedFieldError | None:

@@ -12,7 +12,6 @@ import os
 import random
 import weakref
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
@@ -21,38 +20,21 @@ from econ_env.config import LLMConfig
 from econ_env.errors import LLMError, LLMLimitedError, LLMRequestError, LLMUnavailableError
 from econ_env.extra import Extra, Filled, extra_of, fill
 from econ_env.llm.cache import CompletionCache, shared_cache
-from econ_env.llm.http.connection import Connection, clock, spoken
+from econ_env.llm.http.account import CallAccount
+from econ_env.llm.http.connection import Connection
 from econ_env.llm.http.deadline import Deadline
 from econ_env.llm.http.failures import TransientError
 from econ_env.llm.http.fields import RefusedFieldError
 from econ_env.llm.http.secrets import remember_secret, scrub
 from econ_env.llm.http.server import Server
 from econ_env.llm.http.thinking import ThinkingLimits
+from econ_env.llm.http.waits import clock, spoken
 from econ_env.llm.http.wire import read_models
 from econ_env.llm.meter import Meter, Reason, shared_meter
-from econ_env.records import Usage
 
 logger = logging.getLogger(__name__)
 
 _jitter = random.Random()  # separate: waits must not use the generator that a user may have seeded
-
-
-@dataclass
-class CallAccount:
-    """Cost of one call so far, and its deadline."""
-
-    deadline: Deadline
-    """Paused while the call waits for a slot."""
-    attempts: int = 0
-    """Requests sent."""
-    usage: Usage = field(default_factory=Usage)
-    """Tokens of the answers received."""
-    fault: Reason = "server_error"
-    """Reason of the last failed attempt."""
-
-    def total(self, calls: int) -> Usage:
-        """The whole cost as one `Usage` with this number of calls."""
-        return self.usage + Usage(calls=calls, retries=max(0, self.attempts - 1))
 
 
 class Answered(NamedTuple):

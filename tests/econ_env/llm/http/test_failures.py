@@ -14,10 +14,10 @@ from econ_env.llm.http.failures import (
     TransientError,
     connection_failure,
     hidden_failure,
-    retry_after,
     status_failure,
 )
 from econ_env.llm.http.fields import RefusedFieldError
+from econ_env.llm.http.waits import retry_after
 
 SENT = {"model": "m-1", "seed": 1, "repetition_penalty": 1.1, "response_format": {}}
 

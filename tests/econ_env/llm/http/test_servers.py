@@ -10,8 +10,8 @@ import time
 import pytest
 
 from econ_env.errors import ConfigError, LLMRequestError, LLMUnavailableError
-from econ_env.llm.http import connection as connection_module
-from econ_env.llm.http.connection import FAILURES_IN_A_ROW, FIRST_PAUSE, LONGEST_PAUSE, Health
+from econ_env.llm.http import health
+from econ_env.llm.http.health import FAILURES_IN_A_ROW, FIRST_PAUSE, LONGEST_PAUSE, Health
 from econ_env.llm.http.pool import server_pool
 from econ_env.llm.meter import ServerCount
 from econ_env.records import Usage
@@ -19,8 +19,8 @@ from econ_env.records import Usage
 
 @pytest.fixture
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(connection_module, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(connection_module, "LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr(health, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(health, "LONGEST_PAUSE", 0.1)
 
 
 def echo(body):
@@ -175,7 +175,7 @@ def test_the_only_server_is_never_left_out(serve, client, request_):
 def test_a_server_that_hangs_is_left_out_and_asked_with_one_call_when_it_says_that_it_is_back(
     serve, client, request_, monkeypatch
 ):
-    monkeypatch.setattr(connection_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(health, "FIRST_PAUSE", 0.01)
     hangs, fine = serve(echo, faults={"hang": 1.0}), serve(echo, latency=0.002)
     llm = client(spec(hangs, fine), "test-model", concurrency=4, timeout=0.3)
     assert len(ask_all(llm, [request_(seed=seed) for seed in range(60)])) == 60
