@@ -30,6 +30,7 @@ from econ_env.app.runs.results import Row, check_judged, result_row, summarise_m
 from econ_env.app.runs.run import OpenRun, validate
 from econ_env.app.runs.team_facts import print_facts
 from econ_env.app.runs.trained_on import all_trained_on
+from econ_env.app.train_test.dead_controls import warn_of_dead_controls
 from econ_env.app.train_test.training import train_policy
 from econ_env.errors import ConfigError
 from econ_env.llm import background
@@ -77,13 +78,14 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
         raise ConfigError("--policy names a trained policy and --train-eps trains one: give one of them")
     names = _in_order(parse_names(options.methods), options)
     config = common.config
-    problems = _problems(config, options)
+    trains = _trains(names, options)
+    problems = _problems(config, options, trains=trains)
     others = [name.base for name in names if name.base not in BUILT_IN]
     about = provenance(config) | {"dataset": problems.source, "compare": _fixed_settings(options)}
     about["added"] = added(config, others)
     maker = MethodMaker(config, problems.test, None, options.temperature)
     models = _prepare(maker, names, common, options)  # validate before moving old files
-    run = OpenRun(common, about | {"models": models})
+    run = OpenRun(common, about | {"models": models}, trains=trains)
     seeds = "" if options.seeds == 1 else f", {options.seeds} seeds"
     print_facts({"problems": f"{problems.source}: {len(problems.test):,}{seeds}"})
     order = [name.key for name in parse_names(options.methods)]
@@ -103,10 +105,15 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     return seen
 
 
-def _problems(config: RunConfig, options: CompareOptions) -> RunProblems:
+def _trains(names: Sequence[MethodName], options: CompareOptions) -> bool:
+    """Whether a policy is trained first."""
+    return options.policy is None and bool(options.train_episodes) and any(name.base in LEARNED for name in names)
+
+
+def _problems(config: RunConfig, options: CompareOptions, *, trains: bool) -> RunProblems:
     """The problems of the comparison, without the training problems of a checkpoint."""
     if options.policy is None:
-        return choose_problems(config.env_args, options.problems, config.seed)
+        return choose_problems(config.env_args, options.problems, config.seed, trains=trains)
     return choose_test_problems(config.env_args, options.problems, config.seed, all_trained_on(options.policy))
 
 
@@ -191,6 +198,8 @@ class _Comparison:
         if self.maker.policy is not None:
             return
         if episodes:
+            if self.config.llm.probe == "auto":
+                warn_of_dead_controls(self.maker.env.team.executors, self.config.sampling)
             make = partial(make_env, self.config, problems, self.folder.rounds_file)
             policy = train_policy(self.common, self.folder, problems, make, episodes, self.common.model_dir).policy
         else:

@@ -26,7 +26,7 @@ class RunProblems(NamedTuple):
     """Name of the data set."""
 
 
-def choose_problems(args: EnvArgs, test_episodes: int, seed: int) -> RunProblems:
+def choose_problems(args: EnvArgs, test_episodes: int, seed: int, *, trains: bool = True) -> RunProblems:
     """Load the two sets of problems.
 
     If the source has a test split, test problems come from it. If it is a single table or split, it is shuffled by the
@@ -36,10 +36,13 @@ def choose_problems(args: EnvArgs, test_episodes: int, seed: int) -> RunProblems
         args: Source, splits, fields.
         test_episodes: Number of test problems; with 0, all problems outside the test split are for training.
         seed: Seed of the shuffling.
+        trains: Whether training problems are needed; without them, a set can be tested whole.
 
     Raises:
         ProblemError: The problems can't be loaded, or there are not enough.
     """
+    if not trains:
+        return choose_test_problems(args, test_episodes, seed, frozenset())
     return _or_offline(args, lambda source: _choose(args, source, test_episodes, seed))
 
 
@@ -97,7 +100,8 @@ def _choose(args: EnvArgs, source: str, test_episodes: int, seed: int) -> RunPro
         everything = _load(args, source, None, seed)
         if len(everything) <= test_episodes:
             raise ProblemError(
-                f"{source} has {len(everything)} problems, too few to test on {test_episodes} and train on others"
+                f"{source} has {len(everything)} problems, too few to test on {test_episodes} and train on others; "
+                "ask for fewer, or do not train (--train-eps 0)"
             ) from None
         return RunProblems(everything[test_episodes:], everything[:test_episodes], source)
     if len(test) < test_episodes:

@@ -15,6 +15,7 @@ from econ_env.app.options import CommonOptions
 from econ_env.app.runs import display
 from econ_env.app.runs.display import Counts, count_servers
 from econ_env.app.runs.folder import RunFolder, files_of_run
+from econ_env.app.runs.lock import FolderLocks
 from econ_env.app.runs.team_facts import reach_servers, reach_team
 from econ_env.env import EconParallelEnv
 from econ_env.llm.meter import shared_meter
@@ -63,19 +64,26 @@ class OpenRun:
     Args:
         common: Settings and folders.
         about: Description of the run (settings, versions, problems) for `run.json` and `summary.json`.
+        trains: Whether the run writes checkpoints into the model folder.
 
     Attributes:
         folder: Folder for rows and traces.
         meter: Counts the cost of calls.
 
     Raises:
-        ConfigError: The run to resume had other settings.
+        ConfigError: Another run writes into a folder of this one, or the run to resume had other settings.
         TraceError: The folder can't be read or written.
     """
 
-    def __init__(self, common: CommonOptions, about: Mapping[str, Any]) -> None:
+    def __init__(self, common: CommonOptions, about: Mapping[str, Any], *, trains: bool = False) -> None:
         self.about = about
-        self.folder = RunFolder(common.log_dir, about, resume=common.resume)
+        models = [("--model-dir", common.model_dir)] if trains and common.model_dir != common.log_dir else []
+        self._locks = FolderLocks([("--log-dir", common.log_dir), *models])
+        try:
+            self.folder = RunFolder(common.log_dir, about, resume=common.resume)
+        except BaseException:
+            self._locks.release()
+            raise
         if self.folder.moved_to is not None:
             display.console.print(f"the earlier run in {self.folder.path} was moved to {self.folder.moved_to}")
         self.meter = shared_meter(common.config.llm)
@@ -121,4 +129,5 @@ class OpenRun:
         display.print_dead_controls(counted.left_out)
         self.folder.write_summary({"complete": complete, "servers": servers, "refused": refused, **found, **self.about})
         self.folder.close()
+        self._locks.release()
         return servers

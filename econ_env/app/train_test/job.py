@@ -70,7 +70,7 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
         EconError: The run can't continue; finished work is on disk, and `resume` continues it.
     """
     config = common.config
-    problems = choose_problems(config.env_args, test_episodes, config.seed)
+    problems = choose_problems(config.env_args, test_episodes, config.seed, trains=train_episodes > 0)
     if common.resume:
         _refuse_trained_on(common.model_dir, problems)
     about = {
@@ -151,7 +151,8 @@ class _Job:
         self._executors = env.team.executors
         self._workers = self._start_workers()
         try:
-            self.run = OpenRun(common, provenance(common.config) | about)
+            trains = bool(about.get("train_eps"))
+            self.run = OpenRun(common, provenance(common.config) | about, trains=trains)
         except BaseException:
             self._end_workers()
             raise

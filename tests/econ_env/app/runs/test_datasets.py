@@ -42,6 +42,16 @@ def test_too_few_problems_are_refused(tmp_path):
         choose_problems(EnvArgs(hf_dataset_path="bundled"), 100_000, seed=0)
 
 
+def test_without_training_a_set_is_tested_whole(tmp_path):
+    args = EnvArgs(hf_dataset_path=a_file(tmp_path))
+    whole = choose_problems(args, 10, seed=0, trains=False)
+    assert (len(whole.test), len(whole.train)) == (10, 0)
+    some = choose_problems(args, 4, seed=0, trains=False)
+    assert [p.id for p in some.test] == [p.id for p in choose_problems(args, 4, seed=0).test]
+    with pytest.raises(ProblemError, match="10 problems to test on, not 11"):
+        choose_problems(args, 11, seed=0, trains=False)
+
+
 def test_training_on_the_test_split_is_refused():
     with pytest.raises(ProblemError, match="same split"):
         choose_problems(EnvArgs(hf_dataset_path="bundled", dataset_split="test"), 5, seed=0)
