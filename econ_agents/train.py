@@ -82,6 +82,7 @@ def train(
     on_start: Callable[[int], None] | None = None,
     on_episode: Callable[[EpisodeOutcome], None] | None = None,
     on_update: Callable[[TrainUpdate], None] | None = None,
+    on_save: Callable[[], None] | None = None,
 ) -> TrainResult:
     """Train a policy for a team.
 
@@ -103,6 +104,7 @@ def train(
         on_start: Called with the number of episodes that an earlier run has done.
         on_episode: Called for each episode as it ends.
         on_update: Called after each update.
+        on_save: Called each time after the state was saved: a resumed run does not repeat what came before.
 
     Raises:
         TeamError: The environment's spaces do not fit a team.
@@ -118,7 +120,7 @@ def train(
                 run.resume(model_dir / STATE)
             if on_start is not None:
                 on_start(run.done)
-            reason = run.loop(model_dir, logger or LazyLogger(), on_update)
+            reason = run.loop(model_dir, logger or LazyLogger(), on_update, on_save)
         finally:
             run.envs.close()
     policy = run.result.eval()
@@ -140,6 +142,7 @@ class _Trainer(OffPolicyTrainer):
     def go_on(self, state: TrainingState, decisions: int) -> None:
         """Continue the counters of an earlier run, for curves and for the moving average of the team's loss."""
         self._current_update_step, self._env_step = state.updates, decisions
+        self._epoch = state.updates  # an epoch has one update
         self._stat[WATCHED_LOSS].add(state.losses)
 
     @property
@@ -201,7 +204,13 @@ class _Run:
             self.envs.go_on(state.numbers)
             self.earlier = state
 
-    def loop(self, model_dir: Path | None, logger: BaseLogger, on_update: Callable[[TrainUpdate], None] | None) -> str:
+    def loop(
+        self,
+        model_dir: Path | None,
+        logger: BaseLogger,
+        on_update: Callable[[TrainUpdate], None] | None,
+        on_save: Callable[[], None] | None,
+    ) -> str:
         """Collect and learn until the end; return why it ended."""
         if self.done >= self.episodes:
             return "episodes"
@@ -253,6 +262,8 @@ class _Run:
             if due or over or time.monotonic() - saved > SECONDS_BETWEEN_STATES:
                 self._save(model_dir / STATE, trainer)
                 saved = time.monotonic()
+                if on_save is not None:
+                    on_save()
         return reason or "episodes"
 
     def _next_count(self, per_update: int) -> int:

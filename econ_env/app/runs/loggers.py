@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -31,8 +32,21 @@ def log_tests(logger: BaseLogger, rows: Iterable[Row], problems: int) -> None:
     logger.log_test_data({name: number for name, number in numbers.items() if number is not None}, problems)
 
 
+class Curves:
+    """A logger, and the event files behind it.
+
+    Args:
+        logger: Tianshou's logger.
+        publish: Writes the numbers that are held back.
+    """
+
+    def __init__(self, logger: BaseLogger, publish: Callable[[], None]) -> None:
+        self.logger = logger
+        self.publish = publish
+
+
 @contextmanager
-def logger(folder: Path, wandb: str | None, config: Mapping[str, Any]) -> Iterator[BaseLogger]:
+def logger(folder: Path, wandb: str | None, config: Mapping[str, Any], *, held: bool = False) -> Iterator[Curves]:
     """A logger that writes event files into a folder.
 
     Tags: `train/env_step` and statistics of each collection, over decisions; the losses by name, over updates.
@@ -42,6 +56,8 @@ def logger(folder: Path, wandb: str | None, config: Mapping[str, Any]) -> Iterat
         wandb: Weights & Biases project that gets the same curves, or None. Later loggers in this process continue the
             same run.
         config: The settings to show in that run.
+        held: Whether numbers are held back until `publish`, and dropped if the run fails before it: a resumed run then
+            has no step twice.
 
     Raises:
         ConfigError: Weights & Biases is requested but not installed.
@@ -53,15 +69,34 @@ def logger(folder: Path, wandb: str | None, config: Mapping[str, Any]) -> Iterat
     outer = None
     if wandb is not None:
         outer = WandbLogger(project=wandb, training_interval=1, update_interval=1, config=dict(config))
-    writer = SummaryWriter(str(folder))
+
+    class Writer(SummaryWriter):
+        """Holds numbers back, with the time at which they came."""
+
+        waiting: list[tuple[tuple[Any, ...], dict[str, Any]]]
+
+        def add_scalar(self, *values: Any, **named: Any) -> None:
+            self.waiting.append((values, {**named, "walltime": time.time()}))
+            if not held:
+                self.publish()
+
+        def publish(self) -> None:
+            waiting, self.waiting = self.waiting, []
+            for values, named in waiting:
+                super().add_scalar(*values, **named)
+
+    writer = Writer(str(folder))
+    writer.waiting = []
     printed = threading.excepthook
     threading.excepthook = partial(_leave_out_writer, printed)
     try:
         if outer is None:
-            yield TensorboardLogger(writer, training_interval=1, update_interval=1, write_flush=False)
+            inner: BaseLogger = TensorboardLogger(writer, training_interval=1, update_interval=1, write_flush=False)
         else:
             outer.load(writer)
-            yield outer
+            inner = outer
+        yield Curves(inner, writer.publish)
+        writer.publish()
     finally:
         try:
             writer.close()

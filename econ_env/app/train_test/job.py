@@ -83,8 +83,8 @@ def train_and_test(common: CommonOptions, train_episodes: int, test_episodes: in
         policy = run.train(train_episodes)
         if test_episodes:
             run.test(policy, {"bne": f"llm_traces_test_bne_{config.test_rounds}rounds.json"})
-            with run_logger(common) as logger:
-                log_tests(logger, run.folder.read_rows(), len(problems.test))
+            with run_logger(common) as shown:
+                log_tests(shown.logger, run.folder.read_rows(), len(problems.test))
     if test_episodes:
         check_judged(run.folder.read_rows())
     else:
@@ -114,9 +114,9 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
         "test_eps": test_episodes,
         "tested": {"weights": _digest(policy)},
     }
-    with _Job(common, problems, about, policy) as run, run_logger(common) as logger:
+    with _Job(common, problems, about, policy) as run, run_logger(common) as shown:
         run.test(policy, {"baseline": f"logs_{name}_test_baseline.json", "bne": f"logs_{name}_test_p0.json"})
-        log_tests(logger, run.folder.read_rows(), len(problems.test))
+        log_tests(shown.logger, run.folder.read_rows(), len(problems.test))
     check_judged(run.folder.read_rows())
 
 

@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from tianshou.utils import BaseLogger
-
 from econ_agents.train import TrainResult, train
 from econ_agents.training.watch import EpisodeOutcome
 from econ_env.app.options import CommonOptions
@@ -21,9 +19,9 @@ from econ_env.app.runs.trained_on import note_trained_on
 from econ_env.problems.load import ProblemSet
 
 
-def run_logger(common: CommonOptions) -> AbstractContextManager[BaseLogger]:
+def run_logger(common: CommonOptions, *, held: bool = False) -> AbstractContextManager[curves.Curves]:
     """The logger of a run; see `curves.logger`."""
-    return curves.logger(common.log_dir / "tensorboard", common.wandb, common.config.model_dump(mode="json"))
+    return curves.logger(common.log_dir / "tensorboard", common.wandb, common.config.model_dump(mode="json"), held=held)
 
 
 def train_policy(
@@ -60,7 +58,13 @@ def train_policy(
         failed = row["verdict"] == "failed"
         failures.count(failed, folder.last_error() if failed else None)
 
-    with display.progress() as bars, run_logger(common) as logger:
+    def start(done: int) -> None:
+        tally.start_at(done)
+        if common.resume:
+            where = f"after episode {done:,} of {episodes:,}" if done else "anew: there is no saved state yet"
+            display.console.print(f"training goes on {where}" if done else f"training begins {where}", highlight=False)
+
+    with display.progress() as bars, run_logger(common, held=model_dir is not None) as shown:
         tally = display.PhaseTally(bars, "train", episodes)
         return train(
             make_env,
@@ -69,8 +73,9 @@ def train_policy(
             seed=common.config.seed,
             problem_of=lambda number: number % len(problems),
             model_dir=model_dir,
-            logger=logger,
+            logger=shown.logger,
             resume=common.resume and model_dir is not None,
-            on_start=tally.start_at,
+            on_start=start,
             on_episode=record,
+            on_save=shown.publish,
         )
