@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from econ_env.app.entry import main, need
 from econ_env.app.options import CommonOptions, common_options
+
+if TYPE_CHECKING:
+    from econ_env.app.compare.compare import CompareOptions
 
 
 def run_script(config: Path, about: str | None, *, train_episodes: int, test_episodes: int) -> None:
@@ -105,85 +109,114 @@ def compare_command(default_config: Path | None, about: str | None) -> click.Com
     """
 
     @click.command(help=about)
-    @click.option(
-        "--methods",
-        default=METHODS,
-        show_default=True,
-        help="Separated by commas; sc@10, best_of_n@5 and debate@3 fix their number; your own method by its name "
-        "or module:attribute.",
-    )
-    @click.option(
-        "--problems", type=click.IntRange(1), default=30, show_default=True, help="Problems, the same for all methods."
-    )
-    @click.option(
-        "--seeds",
-        type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="Runs of each method, with --seed and the seeds after it.",
-    )
-    @click.option(
-        "--match",
-        type=click.Choice(["tokens", "calls", "none"]),
-        default="tokens",
-        show_default=True,
-        help="Budget to equalise with bne: sc, best_of_n and debate get as many samples or rounds as cost the same.",
-    )
-    @click.option("--baseline", help="Method that the others are compared with; by default the first.")
-    @click.option(
-        "--temperature",
-        type=click.FloatRange(0.0, 2.0),
-        default=0.7,
-        show_default=True,
-        help="Temperature of sc, best_of_n, debate and fixed.",
-    )
-    @click.option(
-        "--policy",
-        type=click.Path(path_type=Path),
-        help="Checkpoint of the policy: its folder, such as models_exp1/final, or a repository on the hub.",
-    )
-    @click.option(
-        "--train-eps",
-        type=click.IntRange(0),
-        help="Without --policy: problems to train on first; 0 for an untrained policy.",
-    )
-    @common_options(default_config, spreads=False)
-    def command(
-        common: CommonOptions,
-        methods: str,
-        problems: int,
-        seeds: int,
-        match: str,
-        baseline: str | None,
-        temperature: float,
-        policy: Path | None,
-        train_eps: int | None,
-    ) -> None:
+    @_compare_options
+    @common_options(default_config, log_dir="logs_compare", spreads=False)  # not the folder of the training run
+    def command(common: CommonOptions, **given: Any) -> None:
         need("report", "statsmodels")
-        from econ_env.app.compare.compare import (  # torch and the learner, which --help does not need
-            CompareOptions,
-            compare,
-        )
+        from econ_env.app.compare.compare import compare  # torch and the learner, which --help does not need
 
-        measure = {"tokens": "tokens", "calls": "calls", "none": None}[match]
-        compare(
-            common,
-            CompareOptions(
-                methods=methods,
-                problems=problems,
-                seeds=seeds,
-                match=measure,  # type: ignore[arg-type]  # the choice allows nothing else
-                baseline=baseline,
-                temperature=temperature,
-                policy=policy,
-                train_episodes=train_eps,
-            ),
-        )
+        compare(common, _compare_choices(given))
 
-    for option in command.params:
-        if option.name == "log_dir":
-            option.default = Path("logs_compare")  # not the folder of the training run
     return command
+
+
+def sweep_command(about: str | None) -> click.Command:
+    """The command `sweep`.
+
+    Args:
+        about: Text of `--help`.
+    """
+
+    @click.command(help=about)
+    @click.option(
+        "--model",
+        "models",
+        multiple=True,
+        required=True,
+        help="A model for the whole team: a name at --llm, NAME@URL, or local:FILE.gguf; repeat it.",
+    )
+    @click.option("--on", "sources", multiple=True, help="A data set; repeat it. [default: that of --dataset]")
+    @_compare_options
+    @common_options(None, log_dir="logs_sweep", model_dir="models_sweep", spreads=False)
+    def command(common: CommonOptions, models: tuple[str, ...], sources: tuple[str, ...], **given: Any) -> None:
+        need("report", "statsmodels", "matplotlib", "math_core")
+        from econ_env.app.compare.sweep import sweep  # torch and the learner, which --help does not need
+
+        sweep(common, _compare_choices(given), models, sources)
+
+    return command
+
+
+def _compare_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A decorator that adds the options of a comparison."""
+    options = (
+        click.option(
+            "--methods",
+            default=METHODS,
+            show_default=True,
+            help="Separated by commas; sc@10, best_of_n@5 and debate@3 fix their number; your own method by its name "
+            "or module:attribute.",
+        ),
+        click.option(
+            "--problems",
+            type=click.IntRange(1),
+            default=30,
+            show_default=True,
+            help="Problems, the same for all methods.",
+        ),
+        click.option(
+            "--seeds",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            help="Runs of each method, with --seed and the seeds after it.",
+        ),
+        click.option(
+            "--match",
+            type=click.Choice(["tokens", "calls", "none"]),
+            default="tokens",
+            show_default=True,
+            help="Budget to equalise with bne: sc, best_of_n and debate get as many samples or rounds as cost the "
+            "same.",
+        ),
+        click.option("--baseline", help="Method that the others are compared with; by default the first."),
+        click.option(
+            "--temperature",
+            type=click.FloatRange(0.0, 2.0),
+            default=0.7,
+            show_default=True,
+            help="Temperature of sc, best_of_n, debate and fixed.",
+        ),
+        click.option(
+            "--policy",
+            type=click.Path(path_type=Path),
+            help="Checkpoint of the policy: its folder, such as models_exp1/final, or a repository on the hub.",
+        ),
+        click.option(
+            "--train-eps",
+            type=click.IntRange(0),
+            help="Without --policy: problems to train on first; 0 for an untrained policy.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _compare_choices(given: Mapping[str, Any]) -> CompareOptions:
+    """The values of `_compare_options`."""
+    from econ_env.app.compare.compare import CompareOptions
+
+    return CompareOptions(
+        methods=given["methods"],
+        problems=given["problems"],
+        seeds=given["seeds"],
+        match=None if given["match"] == "none" else given["match"],
+        baseline=given["baseline"],
+        temperature=given["temperature"],
+        policy=given["policy"],
+        train_episodes=given["train_eps"],
+    )
 
 
 @click.command()

@@ -79,7 +79,7 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     names = _in_order(parse_names(options.methods), options)
     config = common.config
     trains = _trains(names, options)
-    problems = _problems(config, options, trains=trains)
+    problems = choose_compared(config, options)
     others = [name.base for name in names if name.base not in BUILT_IN]
     about = provenance(config) | {"dataset": problems.source, "compare": _fixed_settings(options)}
     about["added"] = added(config, others)
@@ -110,9 +110,14 @@ def _trains(names: Sequence[MethodName], options: CompareOptions) -> bool:
     return options.policy is None and bool(options.train_episodes) and any(name.base in LEARNED for name in names)
 
 
-def _problems(config: RunConfig, options: CompareOptions, *, trains: bool) -> RunProblems:
-    """The problems of the comparison, without the training problems of a checkpoint."""
+def choose_compared(config: RunConfig, options: CompareOptions) -> RunProblems:
+    """The problems of a comparison, without the training problems of a checkpoint.
+
+    Raises:
+        ProblemError: They can't be loaded, or there are not enough.
+    """
     if options.policy is None:
+        trains = _trains(parse_names(options.methods), options)
         return choose_problems(config.env_args, options.problems, config.seed, trains=trains)
     return choose_test_problems(config.env_args, options.problems, config.seed, all_trained_on(options.policy))
 

@@ -14,7 +14,7 @@ _JSON_MODE = re.compile(r"response_format|json|schema|structured|grammar|guided"
 _UNSUPPORTED = re.compile(
     r"unsupported|not[ _]?support|n't[ _]support|unrecogni[sz]ed|unknown|unexpected|unpermitted|not (be )?(permitted|"
     r"allowed|accepted|available|implemented|recogni[sz]ed)|extra[ _](inputs?|fields?|forbidden)|only the default|"
-    r"deprecated|no longer|cannot find field|additional propert",
+    r"deprecated|no longer|cannot find field|additional ?properties",
     re.IGNORECASE,
 )
 _NUMBER_RANGE = re.compile(
