@@ -1,0 +1,170 @@
+"""The client and a short training on engines and a gateway that people run, each in a Python environment of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from benchmarks.engines.run import ENGINES, Engine
+from econ_env.config import LLMConfig
+from econ_env.llm import ChatRequest, Completion, Message, make_llm
+
+RUN = Path(__file__).parents[2] / "benchmarks" / "engines" / "run.py"
+PENALTIES = {"repetition_penalty", "repeat_penalty"}
+REFUSED: dict[str, set[str]] = {"llamacpp": set(), "transformers": PENALTIES, "litellm": set()}
+"""Fields of a request that the client must learn to leave out."""
+SETTINGS = """
+n_agents: 2
+belief_dim: 8
+num_envs: 2
+update_interval: 2
+gradient_steps: 0.5
+batch_size: 4
+network: {hidden_dim: 8, encoder_dim: 4, mixer_dim: 4, heads: 1, ffn_dim: 8}
+losses: {candidates: 2, candidate_rows: 2}
+env_args: {hf_dataset_path: "bundled:1", reply_format: text, reply_max_tokens: 48, commitment_max_tokens: 48}
+embedder: hash
+llm: {cache: false}
+"""
+EPISODES = 4
+STOPS_WITHIN = 20.0
+
+
+@contextmanager
+def started(name: str) -> Iterator[tuple[Engine, subprocess.Popen[str]]]:
+    """A running engine, and the process that keeps it."""
+    process = subprocess.Popen([sys.executable, RUN, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, f"{name} did not start; its reason is above"
+        yield Engine(**json.loads(line)), process
+    finally:
+        process.stdin.close()
+        process.wait(STOPS_WITHIN)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    with started(request.param) as (engine, _):
+        yield engine
+
+
+@pytest.fixture
+def key(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's key is where the client looks for it."""
+    monkeypatch.setenv("OPENAI_API_KEY", engine.key)
+
+
+def listens(url: str) -> bool:
+    place = urlsplit(url)
+    try:
+        socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def stops(url: str) -> bool:
+    """Whether nothing listens there any more after some time."""
+    late = time.monotonic() + STOPS_WITHIN
+    while listens(url) and time.monotonic() < late:
+        time.sleep(0.1)
+    return not listens(url)
+
+
+def complete(url: str) -> Completion:
+    request = ChatRequest(
+        messages=(Message("user", "What is 2 + 3?"),), model="", temperature=0.7, repetition_penalty=1.1, top_p=0.9,
+        max_tokens=24, seed=1,
+    )  # fmt: skip
+
+    async def ask() -> Completion:
+        llm = make_llm(url, LLMConfig(cache=False, max_retries=0))
+        try:
+            return await llm.complete(request)
+        finally:
+            await llm.aclose()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.engines
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("key")
+def test_it_answers_the_client(engine, caplog):
+    with caplog.at_level(logging.INFO, "econ_env"):
+        done = complete(engine.url)
+    assert done.text.strip()
+    assert done.usage.retries == 0
+    assert done.usage.prompt_tokens > 5
+    assert 0 < done.usage.completion_tokens <= 24
+    assert done.model == Path(engine.model).name.removesuffix(".gguf")
+    learned = {said.split()[0] for said in caplog.messages if " is left out from now on" in said}
+    assert learned == REFUSED[engine.engine]
+
+
+@pytest.mark.engines
+@pytest.mark.timeout(900)
+def test_a_short_training_runs(engine, tmp_path):
+    (tmp_path / "small.yaml").write_text(SETTINGS)
+    arguments = ["--config", "small.yaml", "--train-eps", EPISODES, "--llm", engine.url]
+    done = subprocess.run(
+        [sys.executable, "-m", "econ_agents.train", *map(str, arguments), "--log-dir", "logs", "--model-dir", "models"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "OPENAI_API_KEY": engine.key, "PYTHONPATH": str(RUN.parents[2])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    (served,) = json.loads((tmp_path / "logs" / "summary.json").read_text())["servers"].items()
+    assert served[0] == engine.url
+    assert served[1]["faults"] == 0
+    rows = [json.loads(line) for line in (tmp_path / "logs" / "training.jsonl").read_text().splitlines()]
+    assert [row["episode"] for row in rows] == list(range(EPISODES))
+    if engine.engine != "transformers":  # its model's noise need not hold an answer
+        assert {row["verdict"] for row in rows} <= {"correct", "wrong"}
+    assert (tmp_path / "models" / "final" / "model.safetensors").exists()
+
+
+@pytest.mark.engines
+@pytest.mark.timeout(900)
+def test_nothing_is_left_when_stdin_closes():
+    with started("litellm") as (engine, process):
+        assert listens(engine.url)
+    assert process.returncode == 0
+    assert stops(engine.url)
+
+
+@pytest.mark.engines
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)])
+def test_nothing_is_left_after_a_signal(sent, code):
+    with started("llamacpp") as (engine, process):
+        process.send_signal(sent)
+        assert process.wait(STOPS_WITHIN) == code
+        assert stops(engine.url)
+
+
+def test_an_engine_that_does_not_exist_is_one_clear_line():
+    done = subprocess.run([sys.executable, RUN, "llamacp"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "'llamacpp'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_expected_is_said_of_every_engine():
+    assert REFUSED.keys() == ENGINES.keys()
