@@ -36,6 +36,7 @@ STARTS_WITHIN = 120.0
 STOPS_WITHIN = 10.0
 """Seconds until an engine that does not stop is killed."""
 TINY = "tiny-llama"
+PROXIED = "behind-the-proxy"
 
 
 @dataclass(frozen=True)
@@ -114,17 +115,41 @@ def litellm(cache: Path) -> Iterator[Engine]:
     Raises:
         click.ClickException: It can't be installed or does not start.
     """
+    with llamacpp(cache) as behind, _proxy("litellm", behind, cache) as engine:
+        yield engine
+
+
+@contextmanager
+def litellm_transformers(cache: Path) -> Iterator[Engine]:
+    """A litellm proxy in front of `transformers serve`, which refuses more.
+
+    Args:
+        cache: The folder for Python environments.
+
+    Raises:
+        click.ClickException: It can't be installed or does not start.
+    """
+    with transformers(cache) as behind, _proxy("litellm_transformers", behind, cache) as engine:
+        yield engine
+
+
+ENGINES: dict[str, Callable[[Path], AbstractContextManager[Engine]]] = {
+    "llamacpp": llamacpp,
+    "transformers": transformers,
+    "litellm": litellm,
+    "litellm_transformers": litellm_transformers,
+}
+
+
+@contextmanager
+def _proxy(name: str, behind: Engine, cache: Path) -> Iterator[Engine]:
     python = python_with("litellm", [HERE / "requirements-litellm.txt"], cache)
     key = f"sk-{secrets.token_hex(32)}"
     port = _free_port()
-    with llamacpp(cache) as behind, tempfile.TemporaryDirectory() as folder:
-        routes = [
-            {
-                "model_name": "smollm2",
-                "litellm_params": {"model": "openai/smollm2", "api_base": behind.url, "api_key": "none"},
-            }
-        ]
-        (Path(folder) / "config.yaml").write_text(json.dumps({"model_list": routes}))  # JSON is YAML
+    sent_on = {"model": f"openai/{behind.model}", "api_base": behind.url, "api_key": "none"}
+    with tempfile.TemporaryDirectory() as folder:
+        config = {"model_list": [{"model_name": PROXIED, "litellm_params": sent_on}]}
+        (Path(folder) / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
         serve = ["litellm.proxy.proxy_cli", "--config", "config.yaml", "--host", "127.0.0.1", "--port", port]
         with _running(
             python,
@@ -133,14 +158,7 @@ def litellm(cache: Path) -> Iterator[Engine]:
             folder=Path(folder),
             variables={"LITELLM_MASTER_KEY": key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         ):
-            yield Engine("litellm", _version(python, "litellm"), f"http://127.0.0.1:{port}/v1", "smollm2", key)
-
-
-ENGINES: dict[str, Callable[[Path], AbstractContextManager[Engine]]] = {
-    "llamacpp": llamacpp,
-    "transformers": transformers,
-    "litellm": litellm,
-}
+            yield Engine(name, _version(python, "litellm"), f"http://127.0.0.1:{port}/v1", PROXIED, key)
 
 
 @contextmanager
