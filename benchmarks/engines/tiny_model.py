@@ -18,7 +18,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
 )
 VOCABULARY = 512
-SPREAD = 0.3
+SPREAD = 0.6
 """Standard deviation of the weights. With the usual 0.02 all tokens are about equally probable at any temperature."""
 
 

@@ -41,6 +41,8 @@ LLAMACPP = {
     "json_schema": "alive",
     "logprobs": "alive",
     "n": "refused",  # xllamacpp's server works on one request at a time by default, and refuses more choices than that
+    "thinking": "no",
+    "limits": "alive",
 }
 TRANSFORMERS = {
     "temperature": "alive",  # since the model's generation_config has do_sample
@@ -51,6 +53,8 @@ TRANSFORMERS = {
     "json_schema": "dead",
     "logprobs": "dead",
     "n": "dead",
+    "thinking": "no",
+    "limits": "alive",
 }
 EXPECTED: dict[str, dict[str, str]] = {
     "llamacpp": LLAMACPP,
@@ -58,7 +62,8 @@ EXPECTED: dict[str, dict[str, str]] = {
     "litellm": LLAMACPP,
     "litellm_transformers": TRANSFORMERS,
 }
-"""What requests by hand showed: what a probe should find, by setting."""
+"""The verdicts of `econ probe`; requests by hand showed the same."""
+ECON = [sys.executable, "-c", "from econ_env.app.cli import run; run()"]
 SETTINGS = """
 n_agents: 2
 belief_dim: 8
@@ -141,6 +146,15 @@ def complete(url: str) -> tuple[Completion, list[LeftOut]]:
     return asyncio.run(ask())
 
 
+def econ(engine: Engine, folder: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command that asks the engine."""
+    return subprocess.run(
+        [*ECON, command, "--llm", engine.url, *arguments],
+        cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "OPENAI_API_KEY": engine.key, "PYTHONPATH": str(RUN.parents[2])},
+    )  # fmt: skip
+
+
 @pytest.mark.engines
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("key")
@@ -158,12 +172,8 @@ def test_it_answers_the_client(engine):
 @pytest.mark.timeout(900)
 def test_a_short_training_runs(engine, tmp_path):
     (tmp_path / "small.yaml").write_text(SETTINGS)
-    arguments = ["--config", "small.yaml", "--train-eps", EPISODES, "--llm", engine.url]
-    done = subprocess.run(
-        [sys.executable, "-m", "econ_agents.train", *map(str, arguments), "--log-dir", "logs", "--model-dir", "models"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={**os.environ, "OPENAI_API_KEY": engine.key, "PYTHONPATH": str(RUN.parents[2])},
-    )  # fmt: skip
+    folders = ["--log-dir", "logs", "--model-dir", "models"]
+    done = econ(engine, tmp_path, "train", "--config", "small.yaml", "--train-eps", str(EPISODES), *folders)
     assert done.returncode == 0, done.stderr[-3000:]
     summary = json.loads((tmp_path / "logs" / "summary.json").read_text())
     assert {url: counts["faults"] for url, counts in summary["servers"].items()} == {engine.url: 0}
@@ -174,6 +184,15 @@ def test_a_short_training_runs(engine, tmp_path):
     if "transformers" not in engine.engine:  # its model's noise need not hold an answer
         assert {row["verdict"] for row in rows} <= {"correct", "wrong"}
     assert (tmp_path / "models" / "final" / "model.safetensors").exists()
+
+
+@pytest.mark.engines
+@pytest.mark.timeout(900)
+def test_the_probe_finds_what_has_an_effect(engine, tmp_path):
+    done = econ(engine, tmp_path, "probe", "--no-cache", "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = json.loads(done.stdout)["lines"]
+    assert {line["name"]: line["verdict"] for line in lines} == EXPECTED[engine.engine], lines
 
 
 @pytest.mark.engines
