@@ -18,8 +18,10 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
 )
 VOCABULARY = 512
-SPREAD = 0.6
-"""Standard deviation of the weights. With the usual 0.02 all tokens are about equally probable at any temperature."""
+SPREAD = 0.3
+"""Standard deviation of the weights; with the usual 0.02, a text would depend on little but its last token."""
+SHARPNESS = 5.0
+"""Factor on the logits, so that a low temperature nearly always gives the same text and a high one never does."""
 
 
 def make(folder: Path) -> None:
@@ -42,6 +44,7 @@ def make(folder: Path) -> None:
         max_position_embeddings=4096, initializer_range=SPREAD, bos_token_id=0, eos_token_id=1, pad_token_id=1,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
+    model.lm_head.weight.data *= SHARPNESS
     # Without do_sample, `transformers serve` answers greedily at any temperature.
     model.generation_config = GenerationConfig(do_sample=True, bos_token_id=0, eos_token_id=1, pad_token_id=1)
     model.save_pretrained(folder)
