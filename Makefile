@@ -3,6 +3,7 @@
 # make slow    the tests that run a real model, kill processes or train for minutes
 # make browser the report in headless Chromium (Debian: apt-get install chromium)
 # make thirdparty    other projects' trainers learn on the environment (their packages go to the user's cache folder)
+# make engines    a team is trained on other projects' engines and gateways (their packages go there too)
 # make lint    style and types alone
 
 VENV ?= .venv
@@ -11,14 +12,14 @@ BIN := $(VENV)/bin
 DEMO_LOGS ?= logs_demo
 DEMO_MODELS ?= models_demo
 
-.PHONY: demo test slow browser thirdparty lint clean
+.PHONY: demo test slow browser thirdparty engines lint clean
 
 demo: $(VENV)/.installed-local
 	$(BIN)/python benchmarks/run_math_test.py --config benchmarks/config_demo.yaml \
 	  --train-eps 8 --test-eps 8 --log-dir $(DEMO_LOGS) --model-dir $(DEMO_MODELS)
 
 test: lint
-	$(BIN)/python -m pytest -q -n 2 -m "not slow and not llm and not faults and not thirdparty and not browser"
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not llm and not faults and not thirdparty and not engines and not browser"
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -m "slow or llm or faults"
@@ -29,6 +30,9 @@ browser: $(VENV)/.installed-dev
 # One worker for each group: scripts of a group share a Python environment, which the first of them makes.
 thirdparty: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -rP -m thirdparty tests/thirdparty
+
+engines: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -m engines tests/engines
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check --no-cache .

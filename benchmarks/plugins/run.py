@@ -2,26 +2,20 @@
 
 python benchmarks/plugins/run.py torchrl_mappo
 
-These projects need versions that conflict, so they can't share one Python environment. Each group gets its own, in a
-cache folder, on top of the one that runs this file: packages installed here (torch, econ_env) are visible and not
-installed again; only the other packages of its `requirements-*.txt` are added.
+Each group of projects gets an environment of its own, in a cache folder (`benchmarks/overlays.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import site
 import subprocess
 import sys
-import sysconfig
-import venv
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 from platformdirs import user_cache_path
+
+sys.path.append(str(Path(__file__).parents[2]))  # of a script, only its own folder is on the path
+from benchmarks.overlays import python_with
 
 HERE = Path(__file__).parent
 OVERLAYS = {
@@ -48,32 +42,7 @@ def python_for(trial: str, cache: Path) -> Path:
     overlay = next(name for name, names in OVERLAYS.items() if trial in names)
     if overlay == "own":
         return Path(sys.executable)
-    files = [HERE / f"requirements-{name}.txt" for name in OVERLAYS[overlay]]
-    torch = version("torch")
-    inputs = [sys.version, sys.prefix, torch, *(file.read_text() for file in files)]
-    folder = cache / f"{overlay}-{hashlib.sha256('|'.join(inputs).encode()).hexdigest()[:12]}"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    done = folder / "installed"
-    if not done.exists():
-        _make(folder, python, files, torch)
-        done.touch()
-    return python
-
-
-def _make(folder: Path, python: Path, files: list[Path], torch: str) -> None:
-    click.echo(f"creating {folder}", err=True)
-    venv.EnvBuilder(clear=True, symlinks=os.name != "nt").create(folder)
-    inside = sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
-    below = [f"import site; site.addsitedir({path!r})\n" for path in site.getsitepackages()]
-    (Path(inside) / "_below.pth").write_text("".join(below))
-    constraints = folder / "constraints.txt"
-    constraints.write_text(f"torch=={torch.partition('+')[0]}\n")  # a newer one may bring gigabytes of CUDA
-    wanted = [argument for file in files for argument in ("-r", str(file))]
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(constraints)]
-    if subprocess.run([*pip, *wanted], check=False).returncode:
-        shutil.rmtree(folder)
-        names = ", ".join(file.name for file in files)
-        raise click.ClickException(f"pip could not install {names}; see its message above")
+    return python_with(overlay, [HERE / f"requirements-{name}.txt" for name in OVERLAYS[overlay]], cache)
 
 
 @click.command()
@@ -88,7 +57,7 @@ def _make(folder: Path, python: Path, files: list[Path], torch: str) -> None:
 )
 def main(trial: str, cache: Path) -> None:
     """Run one trial; the last line of its output is the result as JSON."""
-    python = python_for(trial, cache.absolute())
+    python = python_for(trial, cache)
     sys.exit(subprocess.run([python, HERE / f"{trial}.py"], check=False).returncode)
 
 
