@@ -31,14 +31,14 @@ def reach_team(env: EconParallelEnv, *, embeds: bool = True, learner: str | None
     """
     with console.status("loading models"):
         team = env.team
-        infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}
+        backend, where = team.executors[0].info.backend, team.executors[0].info.where
         dim = env.layout.dim if embeds else 0
         for llm in _clients(team):
             background.run(llm.prepare())  # now, not while the run's clock waits for the first answer
-    names = " / ".join(filter(None, team.models)) or infos["executor"].where
+    names = " / ".join(filter(None, team.models)) or where
     embedder, form = env.encoder.embedder.name if embeds else None, team.form(team.executors[0])
     facts = {
-        "models": f"{infos['executor'].backend}: {names}",
+        "models": f"{backend}: {names}",
         "embedder": f"{embedder} ({dim} numbers)",
         "team": f"1 coordinator, {len(team.executors)} executors, {form} replies",
     }
@@ -52,13 +52,21 @@ def reach_team(env: EconParallelEnv, *, embeds: bool = True, learner: str | None
         facts["devices"] = ", ".join(f"{part} {device}" for part, device in used.items())
     print_facts({label: text for label, text in facts.items() if embeds or label != "embedder"})
     return {
-        **{role: asdict(info) for role, info in infos.items()},
-        "names": list(team.models),
+        **model_facts(team),
         "embedder": embedder,
         "reply_format": form,
         "devices": devices,
         "samplers": _samplers(team),
     }
+
+
+def model_facts(team: Team) -> dict[str, Any]:
+    """`coordinator`, `executor` and `names` of the models, for `summary.json`.
+
+    A model that was not named has its name only after the first call.
+    """
+    infos = {"coordinator": team.coordinator.info, "executor": team.executors[0].info}
+    return {**{role: asdict(info) for role, info in infos.items()}, "names": list(team.models)}
 
 
 def _samplers(team: Team) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,7 @@ from econ_env.app.runs.provenance import provenance
 from econ_env.app.runs.recording import make_record, recorder
 from econ_env.app.runs.results import Totals, check_judged, summarise, summarise_methods, summarise_training
 from econ_env.app.runs.run import OpenRun, validate
-from econ_env.app.runs.team_facts import print_facts
+from econ_env.app.runs.team_facts import model_facts, print_facts
 from econ_env.app.runs.trained_on import all_trained_on, fingerprint, read_trained_on
 from econ_env.app.train_test.dead_controls import warn_of_dead_controls
 from econ_env.app.train_test.ray_run import Report, start_workers
@@ -148,7 +148,7 @@ class _Job:
         self.common, self.config, self.problems = common, common.config, problems
         env = make_env(self.config, problems.test or problems.train)
         self._models = validate(common, env, policy)
-        self._executors = env.team.executors
+        self._team = env.team
         self._workers = self._start_workers()
         try:
             trains = bool(about.get("train_eps"))
@@ -178,7 +178,7 @@ class _Job:
         problems, common = self.problems.train, self.common
         model_dir = common.model_dir if episodes else None  # an untrained policy must not replace a trained one
         if episodes and self.config.llm.probe == "auto":
-            self._probed = warn_of_dead_controls(self._executors, self.config.sampling)
+            self._probed = warn_of_dead_controls(self._team.executors, self.config.sampling)
         with self.run.timing(TRAIN):
             result = train_policy(common, self.folder, problems, self._envs(TRAIN), episodes, model_dir)
         self._trained = {"episodes": result.episodes, "stop_reason": result.stop_reason}
@@ -273,7 +273,11 @@ class _Job:
         if "checkpoint" not in self.run.about:
             trained = summarise_training(self.folder.training_rows())
             training = self._trained | trained | {"seconds": self.run.training_seconds()}
-        found: dict[str, Any] = {"methods": summaries, "train": training, "models": self._models}
+        found: dict[str, Any] = {
+            "methods": summaries,
+            "train": training,
+            "models": self._models | model_facts(self._team),
+        }
         if self._probed:
             found["probe"] = [probed.plain() for probed in self._probed]
         servers = self.run.close(found, complete=complete)

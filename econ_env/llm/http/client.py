@@ -21,7 +21,14 @@ from econ_env.llm.http.deadline import Deadline
 from econ_env.llm.http.message import ran_out
 from econ_env.llm.http.pool import ServerPool, server_pool
 from econ_env.llm.http.server import Server
-from econ_env.llm.http.wire import UnusableError, most_prompt_tokens, read_answer, read_choices, request_body
+from econ_env.llm.http.wire import (
+    UnusableError,
+    most_prompt_tokens,
+    read_answer,
+    read_choices,
+    request_body,
+    without_folders,
+)
 from econ_env.llm.meter import Meter, shared_meter
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo
 from econ_env.llm.seeding import derive_seed
@@ -60,8 +67,8 @@ class OpenAIClient:
     def info(self) -> LLMInfo:
         """Facts about the model; if no name was given, the name is empty until the server was asked."""
         pool = self._pool
-        model = self.server.model or pool.found_model
-        refused = pool.refused(model)
+        asked = self.server.model or pool.found_model
+        model, refused = without_folders(asked), pool.refused(asked)
         json_mode, logprobs = "response_format" not in refused, "logprobs" not in refused
         told = self._told
         if told is None or (told.model, told.json_mode, told.logprobs) != (model, json_mode, logprobs):
@@ -102,12 +109,12 @@ class OpenAIClient:
     @property
     def refused_fields(self) -> frozenset[str]:
         """Fields of a request that the server was seen to refuse for this model."""
-        return self._pool.refused(self.info.model)
+        return self._pool.refused(self.server.model or self._pool.found_model)
 
     @property
     def dead_controls(self) -> frozenset[str]:
         """Controls that have no effect because the server refuses them."""
-        return self._pool.dead(self.info.model)
+        return self._pool.dead(self.server.model or self._pool.found_model)
 
     async def model_name(self) -> str:
         """The model's name; the server is asked for it if none was given.
@@ -168,7 +175,7 @@ class OpenAIClient:
         pool.join(self)
         tally = CallAccount(Deadline(self.config.round_timeout))
         try:
-            model = request.model or self.server.model or await pool.default_model(tally)
+            model = await self._model(pool, request, tally)
             async with tally.deadline:
                 done = await self._look_up_or_ask(pool, request, model, tally)
         except TimeoutError:
@@ -181,6 +188,12 @@ class OpenAIClient:
             raise
         pool.meter.add(request, done.usage)
         return done
+
+    async def _model(self, pool: ServerPool, request: ChatRequest, tally: CallAccount) -> str:
+        """The name to send: the request's, unless it is this client's own, for which the server may have a path."""
+        if request.model and request.model != self.info.model:
+            return request.model
+        return self.server.model or await pool.default_model(tally)
 
     async def _look_up_or_ask(
         self, pool: ServerPool, request: ChatRequest, model: str, tally: CallAccount
@@ -291,7 +304,7 @@ class OpenAIClient:
     async def _count_choices(self, request: ChatRequest, n: int) -> int:
         pool = self._pool
         tally = CallAccount(Deadline(self.config.round_timeout))
-        model = request.model or self.server.model or await pool.default_model(tally)
+        model = await self._model(pool, request, tally)
         longer = replace(request, max_tokens=request.max_tokens + pool.thinking.of(model))
         _, extra = pool.extra(request.role, request.agent)
         prompt, most = most_prompt_tokens(request), n * longer.max_tokens

@@ -132,7 +132,7 @@ def read_answer(raw: bytes, request: ChatRequest, model: str) -> Completion:
     return Completion(
         text=text,
         finish_reason=well_formed(finish) if isinstance(finish, str) and finish else "stop",
-        model=_without_folders(well_formed(name) if isinstance(name, str) and name else model),
+        model=without_folders(well_formed(name) if isinstance(name, str) and name else model),
         usage=usage,
         thought=thought,
         confidence=read_confidence(choice.get("logprobs"), text, thinks=bool(thought or usage.thought_tokens)),
@@ -168,7 +168,7 @@ def _first(choices: Any) -> dict[str, Any] | None:
     return None
 
 
-def _without_folders(name: str) -> str:
+def without_folders(name: str) -> str:
     """A model's name as it is, or the bare name of the file that a server gives instead (llama.cpp, vLLM)."""
     if not _FILE.match(name):
         return name

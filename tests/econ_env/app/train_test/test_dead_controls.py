@@ -59,6 +59,7 @@ def test_where_all_controls_work_nothing_is_said(train):
         assert summary["refused"] == []
         samplers = summary["models"]["samplers"][server.url]
         assert samplers["heeded"] == "unknown"
+        assert summary["models"]["names"] == ["test-model"]
         assert set(samplers["asked"]) <= server.seen.bodies[-1].keys()
         assert summary["versions"]["controls"] == "econ-controls-v2"
 

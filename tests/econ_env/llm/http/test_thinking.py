@@ -239,3 +239,15 @@ def test_a_completion_never_names_a_file_of_the_server(serve, client, request_, 
     assert ask(client(server), request_()).model == name
     unnamed = json.dumps({"choices": [{"message": {"content": SAID}}]}).encode()
     assert read_answer(unnamed, request_(), served).model == name
+
+
+def test_a_served_file_is_asked_for_by_its_path_and_shown_by_its_name(serve, client, request_):
+    path = "/home/anna/models/qwen2.5-0.5b.gguf"
+    server = serve(models=[path])
+    llm = client(server)
+    ask(llm, request_())
+    assert llm.info.model == "qwen2.5-0.5b"
+    ask(llm, request_(model=llm.info.model))  # as a team does
+    named = client(server, path)
+    ask(named, request_(model=named.info.model))
+    assert {body["model"] for body in server.seen.bodies} == {path}
