@@ -79,21 +79,25 @@ S = TypeVar("S", bound=BaseModel)
 
 
 class SamplingConfig(Settings):
-    """Bounds of the controls (T, p), the paper's prompt embedding e, and the default top_p."""
+    """Bounds of the controls (T, p), the paper's prompt embedding e, and the samplers beside them.
+
+    The default bounds are those between which both controls change replies and few are noise, measured with
+    `benchmarks/measure/sweep.py` under `econ-controls-v2`.
+    """
 
     temperature_min: float = Field(0.1, ge=0.0, le=2.0)
     """Lowest temperature T."""
-    temperature_max: float = Field(2.0, gt=0.0, le=2.0)
+    temperature_max: float = Field(1.5, gt=0.0, le=2.0)
     """Highest temperature T."""
     second_action: SecondControl = "repetition_penalty"
     """The sampling parameter that p sets: the repetition penalty, or top_p (another reading of the paper)."""
     p_min: float | None = Field(None, gt=0.0, le=2.0)
     """Lowest p; by default 1.0 for a repetition penalty, 0.1 for top_p."""
     p_max: float | None = Field(None, gt=0.0, le=2.0)
-    """Highest p; by default 1.5 for a repetition penalty, 0.9 for top_p."""
+    """Highest p; by default 1.15 for a repetition penalty, 0.9 for top_p."""
     top_p_default: float = Field(0.9, gt=0.0, le=1.0)
     """top_p of every call for which p does not set it."""
-    min_p: float = Field(0.0, ge=0.0, lt=1.0)
+    min_p: float = Field(0.05, ge=0.0, lt=1.0)
     """min-p of the executors' calls: tokens less likely than this share of the most likely one are left out; 0 turns it
     off. At high temperatures it keeps replies readable (Nguyen et al. 2025, https://arxiv.org/abs/2407.01082)."""
 
@@ -113,7 +117,7 @@ class SamplingConfig(Settings):
     @property
     def p_bounds(self) -> tuple[float, float]:
         """Lowest and highest p, defaults filled in."""
-        low, high = (1.0, 1.5) if self.second_action == "repetition_penalty" else (0.1, 0.9)
+        low, high = (1.0, 1.15) if self.second_action == "repetition_penalty" else (0.1, 0.9)
         return (low if self.p_min is None else self.p_min, high if self.p_max is None else self.p_max)
 
 

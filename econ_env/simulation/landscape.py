@@ -67,10 +67,11 @@ class Landscape(Settings):
     """Chance of a right answer at the peak."""
     floor: float = Field(0.02, ge=0.0, lt=1.0)
     """Chance of a right answer far from it."""
-    width_t: float = Field(0.38, gt=0.0)
-    """Width in T: this far from the peak the chance has lost 39% of its height above the floor."""
-    width_p: float = Field(0.16, gt=0.0)
-    """Width in p."""
+    width_t: float = Field(0.2, gt=0.0)
+    """Width in T, as a share of its range: this far from the peak the chance has lost 39% of its height above the
+    floor."""
+    width_p: float = Field(0.32, gt=0.0)
+    """Width in p, as a share of its range."""
     wrong_answers: int = Field(3, ge=1, le=20)
     """How many wrong answers a problem has; a wrong executor gives each with the same chance, by its seed."""
     coupling: float = Field(0.0, ge=0.0, le=0.95)
@@ -99,8 +100,9 @@ class Landscape(Settings):
 
     @property
     def widths(self) -> FloatArray:
-        """(width_t, width_p), shape (2,)."""
-        return np.array([self.width_t, self.width_p])
+        """Both widths in the units of the controls, shape (2,)."""
+        low, high = self.bounds
+        return np.array([self.width_t, self.width_p]) * (high - low)
 
     def peak_of(self, kind: str) -> FloatArray:
         """The best (T, p) of a kind, shape (2,).
