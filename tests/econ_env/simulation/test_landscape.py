@@ -9,17 +9,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from econ_env.config import SamplingConfig
 from econ_env.simulation.landscape import SEED_BLOCK, Landscape
 
 PEAK = (0.5, 1.1)
+WIDE = SamplingConfig(temperature_max=2.0, p_max=1.5)
+"""Bounds in which the widths are 0.38 and 0.16."""
 
 
 def test_chance_by_hand():
-    landscape = Landscape(peaks={"k": (1.0, 1.2)})
+    landscape = Landscape(peaks={"k": (1.0, 1.2)}, sampling=WIDE)
     assert landscape.chance("k", (1.0, 1.2)) == pytest.approx(0.93)
     assert landscape.chance("k", (1.38, 1.2)) == pytest.approx(0.02 + 0.91 * math.exp(-0.5))
     assert landscape.chance("k", (1.0, 1.2 - 2 * 0.16)) == pytest.approx(0.02 + 0.91 * math.exp(-2))
     assert landscape.chance("k", np.zeros((4, 3, 2))).shape == (4, 3)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_in_units_of_the_bounds_all_bounds_give_one_landscape(t, p):
+    def chance(sampling):
+        low, high = Landscape(sampling=sampling).bounds
+        return float(Landscape(sampling=sampling).chance("k", low + (high - low) * np.array([t, p])))
+
+    assert chance(SamplingConfig()) == pytest.approx(chance(WIDE), abs=1e-9)
 
 
 @given(st.text(max_size=10))
@@ -55,7 +67,7 @@ def test_the_shared_field_changes_with_question_and_seed_block():
 
 
 def test_the_field_has_unit_variance_and_the_stated_correlation_at_the_bounds_too():
-    landscape = Landscape(coupling=0.5)
+    landscape = Landscape(coupling=0.5, sampling=WIDE)
     near, far = (0.1, 1.0), (0.1 + 0.2 * 0.38, 1.0)
     values = np.array([[landscape._shared("q", block, place) for place in (near, far)] for block in range(2000)])
     assert values.mean(axis=0) == pytest.approx([0, 0], abs=4 / math.sqrt(2000))

@@ -31,7 +31,8 @@ from econ_env.team.redact import redact_answer
 PEAK = (0.5, 1.1)
 PROBLEM = Problem("How much is 20 plus 22?", "42", "a", kind="sum")
 LATEX = Problem("Solve it.\n\nGive x exactly.", r"\frac{1}{2}", "b", kind="other")
-LANDSCAPE = Landscape(peaks={"sum": PEAK, "other": (1.6, 1.4)})
+WIDE = SamplingConfig(temperature_max=2.0, p_max=1.5)
+LANDSCAPE = Landscape(peaks={"sum": PEAK, "other": (1.6, 1.4)}, sampling=WIDE)
 LLM_ = SimulatedLLM([PROBLEM, LATEX], LANDSCAPE)
 
 

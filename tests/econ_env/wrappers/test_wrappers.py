@@ -99,12 +99,12 @@ def test_wrapped_actions_pass_every_check(make, changes):
 def test_normalized_actions_are_linear_between_the_bounds(t, p):
     env = normalized(n_agents=1)
     controls = env.to_inner("executor_0", [2 * t - 1, 2 * p - 1])
-    assert controls == pytest.approx([0.1 + 1.9 * t, 1.0 + 0.5 * p], abs=1e-6)
+    assert controls == pytest.approx([0.1 + 1.4 * t, 1.0 + 0.15 * p], abs=1e-6)
 
 
 def test_normalized_actions_outside_are_clipped_and_nan_is_refused():
     env = normalized(n_agents=1)
-    assert env.to_inner("executor_0", [-7, 7]) == pytest.approx([0.1, 1.5])
+    assert env.to_inner("executor_0", [-7, 7]) == pytest.approx([0.1, 1.15])
     env.reset(seed=0)
     with pytest.raises(EpisodeError, match="finite"):
         env.step({"executor_0": [np.nan, 0]})
@@ -113,7 +113,7 @@ def test_normalized_actions_outside_are_clipped_and_nan_is_refused():
 def test_the_grid_runs_over_both_bounds_with_p_fastest():
     env = DiscreteActions(plain(), bins=(3, 2))
     assert env.action_space("executor_0") == Discrete(6)
-    expected = [(0.1, 1.0), (0.1, 1.5), (1.05, 1.0), (1.05, 1.5), (2.0, 1.0), (2.0, 1.5)]
+    expected = [(0.1, 1.0), (0.1, 1.15), (0.8, 1.0), (0.8, 1.15), (1.5, 1.0), (1.5, 1.15)]
     assert env.controls == pytest.approx(np.array(expected))
     env.reset(seed=0)
     infos = env.step({"executor_0": 3, "executor_1": np.int64(4), "executor_2": np.array([5.0])})[-1]
@@ -240,7 +240,7 @@ def test_the_joint_view_of_a_grid_is_multi_discrete():
     env.reset(seed=0)
     _, info = env.deliberate([0, 12, 24])
     assert tuple(info["executor_0"]) == ROUND_KEYS
-    assert [info[f"executor_{i}"]["temperature"] for i in range(3)] == pytest.approx([0.1, 1.05, 2.0])
+    assert [info[f"executor_{i}"]["temperature"] for i in range(3)] == pytest.approx([0.1, 0.8, 1.5])
 
 
 def test_a_joint_action_of_another_size_is_refused():
@@ -361,7 +361,7 @@ def test_a_parallel_vector_deliberates():
     env.reset(seed=[3, None])
     observations, infos = env.deliberate({agent: [0, 24] for agent in env.agents})
     assert observations["executor_0"].shape == (2, *env.single_observation_space("executor_0").shape)
-    assert infos["executor_2"]["temperature"] == pytest.approx([0.1, 2.0])
+    assert infos["executor_2"]["temperature"] == pytest.approx([0.1, 1.5])
 
 
 def test_teams_that_differ_make_no_vector():
