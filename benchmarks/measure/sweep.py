@@ -1,8 +1,9 @@
 """Measures what the controls do to a model's replies: how often they are right, end, can be read, and how they differ.
 
 Each cell is a temperature T, a repetition penalty p and a min_p. In each, the first executor's model answers the same
-problems with the executors' prompt, without a plan. Bounds of the controls are well chosen if few cells within them are
-noise, and both controls still change something. Answers are kept in the cache, so a run that was stopped goes on.
+problems with the executors' prompt, without a plan, in text: noise is then a reply without an answer, not a call that
+failed for want of JSON. Bounds of the controls are well chosen if few cells within them are noise, and both controls
+still change something. Answers are kept in the cache, so a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class Cell:
     """Problems with a reply."""
     failed: int
     """Problems whose call failed; they count nowhere else."""
+    error: str | None
+    """Why the first of them failed; `None` if none did."""
     right: int
     """Replies whose answer is the gold answer."""
     interval: tuple[float, float] | None
@@ -75,7 +78,7 @@ class Cell:
     """Mean number of tokens of a reply."""
     different: float | None
     """Mean number of different answers among the samples of a problem, with an answer in none counted as 0; `None`
-    unless a problem was sampled more than once."""
+    unless a problem with a reply was sampled more than once."""
     seconds: float
     """Wall time; short where answers came from the cache."""
 
@@ -133,7 +136,7 @@ async def measure(team: Team, asked: Asked, temperature: float, penalty: float, 
     """Ask all problems with these controls.
 
     Args:
-        team: Its first executor is asked, with its settings except for the controls.
+        team: Its first executor is asked, with its settings except for controls and format.
         asked: Problems and samples.
         temperature: T.
         penalty: p, a repetition penalty.
@@ -146,12 +149,12 @@ async def measure(team: Team, asked: Asked, temperature: float, penalty: float, 
     start = time.perf_counter()
     recorder = Recorder(team.executors[0])
     sampling = team.config.sampling.model_copy(update={"min_p": min_p})
-    one = replace(team, executors=(recorder,), config=team.config.model_copy(update={"sampling": sampling}))
-    form = team.form(team.executors[0])
+    config = team.config.model_copy(update={"sampling": sampling, "reply_format": "text"})
+    one = replace(team, executors=(recorder,), config=config)
 
     async def ask(number: int, problem: Problem) -> tuple[Reply, ...]:
         count = asked.samples if number < asked.sampled else 1
-        prompts = [team.prompts.executor(problem.question, None, None, form)] * count
+        prompts = [team.prompts.executor(problem.question, None, None, "text")] * count
         controls = [PromptEmbedding(temperature, penalty)] * count
         return await one.replies(problem, prompts, controls, index=0, seed=derive_seed(asked.seed, problem.id))
 
@@ -159,7 +162,7 @@ async def measure(team: Team, asked: Asked, temperature: float, penalty: float, 
     pairs = [(problem, own[0]) for problem, own in zip(asked.problems, said, strict=True) if own[0].valid]
     golds = [(reply.answer, problem.answer) for problem, reply in pairs]
     right = sum([(await judging(team.rule, judge_answer, *both, team.rule)).correct for both in golds])
-    spread = [await judging(team.rule, different, own, team.rule) for own in said if len(own) > 1]
+    spread = [await judging(team.rule, different, own, team.rule) for own in said if len(own) > 1 and own[0].valid]
     interval = binomtest(right, len(pairs)).proportion_ci(method="wilson") if pairs else None
     return Cell(
         temperature=temperature,
@@ -167,6 +170,7 @@ async def measure(team: Team, asked: Asked, temperature: float, penalty: float, 
         min_p=min_p,
         valid=len(pairs),
         failed=len(said) - len(pairs),
+        error=next((own[0].error for own in said if own[0].error), None),
         right=right,
         interval=None if interval is None else (float(interval.low), float(interval.high)),
         answered=sum(reply.answer is not None for _, reply in pairs),
@@ -259,7 +263,7 @@ def main(
         table.add_row(*line)
     console.print(table)
     if not any(cell.valid for cell in cells):
-        raise NothingJudgedError("no call of the sweep gave a reply")
+        raise NothingJudgedError(f"no call of the sweep gave a reply: {cells[0].error}")
 
 
 if __name__ == "__main__":
