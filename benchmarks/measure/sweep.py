@@ -237,7 +237,7 @@ def main(
     problems = choose_problems(config.env_args, count, config.seed).test
     team = make_env(config, problems).team
     asked = Asked(problems, samples, sampled, config.seed)
-    console, cells = Console(), list[Cell]()
+    console, cells = Console(width=None if Console().is_terminal else 120), list[Cell]()
     settings = {
         "model": team.executors[0].info.model,
         "controls": CONTROLS_VERSION,
