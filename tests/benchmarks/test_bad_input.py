@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.measure import embedders, faults, judge_speed, large_teams, memory
+from benchmarks.measure import embedders, faults, judge_speed, large_teams, memory, sweep
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,8 @@ from benchmarks.measure import embedders, faults, judge_speed, large_teams, memo
         (large_teams, ["--cluster-size", "1"]),
         (memory, ["--agents", "0"]),
         (memory, ["--problems", "-1"]),
+        (sweep, ["--problems", "0"]),
+        (sweep, ["--samples", "0"]),
     ],
 )
 def test_numbers_out_of_range_are_refused(script, arguments):
