@@ -6,7 +6,8 @@ For a problem of kind k with its peak at (T_k, p_k),
     d^2 = ((T - T_k) / width_t)^2 + ((p - p_k) / width_p)^2,
 
 so d is measured in widths, which are shares of the controls' ranges: in units of its bounds, the game is always the
-same. A reply is right when Phi(z) < chance, where z is standard normal: the chance holds exactly for any coupling. With `coupling` c > 0,
+same. A reply is right when Phi(z) < chance, where z is standard normal: the chance holds exactly for any coupling. With
+`coupling` c > 0,
 
     z = sqrt(c) * shared(T, p) + sqrt(1 - c) * own,
 

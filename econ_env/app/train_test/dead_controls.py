@@ -9,7 +9,7 @@ from econ_env.config import SamplingConfig
 from econ_env.errors import BudgetError, LLMError, LLMLimitedError
 from econ_env.llm import background
 from econ_env.llm.http.client import OpenAIClient
-from econ_env.llm.probe import Probed, remembered_probe
+from econ_env.llm.probe import Line, Probed, remembered_probe
 from econ_env.llm.protocol import LLM
 
 
@@ -43,13 +43,14 @@ def warn_of_dead_controls(models: Sequence[LLM], sampling: SamplingConfig) -> li
     for one in found:
         for line in one.lines:
             if line.verdict in ("dead", "refused"):
-                _warn(one, line.name, f"{line.how}: {line.value}")
+                _warn(one, line)
     return found
 
 
-def _warn(found: Probed, name: str, shown: str) -> None:
+def _warn(found: Probed, line: Line) -> None:
+    what = "HAS NO EFFECT on" if line.verdict == "dead" else "IS REFUSED for"
     text = (
-        f"{name.replace('_', ' ').upper()} HAS NO EFFECT on {found.model} at {found.where} ({shown}): learning it "
-        "learns nothing; econ probe shows more, llm.probe: off asks nothing"
+        f"{line.name.replace('_', ' ').upper()} {what} {found.model} at {found.where} ({line.how}: {line.value}): "
+        "learning it learns nothing; econ probe shows more, llm.probe: off asks nothing"
     )
     display.console.print(text, style="bold red", highlight=False, markup=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from econ_env.config import SamplingConfig
@@ -106,16 +106,17 @@ class _Probe:
     async def run(self) -> Probed:
         """Ask all questions of the form."""
         start = time.perf_counter()
-        first = await self._one(replace(ask.question(ask.SUM, ask.CUT, 1), temperature=self.words.temperature))
+        first = await self._one(replace(ask.question(ask.SUM, ask.CUT, 1), temperature=self.mild.temperature))
         # The next calls show what else is refused; later ones then are not sent twice.
         warm: Texts = []
-        asked: list[Awaitable[Line]] = [self._temperature(warm)]
-        if self.form == "short" and self.sampling.second_action == "top_p":
-            lines = list(await asyncio.gather(asked[0], self._top_p([])))
+        second = self.sampling.second_action
+        if self.form == "short" and (first.thought or first.usage.thought_tokens):
+            lines = [self._unasked(name, first) for name in ("temperature", second)]
         elif self.form == "short":
-            lines = list(await asyncio.gather(asked[0], self._penalty_of_both()))
+            other = self._top_p([]) if second == "top_p" else self._penalty_of_both()
+            lines = list(await asyncio.gather(self._temperature(warm), other))
         else:
-            lines = [await asked[0]]
+            lines = [await self._temperature(warm)]
             mild: Texts = []
             lines += [await self._top_p(mild), await self._min_p(mild)]  # the second needs fewer replies
             rest = (self._penalty_by_name(), self._json(), self._logprobs(), self._several())
@@ -190,6 +191,15 @@ class _Probe:
             return Line(name, "unclear", how, "too few replies", calls=calls)
         value = f"alike {alike(texts):.2f} and {alike(known):.2f}"
         return Line(name, _verdict(chance), how, value, chance, calls)
+
+    def _unasked(self, name: str, first: Completion) -> Line:
+        """A line without further calls: what a model that thinks says costs too much to be asked unasked-for."""
+        if name in self.llm.dead_controls:
+            return Line(name, "refused", "one reply", "the server refuses it")
+        tokens = first.usage.thought_tokens
+        return Line(
+            name, "unclear", "one reply", f"not asked, since the model thinks ({tokens} tokens): use econ probe"
+        )
 
     async def _temperature(self, warm: Texts) -> Line:
         low, high = self.cold.temperature, self.words.temperature

@@ -67,7 +67,7 @@ def test_where_all_controls_work_nothing_is_said(train):
 def test_a_refused_control_is_said_at_once_and_at_the_end(train):
     with FaultyServer(sampler(refuses=["temperature"])) as server:
         done, summary = train(server)
-        assert "TEMPERATURE HAS NO EFFECT on test-model" in shown(done)
+        assert "TEMPERATURE IS REFUSED for test-model" in shown(done)
         assert f"temperature had no effect on test-model: {server.url} refuses it" in shown(done)
         assert summary["refused"] == [
             {

@@ -9,7 +9,7 @@ import pytest
 from word_server import sampler
 
 from econ_env.config import LLMConfig, SamplingConfig
-from econ_env.errors import LLMUnavailableError
+from econ_env.errors import LLMRequestError, LLMUnavailableError
 from econ_env.llm.http.client import OpenAIClient
 from econ_env.llm.make import make_llm
 from econ_env.llm.probe import PROBE_VERSION, Probed, expected_cost, probe, remembered_probe
@@ -115,6 +115,27 @@ def test_the_short_form_asks_for_what_is_learned(ask, second, names):
     assert server.seen.calls <= expected_cost("short", sampling)[0]
     temperatures = {body["temperature"] for body in server.seen.bodies}
     assert {sampling.temperature_min, sampling.temperature_max} <= temperatures
+
+
+def test_the_short_form_asks_a_model_that_thinks_only_once(ask):
+    found, server = ask(sampler(thinks=True), "short", thinking_tokens=64)
+    assert server.seen.calls == 1
+    assert {line.verdict for line in found.lines} == {"unclear"}
+    assert "since the model thinks (3 tokens)" in found.line("temperature").value
+    found, _ = ask(sampler(thinks=True, refuses=["temperature"]), "short", thinking_tokens=64)
+    assert [line.verdict for line in found.lines] == ["refused", "unclear"]
+
+
+def test_a_bound_out_of_a_servers_range_is_refused_with_what_to_change(ask):
+    def reply(body):
+        if body["temperature"] > 1:
+            raise LLMRequestError("temperature must be at most 1")
+        return sampler()(body)
+
+    found, _ = ask(reply, "short")
+    assert found.line("temperature").verdict == "refused"
+    assert "sampling.temperature_max" in found.line("temperature").value
+    assert found.line("repetition_penalty").verdict == "alive"
 
 
 def test_what_was_found_is_remembered_per_server_model_and_bounds(tmp_path):
