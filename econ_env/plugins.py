@@ -28,7 +28,15 @@ class Kind:
 
 
 LLMS = Kind("llm", "econ_env.llms", ("info", "complete", "aclose"), ("auto", "local", "hub", "together", "simulated"))
-DATASETS = Kind("data set", "econ_env.datasets", (), ("bundled", "gsm8k", "math", "svamp"))
+DATASETS = Kind(
+    "data set",
+    "econ_env.datasets",
+    (),
+    (
+        "bundled", "gsm8k", "gsm-plus", "gsm-hard", "gsm-symbolic", "svamp", "asdiv", "mawps", "multiarith", "math",
+        "math-500", "hendrycks-math", "aime", "aime-2024", "aime-2025", "amc", "olympiadbench", "mgsm",
+    ),
+)  # fmt: skip
 ANSWER_RULES = Kind("answer rule", "econ_env.answer_rules", ("name", "extract", "same"), ("econ",))
 EMBEDDERS = Kind("embedder", "econ_env.embedders", ("name", "dim", "encode"), ("auto", "minilm", "hash"))
 REWARD_TERMS = Kind("reward term", "econ_env.reward_terms", ("name", "value"))

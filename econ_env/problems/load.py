@@ -13,10 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from os import PathLike
-from typing import Any, Literal, overload
+from typing import Any, Literal, Never, overload
 
 from econ_env.errors import ConfigError, ProblemError, ProblemFieldError, ProblemSourceError
-from econ_env.problems.rows import choose_columns, to_problem
+from econ_env.problems.columns import Fields, choose_columns
+from econ_env.problems.fields import listed
+from econ_env.problems.rows import RowError, to_problem
 from econ_env.problems.tables import SourceTable, open_table, quiet
 from econ_env.records import Problem
 
@@ -25,6 +27,9 @@ ProblemRows = Iterable[Problem | Mapping[str, Any]]
 
 Source = str | PathLike[str] | ProblemRows | Mapping[str, ProblemRows]
 """A name, a path, a hub id, rows, or rows by split (a `datasets.DatasetDict`)."""
+
+FAILING_ROWS = 100
+"""Rows that are read from the start before a column is said to fail throughout."""
 
 SHUFFLE_BUFFER = 1000
 """Problems that a shuffled stream holds in memory; the next one is drawn from these."""
@@ -74,6 +79,8 @@ class ProblemStream(Iterable[Problem]):
     """The rows."""
     question_field: str | None = None
     answer_field: str | None = None
+    context_field: str | None = None
+    choices_field: str | None = None
     limit: int | None = None
     seed: int | None = None
     max_question_length: int | None = None
@@ -109,28 +116,57 @@ class ProblemStream(Iterable[Problem]):
 
     def _all(self) -> Iterator[Problem]:
         rows = iter(self.table)
-        prefix = self.table.split or "row"
         first = next(rows, None)
         if first is None:
             split = f"the split {self.split!r} of " if self.split else ""
             raise ProblemSourceError(f"{split}{self.source} is empty")
-        columns = None
-        if isinstance(first, Problem) and (self.question_field or self.answer_field):
-            field = self.question_field or self.answer_field
+        field = self.question_field or self.answer_field or self.context_field or self.choices_field
+        if isinstance(first, Problem) and field:
             raise ProblemFieldError(f"{self.source} has problems, not columns; leave out the field {field!r}")
+        failed: list[tuple[str, RowError]] = []
         for number, row in enumerate(chain([first], rows)):
-            if isinstance(row, Problem):
-                yield row
-                continue
-            if not isinstance(row, Mapping):
-                raise ProblemSourceError(
-                    f"{prefix} {number} of {self.source} is {row!r}; it must be a Problem or a dict"
-                )
-            if columns is None:
-                question_field = self.question_field or self.table.question_field
-                columns = choose_columns(list(row), question_field, self.answer_field, where=self.source)
             # numbered before anything is left out or shuffled, so that an id always means the same row
-            yield to_problem(row, columns, id=f"{prefix}-{number}", source=self.source)
+            id = f"{self.split or 'row'}-{number}"
+            try:
+                problem = self._problem(row, id, number)
+            except RowError as error:
+                failed.append((id, error))
+                if number + 1 < FAILING_ROWS and len(failed) == number + 1:
+                    continue  # one bad row, or a column that fails throughout?
+                self._refuse(failed, number + 1, listed(row))
+            if failed:
+                self._refuse(failed, number + 1, "")
+            if problem is not None:
+                yield problem
+        if failed:
+            self._refuse(failed, number + 1, listed(row))
+
+    def _problem(self, row: object, id: str, number: int) -> Problem | None:
+        if isinstance(row, Problem):
+            return row
+        if not isinstance(row, Mapping):
+            place = f"{self.split or 'row'} {number} of {self.source}"
+            raise ProblemSourceError(f"{place} is {row!r}; it must be a Problem or a dict")
+        if not self.table.keeps(row):
+            return None
+        fields = Fields(
+            self.table.given(self.question_field, lambda preset: preset.question, row),
+            self.table.given(self.answer_field, lambda preset: preset.answer, row),
+            self.context_field,
+            self.choices_field,
+        )
+        columns = choose_columns(row, fields, where=f"{id} of {self.source}" if number else self.source)
+        return to_problem(row, columns, id=id, source=self.source)
+
+    def _refuse(self, failed: Sequence[tuple[str, RowError]], rows: int, columns: str) -> Never:
+        """Say whether the first row that failed is at fault, or its column."""
+        id, error = failed[0]
+        if len(failed) < rows or rows == 1 or len({(other.option, other.column) for _, other in failed}) > 1:
+            raise error.kind(f"{id} of {self.source}: {error.text}; fix the row or remove it")
+        raise error.kind(
+            f"the column {error.column!r} of {self.source} can't be used: all of the {rows} rows that were read fail, the "
+            f"first one because {error.text}; name another column with {error.option}=, there are: {columns}"
+        )
 
 
 @overload
@@ -140,6 +176,8 @@ def load_problems(
     split: str | None = ...,
     question_field: str | None = ...,
     answer_field: str | None = ...,
+    context_field: str | None = ...,
+    choices_field: str | None = ...,
     limit: int | None = ...,
     seed: int | None = ...,
     max_question_length: int | None = ...,
@@ -154,6 +192,8 @@ def load_problems(
     split: str | None = ...,
     question_field: str | None = ...,
     answer_field: str | None = ...,
+    context_field: str | None = ...,
+    choices_field: str | None = ...,
     limit: int | None = ...,
     seed: int | None = ...,
     max_question_length: int | None = ...,
@@ -167,6 +207,8 @@ def load_problems(
     split: str | None = None,
     question_field: str | None = None,
     answer_field: str | None = None,
+    context_field: str | None = None,
+    choices_field: str | None = None,
     limit: int | None = None,
     seed: int | None = None,
     max_question_length: int | None = None,
@@ -212,7 +254,17 @@ def load_problems(
     if streaming and isinstance(source, Iterator):
         raise ProblemSourceError("an iterator can be read only once; give a list or another iterable to stream from")
     table = open_table(source, split, revision, streaming=streaming)
-    stream = ProblemStream(table, question_field, answer_field, limit, seed, max_question_length, max_answer_length)
+    stream = ProblemStream(
+        table,
+        question_field,
+        answer_field,
+        context_field,
+        choices_field,
+        limit,
+        seed,
+        max_question_length,
+        max_answer_length,
+    )
     with quiet():
         if streaming:
             found = next(iter(replace(stream, seed=None)), None) is not None  # report wrong fields now

@@ -1,179 +1,131 @@
-"""Makes a `Problem` from one row of a data set: chooses its columns and reads the gold answer."""
+"""Makes a `Problem` from one row of a data set."""
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from econ_env.errors import ProblemFieldError, ProblemGoldError
+from econ_env.errors import ProblemError, ProblemFieldError, ProblemGoldError
+from econ_env.problems.choices import Choices, read_choice, read_choices
+from econ_env.problems.columns import Columns
+from econ_env.problems.fields import is_empty, message_roles, short, unwrap, value_of
+from econ_env.problems.gold import read_gold
 from econ_env.records import Problem
 
-QUESTION_NAMES = ("question", "problem", "prompt", "query", "instruction", "input")
-"""Columns to suggest when the question's column is missing, most likely first."""
 
-ANSWER_NAMES = ("answer", "final_answer", "gold", "target", "solution", "expected_answer", "label", "output")
-"""The same for the answer's column."""
+@dataclass
+class RowError(Exception):
+    """A row of which no problem can be made; the loader tells whether the row or the column is at fault."""
 
-_NUMBER = re.compile(r"([+-]?)(\d+|\d{1,3}(?:,\d{3})+)(?:\.(\d+))?")
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns of a table that make a problem."""
-
-    question: tuple[str, ...]
-    """Joined in this order to the question's text."""
-    answer: str
-    """Holds the gold, alone or at the end of a solution."""
-    kind: tuple[str, ...]
-    """Joined by `/` to the problem's label; empty if the table has none."""
-
-
-def choose_columns(
-    columns: Collection[str], question_field: str | None, answer_field: str | None, *, where: str
-) -> Columns:
-    """Decide which columns to read.
-
-    A given field must exist. The defaults are `question` and `answer`. In a table with SVAMP's columns `Body`,
-    `Question` and `Answer`, the default question is body plus question. The kind is the column `kind` if it exists,
-    else those of subject, type and level that exist (upper or lower case).
-
-    Args:
-        columns: The table's column names.
-        question_field: Column of the question, or `None` for the rule above.
-        answer_field: Column of the answer, or `None` for the rule above.
-        where: The table's name, for the error.
-
-    Raises:
-        ProblemFieldError: A field is missing; the message lists the existing ones.
-    """
-    svamp = {"Body", "Question", "Answer"} <= set(columns)
-    if question_field is None and svamp:
-        question: tuple[str, ...] = ("Body", "Question")
-    else:
-        question = (_existing(question_field or "question", columns, "question_field", QUESTION_NAMES, where),)
-    if answer_field is None and svamp:
-        answer = "Answer"
-    else:
-        answer = _existing(answer_field or "answer", columns, "answer_field", ANSWER_NAMES, where)
-    by_lower = {column.lower(): column for column in columns}
-    wanted = ("kind",) if "kind" in by_lower else ("subject", "type", "level")
-    return Columns(question, answer, tuple(by_lower[name] for name in wanted if name in by_lower))
+    option: str
+    """The argument that names the column at fault."""
+    column: str
+    """That column."""
+    text: str
+    """What is wrong with its value."""
+    kind: type[ProblemError] = ProblemFieldError
+    """The error to raise."""
 
 
 def to_problem(row: Mapping[str, Any], columns: Columns, *, id: str, source: str) -> Problem:
     """Make one problem from a row.
 
+    The question is the context (where there is one), then the question, then the choices, one a line: `A) ...`. A blank
+    line follows the context and comes before the choices; a body, as in SVAMP, is the first sentence of the question.
+    What the question says already is not repeated.
+
     Args:
         row: Values by column name.
         columns: Which of them to take.
-        id: Becomes the problem's id and names the row in errors.
+        id: Becomes the problem's id.
         source: Becomes the problem's source.
 
     Raises:
-        ProblemFieldError: The row lacks a column, or its question is empty or not text.
-        ProblemGoldError: Its answer holds no gold that can be read.
+        RowError: A part is missing, the question is empty or not text, or the answer holds no gold that can be read.
     """
-    where = f"{id} of {source}"
-    missing = [name for name in (*columns.question, columns.answer) if name not in row]
-    if missing:
-        raise ProblemFieldError(f"{where} has no field {missing[0]!r}; it has: {', '.join(row)}")
-    parts = [row[name] for name in columns.question]
-    for name, part in zip(columns.question, parts, strict=True):
-        if not isinstance(part, str) or not part.strip():
-            raise ProblemFieldError(
-                f"{where}: the question ({name!r}) must be text and not empty, got {_short(part)}; "
-                "fix the row or remove it"
-            )
+    question = _question(row, columns.question)
+    if columns.context is not None:
+        question = _with_context(_context(row, columns.context), question, columns.context)
+    choices = _choices(row, columns.choices)
+    listed = choices is not None and choices.are_in(question)
+    if choices is not None and not listed:
+        question = f"{question}\n\n{choices.lines()}"
     try:
-        answer = read_gold(row[columns.answer])
+        value = value_of(row, columns.answer)
+        answer = read_gold(value) if choices is None or listed else read_choice(value, choices)
+    except ProblemFieldError as error:
+        raise RowError("answer_field", columns.answer, str(error)) from None
     except ProblemGoldError as error:
-        raise ProblemGoldError(f"{where}: {error} ({columns.answer!r}); fix the row or remove it") from None
+        text = f"{error} ({columns.answer!r}){_part_to_name(value, 'answer_field', columns.answer)}"
+        raise RowError("answer_field", columns.answer, text, ProblemGoldError) from None
     labels = [str(row[name]).strip() for name in columns.kind if row.get(name) is not None]
-    return Problem(question=_join(parts), answer=answer, id=id, source=source, kind="/".join(filter(None, labels)))
+    return Problem(question=question, answer=answer, id=id, source=source, kind="/".join(filter(None, labels)))
 
 
-def read_gold(value: object) -> str:
-    r"""Read the bare gold answer from the value of an answer column.
+def _question(row: Mapping[str, Any], column: str) -> str:
+    value = unwrap(_value(row, column, "question_field"))
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    text = f"the question ({column!r}) must be text and not empty, got {short(value)}"
+    raise RowError("question_field", column, text + _part_to_name(value, "question_field", column))
 
-    The gold answer is the text after the last `####`, or the whole text without this mark. If that text has a
-    `\boxed{}`, it is the content of the last one. Then a plain number loses its thousands separators, its plus sign,
-    and its decimals if they are all zero: `2,125` becomes `2125`, `51.0` becomes `51`, `0.50` stays. Everything else
-    (units, fractions, LaTeX) stays as it is.
 
-    Args:
-        value: A text or a number.
-
-    Raises:
-        ProblemGoldError: The value is empty, is neither text nor number, or has several lines without a mark.
-    """
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise ProblemGoldError(f"the gold answer must be text or a number, got {_short(value)}")
-    if not isinstance(value, str):
-        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-        if not number.is_finite():
-            raise ProblemGoldError(f"the gold answer must be finite, got {value}")
-        return _plain_number(format(number, "f"))
-    text = value.rpartition("####")[2]
-    if "\\boxed{" in text:
-        text = _last_boxed(text)
-    marked, text = text != value, text.strip()
-    if not text:
-        raise ProblemGoldError(f"no gold answer in {_short(value)}")
-    if not marked and "\n" in text and "\\begin{" not in text:
-        raise ProblemGoldError(
-            f"the gold answer has several lines; mark it with '####' or \\boxed{{}}, got {_short(value)}"
+def _context(row: Mapping[str, Any], column: str) -> str:
+    value = unwrap(_value(row, column, "context_field"))
+    if is_empty(value):
+        return ""
+    parts = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(part, str) for part in parts):
+        raise RowError(
+            "context_field",
+            column,
+            f"what comes before the question ({column!r}) must be text, got {short(value)}; name the column that has it "
+            "with context_field='...', or leave it out with context_field=''",
         )
-    return _plain_number(text)
+    return "\n\n".join(part.strip() for part in parts if part.strip())
 
 
-def suggestion(word: str, known: Collection[str]) -> str:
-    """A sentence that names the known word closest to a mistyped one; empty if none is close."""
-    close = difflib.get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=0.75)
-    return next((f" Did you mean {name!r}?" for name in known if close and name.lower() == close[0]), "")
+def _with_context(context: str, question: str, column: str) -> str:
+    if not context or context in question:
+        return question
+    if column.rpartition(".")[2].lower() != "body":
+        return f"{context}\n\n{question}"
+    # a body without punctuation at its end is the first half of a sentence
+    return f"{context} {question}" if context[-1] in ".!?,;:" else f"{context}, {question}"
 
 
-def _existing(field: str, columns: Collection[str], option: str, usual: tuple[str, ...], where: str) -> str:
-    if field in columns:
-        return field
-    hint = suggestion(field, columns)
-    if not hint:
-        by_lower = {column.lower(): column for column in columns}
-        likely = next((by_lower[name] for name in usual if name in by_lower), "...")
-        flag = f"--{option.replace('_', '-')}"
-        hint = f" Say which one it is with {option}={likely!r}, on the command line {flag} {likely}."
-    raise ProblemFieldError(f"{where} has no field {field!r}; it has: {', '.join(columns)}.{hint}")
+def _choices(row: Mapping[str, Any], columns: tuple[str, ...]) -> Choices | None:
+    if not columns:
+        return None
+    name = columns[0]
+    value = _value(row, name, "choices_field") if len(columns) == 1 else _by_letter(row, columns)
+    try:
+        return read_choices(value)
+    except ProblemFieldError as error:
+        text = f"{error} ({', '.join(columns)}); leave them out with choices_field=''"
+        raise RowError("choices_field", name, text) from None
 
 
-def _join(parts: list[str]) -> str:
-    """Join texts; a part without punctuation at its end is the first half of a sentence, so it gets a comma."""
-    texts = [part.strip() for part in parts]
-    return " ".join([*(text if text[-1] in ".!?,;:" else f"{text}," for text in texts[:-1]), texts[-1]])
+def _by_letter(row: Mapping[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    return {name[-1].upper(): row.get(name) for name in columns}
 
 
-def _plain_number(text: str) -> str:
-    match = _NUMBER.fullmatch(text)
-    if match is None:
-        return text
-    sign, whole, decimals = match[1], match[2].replace(",", ""), match[3] or ""
-    number = f"{whole}.{decimals}" if decimals.strip("0") else whole
-    return f"-{number}" if sign == "-" and number.strip("0") else number
+def _value(row: Mapping[str, Any], column: str, option: str) -> object:
+    try:
+        return value_of(row, column)
+    except ProblemFieldError as error:
+        raise RowError(option, column, str(error)) from None
 
 
-def _last_boxed(text: str) -> str:
-    start = text.rindex("\\boxed{") + len("\\boxed{")
-    depth = 1
-    for position in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
-        if depth == 0:
-            return text[start:position]
-    raise ProblemGoldError(f"a \\boxed{{ is not closed in {_short(text)}")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _part_to_name(value: object, option: str, column: str) -> str:
+    """Which part of a nested column or a list to name; empty for other values."""
+    value = unwrap(value)
+    roles = message_roles(value) or message_roles([value])
+    if roles:
+        return f"; name a message of the chat, as in {option}='{column}.{roles[-1]}'"
+    if isinstance(value, Mapping) and value:
+        return f"; name one of its parts, as in {option}='{column}.{next(iter(value))}'"
+    if isinstance(value, list | tuple) and value:
+        return f"; name one of its {len(value)} elements, as in {option}='{column}.0'"
+    return ""

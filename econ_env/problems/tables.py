@@ -7,7 +7,7 @@ import logging
 import sys
 import tempfile
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -18,52 +18,19 @@ from typing import Any
 from econ_env import plugins
 from econ_env.errors import ProblemSourceError, ProblemSplitError, ProblemUnreachableError
 from econ_env.hub import answers
-from econ_env.problems.rows import suggestion
+from econ_env.problems.fields import suggestion
+from econ_env.problems.files import COMPRESSIONS, FORMATS, FileRows, format_of
+from econ_env.problems.presets import PRESETS, Preset
 from econ_env.records import Problem
 
 Row = Problem | Mapping[str, Any]
 """A problem, or values by column name."""
-
-FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
-"""File suffixes that can be read, and the `datasets` reader of each."""
 
 LEVELS = ("level1", "level2", "level3")
 """The kinds of the bundled set."""
 
 HUB_TIMEOUT = 5.0
 """Seconds to wait for the hub before its cached copies are used instead."""
-
-
-@dataclass(frozen=True)
-class HubSet:
-    """A data set on the hub that has a short name here."""
-
-    hub_id: str
-    config: str | None
-    revision: str
-    """The commit that is loaded by default."""
-    splits: tuple[str, ...]
-    question_field: str | None = None
-    """The question's column where the usual rule would not find it."""
-    note: str = ""
-    """Advice for the message about a missing split."""
-
-
-HUB_SETS = {
-    "gsm8k": HubSet("openai/gsm8k", "main", "cc7b047b6e5bb11b4f1af84efc572db110a51b3c", ("train", "test")),
-    "svamp": HubSet("ChilleD/SVAMP", None, "5e0bf1e5e7c0e9c4bc39180d224f41f3f801b7ef", ("train", "test")),
-    "math": HubSet(
-        "HuggingFaceH4/MATH-500",
-        None,
-        "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be",
-        ("test",),
-        question_field="problem",
-        note=" MATH-500 is for testing only: train on another set, for example on "
-        "'DigitalLearningGmbH/MATH-lighteval' with question_field='problem', answer_field='solution' (--question-field "
-        "problem --answer-field solution)",
-    ),
-}
-"""Short names of sets on the hub."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +42,26 @@ class SourceTable:
     split: str
     """Its split, empty where the source has only the one table."""
     rows: Iterable[Row]
-    question_field: str | None = None
-    """The question's column where the usual rule would not find it."""
+    preset: Preset | None = None
+    """What is known of its columns."""
 
     def __iter__(self) -> Iterator[Row]:
         try:
             yield from self.rows
         except Exception as error:  # a reader may raise anything; the message names the source
             raise ProblemSourceError(f"{self.name} could not be read: {_one_line(error)}") from error
+
+    def given(self, field: str | None, usual: Callable[[Preset], tuple[str, ...]], row: Mapping[str, Any]) -> str | None:
+        """The column that was asked for, else that of the preset; `None` leaves it to the usual rule."""
+        if field is not None or self.preset is None:
+            return field
+        names = usual(self.preset)
+        return next((name for name in names if name in row), names[0])
+
+    def keeps(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row belongs to the set."""
+        only = () if self.preset is None else self.preset.only
+        return all(row.get(name, value) == value for name, value in only)
 
 
 def open_table(source: object, split: str | None, revision: str | None, *, streaming: bool) -> SourceTable:
@@ -95,9 +74,9 @@ def open_table(source: object, split: str | None, revision: str | None, *, strea
         name, _, part = source.partition(":")
         if name == "bundled":
             return _bundled(part, split)
-        if source in HUB_SETS:
-            return _hub_set(source, split, revision, streaming)
-        if Path(source).suffix in FORMATS or Path(source).expanduser().exists():
+        if name in PRESETS:
+            return _preset(name, part, split, revision, streaming)
+        if format_of(source) is not None or Path(source).expanduser().exists():
             return _path(source, split)
         if plugins.find(plugins.DATASETS, source) is not None:
             table = open_table(plugins.make(plugins.DATASETS, source), split, revision, streaming=streaming)
@@ -168,41 +147,83 @@ def _bundled(levels: str, split: str | None) -> SourceTable:
     return SourceTable("bundled", chosen, problems)
 
 
-def _hub_set(name: str, split: str | None, revision: str | None, streaming: bool) -> SourceTable:
-    known = HUB_SETS[name]
+def _preset(name: str, part: str, split: str | None, revision: str | None, streaming: bool) -> SourceTable:
+    known = PRESETS[name]
+    source = f"{name}:{part}" if part else name
+    if part and part not in known.configs:
+        if format_of(part) is None and "/" not in part and not Path(part).expanduser().exists():
+            there = f"has the configurations {', '.join(known.configs)}" if known.configs else "has no configurations"
+            raise ProblemSourceError(f"{name} {there}, and there is no file {part}")
+        return replace(_path(part, split, known), name=source)
+    if not part and known.configs and known.config is None:
+        raise ProblemSourceError(f"say which part of {name}, as {name}:{known.configs[0]}: {', '.join(known.configs)}")
     chosen = choose_split(known.splits, split, f"{name} ({known.hub_id})", known.note)
-    tables = _open_hub(known.hub_id, known.config, revision or known.revision, streaming)
-    return SourceTable(name, choose_split(list(tables), chosen, known.hub_id), tables[chosen], known.question_field)
+    try:
+        tables = _open_hub(known.hub_id, part or known.config, revision or known.revision, streaming)
+    except ProblemUnreachableError as error:
+        raise ProblemUnreachableError(f"{error}; a copy of {known.url} is read with {name}:PATH") from error
+    return SourceTable(source, choose_split(list(tables), chosen, known.hub_id), tables[chosen], known)
 
 
-def _path(name: str, split: str | None) -> SourceTable:
+def _path(name: str, split: str | None, preset: Preset | None = None) -> SourceTable:
     """Open a file or directory as a stream, which leaves no converted copy behind."""
     path = Path(name).expanduser()
     if not path.exists():
         raise ProblemSourceError(f"there is no file {name}")
-    if path.is_file() and path.suffix not in FORMATS:
-        raise ProblemSourceError(f"{name} is no {', '.join(FORMATS)} file; convert it to one of these")
-    if path.is_file():
-        _only_table(split, name)
-    if path.is_file() and path.stat().st_size == 0:
+    header = () if preset is None else preset.header
+    if path.is_dir():
+        tables = _directory(path, name, header)
+        chosen = choose_split(list(tables), split, name)
+        return SourceTable(name, chosen, tables[chosen], preset)
+    suffix = format_of(path)
+    if suffix is None:
+        raise ProblemSourceError(
+            f"{name} is no {', '.join(FORMATS)} file (also with {', '.join(COMPRESSIONS)}, except .parquet); convert it "
+            "to one of these"
+        )
+    _only_table(split, name)
+    if path.stat().st_size == 0:
         raise ProblemSourceError(f"{name} is empty")
+    if suffix == ".parquet":
+        return SourceTable(name, "", _opened(name, "parquet", str(path))["train"], preset)
+    return SourceTable(name, "", FileRows((path,), header), preset)
+
+
+def _directory(path: Path, name: str, header: tuple[str, ...]) -> Mapping[str, Iterable[Row]]:
+    """The splits of a directory, as `datasets` finds them; files of text are read by this package."""
+    import datasets
+    from datasets.packaged_modules.csv.csv import CsvConfig
+    from datasets.packaged_modules.json.json import JsonConfig
+
+    try:
+        with quiet(), tempfile.TemporaryDirectory() as scratch:
+            config = datasets.load_dataset_builder(str(path), cache_dir=scratch).config
+    except Exception as error:  # a reader may raise anything; the message names the directory
+        raise ProblemSourceError(f"{name} could not be read: {_one_line(error)}") from error
+    files = {str(split): tuple(map(Path, paths)) for split, paths in (config.data_files or {}).items()}
+    suffixes = {format_of(file) for paths in files.values() for file in paths}
+    # a directory's README may describe its files; such descriptions are left to `datasets`
+    described = (isinstance(config, JsonConfig) and config.field) or (
+        isinstance(config, CsvConfig) and (config.names or config.column_names or config.skiprows)
+    )
+    if described or not suffixes or suffixes & {None, ".parquet"}:
+        return _opened(name, str(path))
+    separator = config.sep if isinstance(config, CsvConfig) else None
+    return {split: FileRows(paths, header, separator) for split, paths in files.items()}
+
+
+def _opened(name: str, path: str, file: str | None = None) -> Mapping[str, Iterable[Row]]:
     import datasets
 
-    options: dict[str, Any] = {"path": str(path)}
-    if path.is_file():
-        options = {"path": FORMATS[path.suffix], "data_files": str(path)}
-    if path.suffix == ".csv":
-        options["keep_default_na"] = False  # an answer may be spelt "None" or "nan"; only an empty cell means nothing
     try:
         # opening a stream needs a cache folder for a lock; a temporary one leaves nothing behind
         with quiet(), tempfile.TemporaryDirectory() as scratch:
-            tables = datasets.load_dataset(**options, cache_dir=scratch, streaming=True)
+            tables: Mapping[str, Iterable[Row]] = datasets.load_dataset(
+                path, data_files=file, cache_dir=scratch, streaming=True
+            )
     except Exception as error:  # a reader may raise anything; the message names the file
         raise ProblemSourceError(f"{name} could not be read: {_one_line(error)}") from error
-    if path.is_file():
-        return SourceTable(name, "", tables["train"])
-    chosen = choose_split(list(tables), split, name)
-    return SourceTable(name, chosen, tables[chosen])
+    return tables
 
 
 def _open_hub(hub_id: str, config: str | None, revision: str | None, streaming: bool) -> Mapping[str, Iterable[Row]]:

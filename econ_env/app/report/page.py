@@ -20,7 +20,7 @@ from econ_env.app.report.plots import Plot
 from econ_env.app.report.runs import Runs
 from econ_env.app.report.style import DARK, LIGHT, NARROW, WIDE, render_svg
 from econ_env.app.report.tables import REASONS, second_control
-from econ_env.problems.tables import FORMATS
+from econ_env.problems.files import format_of
 
 SCRIPTS = ("data.js", "build.js", "episode.js", "browser.js")
 """The page's scripts, in order; they share one scope."""
@@ -169,7 +169,7 @@ def _facts(runs: Runs) -> list[tuple[str, str]]:
 
 def _short(source: str) -> str:
     """A file's name without its folders; hub ids and other names unchanged."""
-    return Path(source).name if Path(source).suffix in FORMATS else source
+    return Path(source).name if format_of(source) is not None else source
 
 
 def _several(values: Sequence[str]) -> str:
