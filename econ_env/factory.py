@@ -24,6 +24,8 @@ def parallel_env(
     split: str | None = None,
     question_field: str | None = None,
     answer_field: str | None = None,
+    context_field: str | None = None,
+    choices_field: str | None = None,
     n_agents: int | None = None,
     llm: str | LLM = "auto",
     coordinator: str | LLM | None = None,
@@ -45,11 +47,13 @@ def parallel_env(
     """An environment in which a team of language models answers math problems.
 
     Args:
-        problems: The bundled set, `gsm8k`, `math`, `svamp`, a hub id, a path, a `Dataset`, or a list (see
+        problems: The bundled set, `gsm8k` or another named set, a hub id, a path, a `Dataset`, or a list (see
             `load_problems`).
         split: Split of the set; `train` by default.
         question_field: Column of the question, where it has another name.
         answer_field: Column of the answer, where it has another name.
+        context_field: Column with what comes before the question, where it has another name; `""` for none.
+        choices_field: Column of the choices, where it has another name; `""` for none.
         n_agents: Number of executors; 3 by default.
         llm: `auto` (Together if `TOGETHER_API_KEY` is set, else `OPENAI_BASE_URL`, else a model run in this process),
             `local`, `local:FILE.gguf`, `together`, `simulated`, the URL of an OpenAI-compatible server, or an `LLM`.
@@ -96,7 +100,14 @@ def parallel_env(
     if render_mode is not None and render_mode not in EconParallelEnv.metadata["render_modes"]:
         raise ConfigError(f"render_mode must be None, 'human' or 'ansi', got {render_mode!r}")
     if not isinstance(problems, ProblemSet | ProblemStream):
-        problems = load_problems(problems, split=split, question_field=question_field, answer_field=answer_field)
+        problems = load_problems(
+            problems,
+            split=split,
+            question_field=question_field,
+            answer_field=answer_field,
+            context_field=context_field,
+            choices_field=choices_field,
+        )
     return EconParallelEnv(
         problems,
         settings,

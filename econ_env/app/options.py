@@ -34,11 +34,13 @@ class CommonOptions:
 
 
 _SETTINGS: Mapping[str, tuple[str, Any, str]] = {
-    "--dataset": ("env_args.hf_dataset_path", str, "bundled, bundled:1, gsm8k, math, svamp, hub id, file or your own."),
+    "--dataset": ("env_args.hf_dataset_path", str, "bundled, bundled:1, gsm8k, math, hub id, file or your own."),
     "--split": ("env_args.dataset_split", str, "Split to train on."),
     "--test-split": ("env_args.test_split", str, "Split to test on."),
     "--question-field": ("env_args.question_field_name", str, "Column of the question."),
     "--answer-field": ("env_args.answer_field_name", str, "Column of the answer."),
+    "--context-field": ("env_args.context_field_name", str, "Column with what comes before the question; '' for none."),
+    "--choices-field": ("env_args.choices_field_name", str, "Column of the choices; '' for none."),
     "--coordinator-model": ("coordinator_model", str, "Model of the coordinator."),
     "--embedder": ("embedder", str, "auto, minilm, hash, a sentence-transformers name or path, or your own."),
     "--device": ("device", click.Choice(get_args(Device)), "Where embedder, embedded engine and learner compute."),

@@ -31,7 +31,7 @@ class EnvArgs(EpisodeConfig):
     """Settings of problems and episodes."""
 
     hf_dataset_path: str = "bundled"
-    """`bundled`, `gsm8k`, `math`, `svamp`, a hub id, the path of a file, a registered data set, `module:attribute`."""
+    """`bundled`, `gsm8k` or another named set, a hub id, a path, a registered data set, `module:attribute`."""
     offline_dataset: str | None = None
     """Data set to use, with a warning, if the hub can't be reached; none means to stop."""
     dataset_split: str | None = None
@@ -42,6 +42,10 @@ class EnvArgs(EpisodeConfig):
     """Column of the question, if its name is not a usual one."""
     answer_field_name: str | None = None
     """Column of the answer, if its name is not a usual one."""
+    context_field_name: str | None = None
+    """Column with what comes before the question, if its name is not a usual one; empty text for none."""
+    choices_field_name: str | None = None
+    """Column of the choices, if its name is not a usual one; empty text for none."""
     max_question_length: int | None = Field(None, ge=1)
     """Longest question, in characters; problems with longer ones are left out."""
     max_answer_length: int | None = Field(None, ge=1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from econ_env.errors import ProblemFieldError, ProblemGoldError
@@ -19,7 +19,7 @@ LETTERS = "ABCDEFGHIJ"
 _TEXTS = ("text", "content", "value", "option", "choice")
 _LABELS = ("label", "key", "letter", "id")
 _LETTER = re.compile(r"\(?([A-Ja-j])\s?(?:[).:]|$)\s*(.*)", re.DOTALL)
-_SIGNED = re.compile(r"[-+]\s?\d[\d.,]*")
+_SIGNED = re.compile(r"[-+−–][^,;()\[\]]+")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Choices:
     """What each one says, without its letter."""
     labels: tuple[str, ...] = ()
     """What the data call each one, where they do not just count: `1`, `b`."""
+    numbers: bool = False
+    """Whether the data have them as numbers."""
 
     def lines(self) -> str:
         """One line a choice: `A) ...`."""
@@ -47,7 +49,8 @@ def read_choices(value: object) -> Choices | None:
     """Read the value of a column of choices.
 
     It may be a list of texts or numbers, with or without letters before them; texts by letter; a list of groups, or a
-    group of two lists, with text and label; or one text with letters or in lines, or with such a list in JSON or Python.
+    group of two lists, with text and label; or one text with letters or in lines, or with such a list in JSON or
+    Python.
 
     Args:
         value: The value.
@@ -72,20 +75,25 @@ def read_choice(value: object, choices: Choices) -> str:
     """Read the gold answer of a multiple-choice question: `(C) 5`, which the answer rule finds in `C` and in `5`.
 
     Args:
-        value: The choice's letter, its text, what the data call it, or its number, counted from 0.
+        value: The choice's letter, its text or what the data call it. A whole number is its place, counted from 0,
+            unless the choices are numbers too.
         choices: The choices.
 
     Raises:
         ProblemGoldError: It is none of the choices, or may mean two of them.
     """
     gold = read_gold(value)
-    meant = _meant(gold, choices)
+    value = unwrap(value)
+    if isinstance(value, int) and not isinstance(value, bool) and not choices.numbers and not choices.labels:
+        meant = [value] if 0 <= value < len(choices.texts) else []
+    else:
+        meant = _meant(gold, choices)
     if len(meant) != 1:
         many = f"may be {' or '.join(LETTERS[place] for place in meant)}" if meant else "is none"
         listing = ", ".join(f"({letter}) {short(text)}" for letter, text in zip(LETTERS, choices.texts, strict=False))
         raise ProblemGoldError(
-            f"the gold answer {short(gold)} {many} of the choices {listing}; give its letter, or leave the choices out "
-            "with choices_field=''"
+            f"the gold answer {short(gold)} {many} of the choices {listing}; give its letter (a number counts from 0), or "
+            "leave the choices out with choices_field=''"
         )
     return _marked(LETTERS[meant[0]], choices.texts[meant[0]])
 
@@ -106,9 +114,10 @@ def _read(value: object) -> Choices:
     raise ProblemFieldError(f"{short(value)} can't be read as choices")
 
 
-def _labelled(texts: list[object] | tuple[object, ...], labels: list[object] | tuple[object, ...]) -> Choices:
+def _labelled(texts: Sequence[object], labels: Sequence[object]) -> Choices:
     named = [str(label).strip() for label in labels if not is_empty(label)]
-    return Choices(tuple(_text(text) for text in texts), tuple(named) if len(named) == len(texts) else ())
+    numbers = all(isinstance(text, int | float | Decimal) and not isinstance(text, bool) for text in texts)
+    return Choices(tuple(map(_text, texts)), tuple(named) if len(named) == len(texts) else (), numbers)
 
 
 def _text(value: object) -> str:
@@ -152,7 +161,7 @@ def _without_letters(choices: Choices) -> Choices:
     """The same without letters that the texts start with, if all of them do, in order."""
     marks = [_LETTER.fullmatch(text) for text in choices.texts]
     if all(mark and mark[2] and mark[1].upper() == letter for mark, letter in zip(marks, LETTERS, strict=False)):
-        return Choices(tuple(mark[2].strip() for mark in marks if mark), choices.labels)
+        return replace(choices, texts=tuple(mark[2].strip() for mark in marks if mark))
     return choices
 
 
@@ -164,10 +173,10 @@ def _meant(gold: str, choices: Choices) -> list[int]:
         place for place, text in enumerate(choices.texts) if _key(text) == _key(gold)
     }
     mark = _LETTER.fullmatch(gold)
-    if mark and (place := LETTERS.index(mark[1].upper())) < len(choices.texts):
-        if not mark[2] or _key(mark[2]) == _key(choices.texts[place]):
-            return sorted(same | {place})
-    if gold.isdecimal() and int(gold) < len(choices.texts) and not choices.labels:
+    place = LETTERS.index(mark[1].upper()) if mark else len(choices.texts)
+    if mark and place < len(choices.texts) and (not mark[2] or _key(mark[2]) == _key(choices.texts[place])):
+        return sorted(same | {place})
+    if gold.isdecimal() and int(gold) < len(choices.texts) and not choices.labels and not choices.numbers:
         return sorted(same | {int(gold)})
     return sorted(same)
 
@@ -182,14 +191,14 @@ def _key(text: str) -> str:
 def _marked(letter: str, text: str) -> str:
     r"""A gold that is right by letter and by text.
 
-    The answer rule reads `(B) -5` as a difference, so a signed number is put in brackets. Where the text looks like a
-    letter or starts with another operator, the letter stands alone.
+    The answer rule reads `(B) -5` as a difference, so what starts with a sign is put in brackets. Where the text looks
+    like a letter or starts with another operator, the letter stands alone.
     """
     if len(text) > 2 and text[0] == text[-1] == "$" and "$" not in text[1:-1]:
         text = text[1:-1].strip()
     if _SIGNED.fullmatch(text):
         return f"({letter}) ({text})"
-    if _LETTER.fullmatch(text) or text[0] in "=+-*/^<>":
+    if _LETTER.fullmatch(text) or text[0] in "=+-−–*/^<>":
         return f"({letter})"
     return f"({letter}) {text}"
 

@@ -64,8 +64,9 @@ def choose_columns(row: Mapping[str, Any], fields: Fields, where: str) -> Column
 
     A given field must exist. The defaults are `question` and `answer`, in a row with SVAMP's columns `Body`, `Question`
     and `Answer` the latter two. A column of `CONTEXT_NAMES` goes before the question. A column of `CHOICE_NAMES`, or
-    columns `A`, `B` and so on (`option_a`, `choice_1`), are the choices; columns beside a nested question count as well.
-    The kind is the column `kind` if it exists, else those of subject, type and level that exist (upper or lower case).
+    columns `A`, `B`, `C` and so on (`option_a`, `choice_1`), are the choices. Columns beside a nested question count
+    as well. The kind is the column `kind` if it exists, else those of subject, type and level that exist (upper or
+    lower case).
 
     Args:
         row: Values by column name.

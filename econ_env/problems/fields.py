@@ -98,13 +98,13 @@ def _step(value: object, step: str, before: str, name: str, *, last: bool) -> ob
             raise ProblemFieldError(f"there is no {name!r}: {before} has {len(value)} elements, counted from 0")
         return value[index]
     if not message_roles(value):
-        raise ProblemFieldError(f"there is no {name!r}: {before} is a list; give the number of an element, as {before}.0")
+        raise ProblemFieldError(f"there is no {name!r}: {before} is a list; give an element's number, as {before}.0")
     found = [message for message in value if _first(message, _ROLES) == step]
     if len(found) != 1:
         roles = ", ".join(message_roles(value))
         raise ProblemFieldError(
-            f"{name!r} must be one message, but {before} has {len(found)} of {step!r} (roles: {roles}); give a number, as "
-            f"{before}.0.content"
+            f"{name!r} must be one message, but {before} has {len(found)} of {step!r} (roles: {roles}); give a number, "
+            f"as {before}.0.content"
         )
     return _first(found[0], _CONTENTS) if last else found[0]
 

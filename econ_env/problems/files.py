@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -118,7 +119,7 @@ def _of_group(group: dict[str, Any]) -> list[Any]:
     lists = [value for value in group.values() if isinstance(value, list)]
     tables = [value for value in lists if value and all(isinstance(row, dict) for row in value)]
     if len(tables) == 1 and not {"question", "problem", "answer"} & set(group):
-        return cast(list[Any], tables[0])
+        return tables[0]
     if len(lists) == len(group) > 1 and len({len(value) for value in lists}) == 1 and len(lists[0]) > 1:
         return [dict(zip(group, row, strict=True)) for row in zip(*lists, strict=True)]
     return [group]
@@ -179,7 +180,7 @@ def _cells(names: list[str], cells: list[str], number: int) -> dict[str, Any]:
             f"line {number} has {len(cells)} cells, but there are {len(names)} columns; put quotes around a cell that "
             "contains the separator"
         )
-    return dict(zip(names, cells + [None] * (len(names) - len(cells)), strict=True))  # type: ignore[list-item]
+    return dict(zip_longest(names, cells))
 
 
 def _unique(names: list[str]) -> list[str]:

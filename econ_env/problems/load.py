@@ -3,6 +3,7 @@
 problems = load_problems("bundled:level1", split="test", limit=20)
 problems = load_problems("gsm8k", split="train", seed=0)
 problems = load_problems("my_problems.csv", question_field="task", answer_field="result")
+problems = load_problems("chats.jsonl", question_field="messages.user", answer_field="messages.assistant")
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any, Literal, Never, overload
 from econ_env.errors import ConfigError, ProblemError, ProblemFieldError, ProblemSourceError
 from econ_env.problems.columns import Fields, choose_columns
 from econ_env.problems.fields import listed
+from econ_env.problems.hub_sets import quiet
 from econ_env.problems.rows import RowError, to_problem
-from econ_env.problems.tables import SourceTable, open_table, quiet
+from econ_env.problems.tables import SourceTable, open_table
 from econ_env.records import Problem
 
 ProblemRows = Iterable[Problem | Mapping[str, Any]]
@@ -133,13 +135,13 @@ class ProblemStream(Iterable[Problem]):
                 failed.append((id, error))
                 if number + 1 < FAILING_ROWS and len(failed) == number + 1:
                     continue  # one bad row, or a column that fails throughout?
-                self._refuse(failed, number + 1, listed(row))
+                break
             if failed:
-                self._refuse(failed, number + 1, "")
+                break
             if problem is not None:
                 yield problem
         if failed:
-            self._refuse(failed, number + 1, listed(row))
+            self._refuse(failed, number + 1, list(first) if isinstance(first, Mapping) else [])
 
     def _problem(self, row: object, id: str, number: int) -> Problem | None:
         if isinstance(row, Problem):
@@ -156,16 +158,18 @@ class ProblemStream(Iterable[Problem]):
             self.choices_field,
         )
         columns = choose_columns(row, fields, where=f"{id} of {self.source}" if number else self.source)
-        return to_problem(row, columns, id=id, source=self.source)
+        problem = to_problem(row, columns, id=id, source=self.source)
+        preset = self.table.preset
+        return problem if preset is None else replace(problem, answer=preset.gold(problem.answer))
 
-    def _refuse(self, failed: Sequence[tuple[str, RowError]], rows: int, columns: str) -> Never:
+    def _refuse(self, failed: Sequence[tuple[str, RowError]], rows: int, columns: list[str]) -> Never:
         """Say whether the first row that failed is at fault, or its column."""
         id, error = failed[0]
         if len(failed) < rows or rows == 1 or len({(other.option, other.column) for _, other in failed}) > 1:
             raise error.kind(f"{id} of {self.source}: {error.text}; fix the row or remove it")
         raise error.kind(
-            f"the column {error.column!r} of {self.source} can't be used: all of the {rows} rows that were read fail, the "
-            f"first one because {error.text}; name another column with {error.option}=, there are: {columns}"
+            f"the column {error.column!r} of {self.source} can't be used: all {rows} rows that were read fail; the "
+            f"first one: {error.text}; name another column with {error.option}=, there are: {listed(columns)}"
         )
 
 
@@ -219,17 +223,26 @@ def load_problems(
     r"""Load problems with their gold answers.
 
     A problem's id is its split (or `row`) and its row number, so it stays the same under shuffling and limits.
-    `econ_env.problems.rows` describes how a gold answer is read, and which columns make the question and the kind.
+    Of the modules of `econ_env.problems`, `columns` says which columns make a problem, `rows` how the parts of a
+    question are joined, `gold` and `choices` how a gold answer is read, `fields` what a dotted name means, and
+    `presets` which sets have names.
 
     Args:
-        source: `bundled` (`bundled:level1` or `bundled:1,2` for some of its levels), `gsm8k`, `math` (MATH-500),
-            `svamp`; a hub id `owner/name` or `owner/name:configuration`; a path to a .jsonl, .json, .csv or .parquet
-            file or to a directory of them, one per split; a `Dataset`, a `DatasetDict`, a list of `Problem` or of
-            dicts; or a name under which a package registers one of these, or a function that makes one.
+        source: `bundled` (`bundled:level1` or `bundled:1,2` for some of its levels); a name of `PRESETS`, such as
+            `gsm8k`, `math` (MATH-500), `mgsm:de`, or with the path of a copy, `gsm-hard:my/gsmhardv2.jsonl`; a hub id
+            `owner/name` or `owner/name:configuration`; a path to a .jsonl, .ndjson, .json, .csv, .tsv or .parquet file
+            (all but the last also as .gz, .bz2, .xz, .zst) or to a directory of them, one per split; a `Dataset`, a
+            `DatasetDict`, a list of `Problem` or of dicts; or a name under which a package registers one of these, or a
+            function that makes one.
         split: Which split; by default `train`, or the only one there is. A file or a list is a single table and
             has none; MATH-500 has only `test`.
-        question_field: The question's column; by default `question`, or the column of the named set.
+        question_field: The question's column; by default `question`, or the column of the named set. A dotted name is a
+            part of a column: `data.question`, `messages.user`, `prompt.0.content`.
         answer_field: The answer's column; by default `answer`, or the column of the named set.
+        context_field: The column with what must be read before the question; by default `body`, `context`, `passage`,
+            `story` or `paragraph`, where there is one. Empty text: none.
+        choices_field: The column of the choices; by default `choices` or `options`, or one column a choice (`A`, `B`,
+            `C`; `option_a`), where there are any. Empty text: none.
         limit: Most problems to load: the first ones after length limits and shuffling.
         seed: Shuffles, always alike for one seed. A stream shuffles within a buffer of `SHUFFLE_BUFFER` problems.
         max_question_length: Leaves out longer questions; in characters.
@@ -242,7 +255,7 @@ def load_problems(
 
     Raises:
         ProblemSourceError: The source or the split does not exist, is empty, or can't be reached or read.
-        ProblemFieldError: A column is missing, or a question is empty.
+        ProblemFieldError: A column is missing, a question is empty, or it can't be told which column is a part of it.
         ProblemGoldError: A gold answer can't be read.
         ProblemError: Two of the given problems share an id.
         ConfigError: A limit is below 1.

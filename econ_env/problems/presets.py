@@ -1,12 +1,13 @@
 """Describes the data sets that have a short name: where they are on the hub, and which columns make their problems.
 
-A name loads from the hub, `NAME:CONFIGURATION` one part of it, and `NAME:PATH` a copy of it on this machine, also in the
-form in which its authors publish it. Sets without a revision are loaded as they are on the hub today, because no commit
-of theirs was checked; pass `revision=` to fix one.
+A name loads from the hub, `NAME:CONFIGURATION` one part of it, and `NAME:PATH` a copy of it on this machine, also in
+the form in which its authors publish it. Sets without a revision are loaded as they are on the hub today, because no
+commit of theirs was checked; pass `revision=` to fix one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,12 +33,18 @@ class Preset:
     """All of them that can be named."""
     revision: str | None = None
     """The commit that is loaded by default."""
-    only: tuple[tuple[str, str], ...] = ()
+    unit: str = ""
+    """Pattern of what follows the number in an answer and is no part of the gold."""
+    only: tuple[tuple[str, object], ...] = ()
     """Rows to keep, where they have these columns: column and value."""
     header: tuple[str, ...] = ()
     """Names of the columns in a file without a first line that has them."""
     note: str = ""
     """Advice for the message about a missing split."""
+
+    def gold(self, answer: str) -> str:
+        """A gold answer without its unit: `9 (apples)` is 9."""
+        return re.sub(f"{self.unit}$", "", answer) if self.unit else answer
 
     @property
     def url(self) -> str:
@@ -79,7 +86,7 @@ PRESETS: Mapping[str, Preset] = {
     "svamp": Preset(
         "ChilleD/SVAMP", ("train", "test"), _PLAIN, _RESULT, revision="5e0bf1e5e7c0e9c4bc39180d224f41f3f801b7ef"
     ),
-    "asdiv": Preset("EleutherAI/asdiv", ("validation",), _PLAIN, _RESULT),
+    "asdiv": Preset("EleutherAI/asdiv", ("validation",), _PLAIN, _RESULT, unit=r"(?<=\d) \([^()]*\)"),
     "mawps": Preset("MU-NLPC/Calc-mawps", ("train", "validation", "test"), _PLAIN, ("result", *_RESULT)),
     "multiarith": Preset("ChilleD/MultiArith", ("train", "test"), _PLAIN, ("final_ans", *_RESULT)),
     "math": _MATH_500,
@@ -96,7 +103,7 @@ PRESETS: Mapping[str, Preset] = {
         ("final_answer",),
         config="OE_TO_maths_en_COMP",
         configs=("OE_TO_maths_en_COMP", "OE_TO_maths_zh_COMP", "OE_TO_maths_zh_CEE"),
-        only=(("answer_type", "Numerical"),),
+        only=(("answer_type", "Numerical"), ("is_multiple_answer", False)),
     ),
     "mgsm": Preset(
         "juletxara/mgsm",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,14 +77,15 @@ def _context(row: Mapping[str, Any], column: str) -> str:
     if is_empty(value):
         return ""
     parts = value if isinstance(value, list | tuple) else [value]
-    if not all(isinstance(part, str) for part in parts):
+    texts = [part.strip() for part in parts if isinstance(part, str)]
+    if len(texts) < len(parts):
         raise RowError(
             "context_field",
             column,
-            f"what comes before the question ({column!r}) must be text, got {short(value)}; name the column that has it "
-            "with context_field='...', or leave it out with context_field=''",
+            f"what comes before the question ({column!r}) must be text, got {short(value)}; name the column that has "
+            "it with context_field='...', or leave it out with context_field=''",
         )
-    return "\n\n".join(part.strip() for part in parts if part.strip())
+    return "\n\n".join(filter(None, texts))
 
 
 def _with_context(context: str, question: str, column: str) -> str:
@@ -128,4 +130,6 @@ def _part_to_name(value: object, option: str, column: str) -> str:
         return f"; name one of its parts, as in {option}='{column}.{next(iter(value))}'"
     if isinstance(value, list | tuple) and value:
         return f"; name one of its {len(value)} elements, as in {option}='{column}.0'"
+    if isinstance(value, datetime.date | datetime.time):
+        return "; turn the column into text, or give the path of the file that it comes from, whose texts stay texts"
     return ""

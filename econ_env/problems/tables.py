@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
-import sys
 import tempfile
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from os import PathLike
@@ -17,9 +13,9 @@ from typing import Any
 
 from econ_env import plugins
 from econ_env.errors import ProblemSourceError, ProblemSplitError, ProblemUnreachableError
-from econ_env.hub import answers
 from econ_env.problems.fields import suggestion
 from econ_env.problems.files import COMPRESSIONS, FORMATS, FileRows, format_of
+from econ_env.problems.hub_sets import one_line, open_hub, quiet
 from econ_env.problems.presets import PRESETS, Preset
 from econ_env.records import Problem
 
@@ -28,9 +24,6 @@ Row = Problem | Mapping[str, Any]
 
 LEVELS = ("level1", "level2", "level3")
 """The kinds of the bundled set."""
-
-HUB_TIMEOUT = 5.0
-"""Seconds to wait for the hub before its cached copies are used instead."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +42,11 @@ class SourceTable:
         try:
             yield from self.rows
         except Exception as error:  # a reader may raise anything; the message names the source
-            raise ProblemSourceError(f"{self.name} could not be read: {_one_line(error)}") from error
+            raise ProblemSourceError(f"{self.name} could not be read: {one_line(error)}") from error
 
-    def given(self, field: str | None, usual: Callable[[Preset], tuple[str, ...]], row: Mapping[str, Any]) -> str | None:
+    def given(
+        self, field: str | None, usual: Callable[[Preset], tuple[str, ...]], row: Mapping[str, Any]
+    ) -> str | None:
         """The column that was asked for, else that of the preset; `None` leaves it to the usual rule."""
         if field is not None or self.preset is None:
             return field
@@ -82,7 +77,7 @@ def open_table(source: object, split: str | None, revision: str | None, *, strea
             table = open_table(plugins.make(plugins.DATASETS, source), split, revision, streaming=streaming)
             return replace(table, name=source)
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-            tables = _open_hub(name, part or None, revision, streaming)
+            tables = open_hub(name, part or None, revision, streaming)
             chosen = choose_split(list(tables), split, name)
             return SourceTable(source, chosen, tables[chosen])
         if "/" in source:
@@ -159,7 +154,7 @@ def _preset(name: str, part: str, split: str | None, revision: str | None, strea
         raise ProblemSourceError(f"say which part of {name}, as {name}:{known.configs[0]}: {', '.join(known.configs)}")
     chosen = choose_split(known.splits, split, f"{name} ({known.hub_id})", known.note)
     try:
-        tables = _open_hub(known.hub_id, part or known.config, revision or known.revision, streaming)
+        tables = open_hub(known.hub_id, part or known.config, revision or known.revision, streaming)
     except ProblemUnreachableError as error:
         raise ProblemUnreachableError(f"{error}; a copy of {known.url} is read with {name}:PATH") from error
     return SourceTable(source, choose_split(list(tables), chosen, known.hub_id), tables[chosen], known)
@@ -178,8 +173,8 @@ def _path(name: str, split: str | None, preset: Preset | None = None) -> SourceT
     suffix = format_of(path)
     if suffix is None:
         raise ProblemSourceError(
-            f"{name} is no {', '.join(FORMATS)} file (also with {', '.join(COMPRESSIONS)}, except .parquet); convert it "
-            "to one of these"
+            f"{name} is no {', '.join(FORMATS)} file (all but .parquet also with {', '.join(COMPRESSIONS)}); convert "
+            "it to one of these"
         )
     _only_table(split, name)
     if path.stat().st_size == 0:
@@ -199,7 +194,7 @@ def _directory(path: Path, name: str, header: tuple[str, ...]) -> Mapping[str, I
         with quiet(), tempfile.TemporaryDirectory() as scratch:
             config = datasets.load_dataset_builder(str(path), cache_dir=scratch).config
     except Exception as error:  # a reader may raise anything; the message names the directory
-        raise ProblemSourceError(f"{name} could not be read: {_one_line(error)}") from error
+        raise ProblemSourceError(f"{name} could not be read: {one_line(error)}") from error
     files = {str(split): tuple(map(Path, paths)) for split, paths in (config.data_files or {}).items()}
     suffixes = {format_of(file) for paths in files.values() for file in paths}
     # a directory's README may describe its files; such descriptions are left to `datasets`
@@ -222,89 +217,5 @@ def _opened(name: str, path: str, file: str | None = None) -> Mapping[str, Itera
                 path, data_files=file, cache_dir=scratch, streaming=True
             )
     except Exception as error:  # a reader may raise anything; the message names the file
-        raise ProblemSourceError(f"{name} could not be read: {_one_line(error)}") from error
+        raise ProblemSourceError(f"{name} could not be read: {one_line(error)}") from error
     return tables
-
-
-def _open_hub(hub_id: str, config: str | None, revision: str | None, streaming: bool) -> Mapping[str, Iterable[Row]]:
-    """All splits of a set on the hub; from the cache if the hub does not answer."""
-    import datasets
-
-    with quiet():
-        online = not datasets.config.HF_HUB_OFFLINE and answers(datasets.config.HF_ENDPOINT, HUB_TIMEOUT)
-        try:
-            with _offline(not online):
-                tables: Mapping[str, Any] = datasets.load_dataset(
-                    hub_id, config, revision=revision, streaming=streaming and online
-                )
-        except datasets.exceptions.DatasetNotFoundError as error:
-            raise ProblemSourceError(
-                f"the hub has no data set {hub_id!r} (revision {revision or 'main'}) that you may read; check the "
-                "name, log in with `hf auth login`, or give a path to a local file"
-            ) from error
-        except ConnectionError as error:
-            raise ProblemUnreachableError(
-                f"the hub can't be reached for {hub_id!r} and no copy of it is cached; check the network, or give a "
-                "path to a local .jsonl, .json, .csv or .parquet file, or use 'bundled'"
-            ) from error
-        except Exception as error:  # the library may raise anything; the message names the set
-            hint = f"; name a configuration as {hub_id}:NAME" if "config" in str(error).lower() else ""
-            raise ProblemSourceError(f"{hub_id} could not be loaded: {_one_line(error)}{hint}") from error
-    if not online and revision is not None:
-        _same_revision(tables, revision, hub_id)
-    return tables
-
-
-def _same_revision(tables: Mapping[str, Any], revision: str, hub_id: str) -> None:
-    """Refuse a cached copy of another commit; the library would use it without warning."""
-    for table in tables.values():
-        cached = Path(table.cache_files[0]["filename"]).parent.name
-        if cached != revision:
-            raise ProblemSourceError(
-                f"the hub can't be reached for {hub_id!r}, and the cached copy is of revision {cached}, not of "
-                f"{revision}; to use it say revision={cached!r}"
-            )
-
-
-_settings = threading.RLock()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence progress bars and log lines of `datasets` and `huggingface_hub`; our errors say what went wrong."""
-    if "datasets" not in sys.modules:
-        yield  # nothing to silence
-        return
-    import datasets
-    from huggingface_hub.utils import logging as hub_logging
-
-    with _settings:
-        bars = datasets.is_progress_bar_enabled()
-        levels = datasets.logging.get_verbosity(), hub_logging.get_verbosity()
-        datasets.disable_progress_bars()
-        datasets.logging.set_verbosity(logging.CRITICAL)
-        hub_logging.set_verbosity(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            if bars:
-                datasets.enable_progress_bars()
-            datasets.logging.set_verbosity(levels[0])
-            hub_logging.set_verbosity(levels[1])
-
-
-@contextmanager
-def _offline(wanted: bool) -> Iterator[None]:
-    import datasets
-
-    before = datasets.config.HF_HUB_OFFLINE
-    datasets.config.HF_HUB_OFFLINE = before or wanted
-    try:
-        yield
-    finally:
-        datasets.config.HF_HUB_OFFLINE = before
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
-    return text if len(text) <= 300 else f"{text[:297]}..."

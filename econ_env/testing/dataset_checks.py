@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -26,6 +27,8 @@ def check_dataset(
     *,
     question_field: str | None = None,
     answer_field: str | None = None,
+    context_field: str | None = None,
+    choices_field: str | None = None,
     rule: AnswerRule = DEFAULT_RULE,
 ) -> None:
     """Check that a data set always loads alike, that the judge accepts its gold answers, and that splits differ.
@@ -34,6 +37,8 @@ def check_dataset(
         source: As in `load_problems`; of several splits, `train` and `test` are checked.
         question_field: Column of the question, if it has another name.
         answer_field: Column of the answer, if it has another name.
+        context_field: Column with what comes before the question, if it has another name; `""` for none.
+        choices_field: Column of the choices, if it has another name; `""` for none.
         rule: The judge.
 
     Raises:
@@ -41,7 +46,14 @@ def check_dataset(
     """
 
     def load(split: str | None) -> ProblemSet:
-        return load_problems(source, split=split, question_field=question_field, answer_field=answer_field)
+        return load_problems(
+            source,
+            split=split,
+            question_field=question_field,
+            answer_field=answer_field,
+            context_field=context_field,
+            choices_field=choices_field,
+        )
 
     with Violations() as found:
         splits: dict[str, ProblemSet] = {}
@@ -82,6 +94,8 @@ def _check_problems(found: Violations, name: str, problems: ProblemSet, rule: An
 def check_problems(problems: Iterable[Problem], judge: Callable[[str, str], Judgement] | None = None) -> int:
     r"""Ask the judge whether it accepts every gold answer as a reply: plain, in `\boxed{}`, and in JSON.
 
+    Of a choice, `(C) 5`, only the letter is asked for: its text may be a sentence, which no one replies alone.
+
     Args:
         problems: What to check.
         judge: Called with reply and gold; by default `econ_env.answers.judge`.
@@ -100,10 +114,12 @@ def check_problems(problems: Iterable[Problem], judge: Callable[[str, str], Judg
     refused = []
     for problem in problems:
         count += 1
+        choice = re.match(r"\([A-J]\)(?= )", problem.answer)
+        answer = choice[0] if choice else problem.answer
         forms = {
-            "plain": problem.answer,
-            "boxed": f"\\boxed{{{problem.answer}}}",
-            "json": json.dumps({"reasoning": "Worked out step by step.", "answer": problem.answer}),
+            "plain": answer,
+            "boxed": f"\\boxed{{{answer}}}",
+            "json": json.dumps({"reasoning": "Worked out step by step.", "answer": answer}),
         }
         for form, reply in forms.items():
             if not judge(reply, problem.answer).correct:

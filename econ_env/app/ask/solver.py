@@ -160,6 +160,8 @@ def known_problems(config: RunConfig, question: str | None = None, gold: str | N
         split=args.dataset_split,
         question_field=args.question_field_name,
         answer_field=args.answer_field_name,
+        context_field=args.context_field_name,
+        choices_field=args.choices_field_name,
     ).problems
     if question is None or any(problem.question.strip() == question.strip() for problem in problems):
         return problems

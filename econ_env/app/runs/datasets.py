@@ -117,6 +117,8 @@ def _load(args: EnvArgs, source: str, split: str | None, seed: int) -> ProblemSe
         split=split,
         question_field=args.question_field_name,
         answer_field=args.answer_field_name,
+        context_field=args.context_field_name,
+        choices_field=args.choices_field_name,
         seed=seed,
         max_question_length=args.max_question_length,
         max_answer_length=args.max_answer_length,

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from econ_env.errors import ConfigError, ProblemError, ProblemFieldError, ProblemGoldError, ProblemSourceError
-from econ_env.problems import tables as problem_tables
+from econ_env.problems import hub_sets
+from econ_env.problems.gold import read_gold
 from econ_env.problems.load import SHUFFLE_BUFFER, ProblemSet, ProblemStream, load_problems
-from econ_env.problems.rows import read_gold
+from econ_env.problems.presets import PRESETS
 from econ_env.records import Judgement, Problem
 from econ_env.testing.dataset_checks import check_problems
 
@@ -499,7 +500,7 @@ CACHED = {
     ],
 )
 def test_named_sets_know_their_fields_and_come_from_the_cache_without_a_hub(no_hub, capfd, name, expected):
-    known = problem_tables.HUB_SETS[name]
+    known = PRESETS[name]
     config, splits = CACHED[name]
     put_in_cache(no_hub, known.hub_id, config, known.revision, splits)
     assert list(load_problems(name)) == [expected]
@@ -550,7 +551,7 @@ def test_configurations_of_a_set(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(problem_tables, "answers", lambda endpoint, seconds: True)
+    monkeypatch.setattr(hub_sets, "answers", lambda endpoint, seconds: True)
     place = tmp_path / "sets" / "two"  # `datasets` reads a relative folder of that name as it reads the hub
     place.mkdir(parents=True)
     (place / "README.md").write_text(
@@ -562,11 +563,11 @@ def test_configurations_of_a_set(tmp_path, monkeypatch):
         (place / f"{config}.jsonl").write_text(f'{{"question": "{config}?", "answer": {answer}}}\n')
     assert list(load_problems("sets/two:hard")) == [Problem("hard?", "2", "train-0", "sets/two:hard")]
     with pytest.raises(ProblemSourceError, match=r"name a configuration as sets/two:NAME"):
-        problem_tables._open_hub("sets/two", None, None, False)
+        hub_sets.open_hub("sets/two", None, None, False)
 
 
 def test_named_sets_are_pinned_to_commits():
-    for known in problem_tables.HUB_SETS.values():
+    for known in PRESETS.values():
         assert len(known.revision) == 40
         assert int(known.revision, 16)
 
