@@ -92,8 +92,8 @@ def read_choice(value: object, choices: Choices) -> str:
         many = f"may be {' or '.join(LETTERS[place] for place in meant)}" if meant else "is none"
         listing = ", ".join(f"({letter}) {short(text)}" for letter, text in zip(LETTERS, choices.texts, strict=False))
         raise ProblemGoldError(
-            f"the gold answer {short(gold)} {many} of the choices {listing}; give its letter (a number counts from 0), or "
-            "leave the choices out with choices_field=''"
+            f"the gold answer {short(gold)} {many} of the choices {listing}; give its letter (a number counts from 0), "
+            "or leave the choices out with choices_field=''"
         )
     return _marked(LETTERS[meant[0]], choices.texts[meant[0]])
 
@@ -153,7 +153,7 @@ def _by_letters(text: str) -> list[str]:
         if mark is None or (not starts and text[: mark.start()].strip()):
             break
         starts.append(mark.span())
-    ends = [start for start, _ in starts[1:]] + [len(text)]
+    ends = [start for start, _ in starts[1:]] + [len(text)] * bool(starts)
     return [text[start:end].strip().rstrip(",;").strip() for (_, start), end in zip(starts, ends, strict=True)]
 
 

@@ -262,7 +262,7 @@ def wrong_answers(question: str, gold: str, count: int) -> tuple[str, ...]:
         gold: Its answer.
         count: How many, at most 20.
     """
-    choice = re.fullmatch(r"(\(?)([A-Z])(\)?)", gold.strip())
+    choice = re.fullmatch(r"(\(?)([A-Z])(\)?)", gold.strip()) or re.match(r"(\()([A-J])(\)) ", gold)
     if choice:
         before, letter, after = choice.groups()
         others = [chr(code) for code in range(ord("A"), ord("Z")) if chr(code) != letter]

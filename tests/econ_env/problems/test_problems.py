@@ -3,6 +3,8 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from econ_env import plugins
 from econ_env.errors import ConfigError, ProblemError, ProblemFieldError, ProblemGoldError, ProblemSourceError
 from econ_env.problems import hub_sets
 from econ_env.problems.gold import read_gold
@@ -61,6 +64,16 @@ class Counted:
         ("-7", "-7"),
         ("+7", "7"),
         (-0.0, "0"),
+        (Decimal("0.50"), "0.5"),
+        (2**70 + 1, str(2**70 + 1)),
+        (Decimal("12345678901234567890.0"), "12345678901234567890"),
+        (True, "True"),
+        (False, "False"),
+        ("True", "True"),
+        ([18], "18"),
+        ([["1,000"]], "1000"),
+        ("2020-01-02", "2020-01-02"),
+        ("1e5", "1e5"),
         ("007", "007"),
         ("first 3\n#### 4,000", "4000"),
         ("#### 3 #### 4", "4"),
@@ -80,7 +93,23 @@ def test_gold_is_read(value, gold):
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, "", "  ", "no mark\nin two lines", "#### ", "\\boxed{}", "\\boxed{1", [1], float("nan"), float("inf")],
+    [
+        None,
+        "",
+        "  ",
+        "no mark\nin two lines",
+        "#### ",
+        "\\boxed{}",
+        "\\boxed{1",
+        [],
+        [1, 2],
+        {"a": 1},
+        float("nan"),
+        float("inf"),
+        date(2020, 1, 2),
+        Decimal("1e1000"),
+        Decimal("1e-1000"),
+    ],
 )
 def test_unreadable_gold_is_refused_and_its_row_is_named(value):
     with pytest.raises(ProblemGoldError, match=r"row-1 of custom: .*'answer'"):
@@ -126,9 +155,12 @@ def test_named_fields_and_kind_of_subject_and_level():
     assert [problem.kind for problem in problems] == ["Prealgebra/2", "Prealgebra/1", "Logic/1"]
 
 
-def test_named_fields_win_over_the_svamp_shape():
-    problems = load_problems(DATA / "body_and_question.json", question_field="Question", answer_field="ID")
-    assert (problems[0].question, problems[0].answer) == ("How many nails were left?", "a-1")
+def test_a_named_question_keeps_its_body_unless_there_shall_be_none():
+    names = {"question_field": "Question", "answer_field": "ID"}
+    problem = load_problems(DATA / "body_and_question.json", **names)[0]
+    assert problem.question == "Nils had 14 nails. If he used 6 of them, How many nails were left?"
+    problem = load_problems(DATA / "body_and_question.json", **names, context_field="")[0]
+    assert (problem.question, problem.answer) == ("How many nails were left?", "a-1")
 
 
 @pytest.mark.parametrize(
@@ -302,7 +334,7 @@ def test_file_errors(tmp_path):
     for name, message in {
         "none.jsonl": "there is no file .*none.jsonl",
         "deep/none": "there is no file .*deep/none",
-        "p.txt": "p.txt is no .jsonl, .json, .csv, .parquet file; convert",
+        "p.txt": r"p.txt is no .jsonl, .ndjson, .json, .csv, .tsv, .parquet file \(all but .parquet also with .gz",
         "empty.jsonl": "empty.jsonl is empty",
         "broken.jsonl": "broken.jsonl could not be read: ",
     }.items():
@@ -478,7 +510,7 @@ def put_in_cache(folder, hub_id, config, revision, splits):
     info.write_to_directory(str(place))
 
 
-CACHED = {
+CACHED = {  # rows in the form that the pages of the hub describe (`Preset.url`)
     "gsm8k": (
         "main",
         {"train": [{"question": "q?", "answer": "so\n#### 1,000"}], "test": [{"question": "t?", "answer": "#### 2"}]},
@@ -487,6 +519,69 @@ CACHED = {
     "math": (
         "default",
         {"test": [{"problem": "q?", "solution": "s", "answer": "\\pi", "subject": "Algebra", "level": 3}]},
+    ),
+    "gsm-plus": (
+        "default",
+        {
+            "test": [{"question": "q?", "solution": "s\n#### 2.5", "answer": "2.5", "seed_answer": "18"}],
+            "testmini": [{"question": "m?", "solution": "none", "answer": "None", "seed_answer": "18"}],
+        },
+    ),
+    "gsm-hard": ("default", {"train": [{"input": "q?", "code": "def solution()", "target": -9867630.0}]}),
+    "gsm-symbolic": (
+        "main",
+        {"test": [{"id": 0, "instance": 0, "question": "q?", "answer": "so\n#### 12", "original_answer": "#### 9"}]},
+    ),
+    "gsm-symbolic:p2": ("p2", {"test": [{"id": 0, "instance": 0, "question": "q2?", "answer": "so\n#### 13"}]}),
+    "asdiv": (
+        "default",
+        {
+            "validation": [
+                {
+                    "body": "b.",
+                    "question": "q?",
+                    "solution_type": "Addition",
+                    "answer": "9 (apples)",
+                    "formula": "7+2=9",
+                }
+            ]
+        },
+    ),
+    "mawps": (
+        "default",
+        {"test": [{"id": "mawps__1", "question": "q?", "chain": "<gadget>", "result": "46", "result_float": 46.0}]},
+    ),
+    "multiarith": ("default", {"test": [{"question": " q? ", "final_ans": "39"}]}),
+    "hendrycks-math": (
+        "default",
+        {"train": [{"problem": "q?", "level": "Level 5", "type": "Algebra", "solution": "so $\\boxed{\\frac12}$."}]},
+    ),
+    "aime": ("default", {"train": [{"id": 0, "problem": "q?", "solution": "s", "answer": "033", "url": "u"}]}),
+    "aime-2024": ("default", {"train": [{"id": 60, "problem": "q?", "answer": "204", "url": "u", "year": "2024"}]}),
+    "aime-2025": ("default", {"test": [{"problem": "q?", "answer": "70", "id": "0"}]}),
+    "amc": ("default", {"train": [{"id": 0, "problem": "q?", "answer": 142.0, "url": "u"}]}),
+    "olympiadbench": (
+        "OE_TO_maths_en_COMP",
+        {
+            "train": [
+                {
+                    "id": number,
+                    "question": "q?",
+                    "solution": ["s"],
+                    "final_answer": ["$\\frac{1}{2}$"],
+                    "context": context,
+                    "is_multiple_answer": False,
+                    "unit": None,
+                    "answer_type": answer_type,
+                    "subfield": "Algebra",
+                }
+                for number, (context, answer_type) in enumerate([("c.", "Expression"), ("c.", "Numerical")])
+            ]
+        },
+    ),
+    "mgsm:de": (
+        "de",
+        {"test": [{"question": "q?", "answer": None, "answer_number": 70000, "equation_solution": None}]},
     ),
 }
 
@@ -497,14 +592,30 @@ CACHED = {
         ("gsm8k", Problem("q?", "1000", "train-0", "gsm8k")),
         ("svamp", Problem("b. q?", "145", "train-0", "svamp", "Addition")),
         ("math", Problem("q?", "\\pi", "test-0", "math", "Algebra/3")),
+        ("gsm-plus", Problem("q?", "2.5", "test-0", "gsm-plus")),
+        ("gsm-hard", Problem("q?", "-9867630", "train-0", "gsm-hard")),
+        ("gsm-symbolic", Problem("q?", "12", "test-0", "gsm-symbolic")),
+        ("gsm-symbolic:p2", Problem("q2?", "13", "test-0", "gsm-symbolic:p2")),
+        ("asdiv", Problem("b. q?", "9", "validation-0", "asdiv")),
+        ("mawps", Problem("q?", "46", "test-0", "mawps")),
+        ("multiarith", Problem("q?", "39", "test-0", "multiarith")),
+        ("hendrycks-math", Problem("q?", "\\frac12", "train-0", "hendrycks-math", "Algebra/Level 5")),
+        ("aime", Problem("q?", "033", "train-0", "aime")),
+        ("aime-2024", Problem("q?", "204", "train-0", "aime-2024")),
+        ("aime-2025", Problem("q?", "70", "test-0", "aime-2025")),
+        ("amc", Problem("q?", "142", "train-0", "amc")),
+        ("olympiadbench", Problem("c.\n\nq?", "$\\frac{1}{2}$", "train-1", "olympiadbench")),
+        ("mgsm:de", Problem("q?", "70000", "test-0", "mgsm:de")),
     ],
 )
 def test_named_sets_know_their_fields_and_come_from_the_cache_without_a_hub(no_hub, capfd, name, expected):
-    known = PRESETS[name]
+    known = PRESETS[name.partition(":")[0]]
     config, splits = CACHED[name]
-    put_in_cache(no_hub, known.hub_id, config, known.revision, splits)
-    assert list(load_problems(name)) == [expected]
-    assert list(load_problems(name, streaming=True)) == [expected]
+    put_in_cache(no_hub, known.hub_id, config, known.revision or "0" * 40, splits)
+    split = expected.id.partition("-")[0]
+    assert list(load_problems(name, split=split)) == [expected]
+    assert list(load_problems(name, split=split, streaming=True)) == [expected]
+    assert check_problems([expected]) == 1
     assert capfd.readouterr() == ("", "")
 
 
@@ -566,10 +677,65 @@ def test_configurations_of_a_set(tmp_path, monkeypatch):
         hub_sets.open_hub("sets/two", None, None, False)
 
 
-def test_named_sets_are_pinned_to_commits():
-    for known in PRESETS.values():
-        assert len(known.revision) == 40
-        assert int(known.revision, 16)
+ROWS_OF_AUTHORS = {  # the form in which the authors publish a set, where it is another one than on the hub
+    "svamp": ("p.json", '[{"ID": "c-1", "Body": "b", "Question": "q?", "Answer": 51.0, "Type": "Subtraction"}]'),
+    "asdiv": ("p.jsonl", '{"input": "b, q?", "target": 51}'),
+    "mawps": ("p.jsonl", '{"input": "b, q?", "target": 51.0}'),
+    "gsm-hard": ("gsmhardv2.jsonl", '{"input": "b, q?", "code": "def solution()", "target": 51.0}'),
+    "multiarith": ("p.json", '[{"iIndex": 0, "lEquations": ["X=1"], "lSolutions": [51.0], "sQuestion": " b, q? "}]'),
+    "aime": ("p.csv", 'ID,Year,Question,Answer\n1983-1,1983,"b, q?",51\n'),
+    "amc": ("p.jsonl", '{"id": 0, "problem": "b, q?", "answer": 51.0, "question": "b, q?"}'),
+    "mgsm": ("mgsm_en.tsv", "b, q?\t51\n"),
+    "math-500": ("test.jsonl", '{"problem": "b, q?", "solution": "s", "answer": "51"}'),
+    "gsm8k": ("test.jsonl", '{"question": "b, q?", "answer": "so\\n#### 51"}'),
+}
+
+
+@pytest.mark.parametrize("name", ROWS_OF_AUTHORS)
+def test_named_sets_from_a_path(tmp_path, name):
+    file, text = ROWS_OF_AUTHORS[name]
+    (tmp_path / file).write_text(text)
+    source = f"{name}:{tmp_path / file}"
+    (problem,) = load_problems(source)
+    assert (problem.question, problem.answer, problem.id, problem.source) == ("b, q?", "51", "row-0", source)
+    assert list(load_problems(source, streaming=True)) == [problem]
+
+
+def test_named_sets_from_a_path_take_named_fields_and_splits(tmp_path):
+    for split, gold in (("train", 1), ("test", 2)):
+        (tmp_path / f"{split}.jsonl").write_text(f'{{"input": "q?", "target": {gold}, "other": 7}}\n')
+    assert load_problems(f"gsm-hard:{tmp_path}", split="test")[0].answer == "2"
+    assert load_problems(f"gsm-hard:{tmp_path}", answer_field="other")[0].answer == "7"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("mgsm", "say which part of mgsm, as mgsm:bn: bn, de, en, es, fr, ja, ru, sw, te, th, zh"),
+        ("mgsm:xx", "mgsm has the configurations bn, .*, and there is no file xx"),
+        ("svamp:hard", "svamp has no configurations, and there is no file hard"),
+        ("gsm-hard:no/such.jsonl", "there is no file no/such.jsonl"),
+        (
+            "gsm-plus",
+            r"can't be reached for 'qintongli/GSM-Plus'.* a copy of https://.*GSM-Plus is read with gsm-plus:PATH",
+        ),
+    ],
+)
+def test_parts_and_copies_that_are_not_there(no_hub, source, message):
+    with pytest.raises(ProblemSourceError, match=message):
+        load_problems(source, split=None if source != "gsm-plus" else "test")
+
+
+def test_the_named_sets_are_the_built_in_names():
+    assert plugins.DATASETS.built_in == ("bundled", *PRESETS)
+
+
+def test_named_sets_are_pinned_to_commits_or_to_none():
+    pinned = {name for name, known in PRESETS.items() if known.revision is not None}
+    assert {"gsm8k", "svamp", "math", "gsm-symbolic"} <= pinned
+    for name in pinned:
+        assert len(PRESETS[name].revision) == 40
+        assert int(PRESETS[name].revision, 16)
 
 
 # Checking golds
