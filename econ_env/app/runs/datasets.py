@@ -97,18 +97,23 @@ def _choose(args: EnvArgs, source: str, test_episodes: int, seed: int) -> RunPro
     except ProblemSplitError:
         if args.test_split is not None or args.dataset_split not in (None, "train"):
             raise
-        everything = _load(args, source, None, seed)
-        if len(everything) <= test_episodes:
-            raise ProblemError(
-                f"{source} has {len(everything)} problems, too few to test on {test_episodes} and train on others; "
-                "ask for fewer, or do not train (--train-eps 0)"
-            ) from None
-        return RunProblems(everything[test_episodes:], everything[:test_episodes], source)
+        return _divided(_load(args, source, None, seed), source, test_episodes)
+    if args.test_split is args.dataset_split is None and train.split == test.split:
+        return _divided(train, source, test_episodes)  # the test split is the only one
     if len(test) < test_episodes:
         raise ProblemError(f"{source} has {len(test)} problems to test on, not {test_episodes}; ask for fewer")
     if train.split == test.split != "":
         raise ProblemError(f"training and testing would use the same split {test.split!r} of {source}")
     return RunProblems(train, test[:test_episodes], source)
+
+
+def _divided(problems: ProblemSet, source: str, test_episodes: int) -> RunProblems:
+    if len(problems) <= test_episodes:
+        raise ProblemError(
+            f"{source} has {len(problems)} problems, too few to test on {test_episodes} and train on others; ask for "
+            "fewer, or do not train (--train-eps 0)"
+        )
+    return RunProblems(problems[test_episodes:], problems[:test_episodes], source)
 
 
 def _load(args: EnvArgs, source: str, split: str | None, seed: int) -> ProblemSet:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,28 @@ def test_a_single_table_is_divided_by_the_seed(tmp_path):
     assert len(one.train) == 7
     assert not ids(one.train) & ids(one.test)
     assert ids(one.test) == ids(again.test) != ids(other.test)
+
+
+def test_a_set_with_only_a_test_split_is_divided_too(tmp_path):
+    (tmp_path / "set").mkdir()
+    Path(a_file(tmp_path)).rename(tmp_path / "set" / "test.jsonl")
+    chosen = choose_problems(EnvArgs(hf_dataset_path=str(tmp_path / "set")), 3, seed=0)
+    assert (len(chosen.train), len(chosen.test)) == (7, 3)
+    assert not ids(chosen.train) & ids(chosen.test)
+    with pytest.raises(ProblemError, match="same split"):
+        choose_problems(EnvArgs(hf_dataset_path=str(tmp_path / "set"), dataset_split="test"), 3, seed=0)
+
+
+def test_context_and_choices_are_chosen_by_settings(tmp_path):
+    path = tmp_path / "p.jsonl"
+    row = {"facts": "Tom has 5.", "context": "-", "question": "How many?", "mine": ["4", "5"], "answer": "B"}
+    path.write_text("".join(json.dumps({**row, "question": f"How many {n}?"}) + "\n" for n in range(3)))
+    args = EnvArgs(hf_dataset_path=str(path), context_field_name="facts", choices_field_name="mine")
+    problems = [*choose_problems(args, 1, seed=0).train, *choose_problems(args, 1, seed=0).test]
+    assert {problem.answer for problem in problems} == {"(B) 5"}
+    assert all(problem.question.startswith("Tom has 5.\n\nHow many") for problem in problems)
+    bare = EnvArgs(hf_dataset_path=str(path), context_field_name="", choices_field_name="")
+    assert {problem.answer for problem in choose_problems(bare, 1, seed=0).train} == {"B"}
 
 
 def test_too_few_problems_are_refused(tmp_path):
