@@ -20,13 +20,14 @@ ANSWER_NAMES = (
 )  # fmt: skip
 """The same for the answer's column."""
 
-CONTEXT_NAMES = ("body", "context", "passage", "story", "paragraph")
+CONTEXT_NAMES = ("body", "context", "passage", "story", "paragraph", "background", "scenario", "table")
 """Columns (upper or lower case) with what must be read before the question."""
 
 CHOICE_NAMES = ("choices", "options")
 """Columns (upper or lower case) with the choices of a multiple-choice question."""
 
 _LETTERED = re.compile(r"([A-J])|((?i:option|choice)[ _]?)([A-Ja-j]|\d)")
+_PICTURE = re.compile(r"(?i:images?|pictures?|figures?)(?:_?\d+)?")
 _PARTNERS = {"instruction": "input"}
 """Columns that may hold a part of the question, by the column that holds the other part."""
 
@@ -97,6 +98,12 @@ def choose_columns(row: Mapping[str, Any], fields: Fields, where: str) -> Column
 def _context(row: Mapping[str, Any], given: str | None, taken: Collection[str], where: str) -> str | None:
     if given is not None:
         return _existing(given, row, "context_field", CONTEXT_NAMES, where) if given else None
+    picture = next((name for name in row if _PICTURE.fullmatch(name) and not is_empty(row[name])), None)
+    if picture is not None:
+        raise ProblemFieldError(
+            f"{where}: {picture!r} may be a part of the question, which can only be text; remove such rows, or leave "
+            "it out with context_field=''"
+        )
     for question, other in _PARTNERS.items():
         part = next((name for name in _filled(row, (other,), taken)), None)
         if part is not None and any(name.lower() == question for name in taken):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import Any
 
 from econ_env.errors import ProblemFieldError
@@ -75,8 +76,9 @@ def suggestion(word: str, known: Collection[str]) -> str:
 
 
 def listed(names: Collection[str]) -> str:
-    """Column names for a message, long ones cut."""
-    return ", ".join(name if len(name) <= 40 else f"{name[:37]}..." for name in names)
+    """Column names for a message, long ones cut, at most 30."""
+    shown = [name if len(name) <= 40 else f"{name[:37]}..." for name in islice(names, 30)]
+    return ", ".join(shown) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
 
 
 def short(value: object) -> str:

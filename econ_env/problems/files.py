@@ -98,7 +98,7 @@ def _json_lines(file: IO[str]) -> Iterator[dict[str, Any]]:
 
 
 def _json(text: str) -> Iterator[dict[str, Any]]:
-    """The rows of a list, of a group of columns, of a list under a name, or of objects one after the other."""
+    """The rows of a list, of columns, of a list under a name, of rows by name, or of objects one after the other."""
     text = text.strip()
     if text.startswith("{"):
         try:
@@ -122,6 +122,8 @@ def _of_group(group: dict[str, Any]) -> list[Any]:
         return tables[0]
     if len(lists) == len(group) > 1 and len({len(value) for value in lists}) == 1 and len(lists[0]) > 1:
         return [dict(zip(group, row, strict=True)) for row in zip(*lists, strict=True)]
+    if len(group) > 1 and all(isinstance(value, dict) for value in group.values()):
+        return list(group.values())
     return [group]
 
 

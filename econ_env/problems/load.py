@@ -239,8 +239,8 @@ def load_problems(
         question_field: The question's column; by default `question`, or the column of the named set. A dotted name is a
             part of a column: `data.question`, `messages.user`, `prompt.0.content`.
         answer_field: The answer's column; by default `answer`, or the column of the named set.
-        context_field: The column with what must be read before the question; by default `body`, `context`, `passage`,
-            `story` or `paragraph`, where there is one. Empty text: none.
+        context_field: The column with what must be read before the question; by default `body`, `context` or another
+            of `CONTEXT_NAMES`, where there is one. Empty text: none.
         choices_field: The column of the choices; by default `choices` or `options`, or one column a choice (`A`, `B`,
             `C`; `option_a`), where there are any. Empty text: none.
         limit: Most problems to load: the first ones after length limits and shuffling.

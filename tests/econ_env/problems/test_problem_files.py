@@ -151,6 +151,7 @@ def test_a_damaged_packed_file_is_one_line(tmp_path):
         '{"question": "a?",\n "answer": 1}\n\n{"question": "b?",\n "answer": 2}\n',
         '{"version": 1, "data": [{"question": "a?", "answer": 1}, {"question": "b?", "answer": 2}]}',
         '{"question": ["a?", "b?"], "answer": [1, 2]}',
+        '{"first": {"question": "a?", "answer": 1}, "second": {"question": "b?", "answer": 2}}',
         '\ufeff[{"question": "a?", "answer": 1}, {"question": "b?", "answer": 2}]',
     ],
 )

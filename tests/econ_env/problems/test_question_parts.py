@@ -29,7 +29,7 @@ def refusal(rows, error=ProblemFieldError, **fields):
 # Context
 
 
-@pytest.mark.parametrize("name", ["context", "Context", "passage", "story", "paragraph", "PASSAGE"])
+@pytest.mark.parametrize("name", ["context", "Context", "passage", "story", "paragraph", "PASSAGE", "table"])
 def test_a_context_comes_before_the_question(name):
     assert one({name: STORY, **ASKED}).question == f"{STORY}\n\nHow many are left?"
 
@@ -93,11 +93,26 @@ def test_the_question_itself_is_no_context():
         ),
         ({"context": {"text": STORY}, **ASKED}, {}, "must be text, got {'text'.*context_field=''"),
         ({"context": 5, **ASKED}, {}, "must be text, got 5"),
+        (
+            {"image": b"picture", **ASKED},
+            {},
+            "'image' may be a part of the question, which can only be text; remove such",
+        ),
     ],
 )
 def test_a_context_that_can_not_be_told_is_refused(row, fields, message):
     with pytest.raises(ProblemFieldError, match=message):
         load_problems([row], **fields)
+
+
+def test_a_picture_is_left_out_only_where_it_says_so():
+    row = {"image_1": {"bytes": b"picture", "path": None}, **ASKED}
+    assert one(row, context_field="").question == ASKED["question"]
+    assert one({"image_1": {"bytes": None, "path": None}, **ASKED}).question == ASKED["question"]
+
+
+def test_messages_name_no_more_than_thirty_columns():
+    assert refusal([{f"c{n}": 1 for n in range(1000)}]).count(", ") < 35
 
 
 def test_two_columns_with_the_same_context_are_one():
