@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,8 @@ QUESTION_NAMES = ("question", "problem", "prompt", "query", "instruction", "inpu
 """Columns to suggest when the question's column is missing, most likely first."""
 
 ANSWER_NAMES = (
-    "answer", "final_answer", "gold", "target", "solution", "expected_answer", "label", "output", "messages",
-    "conversations",
+    "answer", "final_answer", "gold", "target", "solution", "expected_answer", "ground_truth", "label", "output",
+    "messages", "conversations",
 )  # fmt: skip
 """The same for the answer's column."""
 
@@ -164,17 +164,25 @@ def _only(row: Mapping[str, Any], names: Sequence[str], option: str, what: str, 
     return names[0] if names else None
 
 
-def _existing(field: str, row: Mapping[str, Any], option: str, usual: Iterable[str], where: str) -> str:
+def _existing(field: str, row: Mapping[str, Any], option: str, usual: Collection[str], where: str) -> str:
     if has_column(row, field):
         return field
     hint = suggestion(field, row)
     if not hint:
-        by_lower = {column.lower(): column for column in row}
-        likely = next((by_lower[name] for name in usual if name in by_lower), "...")
-        likely = _with_role(likely, row.get(likely), option)
+        likely = _likely(row, usual, option)
         flag = f"--{option.replace('_', '-')}"
         hint = f" Say which one it is with {option}={likely!r}, on the command line {flag} {likely}."
     raise ProblemFieldError(f"{where} has no field {field!r}; it has: {listed(row)}.{hint}")
+
+
+def _likely(row: Mapping[str, Any], usual: Collection[str], option: str) -> str:
+    """The name to suggest for a missing column, perhaps of a part of one; `...` if none is usual."""
+    by_lower = {column.lower(): column for column in row}
+    name = next((by_lower[name] for name in usual if name in by_lower), None)
+    if name is not None:
+        return _with_role(name, row[name], option)
+    parts = (f"{column}.{name}" for column, value in row.items() if isinstance(value, Mapping) for name in value)
+    return next((part for part in parts if part.rpartition(".")[2].lower() in usual), "...")
 
 
 def _with_role(name: str, value: object, option: str) -> str:

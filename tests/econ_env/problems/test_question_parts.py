@@ -2,11 +2,12 @@
 
 import pytest
 
+import econ_env
 from econ_env.answers import judge
 from econ_env.errors import ProblemFieldError, ProblemGoldError
 from econ_env.problems.choices import read_choice, read_choices
 from econ_env.problems.load import FAILING_ROWS, load_problems
-from econ_env.testing.dataset_checks import check_problems
+from econ_env.testing.dataset_checks import check_dataset, check_problems
 
 STORY = "Tom has 5 pens and loses 2."
 ASKED = {"question": "How many are left?", "answer": "3"}
@@ -260,6 +261,19 @@ def test_choices_field_names_another_column_or_none():
     assert "several columns may be the choices: options, choices" in refusal([{**row, "choices": ["1", "2"]}])
 
 
+def test_an_environment_takes_the_same_arguments():
+    row = {**ASKED, "facts": STORY, "context": "unrelated", "mine": ["5", "3", "2"], "answer": "B"}
+    env = econ_env.parallel_env([row], context_field="facts", choices_field="mine", llm="simulated", embedder="hash")
+    env.reset(seed=0)
+    assert env.episode.problem.question == f"{STORY}\n\n{LETTERED}"
+    assert env.episode.problem.answer == "(B) 3"
+
+
+def test_check_dataset_takes_the_same_arguments():
+    rows = [{**ASKED, "facts": STORY, "mine": ["5", "3", "2"], "answer": "B"}]
+    check_dataset(rows, context_field="facts", choices_field="mine")
+
+
 def test_context_question_and_choices_in_this_order():
     problem = one({"choices": ["5", "3", "2"], "context": STORY, **ASKED})
     assert problem.question == f"{STORY}\n\n{LETTERED}"
@@ -334,6 +348,11 @@ def test_dotted_names_that_lead_nowhere(field, message):
 def test_a_chat_is_suggested_by_role():
     assert "question_field='messages.user'" in refusal([{"messages": CHAT}])
     assert "answer_field='messages.assistant'" in refusal([{"messages": CHAT}], question_field="messages.user")
+
+
+def test_a_part_of_a_column_is_suggested():
+    rows = [{"prompt": CHAT[1:2], "reward_model": {"style": "rule", "ground_truth": "5"}}]
+    assert "answer_field='reward_model.ground_truth'" in refusal(rows, question_field="prompt.user")
 
 
 def test_several_turns_of_a_role_are_refused():
