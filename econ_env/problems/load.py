@@ -126,6 +126,7 @@ class ProblemStream(Iterable[Problem]):
         if isinstance(first, Problem) and field:
             raise ProblemFieldError(f"{self.source} has problems, not columns; leave out the field {field!r}")
         failed: list[tuple[str, RowError]] = []
+        kept = False
         for number, row in enumerate(chain([first], rows)):
             # numbered before anything is left out or shuffled, so that an id always means the same row
             id = f"{self.split or 'row'}-{number}"
@@ -139,9 +140,13 @@ class ProblemStream(Iterable[Problem]):
             if failed:
                 break
             if problem is not None:
+                kept = True
                 yield problem
         if failed:
             self._refuse(failed, number + 1, list(first) if isinstance(first, Mapping) else [])
+        if not kept and self.table.preset is not None:
+            wanted = " and ".join(f"{name} {value!r}" for name, value in self.table.preset.only)
+            raise ProblemSourceError(f"{self.source} has no row with {wanted}")
 
     def _problem(self, row: object, id: str, number: int) -> Problem | None:
         if isinstance(row, Problem):

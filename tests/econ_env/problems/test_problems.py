@@ -708,6 +708,16 @@ def test_named_sets_from_a_path_take_named_fields_and_splits(tmp_path):
     assert load_problems(f"gsm-hard:{tmp_path}", answer_field="other")[0].answer == "7"
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_named_set_without_any_of_its_rows(tmp_path, streaming):
+    row = '{"question": "q?", "final_answer": ["5"], "answer_type": "Expression", "is_multiple_answer": false}'
+    (tmp_path / "p.jsonl").write_text(row)
+    with pytest.raises(
+        ProblemSourceError, match="has no row with answer_type 'Numerical' and is_multiple_answer False"
+    ):
+        load_problems(f"olympiadbench:{tmp_path / 'p.jsonl'}", streaming=streaming)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
