@@ -297,7 +297,23 @@ def test_contradictions_are_refused():
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize(
     "gold",
-    ["42", "-3", "0", "3.5", "2,125", "1000000", "(C)", "B", r"\frac{1}{2}", r"3\sqrt{2}", "(1, 2)", "12%", "x=5"],
+    [
+        "42",
+        "-3",
+        "0",
+        "3.5",
+        "2,125",
+        "1000000",
+        "(C)",
+        "(C) 5",
+        "(B) (-5)",
+        "B",
+        r"\frac{1}{2}",
+        r"3\sqrt{2}",
+        "(1, 2)",
+        "12%",
+        "x=5",
+    ],
 )
 def test_the_judge_accepts_right_replies_and_no_wrong_one(gold, form):
     llm = SimulatedLLM([Problem("What?", gold, "id")], Landscape(wrong_answers=5))
