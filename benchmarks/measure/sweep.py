@@ -25,12 +25,18 @@ from econ_env.answers import AnswerRule, judge_answer, judging
 from econ_env.app import RunConfig, make_env
 from econ_env.app.entry import main as run_command
 from econ_env.app.options import settings_options
-from econ_env.app.runs.datasets import choose_problems
+from econ_env.app.runs import choose_problems
 from econ_env.errors import ConfigError, NothingJudgedError
-from econ_env.llm import LLM, ChatRequest, Completion, LLMInfo, background
-from econ_env.llm.http.message import ran_out
-from econ_env.llm.protocol import CONTROLS_VERSION
-from econ_env.llm.seeding import derive_seed
+from econ_env.llm import (
+    CONTROLS_VERSION,
+    LLM,
+    ChatRequest,
+    Completion,
+    LLMInfo,
+    background,
+    derive_seed,
+    ran_out,
+)
 from econ_env.problems import ProblemSet
 from econ_env.records import Problem, PromptEmbedding, Reply
 from econ_env.team import Team

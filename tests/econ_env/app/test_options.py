@@ -79,7 +79,7 @@ def value_at(config: RunConfig, key: str) -> object:
         (["--ray", "--resume"], "ray.address", "local"),
         (["--ray", "10.0.0.1:6379"], "ray.address", "10.0.0.1:6379"),
         (["--ray-workers", "3"], "ray.workers", 3),
-        (["--set", "sampling.temperature_max=1.5"], "sampling.temperature_max", 1.5),
+        (["--set", "sampling.temperature_max=1.7"], "sampling.temperature_max", 1.7),
     ],
 )
 def test_each_option_reaches_its_setting(parse, arguments, key, value):

@@ -34,7 +34,7 @@ def test_in_units_of_the_bounds_all_bounds_give_one_landscape(t, p):
     assert chance(SamplingConfig()) == pytest.approx(chance(WIDE), abs=1e-9)
 
 
-@given(st.text(max_size=10))
+@given(st.text(max_size=10).filter(lambda kind: kind != "other"))
 def test_a_kind_that_is_not_named_has_one_place_inside_the_bounds(kind):
     low, high = Landscape().bounds
     place = Landscape().peak_of(kind)
