@@ -73,7 +73,8 @@ async def remembered_probe(llm: OpenAIClient, sampling: SamplingConfig) -> Probe
     found = None if kept is None else Probed.read(kept)
     if found is None:
         found = await probe(llm, sampling, "short")
-        await llm.keep_note(key, json.dumps(found.plain()))
+        if all(line.verdict != "unclear" for line in found.lines):  # another time may tell more
+            await llm.keep_note(key, json.dumps(found.plain()))
     return found
 
 
@@ -147,6 +148,7 @@ class _Probe:
         Raises:
             _RefusedError: The server refuses the request.
         """
+        count = max(0, count)
         first, self.seeds = self.seeds, self.seeds + count
         calls = [self._one(one, llm) for one in ask.several(request, count, first)]
         done = await asyncio.gather(*calls, return_exceptions=True)
@@ -172,19 +174,19 @@ class _Probe:
         llm: OpenAIClient | None = None,
     ) -> Line:
         """Compare replies under two settings; `known` are replies under the second, and gets those asked here."""
-        before = len(self.answers)
+        texts: Texts = []
+        calls = 0
+        chance = None
         try:
-            texts = await self._texts(one, GROUP, llm)
-            if len(known) < GROUP:
-                known += await self._texts(two, GROUP - len(known))
-            chance = _chance(test, texts, known)
-            if chance is not None and ALIVE < chance <= DEAD:
-                texts += await self._texts(one, MORE, llm)
-                known += await self._texts(two, GROUP + MORE - len(known))
+            for size in (GROUP, GROUP + MORE):
+                calls += max(0, size - len(texts)) + max(0, size - len(known))
+                texts += await self._texts(one, size - len(texts), llm)
+                known += await self._texts(two, size - len(known))
                 chance = _chance(test, texts, known)
+                if chance is None or not ALIVE < chance <= DEAD:
+                    break
         except _RefusedError as refusal:
-            return Line(name, "refused", how, str(refusal), calls=len(self.answers) - before)
-        calls = len(self.answers) - before
+            return Line(name, "refused", how, str(refusal), calls=calls)
         if name in self.llm.dead_controls:
             return Line(name, "refused", how, "the server refuses it", calls=calls)
         if chance is None:

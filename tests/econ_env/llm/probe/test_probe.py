@@ -51,6 +51,7 @@ def test_a_server_that_heeds_everything(ask):
     assert "repetition_penalty alive" in found.line("repetition_penalty").value
     assert "repeat_penalty dead" in found.line("repetition_penalty").value
     assert found.calls == server.seen.calls - 1  # the one with n = 2 is not a reply
+    assert sum(line.calls for line in found.lines) == server.seen.calls - 1  # the first one is for several lines
     most_calls, most_tokens = expected_cost("full", SAMPLING)
     assert server.seen.calls <= most_calls
     assert found.tokens <= most_tokens
