@@ -130,7 +130,7 @@ class Judgement:
     answer: str | None
     """The final answer read in the reply; `None` exactly when the verdict is `no_answer`."""
     rule: str
-    """Name and version of the rule that judged, for example `econ-answer-v3`."""
+    """Name and version of the rule that judged, for example `econ-answer-v4`."""
 
     @property
     def correct(self) -> bool:

@@ -2,6 +2,7 @@
 
 from econ_env.answers.compare import Majority, majority, same_answer
 from econ_env.answers.extract import Extracted, Origin, extract_answer
+from econ_env.answers.gold import Gold, read_gold
 from econ_env.answers.rule import (
     DEFAULT_RULE,
     AnswerRule,
@@ -15,6 +16,7 @@ from econ_env.answers.rule import (
 from econ_env.answers.thought import Parted, split_thought
 
 __all__ = [
-    "DEFAULT_RULE", "AnswerRule", "EconAnswerRule", "Extracted", "Majority", "Origin", "Parted", "extract_answer",
-    "judge", "judge_answer", "judging", "majority", "majority_of", "make_rule", "same_answer", "split_thought",
+    "DEFAULT_RULE", "AnswerRule", "EconAnswerRule", "Extracted", "Gold", "Majority", "Origin", "Parted",
+    "extract_answer", "judge", "judge_answer", "judging", "majority", "majority_of", "make_rule", "read_gold",
+    "same_answer", "split_thought",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ _CHARACTERS = str.maketrans(
 )
 
 _WRAPPER = re.compile(
-    r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)|mbox|hbox|operatorname|emph|boldsymbol)\s*\{([^{}]*)\}"
+    r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)|mbox|hbox|operatorname|emph|boldsymbol|textsuperscript)\s*\{([^{}]*)\}"
 )
 _LATEX_RULES = [
     (re.compile(r"\\\\\[[^\]\n]{0,12}\]"), r"\\\\"),  # row spacing, `\\[4pt]`
@@ -33,15 +33,9 @@ _LATEX_RULES = [
     (re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\.?"), ""),
     (re.compile(r"\\(?:displaystyle|textstyle|limits|nolimits|boldmath)(?![a-zA-Z])"), ""),
     (re.compile(r"(?<=\d)(?:\{,\}|,?\\!|\\[,;: ]|~)\s*(?=\d{3}(?!\d))"), ","),  # typeset thousands
-    (re.compile(r"(?<!\\)\\!|\\(?:phantom|hspace\*?|vspace)\{[^{}]*\}"), ""),
+    (re.compile(r"(?<!\\)\\!|\\(?:[hv]?phantom|hspace\*?|vspace)\{[^{}]*\}"), ""),
     (re.compile(r"(?<!\\)(?:\\(?:[,;: ]|(?:q?quad|thinspace|enspace)(?![a-zA-Z]))|~)"), " "),
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
-    (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\frac\s*(\{[^{}]*\})\s*(\d)"), r"\\frac\1{\2}"),
-    (re.compile(r"\\frac\s*(\d)\s*\{"), r"\\frac{\1}{"),
-    (re.compile(r"(\\frac)\s+\{"), r"\1{"),
-    (re.compile(r"(\\frac\{[^{}]*\})\s+\{"), r"\1{"),
-    (re.compile(r"\\sqrt\s*(\d)"), r"\\sqrt{\1}"),
     (re.compile(r"\\([%#])"), r"\1"),
     (re.compile(r"\^\s*\{?\s*\\(?:circ|degrees?)(?![a-zA-Z])\s*\}?|\\degrees?(?![a-zA-Z])"), "°"),
     (re.compile(r"\\(?:times|ast)(?![a-zA-Z])"), r"\\cdot "),
@@ -70,14 +64,19 @@ _PLAIN_RULES = [
     (re.compile(r"<="), r"\\le "),
     (re.compile(r">="), r"\\ge "),
     (re.compile(r"!="), r"\\ne "),
+    (re.compile(r"(?<=\d)\s*\^?\s*\{?\s*(st|nd|rd|th)\b\s*\}?"), r"\1"),  # an ordinal: 12^{th}
     (re.compile(r"(?<=\d)\s*degrees?\b"), "°"),
     (re.compile(r"\s+"), " "),
     (re.compile(r"\s+(?=\^)"), ""),
 ]
+_MATH = re.compile(r"(?<!\\)\$(?=[^\s$])([^$]*[^\s$\\])\$(?!\d)")  # a price is no formula: `$5, $6`
+_LAYOUT = re.compile(r"\\(?:[hv]?phantom|hspace\*?|vspace)\s*\{[^{}]*\}|\\(?:square|Box|q?quad|ldots|dots|[hv]fill)(?![a-zA-Z])")
 _LEAD = re.compile(
     r"(?i)(?:(?:so|thus|hence|therefore|then),?\s+)?(?:(?:approximately|approx\.?|about|around|roughly|exactly|precisely|only|just|simply|either|equals?|"
     r"equal to|a total of|is)\s+|\\approx\s*|[≈=]\s*|~\s*(?=\d))*"
 )
+_TAKES_ARGUMENTS = re.compile(r"(\\frac|\\sqrt(?:\[[^\[\]]*\])?)(?![a-zA-Z])\s*")
+_TOKEN = re.compile(r"\\(?:sqrt(?:\{[^{}]*\}|\d)|[a-zA-Z]+)|[\da-zA-Z]")
 _CONTENT = re.compile(r"[^\W_]|\\[a-zA-Z{]|[∅∞]")
 _EDGE = " \t\r\n\"'`.,;:\\"
 
@@ -93,6 +92,8 @@ def clean(text: str) -> str:
     """
     if not text.isascii():
         text = _to_ascii(text)
+    if text.count("$") > 1:
+        text = _MATH.sub(r" \1 ", text)
     text = text.replace(r"\$", "$")
     if "\\" in text:
         for _ in range(3):  # wrappers nest: \text{\bf x}
@@ -101,6 +102,8 @@ def clean(text: str) -> str:
                 break
         for pattern, replacement in _LATEX_RULES:
             text = pattern.sub(replacement, text)
+        if "\\frac" in text or "\\sqrt" in text:
+            text = _braced(text)
     for pattern, replacement in _PLAIN_RULES:
         text = pattern.sub(replacement, text)
     text = strip_edges(text)
@@ -109,7 +112,12 @@ def clean(text: str) -> str:
 
 
 def has_content(text: str) -> bool:
-    """Whether there is anything that could be an answer: a letter, a digit, a LaTeX command, an empty set, infinity."""
+    """Whether there is anything that could be an answer: a letter, a digit, a LaTeX command, an empty set, infinity.
+
+    Empty space and boxes to fill in, `\\phantom{x}` and `\\square`, are nothing.
+    """
+    if "\\" in text:
+        text = _LAYOUT.sub("", text)
     return _CONTENT.search(text) is not None
 
 
@@ -145,6 +153,34 @@ def closing(text: str, start: int) -> int:
             if depth == 0:
                 return place
     return -1
+
+
+def _braced(text: str) -> str:
+    r"""Fractions and roots with braces around each argument: `\frac1x` is `\frac{1}{x}`."""
+    parts: list[str] = []
+    place = 0
+    for command in _TAKES_ARGUMENTS.finditer(text):
+        if command.start() < place:
+            continue
+        parts.append(text[place : command.end(1)])
+        place = command.end()
+        for _ in range(2 if command[1] == r"\frac" else 1):
+            end = _argument_end(text, place)
+            if end <= place:
+                break
+            argument = text[place:end].strip()
+            parts.append(_braced(argument) if argument.startswith("{") else f"{{{argument}}}")
+            place = end
+    return "".join([*parts, text[place:]])
+
+
+def _argument_end(text: str, start: int) -> int:
+    """Where the argument ends that TeX reads here: a group, a command, or one character; `start` if there is none."""
+    begin = start + len(text[start:]) - len(text[start:].lstrip())
+    if text[begin : begin + 1] == "{":
+        return closing(text, begin) + 1
+    token = _TOKEN.match(text, begin)
+    return token.end() if token else start
 
 
 def _to_ascii(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from econ_env.answers.exact import Number, same_number
 from econ_env.answers.forms import Choice, Collection, Form, Formula, Named, Words
 from econ_env.answers.formula import are_equivalent, value_of
-from econ_env.answers.parse import read_form, read_list
+from econ_env.answers.parse import last_side, read_form, read_list, with_decimal_point, without_condition
 
 MAX_UNORDERED = 40
 """Larger sets are compared in the order written."""
@@ -46,13 +46,38 @@ def same_answer(a: str, b: str) -> bool:
     if a.strip() == b.strip():
         return True
     x, y = read_form(a), read_form(b)
+    for text, form, other in ((a, x, y), (b, y, x)):
+        if isinstance(form, Collection) and form.kind == "list" and isinstance(other, Number):
+            pointed = with_decimal_point(text)
+            if pointed is not None:
+                return _same(read_form(pointed), other)
     if _same(x, y):
         return True
     if isinstance(x, Number) and isinstance(y, Collection) and "," in a:
         return _same(read_list(a), y)
     if isinstance(y, Number) and isinstance(x, Collection) and "," in b:
         return _same(x, read_list(b))
-    return False
+    head, other_head = without_condition(a), without_condition(b)
+    return (head, other_head) != (a, b) and _same(read_form(head), read_form(other_head))
+
+
+def gives(answer: str, gold: str) -> bool:
+    """Whether an answer gives the gold answer: it is the same, or an equation that ends with this number.
+
+    Not symmetric: `24x - 14y = 38` gives 38, but 38 does not give this equation.
+
+    Args:
+        answer: The answer, without the reply around it.
+        gold: The gold answer.
+
+    Raises:
+        JudgeError: As `same_answer`.
+    """
+    if same_answer(answer, gold):
+        return True
+    wanted = read_form(gold)
+    side = last_side(answer) if isinstance(wanted, Number) else None
+    return side is not None and _same(read_form(side), wanted)
 
 
 def majority(answers: Iterable[str | None], same: Callable[[str, str], bool] | None = None) -> Majority | None:
@@ -118,9 +143,14 @@ def _same(a: Form, b: Form) -> bool:
         if isinstance(x, Collection) and x.kind == "list":  # `3/5 or 60%` is one number, written twice
             return all(_same(item, y) for item in x.items)
     if isinstance(a, Formula) and isinstance(b, Formula):
-        return are_equivalent(a.latex, b.latex)
+        return not (a.unit and b.unit and a.unit != b.unit) and are_equivalent(a.latex, b.latex)
     for x, y in ((a, b), (b, a)):
         if isinstance(x, Formula) and isinstance(y, Number):
+            if x.unit and y.unit and x.unit != y.unit:
+                return False
+            if y.unit == "degree" and not x.unit and r"\pi" in x.latex:
+                turn = y.value / 180
+                return are_equivalent(x.latex, rf"\frac{{{turn.numerator}}}{{{turn.denominator}}}\pi")
             value = value_of(x.latex)
             return value is not None and same_number(value, y)
         if isinstance(x, Formula) and isinstance(y, Words):

@@ -18,6 +18,7 @@ import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from econ_env.answers.spelled import spelled_in_digits
 from econ_env.answers.units import read_suffix
 
 ROUNDED_DIGITS = 6
@@ -72,18 +73,10 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
-_ONES = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-]  # fmt: skip
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_SPELLED = re.compile(
-    rf"(?i)(minus |negative )?(?:({'|'.join(_TENS)})(?:[ -]({'|'.join(_ONES[1:10])}))?|({'|'.join(_ONES)}))\b"
-)
 
 
 def read_number(text: str) -> Number | None:
-    """Read a cleaned text that is one number, perhaps with a currency sign before it or a unit after it.
+    """Read a cleaned text that is one number, in digits or words, perhaps with a currency sign or a unit.
 
     Args:
         text: An answer as `clean` gives it.
@@ -94,8 +87,7 @@ def read_number(text: str) -> Number | None:
     if _PLAIN.fullmatch(text):
         return _decimal(text, 0)
     if text[:1].isalpha():
-        spelled = _SPELLED.match(text)
-        text = _as_digits(spelled) + text[spelled.end() :] if spelled else text
+        text = spelled_in_digits(text) or text
     if len(text) > MAX_DIGITS:
         return None
     match = _NUMBER.fullmatch(text)
@@ -195,9 +187,3 @@ def _repeating(head: str, cycle: str) -> Number:
     start = _decimal(head, 0)
     places = len(head.partition(".")[2])
     return Number(start.value + Fraction(int(cycle), (10 ** len(cycle) - 1) * 10**places))
-
-
-def _as_digits(match: re.Match[str]) -> str:
-    sign, tens, ones, single = (part and part.lower() for part in match.groups())
-    value = 20 + 10 * _TENS.index(tens) + (_ONES.index(ones) if ones else 0) if tens else _ONES.index(single)
-    return f"{'-' if sign else ''}{value}"

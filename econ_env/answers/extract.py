@@ -9,6 +9,7 @@ from typing import Literal
 
 from econ_env.answers.clean import has_content
 from econ_env.answers.exact import Number
+from econ_env.answers.further import without_further_question
 from econ_env.answers.json_field import ends_inside_object, read_json_field
 from econ_env.answers.last_number import read_last_number
 from econ_env.answers.marks import read_boxed, read_hash
@@ -31,6 +32,13 @@ _READERS: tuple[tuple[Origin, Callable[[str], str | None]], ...] = (
 _PLACEHOLDERS = {"answer", "your answer", "final answer", "value"}
 _CALCULATION = re.compile(r"<<[^<>\n]*>>")  # GSM8K's calculator marks, `48/2 = <<48/2=24>>24`
 
+_MARK = r"(?i:(?:the\s+)?(?:final\s+|correct\s+)?answer(?:\s+is\b:?|\s*[:=]))"
+_MARK_IN_BOX = re.compile(
+    rf"{_MARK}\s*(?P<plain>[^\s}}].*)|\\text\s*\{{\s*{_MARK}\s*(?P<typeset>[^\s{{}}][^{{}}]*)\}}"
+    rf"|\\text\s*\{{\s*{_MARK}\s*\}}\s*(?P<after>\S.*)",
+    re.DOTALL,
+)
+
 MAX_REPLY = 20_000
 """Of a longer reply, only this many characters at its end are read."""
 
@@ -51,8 +59,9 @@ def extract_answer(reply: str) -> Extracted:
     r"""Read the final answer of a reply.
 
     These are tried in order, and of each kind the last one counts: the `answer` field of JSON, `\boxed{}`, `####`,
-    "the answer is" or "answer:", "C is correct" or "I choose C", the reply itself if it is only an answer, the last
-    number. Candidates offered together ("5 or 6") are one answer. Thought is ignored (see `split_thought`).
+    "the answer is", "answer:" or `Answer("C")`, "C is correct" or "I choose C", the reply itself if it is only an
+    answer, the last number. Candidates offered together ("5 or 6") are one answer. The content of a box is the answer
+    as it stands. Thought is ignored (see `split_thought`), and so is a further question that the model asks itself.
     A reply that is visibly cut off has an answer only if it is marked: JSON cut inside its `answer` field has none,
     and the last number is not read from a text that ends in "so we" or with an open formula.
 
@@ -62,7 +71,7 @@ def extract_answer(reply: str) -> Extracted:
     Returns:
         The answer, and where it was read.
     """
-    reply = split_thought(reply).said
+    reply = without_further_question(split_thought(reply).said, _marks_answer)
     field = read_json_field(reply)
     if field is not None:
         answer = _inside(field.text)
@@ -75,15 +84,33 @@ def extract_answer(reply: str) -> Extracted:
     for origin, read in readers:
         text = read(tail)
         if text is not None and origin in ("boxed", "hash"):
-            text = _inside(text)
+            text = _in_box(text) if origin == "boxed" else _inside(text)
         if text is not None:
             return Extracted(text, origin, parsed_json=False)
     return Extracted(None, None, parsed_json=False)
 
 
+def _marks_answer(text: str) -> bool:
+    """Whether a text marks an answer, or is one."""
+    tail = text[-MAX_REPLY:]
+    return any(read(tail) is not None for _, read in _READERS[:-1]) or read_json_field(text) is not None
+
+
+def _in_box(text: str) -> str | None:
+    """The answer in a box: its content, which may be marked again at its beginning; it is never searched."""
+    if (inner := read_boxed(text)) is not None:
+        return inner
+    if not has_content(text) or text.strip("<>. ").lower() in _PLACEHOLDERS:
+        return None
+    mark = _MARK_IN_BOX.fullmatch(text)
+    return (mark["plain"] or mark["typeset"] or mark["after"]).strip(" .") if mark else text.strip()
+
+
 def _inside(text: str) -> str | None:
     r"""The answer in a marked text, which may mark it again: `{"answer": "\\boxed{5}"}`. Else the text as it is."""
-    for read in (read_boxed, read_hash, read_phrase):
+    if (box := read_boxed(text)) is not None:
+        return _in_box(box)
+    for read in (read_hash, read_phrase):
         if (inner := read(text)) is not None:
             return inner
     if not has_content(text) or text.strip("<>. ").lower() in _PLACEHOLDERS:

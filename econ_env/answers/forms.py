@@ -19,6 +19,8 @@ class Formula:
     """LaTeX that is neither a number nor a group."""
 
     latex: str
+    unit: str = ""
+    """Name of a known unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ class Collection:
     """Several answers that belong together.
 
     `kind` is `list` (bare, or joined by a union sign; without order), `{}` (a set), `()`, `[]`, `(]`, `[)` (tuple or
-    interval by its brackets), `matrix`, `row`, `time` (of the day, or a ratio written like one), `ratio` (any other) or
-    `base` (digits and their base).
+    interval by its brackets), `matrix`, `row`, `time` (of the day, or a ratio written like one), `ratio` (any other),
+    `date` (year, month, day) or `base` (digits and their base).
     """
 
     kind: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from econ_env.answers.parse import read_form
-from econ_env.answers.prose import HEDGE, MATH, NUMBER, SENTENCE_END, reads_as_answer
+from econ_env.answers.prose import HEDGE, MATH, NUMBER, SENTENCE_END, main_clause, reads_as_answer
 
 MAX_SENTENCE = 1_000
 """Of a longer sentence, only this many characters at its end are read."""
@@ -25,11 +25,12 @@ _VERB = re.compile(r"(?i)[,;:]|\b(?:is|are|was|were|equals?|gives?|gets?|makes?|
 _CLAIM = re.compile(r"(?i)(?:\b(?:is|are|be|equals?|gets?|gives?|becomes?|have|to)|[:=→])\s*$")
 _DETERMINER = r"(?:the|these|those|her|his|their|its)"
 _REFERENCE = re.compile(
-    rf"(?i)\b(?:(?:out\s+of|(?<!other\s)than|instead\s+of|compared\s+(?:to|with))(?:\s+{_DETERMINER})?"
-    rf"|(?:of|from)\s+{_DETERMINER})(?:\s+[a-z-]+)?\s*$"
+    rf"\b(?i:(?:out\s+of|(?<!other\s)than|instead\s+of|compared\s+(?:to|with))(?:\s+{_DETERMINER})?"
+    rf"|(?:of|from)\s+{_DETERMINER})(?:\s+[A-Za-z-]+)?\s*$"
 )
-_REASON = re.compile(
-    r"(?i),?\s+(?:because|since)\s(?!.*\b(?:equals?|so|then|therefore|thus|hence)\b)(?:[^,=]|,(?=\d{3}))*$"
+_CIRCUMSTANCE = re.compile(
+    rf"{_REFERENCE.pattern}|(?i:\b(?:for|in|at|from|with|over|on|per|during|within|across|among)"
+    rf"(?:\s+(?:all|each|every|about|only|just|{_DETERMINER}))?(?:\s+[A-Za-z-]+)?\s*$)"
 )
 _UNFINISHED = re.compile(
     r"(?:[;:=+/({\[<\\]|\s[-*×]|\b(?:a|an|[Tt]he|of|and|or|to|by|with|from|because|if|than|which|when|where|while|since"
@@ -41,8 +42,9 @@ def read_last_number(reply: str) -> str | None:
     """The last number or formula with a number in it, outside questions.
 
     In a sentence with an equals sign it is the number after the last equals sign, unless a clause with its own number
-    follows. Numbers joined by a comma, `or`, `and`, `maybe` or similar words are one answer. A number in a comparison
-    or reason ("out of the 24", "than 5", "because 8 > 7") is not the answer if another number comes before it.
+    follows. Numbers joined by a comma, `or`, `and`, `maybe` or similar words are one answer. A number in a comparison,
+    reason or condition ("out of the 24", "because 8 > 7", "if she rests 5 days") is not the answer if another number
+    comes before it.
 
     Args:
         reply: A whole reply.
@@ -54,13 +56,25 @@ def read_last_number(reply: str) -> str | None:
         return None
     for line in reversed(reply.split("\n")):
         for sentence in reversed(_sentences(_STEP.sub("", line))):
-            if sentence.rstrip().endswith("?") or _DENIED_NUMBER.search(sentence):
-                continue
-            sentence = _without_reason(sentence[-MAX_SENTENCE:])
-            answer = _last_formula(sentence) or _last_run(sentence)
-            if answer is not None:
+            if not sentence.rstrip().endswith("?") and (answer := read_sentence(sentence)) is not None:
                 return answer
     return None
+
+
+def read_sentence(sentence: str) -> str | None:
+    """The number or formula that a sentence ends with, before a reason or condition; `None` if it denies one."""
+    if _DENIED_NUMBER.search(sentence):
+        return None
+    clause = main_clause(sentence[-MAX_SENTENCE:])
+    return _last_formula(clause) or _last_run(clause)
+
+
+def read_statement(sentence: str) -> str | None:
+    """The number that a sentence after "the answer is" states: the object, not a number behind `for`, `in` or `at`."""
+    if _DENIED_NUMBER.search(sentence):
+        return None
+    clause = main_clause(sentence[-MAX_SENTENCE:])
+    return _last_formula(clause) or _last_run(clause, _CIRCUMSTANCE)
 
 
 def _breaks_off(reply: str) -> bool:
@@ -68,12 +82,6 @@ def _breaks_off(reply: str) -> bool:
     if _UNFINISHED.search(reply[-MAX_SENTENCE:]) or reply.count("```") % 2:
         return True
     return any(reply.rfind(start) > reply.rfind(end) for start, end in ((r"\[", r"\]"), (r"\(", r"\)")))
-
-
-def _without_reason(sentence: str) -> str:
-    """The sentence without a reason at its end, if that reason computes nothing."""
-    reason = _REASON.search(sentence)
-    return sentence[: reason.start()] if reason and NUMBER.search(sentence, 0, reason.start()) else sentence
 
 
 def _sentences(line: str) -> list[str]:
@@ -97,12 +105,12 @@ def _last_formula(sentence: str) -> str | None:
     return side if re.search(r"\d|\\(?:pi|infty)", side) and reads_as_answer(read_form(side)) else None
 
 
-def _last_run(sentence: str) -> str | None:
-    """The last number, together with the numbers before it that are offered as alternatives."""
+def _last_run(sentence: str, aside: re.Pattern[str] = _REFERENCE) -> str | None:
+    """The last number that is no aside, together with the numbers before it that are offered as alternatives."""
     found = [match for match in NUMBER.finditer(sentence) if not _STEP_WORD.search(sentence[: match.start()])]
     if not found:
         return None
-    while len(found) > 1 and _REFERENCE.search(sentence[: found[-1].start()]):
+    while len(found) > 1 and aside.search(sentence[: found[-1].start()]):
         found.pop()
     last = _claimed(sentence, found)
     found = [match for match in found if match.start() <= last.start()]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
 from functools import lru_cache
 
 from econ_env.answers.clean import clean
-from econ_env.answers.exact import read_number
+from econ_env.answers.dates import read_date
+from econ_env.answers.exact import Number, read_number
 from econ_env.answers.forms import Choice, Collection, Form, Formula, Named, Words
+from econ_env.answers.units import read_unit
 
 MAX_TEXT = 2_000
 """Most characters of an answer; longer answers are compared as text."""
@@ -18,7 +22,7 @@ _MAX_DEPTH = 6
 _CHOICE = re.compile(r"(?i:(?:option|choice|answer)\s+)?(?:\(([A-Ja-j])\)|([A-J]))[.):]?")
 _CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])\s*(?P<content>[^\s=+*/^<>-].*)")
 _NAMED = re.compile(
-    r"(\\?[A-Za-z]+(?: [A-Za-z]+){0,4}(?:_\{?\w+\}?)?(?:\([A-Za-z](?:,[A-Za-z])*\))?)\s*(?:=|\\in(?![a-z]))\s*(.+)"
+    r"(\\?[A-Za-z]+(?: [A-Za-z]+){0,4}(?:_\{?\w+\}?)?(?:\([^()=]*\))?)\s*(?:=|\\in(?![a-z]))\s*(.+)"
 )
 _CLOCK = re.compile(r"(?i)0?(\d|1\d|2[0-4])\s*:\s*([0-5]\d)(?:\s*:\s*([0-5]\d))?\s*([ap])?\.?\s?(?:m\.?)?(?:o'clock)?")
 _RATIO_PART = re.compile(r"\s*\d[\d, ]*(?:\.\d+)?\s*")
@@ -28,7 +32,18 @@ _COMPARISON = re.compile(r"\\[lg]e(?![a-zA-Z])|[<>]")
 _LESS = {"<": "()", r"\le": "[]"}  # brackets of a bound on the left and on the right of the variable
 _MORE = {">": "<", r"\ge": r"\le"}
 _VARIABLE = re.compile(r"\\?[A-Za-z]+")
+_DOMAIN = re.compile(r",?\s*\\?[A-Za-z]+\s*\\in\s*\\mathbb\s*\{?R\}?\s*,?")
+_TYPESET_UNIT = re.compile(
+    r"(?P<head>.*\S)\s*\\(?:text|textrm|mathrm|mbox|operatorname)\s*\{[\s~]*(?P<unit>[A-Za-z][A-Za-z. /]*)\}"
+    r"\s*(?:\^\s*\{?\s*[23]\s*\}?)?[\s.$]*",
+    re.DOTALL,
+)
+_SET_BUILDER = re.compile(
+    r"(?:\\\{)?\s*(?P<name>\\?[A-Za-z]+)\s*(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?(?:\||\\mid(?![a-z])|\\vert(?![a-z])|:)"
+    r"\s*(?P<condition>[^|]+?)\s*(?:\\\})?"
+)
 _LETTERS = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}")
+_INDEX = re.compile(r"[_^]\s*\{[^{}]*\}")  # words in an index or exponent are names: \lambda_{red}
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[a-z]+\*?\}")
 _FUNCTION = re.compile(r"(?<![\\A-Za-z])(sin|cos|tan|cot|sec|csc|log|ln|exp|arcsin|arccos|arctan)(?![A-Za-z])")
 _SHORT_WORDS = {
@@ -36,6 +51,17 @@ _SHORT_WORDS = {
     "an", "as", "be", "or",
 }  # fmt: skip
 _BASE = re.compile(r"(?i)([\dA-F]+)\s*(?:_\s*\{?\s*|(?:in )?base\s+)(\w+)\s*\}?")
+_DECIMAL_COMMA = re.compile(
+    r"(?P<before>[^\d,]*)(?P<whole>\d{1,3}(?:\.\d{3})+|\d{1,3}(?: \d{3})+|\d{1,3}(?:'\d{3})+|\d+)"
+    r"(?:,|\{,\})(?P<places>\d+)(?P<after>[^\d,]*)"
+)
+_CONDITION = re.compile(
+    r"(?P<head>[^,]*[^,\s]),?\s*(?:for (?:all|any|every|each)\b(?P<rest>.*)"
+    r"|\(?(?:where |with |for )?[a-zA-Z]\s*\\in\s*\\mathbb\s*\{?[ZNRQC]\}?(?:\^\S+)?\)?)"
+)
+_CASES = re.compile(r"[,;]|\b(?:even|odd|prime|or|and|otherwise|else|if|when|but|except|for)\b")
+_UNDECIDED = re.compile(r"(?i)[,;<>]|\\(?:ne|le|ge|approx|pm)(?![a-z])|\b(?:or|and|not|either|maybe|perhaps|possibly)\b")
+_REALS = {"all real numbers", "all reals", "real numbers", "set of real numbers", "set of all real numbers"}
 _INFINITE = {r"\infty": Formula(r"\infty"), r"+\infty": Formula(r"\infty"), r"-\infty": Formula(r"-\infty")}
 
 
@@ -51,7 +77,45 @@ def read_form(text: str) -> Form:
     """
     if len(text) > MAX_TEXT:
         return Words(_plain_words(text))
-    return _read(clean(text), _MAX_DEPTH)
+    form = _read(clean(text), _MAX_DEPTH)
+    if "{" in text and isinstance(form, Formula | Words) and (typeset := _TYPESET_UNIT.fullmatch(text)):
+        head, unit = _read(clean(typeset["head"]), _MAX_DEPTH), read_unit(typeset["unit"])
+        if unit is not None and isinstance(head, Formula):
+            return replace(head, unit=unit)
+    return form
+
+
+def with_decimal_point(text: str) -> str | None:
+    """An answer with its decimal comma as a point: `106.12 $` for `106,12 $`; `None` if it has no such comma.
+
+    A comma before three digits separates thousands, unless only zero or grouped digits stand before it.
+    """
+    match = _DECIMAL_COMMA.fullmatch(text) if text.count(",") == 1 else None
+    if match is None:
+        return None
+    whole = re.sub(r"[. '](?=\d{3})", "", match["whole"])
+    if len(match["places"]) == 3 and whole == match["whole"] and whole != "0":
+        return None
+    return f"{match['before']}{whole}.{match['places']}{match['after']}"
+
+
+def without_condition(text: str) -> str:
+    r"""An answer without a condition that restricts nothing: `n^2` for `n^{2} \text{ for all } n`; else as it is."""
+    if "for" not in text and r"\in" not in text:
+        return text
+    plain = clean(text)
+    match = _CONDITION.fullmatch(plain)
+    return match["head"] if match and not _CASES.search(match["rest"]) else text
+
+
+def last_side(text: str) -> str | None:
+    """The last side of an equation, if that is a number: `38` of `24x - 14y = 38`. `None` for several candidates."""
+    if "=" not in text and "equal" not in text:
+        return None
+    before, equals, side = clean(text).rpartition("=")
+    if not equals or _UNDECIDED.search(before) or not isinstance(read_number(side.strip()), Number):
+        return None
+    return side.strip()
 
 
 def read_list(text: str) -> Form:
@@ -66,23 +130,34 @@ def _read(text: str, depth: int) -> Form:
     if depth == 0:
         return Words(_plain_words(text))
     for reader in (
+        _date,
         _clock,
         _ratio,
         _base,
         _choice,
         _matrix,
         _list,
+        _set_builder,
         _inequality,
         _brackets,
         _plus_minus,
         _approximate,
         _named,
         _equation,
+        _with_unit,
     ):
         form = reader(text, depth - 1)
         if form is not None:
             return form
-    return _formula(text) if _is_formula(text) else Words(_plain_words(text))
+    if _is_formula(text):
+        return _formula(text)
+    words = _plain_words(text)
+    return Formula(r"\mathbb{R}") if words in _REALS else Words(words)
+
+
+def _date(text: str, depth: int) -> Form | None:
+    date = read_date(text)
+    return Collection("date", tuple(Number(Fraction(part)) for part in date)) if date else None
 
 
 def _clock(text: str, depth: int) -> Form | None:
@@ -130,7 +205,13 @@ def _list(text: str, depth: int) -> Form | None:
     parts = [part for part in _split(text) if part]
     if len(parts) < 2:
         return _read(parts[0], depth) if parts and parts[0] != text else None
-    return Collection("list", tuple(_read(part, depth) for part in parts))
+    return Collection("list", _flat(_read(part, depth) for part in parts))
+
+
+def _flat(items: Iterable[Form]) -> tuple[Form, ...]:
+    r"""The items of a list or set; `1\pm 2` in it are two of them."""
+    parts = ((item.items if isinstance(item, Collection) and item.kind == "list" else (item,)) for item in items)
+    return tuple(part for several in parts for part in several)
 
 
 def _split(text: str) -> Iterator[str]:
@@ -166,6 +247,19 @@ def _inside_thousands(text: str, start: int, place: int) -> bool:
     )
 
 
+def _set_builder(text: str, depth: int) -> Form | None:
+    r"""The interval of `\{x \mid 1 < x \le 2\}`; only for a condition on the variable itself."""
+    match = _SET_BUILDER.fullmatch(text)
+    if match is None:
+        return None
+    condition = _read(_DOMAIN.sub("", match["condition"]).strip(" ,"), depth)
+    parts = condition.items if isinstance(condition, Collection) and condition.kind == "list" else (condition,)
+    intervals = tuple(part.value for part in parts if isinstance(part, Named) and part.name == match["name"])
+    if len(intervals) != len(parts):
+        return None
+    return intervals[0] if len(intervals) == 1 else Collection("list", intervals)
+
+
 def _brackets(text: str, depth: int) -> Form | None:
     opening, closing = (text[:2], text[-2:]) if text.startswith("\\{") else (text[:1], text[-1:])
     if opening not in ("(", "[", "\\{") or closing not in (")", "]", "\\}") or not _encloses(text):
@@ -174,9 +268,10 @@ def _brackets(text: str, depth: int) -> Form | None:
     if opening == "\\{" and not inner:
         return Formula(r"\emptyset")
     parts = _comma_parts(inner)
-    if len(parts) == 1:
+    if len(parts) == 1 and not (opening == "\\{" and r"\pm" in inner):
         return _read(inner, depth) if inner else None
     items = tuple(_infinity_or(part, depth) for part in parts)
+    items = _flat(items) if opening == "\\{" else items
     kind = "{}" if opening == "\\{" else opening + closing
     if kind == "[]" and len(items) != 2:
         kind = "list"  # not an interval
@@ -270,12 +365,24 @@ def _equation(text: str, depth: int) -> Form | None:
     return _read(last.strip(), depth)
 
 
+def _with_unit(text: str, depth: int) -> Form | None:
+    r"""A formula with words after it that are a unit: `12\pi square inches`."""
+    for place in (match.start() for match in re.finditer(r" (?=[A-Za-z])", text)):
+        head = text[:place]
+        if not re.search(r"[\d\\]", head) or not _is_formula(head):
+            continue
+        unit = read_unit(text[place:])
+        if unit is not None and len(text) - place > 2:  # one letter may be a variable
+            return replace(_formula(head), unit=unit)
+    return None
+
+
 def _formula(text: str) -> Formula:
     return Formula(_FUNCTION.sub(r"\\\1 ", text))
 
 
 def _is_formula(text: str) -> bool:
-    runs = _LETTERS.findall(_ENVIRONMENT.sub("", text))
+    runs = _LETTERS.findall(_INDEX.sub("", _ENVIRONMENT.sub("", text)))
     prose = [run for run in runs if (len(run) > 2 or run.lower() in _SHORT_WORDS) and not _FUNCTION.fullmatch(run)]
     if prose:
         return False

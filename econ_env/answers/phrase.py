@@ -6,11 +6,15 @@ import re
 
 from econ_env.answers.clean import closing, has_content
 from econ_env.answers.forms import Words
+from econ_env.answers.last_number import read_statement
 from econ_env.answers.parse import read_form
 from econ_env.answers.prose import HEDGE, MATH, NUMBER, SENTENCE_END, reads_as_answer, settle
 
 MAX_PHRASES = 20
 """Only the last phrases, at most this many, are read."""
+
+MAX_SENTENCE = 6
+"""Most words of an answer that is a sentence at the end of a reply."""
 
 MAX_BARE = 400
 """Most characters of a bare answer."""
@@ -19,13 +23,33 @@ _PHRASE = re.compile(
     r"(?i)\b(?:answer|correct\s+(?:option|choice)|final\s+(?:result|value))\b"
     r"(?:\s*=(?=\s*(?:[$\\]|-?\d))"
     r"|[^\n.:=?!]{0,80}?(?:[*_\s]*:|\s+(?:is|are|was|equals|would be|should be|will be|must be)\b))"
-    r"(?:\s+(?:that|therefore|thus|then|clearly|indeed|actually|really|now)\b)?[\s:*_=]*"
+    r"(?:\s+(?:that|therefore|thus|then|clearly|indeed|actually|really|now)\b)?[\s:*_=]*(?:(?:\"{3}|`{3})[ \t]*\n\s*)?"
+)
+_OBJECT = re.compile(
+    r"(?i)answer\s+(?:the|this|that|these|those|an?|your|our|my|his|her|their|its|each|every|all|both|any|some|what|how|"
+    r"why|which|whether|it|them|me|us|questions?|problems?)\b"
+)
+_OWNED = re.compile(r"(?i)\b(?:the|an|final|correct|right|last|next|same|your|my|our|this|that)[\s*_]+$")
+_ACTING = re.compile(
+    r"(?i)\b(?:to|let's|let\s+us|let\s+me|please|can|could|must|should|will|shall|i'll|we'll|we|i|you)\s+"
+    r"(?:now\s+|also\s+|then\s+|first\s+)?$"
+)
+_AT_ONCE = re.compile(r"(?i)answer[*_\s]*(?:[:=]|(?:is|are|was|equals)\b)")
+_SHORT = re.compile(r"(?i)(?<![\w.])ans(?:\.?\s*(?:[:=](?!=)|\s(?:is|equals)\b)|\.(?=\s*[-\d$\\(]))[\s:*_=]*")
+_CALL = re.compile(
+    r"(?i)\b(?:final_?)?ans(?:wer)?\(\s*(?:[\"'“](?P<quoted>[^\"'”\n]{1,80})[\"'”]|(?P<bare>(?-i:[A-J])|-?\d[\d,.]*))\s*\)"
 )
 _CHOSEN = re.compile(
     r"(?:^|(?<=[\s*,;(\"']))(?:[Oo]ption |[Cc]hoice |[Aa]nswer )?(\(?[A-H]\)?)[*_]*"
     r" is (?:therefore |thus |clearly |indeed )?(?:the )?(?:correct|right)\b"
     r"|\b[Ii](?:'d| would| will|'ll)? (?:choose|pick|select) "
     r"(?:option |choice |answer )?[*_]*(\(?[A-H]\)?)(?=[\s*_]*(?:[.,;!\n]|$))"
+)
+_HINT = re.compile(r"(?i)\bans|\bcorrect\b|\bfinal\b")
+_WORDS = re.compile(r"[^\W\d_][^\W\d_'-]*(?:[ '-][^\W\d_]+)*[.!]?")
+_VAGUE = re.compile(
+    r"(?i)(?:the|an?|that|this|to|found|given|obtained|calculated|as|in|by|from|on|at|based|not|what|how|when|where|if|"
+    r"because|since|also|still|we|you|i|it|un\w+)\b|.*n't\b|.*\b(?:not|unclear|unknown)\b"
 )
 _COMMENT = re.compile(r"(?i)(?:not\s+)?(?:correct|incorrect|wrong)\b")
 _STEP = re.compile(r"1[.)]\s+\S")
@@ -50,12 +74,14 @@ def read_phrase(reply: str) -> str | None:
     Returns:
         The answer; `None` if there is no such phrase.
     """
-    if "nswer" not in reply and "NSWER" not in reply and "orrect" not in reply and "inal" not in reply:
+    if not _HINT.search(reply):
         return None
-    ends = sorted(
-        {match.end() for pattern in (_PHRASE, _TAG, _HEADING) for match in pattern.finditer(reply)}, reverse=True
-    )
-    for end in ends[:MAX_PHRASES]:
+    marks = {match.end(): None for pattern in (_TAG, _HEADING, _SHORT) for match in pattern.finditer(reply)}
+    marks |= {match.end(): None for match in _PHRASE.finditer(reply) if not _is_verb(reply, match.start())}
+    calls = {match.end(): match["quoted"] or match["bare"] for match in _CALL.finditer(reply)}
+    for count, end in enumerate(sorted(marks.keys() | calls.keys(), reverse=True)[:MAX_PHRASES]):
+        if end in calls:
+            return calls[end].strip()
         if _STEP.match(reply, end) and "\n" in reply[end - 3 : end]:
             continue  # a list of steps begins here
         stretch = _stretch(reply, end)
@@ -64,9 +90,27 @@ def read_phrase(reply: str) -> str | None:
         answer = settle(stretch)
         if answer is not None:
             return answer
-        if HEDGE.search(stretch) and len(NUMBER.findall(stretch)) > 1:
+        numbers = len(NUMBER.findall(stretch))
+        if HEDGE.search(stretch) and numbers > 1:
             return stretch  # several candidates count as one wrong answer
+        if count == 0 and (answer := read_statement(stretch) if numbers else _short_sentence(reply, stretch)):
+            return answer
     return None
+
+
+def _is_verb(reply: str, start: int) -> bool:
+    """Whether "answer" here is what someone does, as in "let's answer the question:"; then nothing is marked."""
+    before = reply[max(0, start - 24) : start]
+    if _ACTING.search(before):
+        return not _AT_ONCE.match(reply, start)
+    return _OBJECT.match(reply, start) is not None and not _OWNED.search(before)
+
+
+def _short_sentence(reply: str, stretch: str) -> str | None:
+    """A few words at the very end of a reply, such as "infinite number of solutions"; more than a name."""
+    words = stretch.split() if _WORDS.fullmatch(stretch) else []
+    last = reply.rstrip(" \n.!*_\"'").endswith(stretch.rstrip(" .!*_\"'"))
+    return stretch if last and 0 < len(words) <= MAX_SENTENCE and not _VAGUE.match(stretch) else None
 
 
 def read_chosen(reply: str) -> str | None:

@@ -17,6 +17,8 @@ NUMBER = re.compile(
     rf"""
     (?<![A-Za-z0-9_.,\\])(?:(?<![\w)}}\d]\s)(?<![\w)}}\d])[-−+])?(?:[$€£¥₹]|\\\$)?[ ]?-?
     (?:{_DIGITS}(?::{_DIGITS}){{1,2}}(?!\d)|\d+[ ]:[ ]\d+(?!\d)  # a time or a ratio
+      |\d{{1,2}}(?P<slash>[/.-])\d{{1,2}}(?P=slash)\d{{4}}(?!\d)|\d\d/\d\d/\d\d(?![\d/])|\d{{4}}-\d\d-\d\d(?!\d)  # a date
+      |\d{{1,3}}(?:\.\d{{3}})+,\d+(?![\d,])|(?!\d{{1,3}}(?:,\d{{3}})+(?!,?\d))\d+(?:,-?\d+)+(?![\d.]\d)  # a decimal comma, or a list
       |{_DIGITS}(?:[eE][-+]?\d+)?(?:\s?(?:\\times|\\cdot|×|x|\*)\s?10\s?\^\s?\{{?[-−+]?\d+\}}?)?
        (?:[ ]\d+/\d+|\s?/\s?{_DIGITS})?
       |\.\d+)
@@ -35,6 +37,13 @@ _DENIAL = re.compile(r"(?i)\b(?:not|never|cannot|wrong|incorrect|unknown|unclear
 _ASIDE = re.compile(
     r"(?i),?\s+(?:(?:because|since|which|as|when|if|for|so|that|where|after|before|given|who|but|not|rather|instead|—|-)\s|\()"
     r"|,\s+(?!or\b|and\b)(?=[a-z]{2,})"
+)
+_CLAUSE = re.compile(
+    r"(?i),?\s+(?:(?:because|since)\s(?!.*\b(?:equals?|so|then|therefore|thus|hence)\b)"
+    r"|(?:if|when|whenever|while|unless|although|though|as long as|given that|assuming|provided that"
+    r"|(?:by|after|before|without)\s+(?:only\s+|just\s+)?[a-z]+ing)\s"
+    r"(?!.*\b(?:equals?|so|then|therefore|thus|hence|gets?|gives?|makes|leaves|becomes?|and|but|or)\b))"
+    r"(?:[^,=]|,(?=\d{3}))*$"
 )
 _DANGLING = re.compile(r",?\s+(?:which|because|since|but|and|so|as|that|while)$")
 
@@ -64,6 +73,15 @@ def settle(text: str) -> str | None:
         ):
             return head
     return None if _DENIAL.search(text) else _only_number(text)
+
+
+def main_clause(sentence: str) -> str:
+    """A sentence without a reason, condition or means at its end (`because`, `if`, `when`, `by selling`).
+
+    Nothing is removed if no number stands before it, or if the clause computes something itself.
+    """
+    clause = _CLAUSE.search(sentence)
+    return sentence[: clause.start()] if clause and NUMBER.search(sentence, 0, clause.start()) else sentence
 
 
 def reads_as_answer(form: Form) -> bool:

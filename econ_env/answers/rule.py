@@ -9,9 +9,9 @@ from typing import Protocol, TypeVar, TypeVarTuple
 
 from econ_env import plugins
 from econ_env.answers.algebra_process import NeedsToWaitError, without_waiting
-from econ_env.answers.compare import Majority, majority, same_answer
+from econ_env.answers.compare import Majority, gives, majority
 from econ_env.answers.extract import Extracted, extract_answer
-from econ_env.errors import ProblemGoldError
+from econ_env.answers.gold import Gold, read_gold
 from econ_env.records import Judgement
 
 Ts = TypeVarTuple("Ts")
@@ -48,15 +48,15 @@ class AnswerRule(Protocol):
 class EconAnswerRule:
     """The rule of this package: see `extract_answer`, `same_answer` and, for numbers, `exact.py`."""
 
-    name: str = "econ-answer-v3"
+    name: str = "econ-answer-v4"
 
     def extract(self, reply: str) -> Extracted:
         """Read the final answer of a reply, as `extract_answer`."""
         return extract_answer(reply)
 
     def same(self, answer: str, gold: str) -> bool:
-        """Whether an answer is the gold answer, as `same_answer`."""
-        return same_answer(answer, gold)
+        """Whether an answer gives the gold answer, as `gives`."""
+        return gives(answer, gold)
 
 
 DEFAULT_RULE = EconAnswerRule()
@@ -83,7 +83,7 @@ def majority_of(answers: Iterable[str | None], rule: AnswerRule) -> Majority | N
     return majority(answers, None if isinstance(rule, EconAnswerRule) else rule.same)
 
 
-def judge(reply: str, gold: str, rule: AnswerRule = DEFAULT_RULE) -> Judgement:
+def judge(reply: str, gold: Gold, rule: AnswerRule = DEFAULT_RULE) -> Judgement:
     r"""Judge a reply.
 
     Safe in threads. Comparing formulas may wait for another process, at most `algebra_process.TIME_LIMIT` seconds (plus
@@ -91,23 +91,22 @@ def judge(reply: str, gold: str, rule: AnswerRule = DEFAULT_RULE) -> Judgement:
 
     Args:
         reply: What a model wrote.
-        gold: The right answer, bare: `18`, `\frac{1}{2}`, `(C)`.
+        gold: The right answer, bare (`18`, `\frac{1}{2}`, `(C)`) or as data sets give it; `read_gold` reads it.
         rule: How to read and compare.
 
     Returns:
         Verdict, the answer as read, and the rule's name.
 
     Raises:
-        ProblemGoldError: The gold answer is empty.
+        ProblemGoldError: As `read_gold`: for example, the gold answer is empty.
         JudgeError: As `same_answer`.
     """
-    if not gold.strip():
-        raise ProblemGoldError("the gold answer is empty")
     return judge_answer(rule.extract(reply).answer, gold, rule)
 
 
-def judge_answer(answer: str | None, gold: str, rule: AnswerRule) -> Judgement:
+def judge_answer(answer: str | None, gold: Gold, rule: AnswerRule) -> Judgement:
     """Judge an answer that was read already, such as `Reply.answer`; see `judge`."""
+    gold = read_gold(gold)
     if answer is None:
         return Judgement("no_answer", None, rule.name)
     return Judgement("correct" if rule.same(answer, gold) else "wrong", answer, rule.name)

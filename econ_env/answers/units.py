@@ -48,6 +48,12 @@ _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10*
 _POWER_WORDS = {"square", "sq", "cubic", "cu", "squared", "cubed"}
 _PERCENT = re.compile(r"(?i)\s*(?:%|(?:per\s?cent|pct|percentage)(?:age)?(?:\s+points?)?\b\.?)")
 _TOKEN = re.compile(r"\(?[A-Za-z°¢€£][A-Za-z°./'-]*(?:\^\{?[23]\}?)?\)?,?")
+_PER = re.compile(r"^\s*/\s*(?=[A-Za-z]{2,})")  # 18/hour
+_COMMENT = re.compile(r"\s*\(([A-Za-z][A-Za-z '-]*)\)\.?")
+_REMARK = re.compile(
+    r"(?i)\b(?:or|and|not|no|never|plus|minus|half|wrong|incorrect|hundred|thousand|million|billion|trillion|percent|mod"
+    r"|dozens?|maybe|perhaps|possibly|isn't|wasn't|but|pi|squared|cubed)\b"
+)
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
 # with these words, "number + words" is not just the number
 _NOT_A_UNIT = {
@@ -86,9 +92,10 @@ def read_suffix(text: str) -> Suffix | None:
         return Suffix(percent=True) if _words(rest) is not None else None
     if match := _ORDINAL.match(text):
         text = text[match.end() :]
+    text = _PER.sub(" per ", text)
     words = _words(text)
     if words is None:
-        return None
+        return Suffix() if _is_comment(text) else None
     if words and words[0] in _SCALES:
         return Suffix(scale=_SCALES[words[0]], unit=_unit(words[1:]))
     attached = bool(text) and not text[0].isspace() and text[0] != "-"
@@ -99,13 +106,30 @@ def read_suffix(text: str) -> Suffix | None:
     return Suffix(unit=_unit(words))
 
 
+def read_unit(text: str) -> str | None:
+    """The name of the known unit that a whole text is, empty for other nouns; `None` if it is no unit.
+
+    A single letter is one only if it is known: text that stands after a formula may hold variables.
+    """
+    words = _words(text)
+    if not words or words[0] in _SCALES or all(word in _POWER_WORDS for word in words):
+        return None
+    return None if any(len(word) < 3 and word not in UNITS for word in words) else _unit(words)
+
+
+def _is_comment(text: str) -> bool:
+    """Whether words in brackets say what was counted, as in `7 (times)`; one that denies or offers more does not."""
+    comment = _COMMENT.fullmatch(text)
+    return comment is not None and not _REMARK.search(comment[1])
+
+
 def _words(text: str) -> list[str] | None:
     """The words of a unit in lower case; `None` if something else is there."""
     tokens = text.replace("-", " ", 1).split() if text.lstrip().startswith("-") else text.split()
     if len(tokens) > 7 or not all(_TOKEN.fullmatch(token) for token in tokens):
         return None
     words = [re.sub(r"\^\{?[23]\}?", "", token).strip("(),.").lower() for token in tokens]
-    if any(word in _NOT_A_UNIT for word in words) or (words and words[0] == "of"):
+    if any(word in _NOT_A_UNIT for word in words) or (words and words[0] in ("of", "squared", "cubed")):
         return None
     return words
 

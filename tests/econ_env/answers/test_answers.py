@@ -74,7 +74,7 @@ def test_no_answer_is_not_wrong(reply):
 
 
 def test_judgement_names_the_rule():
-    assert judge("18", "18").rule == DEFAULT_RULE.name == "econ-answer-v3"
+    assert judge("18", "18").rule == DEFAULT_RULE.name == "econ-answer-v4"
 
 
 @pytest.mark.parametrize("gold", ["", "  \n"])
