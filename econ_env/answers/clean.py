@@ -52,7 +52,7 @@ _LATEX_RULES = [
 ]
 _PLAIN_RULES = [
     (re.compile(r"\*\*(?=\S)([^*]+)\*\*"), r"\1"),  # bold
-    (re.compile(r"(?<=\d)\{,\}(?=\d{3}(?!\d))"), ","),
+    (re.compile(r"(?<=\d)\{,\}(?=\d)"), ","),
     (re.compile(r"(?<=\d) x (?=\d)"), r" \\cdot "),
     (re.compile(r"(?<=[\w)])\s*\*\*\s*(?=[\w(-])"), "^"),  # power, as programs write it
     (re.compile(r"(?<=[\w)}])\s*\*\s*(?=[\w(\\-])"), r"\\cdot "),

@@ -168,9 +168,11 @@ def _same_choice(choice: Choice, other: Form) -> bool:
 
 def _same_named(named: Named, other: Form) -> bool:
     if isinstance(other, Named):
-        return (named.name == other.name and _same(named.value, other.value)) or are_equivalent(
-            named.latex, other.latex
-        )
+        if named.name == other.name and _same(named.value, other.value):
+            return True
+        if "(" in named.name + other.name and isinstance(named.value, Number) and isinstance(other.value, Number):
+            return False  # algebra would take f(8) for a product
+        return are_equivalent(named.latex, other.latex)
     if isinstance(other, Formula) and "=" in other.latex:
         return are_equivalent(named.latex, other.latex)
     return _same(named.value, other)

@@ -54,7 +54,7 @@ class Number:
     """Whether `value` is only an approximation."""
 
 
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?:[ ]\d{3})+(?!\d)|\d{1,3}(?:'\d{3})+|\d{1,3}(?:_\d{3})+|\d+)"
+_DIGITS = r"(?:[1-9]\d{0,2}(?:,\d{3})+|\d{1,3}(?:[ ]\d{3})+(?!\d)|\d{1,3}(?:'\d{3})+|\d{1,3}(?:_\d{3})+|\d+)"
 _DECIMAL = rf"(?:{_DIGITS}(?:\.\d*)?|\.\d+)"
 _CURRENCY = r"(?:(?:US|CA|AU?|HK)?[$]|[€£¥₹]|(?i:usd|eur|gbp|inr|rs\.?)\s)"
 _NUMBER = re.compile(

@@ -5,22 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+MAX_HEADINGS = 20
+"""Only this many headings are looked at."""
+
 _WORD = r"(?:q|question|problem|exercise|example|puzzle|query|prompt|instruction|input|task|human|user)"
+_IN_LINE = r"(?<=[.!?])[ \t]+(?-i:Q|Question|Problem|Human|User)[ \t]*:(?=\s)"
 _HEADING = re.compile(
     rf"(?im)^[ \t]*(?:<\|)?[#>*_\[ \t]*(?:(?:next|new|another|further|follow-up|bonus)[ \t]+)?(?P<word>{_WORD})"
     r"(?:[ \t]*#?(?P<number>\d{1,3}(?:\.\d+)?))?(?:[*_\]]*[ \t]*(?:[:.)](?=[\s*_]|$)|\|>|$)|\|>)"
+    rf"|{_IN_LINE}"
 )
 _HINT = re.compile(rf"(?i)\b{_WORD}\b|\bq\d")
-MAX_HEADINGS = 20
-"""Only this many headings are looked at."""
+_CONCLUSION = re.compile(
+    r"(?i)(?:^|[.!?\n])[ \t]*(?:so|thus|therefore|hence|in total|in all|altogether|finally)\b[^.!?\n]*\d[^\n]*\n\s*\Z"
+)
 
 
 def without_further_question(reply: str, marks_answer: Callable[[str], bool]) -> str:
     """A reply up to the first question that the model asks itself after its answer.
 
     A question begins with a line such as `Q: ...`, `**Question:** ...`, `Problem 2: ...` or `Human: ...`. It is a further
-    one only if the text before it marks an answer: many replies repeat their question first. In a reply that divides
-    its problem into numbered questions, the second is not a further one.
+    one only if the text before it marks an answer or ends with a conclusion (`So ...`): many replies repeat their
+    question first. In a reply that divides its problem into numbered questions, the second is not a further one.
 
     Args:
         reply: A reply, without thought.
@@ -32,11 +38,11 @@ def without_further_question(reply: str, marks_answer: Callable[[str], bool]) ->
     for count, heading in enumerate(_HEADING.finditer(reply)):
         if count == MAX_HEADINGS:
             break
-        word = heading["word"].lower()
+        word = (heading["word"] or "").lower()
         if heading["number"] and (word in numbered or heading["number"].startswith("1")):
             numbered.add(word)
             continue
         before = reply[: heading.start()]
-        if before.strip() and marks_answer(before):
+        if before.strip() and (_CONCLUSION.search(before) or marks_answer(before)):
             return before
     return reply

@@ -11,7 +11,7 @@ from econ_env.answers.clean import closing
 from econ_env.answers.marks import read_boxed
 from econ_env.errors import ProblemGoldError
 
-_NUMBER = re.compile(r"([+-]?)(\d+|\d{1,3}(?:,\d{3})+)(?:\.(\d+))?")
+_NUMBER = re.compile(r"([+-]?)(\d+|[1-9]\d{0,2}(?:,\d{3})+)(?:\.(\d+))?")
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])")
 _ANSWER_LINE = re.compile(
     r"(?im)^[ \t*_#>]*(?:(?:so|thus|hence|therefore),?[ \t]+)?(?:the[ \t]+)?(?:final[ \t]+|correct[ \t]+)?answer"

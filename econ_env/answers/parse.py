@@ -35,7 +35,7 @@ _VARIABLE = re.compile(r"\\?[A-Za-z]+")
 _DOMAIN = re.compile(r",?\s*\\?[A-Za-z]+\s*\\in\s*\\mathbb\s*\{?R\}?\s*,?")
 _TYPESET_UNIT = re.compile(
     r"(?P<head>.*\S)\s*\\(?:text|textrm|mathrm|mbox|operatorname)\s*\{[\s~]*(?P<unit>[A-Za-z][A-Za-z. /]*)\}"
-    r"\s*(?:\^\s*\{?\s*[23]\s*\}?)?[\s.$]*",
+    r"\s*(?:\^\s*\{?\s*[23]\s*\}?)?[\s.$]*|\s*\$(?P<math>[^$]+)\$\s*(?P<outside>[A-Za-z][A-Za-z. /]*)",
     re.DOTALL,
 )
 _SET_BUILDER = re.compile(
@@ -78,8 +78,9 @@ def read_form(text: str) -> Form:
     if len(text) > MAX_TEXT:
         return Words(_plain_words(text))
     form = _read(clean(text), _MAX_DEPTH)
-    if "{" in text and isinstance(form, Formula | Words) and (typeset := _TYPESET_UNIT.fullmatch(text)):
-        head, unit = _read(clean(typeset["head"]), _MAX_DEPTH), read_unit(typeset["unit"])
+    if ("{" in text or "$" in text) and isinstance(form, Formula | Words) and (typeset := _TYPESET_UNIT.fullmatch(text)):
+        head = _read(clean(typeset["head"] or typeset["math"]), _MAX_DEPTH)
+        unit = read_unit(typeset["unit"] or typeset["outside"])
         if unit is not None and isinstance(head, Formula):
             return replace(head, unit=unit)
     return form
@@ -105,7 +106,7 @@ def without_condition(text: str) -> str:
         return text
     plain = clean(text)
     match = _CONDITION.fullmatch(plain)
-    return match["head"] if match and not _CASES.search(match["rest"]) else text
+    return match["head"] if match and not _CASES.search(match["rest"] or "") else text
 
 
 def last_side(text: str) -> str | None:

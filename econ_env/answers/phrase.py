@@ -37,7 +37,7 @@ _ACTING = re.compile(
 _AT_ONCE = re.compile(r"(?i)answer[*_\s]*(?:[:=]|(?:is|are|was|equals)\b)")
 _SHORT = re.compile(r"(?i)(?<![\w.])ans(?:\.?\s*(?:[:=](?!=)|\s(?:is|equals)\b)|\.(?=\s*[-\d$\\(]))[\s:*_=]*")
 _CALL = re.compile(
-    r"(?i)\b(?:final_?)?ans(?:wer)?\(\s*(?:[\"'“](?P<quoted>[^\"'”\n]{1,80})[\"'”]|(?P<bare>(?-i:[A-J])|-?\d[\d,.]*))\s*\)"
+    r"(?i)\b(?:final_?)?ans(?:wer)?\(\s*(?:\\?[\"'“](?P<quoted>[^\"'”\\\n]{1,80})\\?[\"'”]|(?P<bare>(?-i:[A-J])|-?\d[\d,.]*))\s*\)"
 )
 _CHOSEN = re.compile(
     r"(?:^|(?<=[\s*,;(\"']))(?:[Oo]ption |[Cc]hoice |[Aa]nswer )?(\(?[A-H]\)?)[*_]*"
@@ -60,6 +60,7 @@ _EMPHASIS = re.compile(r"(?<!\d)\*\*|\*\*(?!\s*\d)|(?<=[\w%])\*(?=\s+[a-z])")
 _PLAIN_MATH = re.compile(r"(?<!\\)\$(-?\d[\d,]*(?:\.\d+)?)\$(?=\s+[a-z])")
 _TAG = re.compile(r"(?i)<answer>\s*")
 _HEADING = re.compile(r"(?im)^[#*_\s]*(?:the\s+)?(?:final\s+)?answer[*_\s:]*$\s*")
+_FILLER = re.compile(r"(?i)(?:h+m+|u+h+|well|alright|wait|let me|let's)\b")
 _REFUSAL = re.compile(
     r"(?i)\b(?:i|i'm|im|sorry|unsure|unknown|can't|cannot|don't|dunno|n/a|sure|okay|ok|hello|hi|thanks)\b"
 )
@@ -138,7 +139,7 @@ def read_bare(reply: str) -> str | None:
     text = reply.strip()
     if not has_content(text) or "boxed" in text or text.lower() == "n/a" or len(text) > MAX_BARE:
         return None
-    if text.startswith(_CODE) or _OPENING.match(text) or _TWO_SENTENCES.search(text):
+    if text.startswith(_CODE) or _FILLER.match(text) or _OPENING.match(text) or _TWO_SENTENCES.search(text):
         return None
     if "\n" in text and not text.startswith(("\\", "$")):
         return None

@@ -12,13 +12,13 @@ from econ_env.answers.parse import read_form
 MAX_WORDS = 3
 """Longer runs of words are prose, not an answer."""
 
-_DIGITS = r"(?:\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+(?!\d)|\d{1,3}(?:[ ]\d{3})+(?![\d-])|\d+)(?:\.\d+)?"
+_DIGITS = r"(?:[1-9]\d{0,2}(?:(?:,|\{,\}|\\,)\d{3})+(?!\d)|\d{1,3}(?:[ ]\d{3})+(?![\d-])|\d+)(?:\.\d+)?"
 NUMBER = re.compile(
     rf"""
     (?<![A-Za-z0-9_.,\\])(?:(?<![\w)}}\d]\s)(?<![\w)}}\d])[-−+])?(?:[$€£¥₹]|\\\$)?[ ]?-?
     (?:{_DIGITS}(?::{_DIGITS}){{1,2}}(?!\d)|\d+[ ]:[ ]\d+(?!\d)  # a time or a ratio
       |\d{{1,2}}(?P<slash>[/.-])\d{{1,2}}(?P=slash)\d{{4}}(?!\d)|\d\d/\d\d/\d\d(?![\d/])|\d{{4}}-\d\d-\d\d(?!\d)  # a date
-      |\d{{1,3}}(?:\.\d{{3}})+,\d+(?![\d,])|(?!\d{{1,3}}(?:,\d{{3}})+(?!,?\d))\d+(?:,-?\d+)+(?![\d.]\d)  # a decimal comma, or a list
+      |\d{{1,3}}(?:\.\d{{3}})+,\d+(?![\d,])|(?![1-9]\d{{0,2}}(?:,\d{{3}})+(?!,?\d))\d+(?:,-?\d+)+(?![\d.]\d)  # a decimal comma, or a list
       |{_DIGITS}(?:[eE][-+]?\d+)?(?:\s?(?:\\times|\\cdot|×|x|\*)\s?10\s?\^\s?\{{?[-−+]?\d+\}}?)?
        (?:[ ]\d+/\d+|\s?/\s?{_DIGITS})?
       |\.\d+)

@@ -21,7 +21,7 @@ class Parted(NamedTuple):
     """The rest, unchanged; if there is no thought, the whole text."""
 
 
-_WORD = r"(?:think|thinking|thoughts?|reasoning|scratchpad)"
+_WORD = r"(?:think|thinking|thoughts?|reasoning|reason|scratchpad|reflection|analysis|rationale|cot)"
 _NAME = rf"(?:[\w.-]+[:_])?{_WORD}"
 _ATTRIBUTES = r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s<>"'=]+))*\s*"""
 _TAG = re.compile(
@@ -30,7 +30,7 @@ _TAG = re.compile(
     rf"|(?P<open><{_NAME}{_ATTRIBUTES}>|\[\s*think\s*\]|◁\s*think\s*▷|<\|\s*{_WORD}\s*\|>"
     rf"|<\|\s*(?:begin_of|start)_{_WORD}\s*\|>|<\|channel>thought\b)"
 )
-_HINT = re.compile(r"(?i)th(?:ink|ought)|reasoning|scratchpad|channel")
+_HINT = re.compile(r"(?i)th(?:ink|ought)|reason|scratchpad|channel|reflection|analysis|rationale|cot\b")
 _SAID_MARK = re.compile(r"(?i)<\|\s*(?:begin_of|end_of|start|end)_(?:solution|response)\s*\|>")
 _CODE = re.compile(
     r"(?m)^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?:(?![ \t]*(?P=fence))[^\n]*\n)*+[ \t]*(?P=fence)[ \t]*$"
