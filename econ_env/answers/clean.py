@@ -70,7 +70,9 @@ _PLAIN_RULES = [
     (re.compile(r"\s+(?=\^)"), ""),
 ]
 _MATH = re.compile(r"(?<!\\)\$(?=[^\s$])([^$]*[^\s$\\])\$(?!\d)")  # a price is no formula: `$5, $6`
-_LAYOUT = re.compile(r"\\(?:[hv]?phantom|hspace\*?|vspace)\s*\{[^{}]*\}|\\(?:square|Box|q?quad|ldots|dots|[hv]fill)(?![a-zA-Z])")
+_LAYOUT = re.compile(
+    r"\\(?:[hv]?phantom|hspace\*?|vspace)\s*\{[^{}]*\}|\\(?:square|Box|q?quad|ldots|dots|[hv]fill)(?![a-zA-Z])"
+)
 _LEAD = re.compile(
     r"(?i)(?:(?:so|thus|hence|therefore|then),?\s+)?(?:(?:approximately|approx\.?|about|around|roughly|exactly|precisely|only|just|simply|either|equals?|"
     r"equal to|a total of|is)\s+|\\approx\s*|[≈=]\s*|~\s*(?=\d))*"
@@ -112,9 +114,9 @@ def clean(text: str) -> str:
 
 
 def has_content(text: str) -> bool:
-    """Whether there is anything that could be an answer: a letter, a digit, a LaTeX command, an empty set, infinity.
+    r"""Whether there is anything that could be an answer: a letter, a digit, a LaTeX command, an empty set, infinity.
 
-    Empty space and boxes to fill in, `\\phantom{x}` and `\\square`, are nothing.
+    Empty space and boxes to fill in, `\phantom{x}` and `\square`, are nothing.
     """
     if "\\" in text:
         text = _LAYOUT.sub("", text)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from econ_env.answers.exact import Number, same_number
 from econ_env.answers.forms import Choice, Collection, Form, Formula, Named, Words
 from econ_env.answers.formula import are_equivalent, value_of
-from econ_env.answers.parse import last_side, read_form, read_list, with_decimal_point, without_condition
+from econ_env.answers.parse import read_form, read_list
+from econ_env.answers.readings import last_side, with_decimal_point, without_condition
 
 MAX_UNORDERED = 40
 """Larger sets are compared in the order written."""

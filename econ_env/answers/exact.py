@@ -75,6 +75,11 @@ _NUMBER = re.compile(
 _PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
 
 
+def read_plain(text: str) -> Number | None:
+    """Read a text that is nothing but digits, perhaps with a sign and a point; `None` for all others."""
+    return _decimal(text, 0) if _PLAIN.fullmatch(text) else None
+
+
 def read_number(text: str) -> Number | None:
     """Read a cleaned text that is one number, in digits or words, perhaps with a currency sign or a unit.
 
@@ -84,8 +89,8 @@ def read_number(text: str) -> Number | None:
     Returns:
         The number, or `None` if the text is anything else.
     """
-    if _PLAIN.fullmatch(text):
-        return _decimal(text, 0)
+    if number := read_plain(text):
+        return number
     if text[:1].isalpha():
         text = spelled_in_digits(text) or text
     if len(text) > MAX_DIGITS:
@@ -170,6 +175,8 @@ def _magnitude(match: re.Match[str]) -> Number | None:
 
 def _decimal(text: str, shift: int, scientific: bool = False) -> Number:
     """A signed decimal with separators, times ten to the `shift`."""
+    if shift == 0 and not scientific and text.isdecimal():
+        return Number(Fraction(int(text)))
     whole, _, places = re.sub(r"[, '_+]", "", text).partition(".")
     value = Fraction(int(f"{whole or '0'}{places}" if whole != "-" else f"-{places}"), 1)
     step = Fraction(10) ** (shift - len(places))

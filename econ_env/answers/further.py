@@ -15,7 +15,10 @@ _HEADING = re.compile(
     r"(?:[ \t]*#?(?P<number>\d{1,3}(?:\.\d+)?))?(?:[*_\]]*[ \t]*(?:[:.)](?=[\s*_]|$)|\|>|$)|\|>)"
     rf"|{_IN_LINE}"
 )
-_HINT = re.compile(rf"(?i)\b{_WORD}\b|\bq\d")
+_HINTS = (
+    "\nq", "q:", "question", "problem", "exercise", "example", "puzzle", "query", "prompt", "instruction", "input",
+    "task", "human", "user",
+)  # fmt: skip
 _CONCLUSION = re.compile(
     r"(?i)(?:^|[.!?\n])[ \t]*(?:so|thus|therefore|hence|in total|in all|altogether|finally)\b[^.!?\n]*\d[^\n]*\n\s*\Z"
 )
@@ -24,16 +27,17 @@ _CONCLUSION = re.compile(
 def without_further_question(reply: str, marks_answer: Callable[[str], bool]) -> str:
     """A reply up to the first question that the model asks itself after its answer.
 
-    A question begins with a line such as `Q: ...`, `**Question:** ...`, `Problem 2: ...` or `Human: ...`. It is a further
-    one only if the text before it marks an answer or ends with a conclusion (`So ...`): many replies repeat their
-    question first. In a reply that divides its problem into numbered questions, the second is not a further one.
+    A question begins with a line such as `Q: ...`, `**Question:** ...`, `Problem 2: ...` or `Human: ...`. It is a
+    further one only if the text before it marks an answer or ends with a conclusion (`So ...`): many replies repeat
+    their question first. In a reply that divides its problem into numbered questions, the second is no further one.
 
     Args:
         reply: A reply, without thought.
         marks_answer: Whether a text marks an answer.
     """
-    if not _HINT.search(reply):
-        return reply
+    lower = reply.lower()
+    if not any(hint in lower for hint in _HINTS):
+        return reply  # most replies, at once
     numbered: set[str] = set()
     for count, heading in enumerate(_HEADING.finditer(reply)):
         if count == MAX_HEADINGS:

@@ -13,9 +13,9 @@ from econ_env.errors import ProblemGoldError
 
 _NUMBER = re.compile(r"([+-]?)(\d+|[1-9]\d{0,2}(?:,\d{3})+)(?:\.(\d+))?")
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])")
-_ANSWER_LINE = re.compile(
-    r"(?im)^[ \t*_#>]*(?:(?:so|thus|hence|therefore),?[ \t]+)?(?:the[ \t]+)?(?:final[ \t]+|correct[ \t]+)?answer"
-    r"[*_]*[ \t]*(?::|is\b:?)[ \t*_]*(\S[^\n]*)$"
+_ANSWERS = re.compile(
+    r"(?im)(?:^[ \t*_#>]*|[.!?]\s+)(?:(?:so|thus|hence|therefore),?[ \t]+)?(?:the[ \t]+)?(?:final[ \t]+|correct[ \t]+)?"
+    r"(?:answer|ans\.?)[*_]*[ \t]*(?::|=|is\b:?)[ \t*_]*(\S[^\n]*?)(?=[.!?](?:\s|$)|$)"
 )
 
 
@@ -26,11 +26,11 @@ Gold = str | int | float | Decimal | Fraction
 def read_gold(value: object) -> str:
     r"""Read the bare gold answer from the value of an answer column, or from a gold that a user gives.
 
-    The gold answer is the line after the last `####`. Without this mark it is the content of the last `\boxed{}` (of
-    all boxes that are joined by a comma, `and` or `or`), else what follows `Answer:` or `The answer is` at the start of
-    a line, else the whole text. Then a plain number loses its thousands separators, its plus sign, and its decimals if
-    they are all zero: `2,125` becomes `2125`, `51.0` becomes `51`, `0.50` stays. Everything else (units, fractions,
-    LaTeX) stays as it is.
+    The gold answer is the line after the last `####`. In it, or without this mark, it is the content of the last
+    `\boxed{}` (of all boxes that are joined by a comma, `and` or `or`), else what follows `Answer:` or `The answer is`
+    at the start of a line or sentence, else the whole text. Then a plain number loses its thousands separators, its
+    plus sign, and its decimals if they are all zero: `2,125` becomes `2125`, `51.0` becomes `51`, `0.50` stays.
+    Everything else (units, fractions, LaTeX) stays as it is.
 
     Args:
         value: A text or a number.
@@ -47,7 +47,7 @@ def read_gold(value: object) -> str:
             text = text.partition("\n")[0]
     if "box" in text and _BOX.search(text):
         text, marked = _boxed(text), True
-    elif "nswer" in text.lower() and (lines := _ANSWER_LINE.findall(text)):
+    elif "ans" in text.lower() and (lines := _ANSWERS.findall(text)):
         text, marked = lines[-1].rstrip(" \t.*_"), True
     text = text.strip()
     if not text:

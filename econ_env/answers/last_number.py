@@ -13,7 +13,9 @@ MAX_SENTENCE = 1_000
 _JOIN = re.compile(r"(?i)\s*(?:[a-z]+\s*)?(?:,|;|/|\bor\b|\band\b|,\s*(?:or|and)\b)\s*(?:also\s+|even\s+)?[$€£]?")
 _INSIDE = r"(?:[^()\[\]A-Za-z\\]|\\?(?:infty|infinity|pi|sqrt))*"
 _GROUP = re.compile(rf"[(\[]{_INSIDE},\s{_INSIDE}[)\]]")
-_DENIED_NUMBER = re.compile(r"(?i)(?:\bnot|\bnever|n't(?:\s+be)?)\s+(?:equal\s+to\s+|simply\s+|just\s+)?[$\\(]*\d")
+_DENIED_NUMBER = re.compile(
+    r"(?i)(?:\bnot|\bnever|n't(?:\s+be)?)\s+(?:equal\s+to\s+|simply\s+|just\s+)?[$\\(]*(?:[a-z]\s*=\s*)?\d"
+)
 _STEP = re.compile(
     r"(?im)^[\s#*>-]*(?:step\s*\d+\b[.:)*]*|(?:day|week|month|year|round|part|case)\s*\d+\s*:"
     r"|\(?\d{1,2}[.)](?=\s|\*)|[-*•](?=\s))\s*\**"

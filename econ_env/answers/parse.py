@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
 from econ_env.answers.clean import clean
 from econ_env.answers.dates import read_date
-from econ_env.answers.exact import Number, read_number
+from econ_env.answers.exact import Number, read_number, read_plain
 from econ_env.answers.forms import Choice, Collection, Form, Formula, Named, Words
+from econ_env.answers.split import comma_parts, encloses, items
 from econ_env.answers.units import read_unit
 
 MAX_TEXT = 2_000
@@ -21,13 +22,10 @@ _MAX_DEPTH = 6
 
 _CHOICE = re.compile(r"(?i:(?:option|choice|answer)\s+)?(?:\(([A-Ja-j])\)|([A-J]))[.):]?")
 _CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])\s*(?P<content>[^\s=+*/^<>-].*)")
-_NAMED = re.compile(
-    r"(\\?[A-Za-z]+(?: [A-Za-z]+){0,4}(?:_\{?\w+\}?)?(?:\([^()=]*\))?)\s*(?:=|\\in(?![a-z]))\s*(.+)"
-)
+_NAMED = re.compile(r"(\\?[A-Za-z]+(?: [A-Za-z]+){0,4}(?:_\{?\w+\}?)?(?:\([^()=]*\))?)\s*(?:=|\\in(?![a-z]))\s*(.+)")
 _CLOCK = re.compile(r"(?i)0?(\d|1\d|2[0-4])\s*:\s*([0-5]\d)(?:\s*:\s*([0-5]\d))?\s*([ap])?\.?\s?(?:m\.?)?(?:o'clock)?")
 _RATIO_PART = re.compile(r"\s*\d[\d, ]*(?:\.\d+)?\s*")
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|array)\}(?:\{[lcr|]*\})?(.*?)\\end\{\1\}", re.DOTALL)
-_CONNECTIVE = re.compile(r"(?:\\cup(?![a-zA-Z])|(?<![A-Za-z])(?:or|and)(?![A-Za-z]))")
 _COMPARISON = re.compile(r"\\[lg]e(?![a-zA-Z])|[<>]")
 _LESS = {"<": "()", r"\le": "[]"}  # brackets of a bound on the left and on the right of the variable
 _MORE = {">": "<", r"\ge": r"\le"}
@@ -51,16 +49,6 @@ _SHORT_WORDS = {
     "an", "as", "be", "or",
 }  # fmt: skip
 _BASE = re.compile(r"(?i)([\dA-F]+)\s*(?:_\s*\{?\s*|(?:in )?base\s+)(\w+)\s*\}?")
-_DECIMAL_COMMA = re.compile(
-    r"(?P<before>[^\d,]*)(?P<whole>\d{1,3}(?:\.\d{3})+|\d{1,3}(?: \d{3})+|\d{1,3}(?:'\d{3})+|\d+)"
-    r"(?:,|\{,\})(?P<places>\d+)(?P<after>[^\d,]*)"
-)
-_CONDITION = re.compile(
-    r"(?P<head>[^,]*[^,\s]),?\s*(?:for (?:all|any|every|each)\b(?P<rest>.*)"
-    r"|\(?(?:where |with |for )?[a-zA-Z]\s*\\in\s*\\mathbb\s*\{?[ZNRQC]\}?(?:\^\S+)?\)?)"
-)
-_CASES = re.compile(r"[,;]|\b(?:even|odd|prime|or|and|otherwise|else|if|when|but|except|for)\b")
-_UNDECIDED = re.compile(r"(?i)[,;<>]|\\(?:ne|le|ge|approx|pm)(?![a-z])|\b(?:or|and|not|either|maybe|perhaps|possibly)\b")
 _REALS = {"all real numbers", "all reals", "real numbers", "set of real numbers", "set of all real numbers"}
 _INFINITE = {r"\infty": Formula(r"\infty"), r"+\infty": Formula(r"\infty"), r"-\infty": Formula(r"-\infty")}
 
@@ -77,46 +65,19 @@ def read_form(text: str) -> Form:
     """
     if len(text) > MAX_TEXT:
         return Words(_plain_words(text))
+    if number := read_plain(text):
+        return number  # most golds, at once
     form = _read(clean(text), _MAX_DEPTH)
-    if ("{" in text or "$" in text) and isinstance(form, Formula | Words) and (typeset := _TYPESET_UNIT.fullmatch(text)):
+    if (
+        ("{" in text or "$" in text)
+        and isinstance(form, Formula | Words)
+        and (typeset := _TYPESET_UNIT.fullmatch(text))
+    ):
         head = _read(clean(typeset["head"] or typeset["math"]), _MAX_DEPTH)
         unit = read_unit(typeset["unit"] or typeset["outside"])
         if unit is not None and isinstance(head, Formula):
             return replace(head, unit=unit)
     return form
-
-
-def with_decimal_point(text: str) -> str | None:
-    """An answer with its decimal comma as a point: `106.12 $` for `106,12 $`; `None` if it has no such comma.
-
-    A comma before three digits separates thousands, unless only zero or grouped digits stand before it.
-    """
-    match = _DECIMAL_COMMA.fullmatch(text) if text.count(",") == 1 else None
-    if match is None:
-        return None
-    whole = re.sub(r"[. '](?=\d{3})", "", match["whole"])
-    if len(match["places"]) == 3 and whole == match["whole"] and whole != "0":
-        return None
-    return f"{match['before']}{whole}.{match['places']}{match['after']}"
-
-
-def without_condition(text: str) -> str:
-    r"""An answer without a condition that restricts nothing: `n^2` for `n^{2} \text{ for all } n`; else as it is."""
-    if "for" not in text and r"\in" not in text:
-        return text
-    plain = clean(text)
-    match = _CONDITION.fullmatch(plain)
-    return match["head"] if match and not _CASES.search(match["rest"] or "") else text
-
-
-def last_side(text: str) -> str | None:
-    """The last side of an equation, if that is a number: `38` of `24x - 14y = 38`. `None` for several candidates."""
-    if "=" not in text and "equal" not in text:
-        return None
-    before, equals, side = clean(text).rpartition("=")
-    if not equals or _UNDECIDED.search(before) or not isinstance(read_number(side.strip()), Number):
-        return None
-    return side.strip()
 
 
 def read_list(text: str) -> Form:
@@ -203,7 +164,7 @@ def _matrix(text: str, depth: int) -> Form | None:
 
 
 def _list(text: str, depth: int) -> Form | None:
-    parts = [part for part in _split(text) if part]
+    parts = [part for part in items(text) if part]
     if len(parts) < 2:
         return _read(parts[0], depth) if parts and parts[0] != text else None
     return Collection("list", _flat(_read(part, depth) for part in parts))
@@ -213,39 +174,6 @@ def _flat(items: Iterable[Form]) -> tuple[Form, ...]:
     r"""The items of a list or set; `1\pm 2` in it are two of them."""
     parts = ((item.items if isinstance(item, Collection) and item.kind == "list" else (item,)) for item in items)
     return tuple(part for several in parts for part in several)
-
-
-def _split(text: str) -> Iterator[str]:
-    """Parts between top-level commas, semicolons, `or`, `and`, union signs."""
-    level, start, place = 0, 0, 0
-    while place < len(text):
-        char = text[place]
-        if char in "([{":
-            level += 1
-        elif char in ")]}":
-            level -= 1
-        elif level <= 0 and char in ",;":
-            if _inside_thousands(text, start, place):
-                place += 1
-                continue
-            yield text[start:place].strip()
-            start = place + 1
-        elif level <= 0 and char in "\\oa" and (match := _CONNECTIVE.match(text, place)):
-            yield text[start:place].strip()
-            start = place = match.end()
-            continue
-        place += 1
-    yield text[start:].strip()
-
-
-def _inside_thousands(text: str, start: int, place: int) -> bool:
-    """Whether this comma separates thousands: yes in `1,000, 2,000` and `costs 1,000`, no in `100,200,45`."""
-    before = re.search(r"(?<![\d.])\d{1,3}(?:,\d{3})*$", text[start:place])
-    return (
-        before is not None
-        and re.match(r",\d{3}(?!\d)", text[place:]) is not None
-        and re.search(r", |[A-Za-z]", text) is not None
-    )
 
 
 def _set_builder(text: str, depth: int) -> Form | None:
@@ -263,12 +191,12 @@ def _set_builder(text: str, depth: int) -> Form | None:
 
 def _brackets(text: str, depth: int) -> Form | None:
     opening, closing = (text[:2], text[-2:]) if text.startswith("\\{") else (text[:1], text[-1:])
-    if opening not in ("(", "[", "\\{") or closing not in (")", "]", "\\}") or not _encloses(text):
+    if opening not in ("(", "[", "\\{") or closing not in (")", "]", "\\}") or not encloses(text):
         return None
     inner = text[len(opening) : -len(closing)].strip()
     if opening == "\\{" and not inner:
         return Formula(r"\emptyset")
-    parts = _comma_parts(inner)
+    parts = comma_parts(inner)
     if len(parts) == 1 and not (opening == "\\{" and r"\pm" in inner):
         return _read(inner, depth) if inner else None
     items = tuple(_infinity_or(part, depth) for part in parts)
@@ -277,33 +205,6 @@ def _brackets(text: str, depth: int) -> Form | None:
     if kind == "[]" and len(items) != 2:
         kind = "list"  # not an interval
     return _interval(kind, items)
-
-
-def _comma_parts(text: str) -> list[str]:
-    """Parts between top-level commas; inside brackets a comma always separates."""
-    parts, level, start = [], 0, 0
-    for place, char in enumerate(text):
-        if char in "([{":
-            level += 1
-        elif char in ")]}":
-            level -= 1
-        elif char in ",;" and level == 0:
-            parts.append(text[start:place].strip())
-            start = place + 1
-    return [*parts, text[start:].strip()]
-
-
-def _encloses(text: str) -> bool:
-    """Whether the first bracket is closed by the last character and not before; `(` may be closed by `]`."""
-    level = 0
-    for place, char in enumerate(text):
-        if char in "([{":
-            level += 1
-        elif char in ")]}":
-            level -= 1
-            if level <= 0:
-                return place == len(text) - 1
-    return False
 
 
 def _inequality(text: str, depth: int) -> Form | None:
@@ -352,7 +253,7 @@ def _approximate(text: str, depth: int) -> Form | None:
 
 def _named(text: str, depth: int) -> Form | None:
     match = _NAMED.fullmatch(text)
-    if match is None or "=" in match[2].split("=")[0]:
+    if match is None or match[1].startswith("not "):
         return None
     value = match[2].rpartition("=")[2].strip()
     return Named(match[1].replace(" ", ""), _read(value, depth), text) if value else None

@@ -37,7 +37,7 @@ _ACTING = re.compile(
 _AT_ONCE = re.compile(r"(?i)answer[*_\s]*(?:[:=]|(?:is|are|was|equals)\b)")
 _SHORT = re.compile(r"(?i)(?<![\w.])ans(?:\.?\s*(?:[:=](?!=)|\s(?:is|equals)\b)|\.(?=\s*[-\d$\\(]))[\s:*_=]*")
 _CALL = re.compile(
-    r"(?i)\b(?:final_?)?ans(?:wer)?\(\s*(?:\\?[\"'“](?P<quoted>[^\"'”\\\n]{1,80})\\?[\"'”]|(?P<bare>(?-i:[A-J])|-?\d[\d,.]*))\s*\)"
+    r"(?i)\b(?:final_?)?ans(?:wer)?\(\s*(?:\\?[\"'“](?P<quoted>[^\"'”\\\n]*\w[^\"'”\\\n]*)\\?[\"'”]|(?P<bare>(?-i:[A-J])|-?\d[\d,.]*))\s*\)"
 )
 _CHOSEN = re.compile(
     r"(?:^|(?<=[\s*,;(\"']))(?:[Oo]ption |[Cc]hoice |[Aa]nswer )?(\(?[A-H]\)?)[*_]*"
@@ -45,7 +45,7 @@ _CHOSEN = re.compile(
     r"|\b[Ii](?:'d| would| will|'ll)? (?:choose|pick|select) "
     r"(?:option |choice |answer )?[*_]*(\(?[A-H]\)?)(?=[\s*_]*(?:[.,;!\n]|$))"
 )
-_HINT = re.compile(r"(?i)\bans|\bcorrect\b|\bfinal\b")
+_SHORT_HINTS = ("ans:", "ans=", "ans =", "ans.", "ans is", "ans equals", "ans :")
 _WORDS = re.compile(r"[^\W\d_][^\W\d_'-]*(?:[ '-][^\W\d_]+)*[.!]?")
 _VAGUE = re.compile(
     r"(?i)(?:the|an?|that|this|to|found|given|obtained|calculated|as|in|by|from|on|at|based|not|what|how|when|where|if|"
@@ -75,14 +75,10 @@ def read_phrase(reply: str) -> str | None:
     Returns:
         The answer; `None` if there is no such phrase.
     """
-    if not _HINT.search(reply):
-        return None
-    marks = {match.end(): None for pattern in (_TAG, _HEADING, _SHORT) for match in pattern.finditer(reply)}
-    marks |= {match.end(): None for match in _PHRASE.finditer(reply) if not _is_verb(reply, match.start())}
-    calls = {match.end(): match["quoted"] or match["bare"] for match in _CALL.finditer(reply)}
-    for count, end in enumerate(sorted(marks.keys() | calls.keys(), reverse=True)[:MAX_PHRASES]):
-        if end in calls:
-            return calls[end].strip()
+    marks = _marks(reply)
+    for count, end in enumerate(sorted(marks, reverse=True)[:MAX_PHRASES]):
+        if (given := marks[end]) is not None:
+            return given
         if _STEP.match(reply, end) and "\n" in reply[end - 3 : end]:
             continue  # a list of steps begins here
         stretch = _stretch(reply, end)
@@ -97,6 +93,20 @@ def read_phrase(reply: str) -> str | None:
         if count == 0 and (answer := read_statement(stretch) if numbers else _short_sentence(reply, stretch)):
             return answer
     return None
+
+
+def _marks(reply: str) -> dict[int, str | None]:
+    """Where the text after each mark begins; with the answer itself if the mark holds it, as `Answer("C")` does."""
+    lower = reply.lower()
+    marks: dict[int, str | None] = {}
+    if "answer" in lower or "correct" in lower or "final" in lower:
+        marks |= {match.end(): None for pattern in (_TAG, _HEADING) for match in pattern.finditer(reply)}
+        marks |= {match.end(): None for match in _PHRASE.finditer(reply) if not _is_verb(reply, match.start())}
+    if any(hint in lower for hint in _SHORT_HINTS):
+        marks |= {match.end(): None for match in _SHORT.finditer(reply)}
+    if "ans(" in lower or "answer(" in lower:
+        marks |= {match.end(): (match["quoted"] or match["bare"]).strip() for match in _CALL.finditer(reply)}
+    return marks
 
 
 def _is_verb(reply: str, start: int) -> bool:

@@ -17,11 +17,14 @@ NUMBER = re.compile(
     rf"""
     (?<![A-Za-z0-9_.,\\])(?:(?<![\w)}}\d]\s)(?<![\w)}}\d])[-−+])?(?:[$€£¥₹]|\\\$)?[ ]?-?
     (?:{_DIGITS}(?::{_DIGITS}){{1,2}}(?!\d)|\d+[ ]:[ ]\d+(?!\d)  # a time or a ratio
-      |\d{{1,2}}(?P<slash>[/.-])\d{{1,2}}(?P=slash)\d{{4}}(?!\d)|\d\d/\d\d/\d\d(?![\d/])|\d{{4}}-\d\d-\d\d(?!\d)  # a date
-      |\d{{1,3}}(?:\.\d{{3}})+,\d+(?![\d,])|(?![1-9]\d{{0,2}}(?:,\d{{3}})+(?!,?\d))\d+(?:,-?\d+)+(?![\d.]\d)  # a decimal comma, or a list
+      |\d{{1,2}}(?P<slash>[/.-])\d{{1,2}}(?P=slash)\d{{4}}(?!\d)|\d\d/\d\d/\d\d(?![\d/])  # a date
+      |\d{{4}}-\d\d-\d\d(?!\d)
+      |\d{{1,3}}(?:\.\d{{3}})+,\d+(?![\d,])  # a decimal comma, or a list
+      |(?![1-9]\d{{0,2}}(?:,\d{{3}})+(?!,?\d))\d+(?:,-?\d+)+(?![\d.]\d)
       |{_DIGITS}(?:[eE][-+]?\d+)?(?:\s?(?:\\times|\\cdot|×|x|\*)\s?10\s?\^\s?\{{?[-−+]?\d+\}}?)?
        (?:[ ]\d+/\d+|\s?/\s?{_DIGITS})?
       |\.\d+)
+    (?:\s?(?:\\pi(?![a-z])|π|\\sqrt\{{\d+\}}|√\s?\d+)|[ ]pi\b|\^\{{?[-−]?\d+\}}?)?  # what multiplies it, or a power
     (?:\s?\\?%|[ ](?:percent|hundred|thousand|million|billion|trillion)\b|(?:_|[ ]in[ ]base[ ])\{{?\d+\}}?)?
     |\\[dt]?frac(?:\{{-?\d+\}}|\d)(?:\{{\d+\}}|\d)|[½⅓⅔¼¾⅛⅜⅝⅞]
     """,
@@ -33,6 +36,14 @@ MATH = re.compile(
 SENTENCE_END = re.compile(r"[.!?](?=[\s*\"')]|$)|\n")
 HEDGE = re.compile(r"(?i)\b(?:or|either|maybe|perhaps|possibly|might|alternatively)\b")
 _LABEL = re.compile(r"[^\W\d]+\.? \d{1,4}|[a-z]{1,3}\d{1,4}")  # june 20, b12
+_SET_IN_WORDS = re.compile(  # all powers of 2: the number only describes
+    r"(?:all|any|every|each|multiples|powers|divisors|factors)\b(?: [^\W\d]+){0,5}"
+    r" (?:of|except|than|by|modulo|mod|to|from|over|below|above|excluding) ?[\d.,]+"
+)
+_COUNT_OF_SOLUTIONS = re.compile(
+    r"(?:there (?:is|are) )?(?:no|none|infinite|infinitely|an infinite)\b(?: \w+){0,3}"
+    r" (?:solutions?|roots?|values?|zeros?|zeroes|integers?|numbers?|answers?)(?: exists?)?"
+)
 _DENIAL = re.compile(r"(?i)\b(?:not|never|cannot|wrong|incorrect|unknown|unclear)\b|n't\b")
 _ASIDE = re.compile(
     r"(?i),?\s+(?:(?:because|since|which|as|when|if|for|so|that|where|after|before|given|who|but|not|rather|instead|—|-)\s|\()"
@@ -88,8 +99,9 @@ def reads_as_answer(form: Form) -> bool:
     """Whether this is an answer rather than prose."""
     if isinstance(form, Words):
         if re.search(r"\d", form.text):
-            return _LABEL.fullmatch(form.text) is not None and not _DENIAL.search(form.text)
-        return 0 < len(form.text.split()) <= MAX_WORDS
+            known = _LABEL.fullmatch(form.text) or _SET_IN_WORDS.fullmatch(form.text)
+            return known is not None and not _DENIAL.search(form.text)
+        return 0 < len(form.text.split()) <= MAX_WORDS or _COUNT_OF_SOLUTIONS.fullmatch(form.text) is not None
     if isinstance(form, Collection):
         return form.kind == "base" or all(reads_as_answer(item) for item in form.items)
     if isinstance(form, Named):

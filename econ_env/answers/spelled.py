@@ -45,7 +45,7 @@ def spelled_in_digits(text: str) -> str | None:
     words, ends = _words(text)
     start = 1 if words[0] in ("minus", "negative", "the") else 0
     sign = "-" if start and words[0] != "the" else ""
-    found = _read(words[start:], alone=words[0] == "the" or start == 0)
+    found = _read(words[start:], alone=words[0] == "the" or start == 0, the=words[0] == "the")
     if found is None:
         return None
     digits, used = found
@@ -71,10 +71,12 @@ def _words(text: str) -> tuple[list[str], list[int]]:
     return words, ends
 
 
-def _read(words: Sequence[str], *, alone: bool) -> tuple[str, int] | None:
+def _read(words: Sequence[str], *, alone: bool, the: bool) -> tuple[str, int] | None:
     """The number in digits, and how many words it takes."""
     if alone and 0 < len(words) <= 2 and (ordinal := _ordinal(words)):
         return str(ordinal), len(words)
+    if the and len(words) == 2 and words[1] not in _PARTS and (ordinal := _ordinal(words[:1])):
+        return str(ordinal), 1  # the third day
     if words[:1] == ["half"]:
         return "1/2", 2 if words[1:2] in (["a"], ["an"]) else 1
     if words[:1] == ["dozen"]:

@@ -46,7 +46,7 @@ UNITS = {alias: name for name, aliases in _NAMES.items() for alias in aliases.sp
 
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _POWER_WORDS = {"square", "sq", "cubic", "cu", "squared", "cubed"}
-_PERCENT = re.compile(r"(?i)\s*(?:%|(?:per\s?cent|pct|percentage)(?:age)?(?:\s+points?)?\b\.?)")
+_PERCENT = re.compile(r"(?i)\s*(?:%|\(%\)|(?:per\s?cent|pct|percentage)(?:age)?(?:\s+points?)?\b\.?)")
 _TOKEN = re.compile(r"\(?[A-Za-z°¢€£][A-Za-z°./'-]*(?:\^\{?[23]\}?)?\)?,?")
 _PER = re.compile(r"^\s*/\s*(?=[A-Za-z]{2,})")  # 18/hour
 _COMMENT = re.compile(r"\s*\(([A-Za-z][A-Za-z '-]*)\)\.?")

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from econ_env.answers import read_gold
 from econ_env.app.ask.solver import QuestionTeam, Solution, failure, known_problems, readable
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs import display
@@ -28,11 +29,13 @@ def solve(config: RunConfig, checkpoint: Path | None, question: str, gold: str |
         gold: The right answer, if it is known.
 
     Raises:
+        ProblemGoldError: The gold answer can't be read.
         NothingJudgedError: The team gave no valid reply.
         EconError: As `QuestionTeam`.
     """
     if not question.strip():
         raise ConfigError("the question is empty")
+    gold = None if gold is None else read_gold(gold)
     solver = QuestionTeam(config, checkpoint, known_problems(config, question, gold))
     solver.prepare()
     with display.console.status("asking the team"):

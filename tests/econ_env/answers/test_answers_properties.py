@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from econ_env.answers import extract_answer, judge, majority, same_answer
+from econ_env.answers.clean import closing, has_content
 
 RATIONALS = st.fractions(min_value=-(10**6), max_value=10**6, max_denominator=2000)
 DECIMALS = st.builds(lambda n, p: Fraction(n, 10**p), st.integers(-(10**9), 10**9), st.integers(0, 6))
@@ -156,3 +157,16 @@ def test_majority_is_the_first_of_the_most_frequent_values(answers):
     best = max(counts, key=lambda value: (counts[value], -values.index(value)))
     assert most is not None
     assert (float(most.answer), most.votes) == (best, counts[best])
+
+
+@given(
+    gold=st.lists(
+        st.sampled_from([*PIECES, "All powers of ", "for all ", "point ", "\\pm", "th"]), min_size=1, max_size=9
+    )
+    .map("".join)
+    .filter(lambda text: has_content(text) and closing(f"{{{text}}}", 0) == len(text) + 1)
+    .filter(lambda text: not any(mark in text for mark in ("box", "#", "answer", "\n")))
+)
+@settings(max_examples=300, deadline=None)
+def test_a_box_equal_to_the_gold_is_always_right(gold):
+    assert judge(f"Hence $\\boxed{{{gold}}}$.", gold).correct
