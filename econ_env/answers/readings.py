@@ -49,6 +49,6 @@ def last_side(text: str) -> str | None:
     if "=" not in text and "equal" not in text:
         return None
     before, equals, side = clean(text).rpartition("=")
-    if not equals or _UNDECIDED.search(before) or not isinstance(read_number(side.strip()), Number):
+    if not equals or _UNDECIDED.search(before) or read_number(side.strip()) is None:
         return None
     return side.strip()
