@@ -40,6 +40,8 @@ def read_gold(value: object) -> str:
     """
     if not isinstance(value, str):
         return _plain_number(_written(value))
+    if not value.strip():
+        raise ProblemGoldError("the gold answer is empty")
     text, marked = value, False
     if "####" in text:
         text, marked = text.rpartition("####")[2].strip(), True

@@ -1,4 +1,4 @@
-"""Defines the console command `econ`: train, test, compare, sweep, report, solve, serve, probe."""
+"""Defines the console command `econ`: train, test, compare, sweep, report, rejudge, solve, serve, probe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from econ_env.app.commands import checkpoint_command, compare_command, report, sweep_command, train_command
+from econ_env.app.commands import checkpoint_command, compare_command, rejudge, report, sweep_command, train_command
 from econ_env.app.entry import main
 from econ_env.app.options import settings_options
 from econ_env.app.run_config import RunConfig
@@ -83,6 +83,7 @@ econ.add_command(
 )
 econ.add_command(sweep_command("Compare methods for several models on several data sets, with one report."), "sweep")
 econ.add_command(report, "report")
+econ.add_command(rejudge, "rejudge")
 econ.add_command(probe)
 econ.add_command(solve)
 econ.add_command(serve)

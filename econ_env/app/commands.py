@@ -220,6 +220,34 @@ def _compare_choices(given: Mapping[str, Any]) -> CompareOptions:
 
 
 @click.command()
+@click.argument("log_dir", metavar="LOGDIR", type=click.Path(path_type=Path))
+def rejudge(log_dir: Path) -> None:
+    """Judge the answers of a run again by the current rule, without a call, and say what changed.
+
+    Results, traces, summary and report.html in LOGDIR are written anew; the old files are kept beside them.
+    """
+    need("report", "statsmodels")
+    from econ_env.app.rejudge.rejudge import print_changes
+    from econ_env.app.rejudge.rejudge import rejudge as run
+    from econ_env.app.report.write import REPORT_FILE, write_report
+    from econ_env.app.runs.display import console
+
+    reports = (log_dir / REPORT_FILE).is_file()
+    if reports:
+        need("report", "matplotlib", "math_core")
+    with console.status("judging"):
+        done = run(log_dir)
+    print_changes(console, done)
+    if done.kept is None:
+        console.print("\nnothing was written", highlight=False)
+        return
+    if reports:
+        with console.status("writing the page"):
+            write_report([log_dir])
+    console.print(f"\nwritten to {log_dir}; the old files are in {done.kept}", highlight=False, soft_wrap=True)
+
+
+@click.command()
 @click.argument("log_dirs", nargs=-1, required=True, metavar="LOGDIR...", type=click.Path(path_type=Path))
 @click.option(
     "--out",

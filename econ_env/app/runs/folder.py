@@ -21,6 +21,7 @@ TRAINING_FILE = "training.jsonl"
 SUMMARY_FILE = "summary.json"
 FAILED_FILE = "failed.jsonl"
 """Rows of failed problems that a resumed run asked again."""
+_JUDGED_BY = "judged-by-"
 _ADVICE = "remove it or start a new --log-dir"
 VOLATILE = ("llm", "ray", "device")
 """Settings that may differ when a run is resumed: how models are called, from how many processes, and where the others
@@ -142,7 +143,16 @@ def files_of_run(path: Path) -> list[Path]:
     names = [RUN_FILE, RESULTS_FILE, EPISODES_FILE, ROUNDS_FILE, TRAINING_FILE, SUMMARY_FILE, FAILED_FILE]
     old = [path / name for name in names if (path / name).exists()]
     old += sorted([*path.glob("llm_traces_*.json"), *path.glob("logs_*_test_*.json")])
+    old += sorted(path.glob(f"{_JUDGED_BY}*"))
     return old + ([path / "tensorboard"] if (path / "tensorboard").exists() else [])
+
+
+def judged_before(path: Path, rule: str) -> Path:
+    """A new folder beside the files of a run, for those that a rule had judged before the run was judged again."""
+    target, number = path / f"{_JUDGED_BY}{rule}", 2
+    while target.exists():
+        target, number = path / f"{_JUDGED_BY}{rule}-{number}", number + 1
+    return target
 
 
 def _move_aside(path: Path) -> Path | None:

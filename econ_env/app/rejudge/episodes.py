@@ -1,0 +1,160 @@
+"""Reads and judges the texts of a recorded episode again, and makes its row of results agree; nothing is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from econ_env.answers import AnswerRule, judge_answer, majority_of
+from econ_env.app.runs.results import Row
+from econ_env.errors import TraceError
+from econ_env.records import Judgement, as_plain
+from econ_env.rewards.terms import task_specific, weigh
+from econ_env.team.votes import stated
+
+Part = dict[str, Any]
+"""A record of an episode, as a trace has it."""
+
+
+def judged_again(episode: Part, rule: AnswerRule, team_ts: str) -> Part:
+    """A recorded episode with its answers read, counted and judged by a rule.
+
+    A vote is counted again. If it was not the usual one, its choice stays: the answer is that of the same reply. TS
+    and the sums of the rewards follow the verdicts; AL, CC and further terms stay as they were paid.
+
+    Args:
+        episode: The episode as a line of `episodes.jsonl` has it.
+        rule: Reads, compares and judges.
+        team_ts: The setting `reward.team_ts` of the run.
+
+    Raises:
+        TraceError: The text of a valid reply or of a commitment is missing.
+        ProblemGoldError: The gold answer can't be read.
+    """
+    gold = episode["problem"]["answer"]
+    return {**episode, "decisions": [_decision(part, gold, rule, team_ts) for part in episode["decisions"]]}
+
+
+def row_of(row: Row, episode: Part, rule: AnswerRule) -> Row:
+    """The row of results of an episode that was judged again."""
+    decision = episode["decisions"][-1]
+    rounds = [round_ for part in episode["decisions"] for round_ in part["rounds"]]
+    last, gold = decision["rounds"][-1], episode["problem"]["answer"]
+    verdict = decision["judgement"]
+    judged = zip(row["replies"], last["replies"], decision["replies_judged"], strict=True)
+    texts = [reply for round_ in rounds for reply in round_["replies"] if reply["text"]]
+    written = [made for round_ in rounds for made in _commitments(round_) if made["source"] == "coordinator"]
+    return {
+        **row,
+        "answer": last["commitment"]["answer"],
+        "verdict": "failed" if verdict is None else verdict["verdict"],
+        "rule": None if verdict is None else verdict["rule"],
+        "replies": [
+            {**shown, "answer": reply["answer"], "verdict": "invalid" if said is None else said["verdict"]}
+            for shown, reply, said in judged
+        ],
+        "round_answers": [round_["commitment"]["answer"] for round_ in rounds],
+        "round_verdicts": [_verdict(round_["commitment"], gold, rule) for round_ in rounds],
+        "reward": None if decision["team_reward"] is None else decision["team_reward"]["total"],
+        "json": sum(part["parsed_json"] for part in (*texts, *written)),
+    }
+
+
+def _decision(decision: Part, gold: str, rule: AnswerRule, team_ts: str) -> Part:
+    rounds = [_round(round_, rule) for round_ in decision["rounds"]]
+    found: Part = {**decision, "rounds": rounds}
+    if not rounds or not (decision["judgement"] or decision["replies_judged"]):
+        return found  # it was never submitted
+    last = rounds[-1]
+    replies = [_judged(reply, gold, rule) if _is_valid(reply) else None for reply in last["replies"]]
+    failed = last["commitment"]["source"] == "none"
+    verdict = None if failed else _judged(last["commitment"], gold, rule)
+    found |= {"judgement": as_plain(verdict), "replies_judged": [as_plain(said) for said in replies]}
+    if verdict is not None and decision["rewards"] and decision["weights"] is not None:
+        found |= _rewards(decision, verdict, replies, team_ts)
+    return found
+
+
+def _rewards(decision: Part, verdict: Judgement, replies: Sequence[Judgement | None], team_ts: str) -> Part:
+    paid = [
+        parts if said is None else _with_ts(parts, task_specific(said.correct), decision["weights"])
+        for parts, said in zip(decision["rewards"], replies, strict=True)
+    ]
+    ts = task_specific(verdict.correct) if team_ts == "commitment" else sum(part["ts"] for part in paid) / len(paid)
+    return {"rewards": paid, "team_reward": _with_ts(decision["team_reward"], ts, decision["weights"])}
+
+
+def _with_ts(parts: Part, ts: float, weights: Sequence[float]) -> Part:
+    if parts["ts"] == ts:
+        return parts
+    paid: Part = as_plain(weigh(parts["al"], ts, parts["cc"], tuple(weights), parts.get("further", {})))
+    return paid
+
+
+def _round(round_: Part, rule: AnswerRule) -> Part:
+    replies = [_read(reply, rule) if _is_valid(reply) else reply for reply in round_["replies"]]
+    clusters = []
+    place = 0
+    for cluster in round_.get("clusters", ()):
+        own = slice(place, place + len(cluster["agents"]))
+        made = _commitment(cluster["commitment"], round_["replies"][own], replies[own], rule)
+        clusters.append({**cluster, "commitment": made})
+        place = own.stop
+    before: Sequence[Part] = round_["replies"]
+    now: Sequence[Part] = replies
+    if clusters and round_["commitment"]["source"] == "unanimous":
+        before = [cluster["commitment"] for cluster in round_["clusters"]]
+        now = [cluster["commitment"] for cluster in clusters]
+    found: Part = {**round_, "replies": replies, "commitment": _commitment(round_["commitment"], before, now, rule)}
+    return found | {"clusters": clusters} if "clusters" in round_ else found
+
+
+def _commitment(made: Part, before: Sequence[Part], now: Sequence[Part], rule: AnswerRule) -> Part:
+    """A commitment with its answer read or counted again.
+
+    Args:
+        made: The commitment as recorded.
+        before: What it condenses, as recorded.
+        now: The same, read by the rule.
+        rule: Reads and counts.
+    """
+    if made["source"] == "none":
+        return made
+    if made["source"] == "coordinator":
+        return _read(made, rule)
+    winner = majority_of([part["answer"] for part in now], rule)
+    usual = majority_of([part["answer"] for part in before], rule)
+    answer = None if winner is None else winner.answer
+    if usual is not None and usual.answer != made["answer"]:  # another kind of vote: follow the reply that it chose
+        chosen = [new for old, new in zip(before, now, strict=True) if old["answer"] == made["answer"]]
+        answer = chosen[0]["answer"] if chosen else made["answer"]
+    if answer == made["answer"]:
+        return made
+    if made["text"] == stated(made["answer"]):
+        return {**made, "answer": answer, "text": stated(answer)}
+    first = next((part for part in now if part["answer"] == answer and part["text"] is not None), None)
+    text = {} if first is None else {"text": first["text"], "parsed_json": first["parsed_json"]}
+    return {**made, "answer": answer, **text}
+
+
+def _read(part: Part, rule: AnswerRule) -> Part:
+    if part["text"] is None:
+        raise TraceError("the text of a reply is missing")
+    read = rule.extract(part["text"])
+    return {**part, "answer": read.answer, "parsed_json": read.parsed_json}
+
+
+def _judged(part: Mapping[str, Any], gold: str, rule: AnswerRule) -> Judgement:
+    return judge_answer(part["answer"], gold, rule)
+
+
+def _verdict(made: Part, gold: str, rule: AnswerRule) -> str:
+    return "failed" if made["source"] == "none" else _judged(made, gold, rule).verdict
+
+
+def _commitments(round_: Part) -> list[Part]:
+    return [*(cluster["commitment"] for cluster in round_.get("clusters", ())), round_["commitment"]]
+
+
+def _is_valid(reply: Part) -> bool:
+    return bool(reply["status"] == "valid")
