@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from econ_env.answers import EconAnswerRule, Extracted, extract_answer, same_answer
+from econ_env.answers import EconAnswerRule, Extracted, extract_answer
 from econ_env.app.cli import econ
 from econ_env.app.rejudge.episodes import judged_again
 from econ_env.app.rejudge.rejudge import rejudge
@@ -21,7 +21,7 @@ FILES = ("results.jsonl", "episodes.jsonl", "run.json", "summary.json")
 
 @dataclass(frozen=True)
 class Strict:
-    """Takes every answer for one more than it is, and calls answers that end in an even digit the same."""
+    """Takes every answer for one more than it is."""
 
     name: str = "strict-v1"
 
@@ -279,9 +279,3 @@ def test_an_invalid_reply_and_a_failed_round_stay_so():
     recorded["decisions"][0] |= {"judgement": None, "replies_judged": [None]}
     done = decided(recorded)
     assert (done["judgement"], done["replies_judged"]) == (None, [None])
-
-
-def test_the_rule_of_the_tests_reads_and_compares_otherwise():
-    assert Strict().extract("It is 5.").answer == "6"
-    assert same_answer("5.0", "5")
-    assert not Strict().same("5.0", "5")
