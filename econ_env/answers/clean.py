@@ -27,6 +27,9 @@ _CHARACTERS = str.maketrans(
 _WRAPPER = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)|mbox|hbox|operatorname|emph|boldsymbol|textsuperscript)\s*\{([^{}]*)\}"
 )
+_UNIT_FRACTION = re.compile(
+    r"\\[dt]?frac\s*\{\s*\\(?:text|mathrm)\s*\{([^{}]*)\}\s*\}\s*\{\s*\\(?:text|mathrm)\s*\{([^{}]*)\}\s*\}"
+)
 _LATEX_RULES = [
     (re.compile(r"\\\\\[[^\]\n]{0,12}\]"), r"\\\\"),  # row spacing, `\\[4pt]`
     (re.compile(r"(?<!\\)\\[()\[\]]"), " "),  # math delimiters
@@ -61,10 +64,11 @@ _PLAIN_RULES = [
     (re.compile(r"(?<![a-zA-Z\\])pi(?![a-zA-Z])"), r"\\pi "),
     (re.compile(r"(?<![a-zA-Z\\])(?:infinity|inf|oo)(?![a-zA-Z])"), r"\\infty"),
     (re.compile(r"(?<=\S) (?:equals|is equal to) (?=\S)"), " = "),
+    (re.compile(r"\+\s?/?\s?-(?=\s?[\d\\(])"), r"\\pm "),
     (re.compile(r"<="), r"\\le "),
     (re.compile(r">="), r"\\ge "),
     (re.compile(r"!="), r"\\ne "),
-    (re.compile(r"(?<=\d)\s*\^?\s*\{?\s*(st|nd|rd|th)\b\s*\}?"), r"\1"),  # an ordinal: 12^{th}
+    (re.compile(r"(?<=\d)\s*[\^-]?\s*\{?\s*(st|nd|rd|th)\b\s*\}?"), r"\1"),  # an ordinal: 12^{th}
     (re.compile(r"(?<=\d)\s*degrees?\b"), "°"),
     (re.compile(r"\s+"), " "),
     (re.compile(r"\s+(?=\^)"), ""),
@@ -98,6 +102,7 @@ def clean(text: str) -> str:
         text = _MATH.sub(r" \1 ", text)
     text = text.replace(r"\$", "$")
     if "\\" in text:
+        text = _UNIT_FRACTION.sub(r" \1 per \2 ", text)
         for _ in range(3):  # wrappers nest: \text{\bf x}
             text, found = _WRAPPER.subn(r" \1 ", text)
             if not found:

@@ -9,7 +9,7 @@ from econ_env.answers.exact import Number, same_number
 from econ_env.answers.forms import Choice, Collection, Form, Formula, Named, Words
 from econ_env.answers.formula import are_equivalent, value_of
 from econ_env.answers.parse import read_form, read_list
-from econ_env.answers.readings import last_side, with_decimal_point, without_condition
+from econ_env.answers.readings import bare_answer, last_side, with_decimal_point
 
 MAX_UNORDERED = 40
 """Larger sets are compared in the order written."""
@@ -58,14 +58,15 @@ def same_answer(a: str, b: str) -> bool:
         return _same(read_list(a), y)
     if isinstance(y, Number) and isinstance(x, Collection) and "," in b:
         return _same(x, read_list(b))
-    head, other_head = without_condition(a), without_condition(b)
+    head, other_head = bare_answer(a), bare_answer(b)
     return (head, other_head) != (a, b) and _same(read_form(head), read_form(other_head))
 
 
 def gives(answer: str, gold: str) -> bool:
     """Whether an answer gives the gold answer: it is the same, or an equation that ends with this number.
 
-    Not symmetric: `24x - 14y = 38` gives 38, but 38 does not give this equation.
+    Not symmetric: `24x - 14y = 38` gives 38, but 38 does not give this equation; `3,0` gives 3, but as a gold answer it
+    is 3 and 0.
 
     Args:
         answer: The answer, without the reply around it.
@@ -77,8 +78,13 @@ def gives(answer: str, gold: str) -> bool:
     if same_answer(answer, gold):
         return True
     wanted = read_form(gold)
-    side = last_side(answer) if isinstance(wanted, Number) else None
-    return side is not None and _same(read_form(side), wanted)
+    if not (isinstance(wanted, Number) or (isinstance(wanted, Collection) and wanted.kind in ("ratio", "time"))):
+        return False
+    form = read_form(answer)
+    says = last_side(answer)
+    if says is None and isinstance(form, Collection) and form.kind == "list":
+        says = with_decimal_point(answer, lone_zero=True)
+    return says is not None and _same(read_form(says), wanted)
 
 
 def majority(answers: Iterable[str | None], same: Callable[[str, str], bool] | None = None) -> Majority | None:

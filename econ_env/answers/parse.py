@@ -49,6 +49,7 @@ _SHORT_WORDS = {
     "an", "as", "be", "or",
 }  # fmt: skip
 _BASE = re.compile(r"(?i)([\dA-F]+)\s*(?:_\s*\{?\s*|(?:in )?base\s+)(\w+)\s*\}?")
+_OUTWARD = re.compile(r"\][^\[\]]*[,;][^\[\]]*[\[\])]|[\[(][^\[\]]*[,;][^\[\]]*\[")
 _REALS = {"all real numbers", "all reals", "real numbers", "set of real numbers", "set of all real numbers"}
 _INFINITE = {r"\infty": Formula(r"\infty"), r"+\infty": Formula(r"\infty"), r"-\infty": Formula(r"-\infty")}
 
@@ -81,9 +82,11 @@ def read_form(text: str) -> Form:
 
 
 def read_list(text: str) -> Form:
-    """Read a bare answer with every comma as a separator of items: `3,125` is 3 and 125."""
-    parts = clean(text).split(",")
-    return Collection("list", tuple(_read(part.strip(), _MAX_DEPTH) for part in parts))
+    """Read a bare answer with every comma as a separator of items: `3,125` is 3 and 125, but `1,000` stays 1000."""
+    parts = [part.strip() for part in clean(text).split(",")]
+    if any(re.match(r"0\d", part) for part in parts):
+        return read_form(text)
+    return Collection("list", tuple(_read(part, _MAX_DEPTH) for part in parts))
 
 
 def _read(text: str, depth: int) -> Form:
@@ -98,6 +101,7 @@ def _read(text: str, depth: int) -> Form:
         _base,
         _choice,
         _matrix,
+        _outward,
         _list,
         _set_builder,
         _inequality,
@@ -187,6 +191,13 @@ def _set_builder(text: str, depth: int) -> Form | None:
     if len(intervals) != len(parts):
         return None
     return intervals[0] if len(intervals) == 1 else Collection("list", intervals)
+
+
+def _outward(text: str, depth: int) -> Form | None:
+    """An interval whose open ends have their brackets turned outward: `]1, 2[` is (1, 2)."""
+    if not _OUTWARD.fullmatch(text):
+        return None
+    return _brackets(text[0].replace("]", "(") + text[1:-1] + text[-1].replace("[", ")"), depth)
 
 
 def _brackets(text: str, depth: int) -> Form | None:

@@ -34,6 +34,10 @@ _ACTING = re.compile(
     r"(?i)\b(?:to|let's|let\s+us|let\s+me|please|can|could|must|should|will|shall|i'll|we'll|we|i|you)\s+"
     r"(?:now\s+|also\s+|then\s+|first\s+)?$"
 )
+_SEARCHING = re.compile(
+    r"(?i)\bto\s+(?:find|get|determine|calculate|compute|obtain|reach|check|verify|figure\s+out|work\s+out)\s+"
+    r"(?:the\s+)?(?:final\s+|correct\s+|right\s+)?$"
+)
 _AT_ONCE = re.compile(r"(?i)answer[*_\s]*(?:[:=]|(?:is|are|was|equals)\b)")
 _SHORT = re.compile(r"(?i)(?<![\w.])ans(?:\.?\s*(?:[:=](?!=)|\s(?:is|equals)\b)|\.(?=\s*[-\d$\\(]))[\s:*_=]*")
 _CALL = re.compile(
@@ -111,7 +115,9 @@ def _marks(reply: str) -> dict[int, str | None]:
 
 def _is_verb(reply: str, start: int) -> bool:
     """Whether "answer" here is what someone does, as in "let's answer the question:"; then nothing is marked."""
-    before = reply[max(0, start - 24) : start]
+    before = reply[max(0, start - 40) : start]
+    if _SEARCHING.search(before):
+        return True
     if _ACTING.search(before):
         return not _AT_ONCE.match(reply, start)
     return _OBJECT.match(reply, start) is not None and not _OWNED.search(before)

@@ -51,7 +51,7 @@ def spelled_in_digits(text: str) -> str | None:
     digits, used = found
     used += start
     rest = text[ends[used - 1] :]
-    if used < len(words) and (words[used] in _SMALL or words[used] in _POWERS or words[used] in ("hundred", "point")):
+    if used < len(words) and (words[used] in _SMALL or words[used] in ("hundred", "thousand", "point")):
         return None  # `one two` is no number
     return f"{sign}{digits}{rest}"
 
@@ -88,15 +88,23 @@ def _read(words: Sequence[str], *, alone: bool, the: bool) -> tuple[str, int] | 
     if (part := _part(words, used)) and value < 100:
         return f"{value}/{part}", used + 1
     if words[used : used + 1] == ["dozen"]:
-        return str(12 * value), used + 1
+        return ("12", used + 1) if article else (str(value), used)  # `two dozen` is read like `2 dozen`
     if article and words[used : used + 1] not in (["hundred"], *([name] for name in _POWERS)):
         return None
+    if _is_scaled(words[used:]):
+        return str(value), used  # `five million` is read like `5 million`
     value, used = _whole(words)
     if words[used : used + 1] == ["point"]:
         return _decimal(words, used, value)
     if words[used : used + 1] == ["and"] and (mixed := _fraction(words, used + 1)):
         return f"{value} {mixed[0]}", mixed[1]
     return str(value), used
+
+
+def _is_scaled(words: Sequence[str]) -> bool:
+    """Whether these words are a scale and perhaps a unit, but no further part of a number."""
+    scale, further = "".join(words[:1]), "".join(words[1:2])
+    return _POWERS.get(scale, 0) >= 10**6 and further not in _SMALL and further not in ("and", "hundred", *_POWERS)
 
 
 def _whole(words: Sequence[str]) -> tuple[int, int]:

@@ -35,6 +35,7 @@ _NAMES = {
     "rupee": "rupee rupees inr rs",
     "km/h": "km/h kmh kph km/hr",
     "mi/h": "mph mi/h",
+    "m/s": "m/s",
     "degree": "° deg",
     "celsius": "°c celsius",
     "fahrenheit": "°f fahrenheit",
@@ -44,7 +45,15 @@ _NAMES = {
 UNITS = {alias: name for name, aliases in _NAMES.items() for alias in aliases.split()}
 """Spelling -> name of the units that are compared: 5 km is not 5 m. Other nouns are not compared."""
 
-_SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALES = {
+    "dozen": 12,
+    "dozens": 12,
+    "hundred": 10**2,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+}
 _POWER_WORDS = {"square", "sq", "cubic", "cu", "squared", "cubed"}
 _PERCENT = re.compile(r"(?i)\s*(?:%|\(%\)|(?:per\s?cent|pct|percentage)(?:age)?(?:\s+points?)?\b\.?)")
 _TOKEN = re.compile(r"\(?[A-Za-z°¢€£][A-Za-z°./'-]*(?:\^\{?[23]\}?)?\)?,?")
@@ -94,7 +103,7 @@ def read_suffix(text: str) -> Suffix | None:
         text = text[match.end() :]
     text = _PER.sub(" per ", text)
     words = _words(text)
-    if words is None:
+    if words is None or text.startswith("("):
         return Suffix() if _is_comment(text) else None
     if words and words[0] in _SCALES:
         return Suffix(scale=_SCALES[words[0]], unit=_unit(words[1:]))
@@ -129,8 +138,10 @@ def _words(text: str) -> list[str] | None:
     if len(tokens) > 7 or not all(_TOKEN.fullmatch(token) for token in tokens):
         return None
     words = [re.sub(r"\^\{?[23]\}?", "", token).strip("(),.").lower() for token in tokens]
-    if any(word in _NOT_A_UNIT for word in words) or (words and words[0] in ("of", "squared", "cubed")):
+    counted = words[:-1] if words[-1:] == ["times"] else words  # 7 times
+    if any(word in _NOT_A_UNIT for word in counted) or (words and words[0] in ("of", "squared", "cubed")):
         return None
+
     return words
 
 
