@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from econ_env.answers.gold import plain_number
 from econ_env.errors import ProblemFieldError, ProblemGoldError
 from econ_env.problems.fields import is_empty, short, unwrap
-from econ_env.problems.gold import plain_number, read_gold
+from econ_env.problems.gold import read_gold
 
 LETTERS = "ABCDEFGHIJ"
 """The letters that the answer rule reads as choices."""

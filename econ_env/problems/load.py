@@ -20,7 +20,7 @@ from econ_env.errors import ConfigError, ProblemError, ProblemFieldError, Proble
 from econ_env.problems.columns import Fields, choose_columns
 from econ_env.problems.fields import listed
 from econ_env.problems.hub_sets import quiet
-from econ_env.problems.rows import RowError, to_problem
+from econ_env.problems.rows import RowError, to_problem, with_bare_gold
 from econ_env.problems.tables import SourceTable, open_table
 from econ_env.records import Problem
 
@@ -150,7 +150,7 @@ class ProblemStream(Iterable[Problem]):
 
     def _problem(self, row: object, id: str, number: int) -> Problem | None:
         if isinstance(row, Problem):
-            return row
+            return with_bare_gold(row, self.source)
         if not isinstance(row, Mapping):
             place = f"{self.split or 'row'} {number} of {self.source}"
             raise ProblemSourceError(f"{place} is {row!r}; it must be a Problem or a dict")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from econ_env.errors import ProblemError, ProblemFieldError, ProblemGoldError
@@ -62,6 +62,19 @@ def to_problem(row: Mapping[str, Any], columns: Columns, *, id: str, source: str
         raise RowError("answer_field", columns.answer, text, ProblemGoldError) from None
     labels = [str(row[name]).strip() for name in columns.kind if row.get(name) is not None]
     return Problem(question=question, answer=answer, id=id, source=source, kind="/".join(filter(None, labels)))
+
+
+def with_bare_gold(problem: Problem, source: str) -> Problem:
+    """A ready-made problem with its gold answer as `read_gold` reads it.
+
+    Raises:
+        ProblemGoldError: It can't be read.
+    """
+    try:
+        answer = read_gold(problem.answer)
+    except ProblemGoldError as error:
+        raise ProblemGoldError(f"{problem.id} of {source}: {error}; fix the problem or remove it") from None
+    return problem if answer == problem.answer else replace(problem, answer=answer)
 
 
 def _question(row: Mapping[str, Any], column: str) -> str:

@@ -28,12 +28,13 @@ SOLUTIONS = [
     (7.0, "7"),
     (0.1, "0.1"),
     (Decimal("1E+3"), "1000"),
+    (True, "True"),
     (Fraction(1, 2), "1/2"),
     (Fraction(4, 2), "2"),
     ("0,125", "0,125"),
     ("02/20/1966", "02/20/1966"),
 ]
-UNREADABLE = [None, True, "", " \n", "#### ", "\\boxed{}", "\\boxed{1", "two\nlines", [18], {"a": 1}, float("nan"), 1j]
+UNREADABLE = [None, "", " \n", "#### ", "\\boxed{}", "\\boxed{1", "two\nlines", [1, 8], {"a": 1}, float("nan"), 1j]
 
 
 @pytest.mark.parametrize(("value", "gold"), SOLUTIONS)
