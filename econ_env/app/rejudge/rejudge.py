@@ -17,6 +17,7 @@ from econ_env.answers import AnswerRule, make_rule
 from econ_env.app.compare.overview import REFERENCE, overview
 from econ_env.app.rejudge.episodes import judged_again, row_of
 from econ_env.app.runs.folder import EPISODES_FILE, RESULTS_FILE, RUN_FILE, SUMMARY_FILE, judged_before
+from econ_env.app.runs.lock import FolderLocks
 from econ_env.app.runs.results import Row, summarise_methods
 from econ_env.errors import EconError, TraceError
 from econ_env.traces import read_json, read_lines, write_json, write_json_list, write_lines
@@ -76,10 +77,18 @@ def rejudge(folder: Path) -> Rejudged:
 
     Raises:
         TraceError: The folder has no run, or a text is missing; then nothing is written.
-        ConfigError: The run's rule is not installed.
+        ConfigError: The run's rule is not installed, or the run still writes into the folder.
     """
     if not (folder / RESULTS_FILE).is_file() or not (folder / RUN_FILE).is_file():
         raise TraceError(f"{folder} has no {RESULTS_FILE} and {RUN_FILE}; give the --log-dir of a run with a test")
+    locks = FolderLocks([("LOGDIR", folder)])
+    try:
+        return _judge_folder(folder)
+    finally:
+        locks.release()
+
+
+def _judge_folder(folder: Path) -> Rejudged:
     about = read_json(folder / RUN_FILE, _ADVICE) or {}
     config = about.get("config", {})
     rule = make_rule(config.get("answer_rule", "econ"))

@@ -12,6 +12,7 @@ from econ_env.app.cli import econ
 from econ_env.app.rejudge.episodes import judged_again
 from econ_env.app.rejudge.rejudge import rejudge
 from econ_env.app.report import write_report
+from econ_env.app.runs.lock import FolderLocks
 from econ_env.traces import read_json, read_lines
 from tests.econ_env.app.conftest import SMALL
 
@@ -77,7 +78,7 @@ def test_the_rule_that_judged_changes_nothing_and_writes_nothing(logs):
     done = rejudge(logs)
     assert (done.changed, done.replies_changed, done.kept) == ([], 0, None)
     assert contents(logs) == before
-    assert not list(logs.glob(".*"))
+    assert not list(logs.glob(".episodes*"))
 
 
 def test_another_rule_judges_every_text_again_and_keeps_the_old_files(logs, strict):
@@ -181,6 +182,17 @@ def test_what_can_not_be_judged_again_is_one_line_and_changes_nothing(run, logs,
     assert ran.err.count("\n") == 1
     assert said in ran.err
     assert {path.name: path.read_bytes() for path in logs.iterdir()} == before
+
+
+def test_a_run_that_still_writes_is_left_alone(run, logs, strict):
+    locks = FolderLocks([("--log-dir", logs)])
+    try:
+        before = contents(logs)
+        ran = run(econ, "rejudge", logs)
+    finally:
+        locks.release()
+    assert (ran.code, contents(logs)) == (2, before)
+    assert "is in use by process" in ran.err
 
 
 def test_a_folder_that_is_no_run_is_refused(run, tmp_path):
