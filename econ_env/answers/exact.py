@@ -54,7 +54,10 @@ class Number:
     """Whether `value` is only an approximation."""
 
 
-_DIGITS = r"(?:[1-9]\d{0,2}(?:,\d{3})+|\d{1,3}(?:[ ]\d{3})+(?!\d)|\d{1,3}(?:'\d{3})+|\d{1,3}(?:_\d{3})+|\d+)"
+_DIGITS = (
+    r"(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?:\.\d{3}){2,}(?![.\d])"
+    r"|\d{1,3}(?:[ ]\d{3})+(?!\d)|\d{1,3}(?:'\d{3})+|\d{1,3}(?:_\d{3})+|\d+)"
+)
 _DECIMAL = rf"(?:{_DIGITS}(?:\.\d*)?|\.\d+)"
 _CURRENCY = r"(?:(?:US|CA|AU?|HK)?[$]|[€£¥₹]|(?i:usd|eur|gbp|inr|rs\.?)\s)"
 _NUMBER = re.compile(
@@ -177,6 +180,8 @@ def _decimal(text: str, shift: int, scientific: bool = False) -> Number:
     """A signed decimal with separators, times ten to the `shift`."""
     if shift == 0 and not scientific and text.isdecimal():
         return Number(Fraction(int(text)))
+    if text.count(".") > 1:
+        text = text.replace(".", "")  # 1.000.000
     whole, _, places = re.sub(r"[, '_+]", "", text).partition(".")
     value = Fraction(int(f"{whole or '0'}{places}" if whole != "-" else f"-{places}"), 1)
     step = Fraction(10) ** (shift - len(places))

@@ -10,14 +10,15 @@ MAX_HEADINGS = 20
 
 _WORD = r"(?:q|question|problem|exercise|example|puzzle|query|prompt|instruction|input|task|human|user)"
 _IN_LINE = r"(?<=[.!?])[ \t]+(?-i:Q|Question|Problem|Human|User)[ \t]*:(?=\s)"
+_END_OF_TEXT = r"</s>|<\|(?:endoftext|eot_id|im_end)\|>|<\|(?:im_start|start_header_id)\|>\s*(?:user|human)|\[INST\]"
 _HEADING = re.compile(
     rf"(?im)^[ \t]*(?:<\|)?[#>*_\[ \t]*(?:(?:next|new|another|further|follow-up|bonus)[ \t]+)?(?P<word>{_WORD})"
-    r"(?:[ \t]*#?(?P<number>\d{1,3}(?:\.\d+)?))?(?:[*_\]]*[ \t]*(?:[:.)](?=[\s*_]|$)|\|>|$)|\|>)"
-    rf"|{_IN_LINE}"
+    r"(?:[ \t]*#?(?P<number>\d{1,3}(?:\.\d+)?))?(?:[*_\]]*[ \t]*(?:[:.)](?=[\s*_]|$)|\|>|$)|\|>|\](?=\s))"
+    rf"|{_IN_LINE}|{_END_OF_TEXT}"
 )
 _HINTS = (
     "\nq", "q:", "question", "problem", "exercise", "example", "puzzle", "query", "prompt", "instruction", "input",
-    "task", "human", "user",
+    "task", "human", "user", "</s>", "<|", "[inst]",
 )  # fmt: skip
 _CONCLUSION = re.compile(
     r"(?i)(?:^|[.!?\n])[ \t]*(?:so|thus|therefore|hence|in total|in all|altogether|finally)\b[^.!?\n]*\d[^\n]*\n\s*\Z"
@@ -27,9 +28,10 @@ _CONCLUSION = re.compile(
 def without_further_question(reply: str, marks_answer: Callable[[str], bool]) -> str:
     """A reply up to the first question that the model asks itself after its answer.
 
-    A question begins with a line such as `Q: ...`, `**Question:** ...`, `Problem 2: ...` or `Human: ...`. It is a
-    further one only if the text before it marks an answer or ends with a conclusion (`So ...`): many replies repeat
-    their question first. In a reply that divides its problem into numbered questions, the second is no further one.
+    A question begins with a line such as `Q: ...`, `**Question:** ...`, `Problem 2: ...` or `Human: ...`, or after a
+    special token that ends a text. It is a further one only if the text before it marks an answer or ends with a
+    conclusion (`So ...`): many replies repeat their question first. In a reply that divides its problem into numbered
+    questions, the second is no further one.
 
     Args:
         reply: A reply, without thought.

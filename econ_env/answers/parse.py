@@ -22,7 +22,10 @@ _MAX_DEPTH = 6
 
 _CHOICE = re.compile(r"(?i:(?:option|choice|answer)\s+)?(?:\(([A-Ja-j])\)|([A-J]))[.):]?")
 _CHOICE_WITH_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])\s*(?P<content>[^\s=+*/^<>-].*)")
-_NAMED = re.compile(r"(\\?[A-Za-z]+(?: [A-Za-z]+){0,4}(?:_\{?\w+\}?)?(?:\([^()=]*\))?)\s*(?:=|\\in(?![a-z]))\s*(.+)")
+_NAMED = re.compile(
+    r"(\([A-Za-z](?:, ?[A-Za-z])+\)|\\?[A-Za-z]+(?: [A-Za-z]+){0,4}(?:_\{?\w+\}?)?(?:\([^()=]*\))?)"
+    r"\s*(?:=|\\in(?![a-z]))\s*(.+)"
+)
 _CLOCK = re.compile(r"(?i)0?(\d|1\d|2[0-4])\s*:\s*([0-5]\d)(?:\s*:\s*([0-5]\d))?\s*([ap])?\.?\s?(?:m\.?)?(?:o'clock)?")
 _RATIO_PART = re.compile(r"\s*\d[\d, ]*(?:\.\d+)?\s*")
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|array)\}(?:\{[lcr|]*\})?(.*?)\\end\{\1\}", re.DOTALL)
@@ -153,6 +156,8 @@ def _choice(text: str, depth: int) -> Form | None:
     if match := _CHOICE.fullmatch(text):
         return Choice((match[1] or match[2]).upper())
     if match := _CHOICE_WITH_TEXT.fullmatch(text):
+        if _CHOICE.fullmatch(match["content"]) or _CHOICE_WITH_TEXT.match(match["content"]):
+            return None  # `(A) (B) (C)` chooses nothing
         return Choice(match[1] or match[2], _read(match["content"], depth))
     return None
 

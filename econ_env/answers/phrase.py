@@ -38,7 +38,7 @@ _SEARCHING = re.compile(
     r"(?i)\bto\s+(?:find|get|determine|calculate|compute|obtain|reach|check|verify|figure\s+out|work\s+out)\s+"
     r"(?:the\s+)?(?:final\s+|correct\s+|right\s+)?$"
 )
-_AT_ONCE = re.compile(r"(?i)answer[*_\s]*(?:[:=]|(?:is|are|was|equals)\b)")
+_AT_ONCE = re.compile(r"(?i)answer[*_\s]*[:=]")
 _SHORT = re.compile(r"(?i)(?<![\w.])ans(?:\.?\s*(?:[:=](?!=)|\s(?:is|equals)\b)|\.(?=\s*[-\d$\\(]))[\s:*_=]*")
 _CALL = re.compile(
     r"(?i)\b(?:final_?)?ans(?:wer)?\(\s*(?:\\?[\"'“](?P<quoted>[^\"'”\\\n]*\w[^\"'”\\\n]*)\\?[\"'”]|(?P<bare>(?-i:[A-J])|-?\d[\d,.]*))\s*\)"

@@ -19,7 +19,7 @@ NUMBER = re.compile(
     (?:{_DIGITS}(?::{_DIGITS}){{1,2}}(?!\d)|\d+[ ]:[ ]\d+(?!\d)  # a time or a ratio
       |\d{{1,2}}(?P<slash>[/.-])\d{{1,2}}(?P=slash)\d{{4}}(?!\d)|\d\d/\d\d/\d\d(?![\d/])  # a date
       |\d{{4}}-\d\d-\d\d(?!\d)
-      |\d{{1,3}}(?:\.\d{{3}})+,\d+(?![\d,])  # a decimal comma, or a list
+      |[1-9]\d{{0,2}}(?:\.\d{{3}}){{2,}}(?![\d,])|\d{{1,3}}(?:\.\d{{3}})+,\d+(?![\d,])  # a decimal comma, or a list
       |(?![1-9]\d{{0,2}}(?:,\d{{3}})+(?!,?\d))\d+(?:,-?\d+)+(?![\d.]\d)
       |{_DIGITS}(?:[eE][-+]?\d+)?(?:\s?(?:\\times|\\cdot|×|x|\*)\s?10\s?\^\s?\{{?[-−+]?\d+\}}?)?
        (?:[ ]\d+/\d+|\s?/\s?{_DIGITS})?

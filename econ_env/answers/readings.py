@@ -13,7 +13,8 @@ _DECIMAL_COMMA = re.compile(
 )
 _CONDITION = re.compile(
     r"(?P<head>[^,]*[^,\s]),?\s*"
-    r"(?:(?:for (?:all|any|every|each)|because|since|which|of (?:the|an?|all|her|his|their|its))\b(?P<rest>.*)"
+    r"(?:(?:for (?:all|any|every|each)|because|since|which)\b(?P<rest>.*)"
+    r"|of (?:the|an?|all|her|his|their|its)\b[A-Za-z ]*"
     r"|\(?(?:where |with |for )?[a-zA-Z]\s*\\in\s*\\mathbb\s*\{?[ZNRQC]\}?(?:\^\S+)?\)?)"
 )
 _LABEL = re.compile(
