@@ -70,14 +70,34 @@ def logger(folder: Path, wandb: str | None, config: Mapping[str, Any], *, held: 
     if wandb is not None:
         outer = WandbLogger(project=wandb, training_interval=1, update_interval=1, config=dict(config))
 
-    class Writer(SummaryWriter):
-        """Holds numbers back, with the time at which they came."""
+    with _quiet_writer():
+        writer = _writer(SummaryWriter)(str(folder))
+        writer.held = held
+        try:
+            if outer is None:
+                inner: BaseLogger = TensorboardLogger(writer, training_interval=1, update_interval=1, write_flush=False)
+            else:
+                outer.load(writer)
+                inner = outer
+            yield Curves(inner, writer.publish)
+            writer.publish()
+        finally:
+            writer.close()
 
-        waiting: list[tuple[tuple[Any, ...], dict[str, Any]]]
+
+def _writer(base: Any) -> Any:
+    """A class like `SummaryWriter`, which is loaded late, that can hold numbers back, with the time of each."""
+
+    class Writer(base):  # type: ignore[misc] # not known before it is loaded
+        held = False
+
+        def __init__(self, folder: str) -> None:
+            self.waiting: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+            super().__init__(folder)
 
         def add_scalar(self, *values: Any, **named: Any) -> None:
             self.waiting.append((values, {**named, "walltime": time.time()}))
-            if not held:
+            if not self.held:
                 self.publish()
 
         def publish(self) -> None:
@@ -85,26 +105,28 @@ def logger(folder: Path, wandb: str | None, config: Mapping[str, Any], *, held: 
             for values, named in waiting:
                 super().add_scalar(*values, **named)
 
-    writer = Writer(str(folder))
-    writer.waiting = []
+    return Writer
+
+
+@contextmanager
+def _quiet_writer() -> Iterator[None]:
+    """Hide what the writer's thread prints about its own errors."""
     printed = threading.excepthook
     threading.excepthook = partial(_leave_out_writer, printed)
     try:
-        if outer is None:
-            inner: BaseLogger = TensorboardLogger(writer, training_interval=1, update_interval=1, write_flush=False)
-        else:
-            outer.load(writer)
-            inner = outer
-        yield Curves(inner, writer.publish)
-        writer.publish()
+        yield
     finally:
-        try:
-            writer.close()
-        finally:
-            threading.excepthook = printed
+        for thread in threading.enumerate():
+            if _writes_curves(thread):  # one that has failed may not have come to its message yet
+                thread.join(1.0)
+        threading.excepthook = printed
 
 
 def _leave_out_writer(printed: Callable[[threading.ExceptHookArgs], object], args: threading.ExceptHookArgs) -> None:
     """Hide errors of the writer's thread, such as a full disk: the writer's next call raises them."""
-    if not type(args.thread).__module__.startswith("tensorboard."):
+    if not _writes_curves(args.thread):
         printed(args)
+
+
+def _writes_curves(thread: threading.Thread | None) -> bool:
+    return type(thread).__module__.startswith("tensorboard.")

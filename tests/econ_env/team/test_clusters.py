@@ -325,8 +325,9 @@ def local_to_global(chance, sizes, wrong_answers):
 def test_the_simulated_team_is_right_as_often_as_a_majority_of_majorities():
     task = known_optimum(n_problems=400, n_agents=9, kinds=1)
     (kind,) = task.kind_shares
-    controls = PromptEmbedding(0.9, 1.1)
-    place = (controls.temperature, controls.p)
+    low, high = task.landscape.bounds
+    place = tuple(low + (high - low) * np.array([0.42, 0.2]))
+    controls = PromptEmbedding(*map(float, place))
 
     async def share_right(cluster_size):
         team = Team(task.llm, (task.llm,) * 9, EnvConfig(n_agents=9, cluster_size=cluster_size), rule=DEFAULT_RULE)

@@ -90,6 +90,7 @@ class Job:
         summary.pop("servers")  # what a part that was killed had asked is not known
         for role in ("coordinator", "executor"):
             summary["models"][role]["where"] = None
+        summary["models"].pop("samplers")  # by server
         traces = json.loads((self.logs / "llm_traces_test_bne_3rounds.json").read_text())
         said = {
             trace["problem_id"]: [
