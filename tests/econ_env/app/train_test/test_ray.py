@@ -153,7 +153,7 @@ def test_workers_that_are_killed_lose_nothing(ray, run, arguments, tmp_path, kno
 def test_what_servers_have_answered_is_counted_in_all_workers(ray, run, arguments, tmp_path, known):
     with FaultyServer(SimulatedLLM(known).serve_reply, faults={"error_500": 0.05}) as server:
         ran = run("run_p0_test.py", *arguments, "--llm", server.url, "--no-cache", "--ray-workers", 2,
-                  "--set", "llm.retry_wait=0.001")  # fmt: skip
+                  "--set", "llm.retry_wait=0.001", "--set", "llm.probe=off")  # fmt: skip
         assert ran.code == 0, ran.err
         count = json.loads((tmp_path / "logs_exp1" / "summary.json").read_text())["servers"][server.url]
         assert count["answers"] + count["faults"] == server.seen.calls
