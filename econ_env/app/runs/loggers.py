@@ -104,6 +104,8 @@ def _writer(base: Any) -> Any:
             waiting, self.waiting = self.waiting, []
             for values, named in waiting:
                 super().add_scalar(*values, **named)
+            if self.held:
+                self.flush()  # what a kill leaves in the files is then what a resumed run does not repeat
 
     return Writer
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from econ_env.problems.load import load_problems
 from econ_env.simulation.model import SimulatedLLM
@@ -186,6 +187,10 @@ def kill_at_five_random_moments(job, known):
 def test_killed_at_five_random_moments_it_ends_the_same(job, known, undisturbed):
     kill_at_five_random_moments(job, known)
     go_on_and_compare(job, known, undisturbed)
+    events = EventAccumulator(str(job.logs / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    for tag in events.Tags()["scalars"]:
+        steps = [event.step for event in events.Scalars(tag)]
+        assert steps == sorted(set(steps)), tag
 
 
 @pytest.mark.llm
