@@ -16,7 +16,7 @@ from econ_agents.equilibrium import respond
 from econ_agents.policy import EconPolicy
 from econ_agents.together import TRIALS, Together, _size, rows_of_a_pass
 
-EPISODES = 20
+EPISODES = 10
 
 
 def make(n_agents: int) -> EconPolicy:
