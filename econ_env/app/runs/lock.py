@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -57,10 +57,17 @@ class FolderLocks:
             "process": os.getpid(),
             "host": socket.gethostname(),
             "since": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:3]]),
+            "command": _command(sys.argv),
         }
         holder.write_text(json.dumps(about))
         stack.callback(holder.unlink, missing_ok=True)
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The program and its subcommand, without options: a URL among them may hold a login."""
+    program, *rest = arguments
+    subcommand = rest[0] if rest and rest[0].isidentifier() else ""
+    return " ".join(filter(None, (Path(program).name, subcommand)))
 
 
 def _named(holder: Path) -> str:

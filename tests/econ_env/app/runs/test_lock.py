@@ -68,6 +68,24 @@ def test_a_holder_that_can_not_be_read_is_another_run(other, tmp_path):
         FolderLocks([("--log-dir", tmp_path / "logs")])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["/bin/econ", "train", "--llm", "http://anna:geheim@h/v1"], "econ train"),
+        (["run_p0_test.py", "--llm", "http://anna:geheim@h/v1"], "run_p0_test.py"),
+        (["econ", "http://anna:geheim@h/v1"], "econ"),
+        (["econ"], "econ"),
+    ],
+)
+def test_no_login_of_the_command_line_is_written(tmp_path, monkeypatch, arguments, command):
+    monkeypatch.setattr(sys, "argv", arguments)
+    locks = FolderLocks([("--log-dir", tmp_path)])
+    written = (tmp_path / HOLDER_FILE).read_text()
+    locks.release()
+    assert json.loads(written)["command"] == command
+    assert "geheim" not in written
+
+
 @pytest.mark.parametrize("folder", ["logs_exp1", "models_exp1"])
 def test_a_run_in_a_held_folder_is_one_line_and_leaves_its_files(run, small, other, tmp_path, folder):
     assert run(econ, "train", *small, "--train-eps", 2).code == 0
