@@ -73,15 +73,17 @@ def sweep(common: CommonOptions, options: CompareOptions, models: Sequence[str],
 def _cells(common: CommonOptions, models: Sequence[str], sources: Sequence[str]) -> list[Cell]:
     cells: list[Cell] = []
     taken: set[str] = set()
-    for model in dict.fromkeys(models):
+    for given in dict.fromkeys(models):
+        name, at, url = given.partition("@")
+        model = f"{name}@{without_login(url)}" if at and "://" in url else given  # shown, and a part of a folder's name
         for source in dict.fromkeys(sources):
-            name = base = _slug(f"{model}--{Path(source).stem if Path(source).exists() else source}")
+            folder = base = _slug(f"{model}--{Path(source).stem if Path(source).exists() else source}")
             number = 2
-            while name in taken:
-                name, number = f"{base}-{number}", number + 1
-            taken.add(name)
+            while folder in taken:
+                folder, number = f"{base}-{number}", number + 1
+            taken.add(folder)
             config = _config(common.config, model, source)
-            logs, checkpoints = common.log_dir / name, common.model_dir / name
+            logs, checkpoints = common.log_dir / folder, common.model_dir / folder
             own = replace(common, config=config, log_dir=logs, model_dir=checkpoints)
             cells.append(Cell(model, source, own))
     return cells
@@ -94,7 +96,7 @@ def _config(config: RunConfig, model: str, source: str) -> RunConfig:
         "env_args": config.env_args.model_copy(update={"hf_dataset_path": source, "offline_dataset": None})
     }
     if at and "://" in url:
-        backend = without_login(url)
+        backend = url
     elif model == "simulated" or model.startswith(("local", "hub:")) or model.endswith(".gguf"):
         backend, name = model, ""
     else:

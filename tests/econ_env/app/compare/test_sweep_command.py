@@ -38,6 +38,19 @@ def test_every_model_meets_every_data_set(sweep, tmp_path):
     assert len(lines) == 4
 
 
+def test_a_login_is_used_and_nowhere_shown(sweep, tmp_path):
+    with FaultyServer(models=["m"]) as server:
+        url = server.url.replace("://", "://anna:geheim@")
+        done = sweep("--model", f"m@{url}", "--on", "bundled:1")
+        assert done.code == 0, done.err
+    assert "geheim" not in done.out + done.err
+    written = [path for path in (tmp_path / "logs_sweep").rglob("*")]
+    assert not [path for path in written if "geheim" in str(path)]
+    assert not [
+        path for path in written if path.suffix in (".json", ".jsonl", ".html") and "geheim" in path.read_text()
+    ]
+
+
 def test_one_that_fails_does_not_stop_the_others_and_is_repeated_alone(sweep, tmp_path):
     with FaultyServer(models=["m"], script=["error_500"] * 200) as server:
         arguments = ["--model", f"m@{server.url}", "--model", "simulated", "--set", "llm.max_retries=0"]
