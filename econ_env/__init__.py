@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from econ_env.factory import parallel_env
     from econ_env.llm import LLM, ChatRequest, Completion, LLMInfo
     from econ_env.problems import load_problems
+    from econ_env.recorded import Bank, load_bank
     from econ_env.records import Judgement, Problem, PromptEmbedding
 
 __all__ = [
-    "LLM", "ChatRequest", "Completion", "EconError", "EconParallelEnv", "EnvConfig", "Judgement", "LLMInfo", "Problem",
-    "PromptEmbedding", "judge", "load_problems", "parallel_env",
+    "LLM", "Bank", "ChatRequest", "Completion", "EconError", "EconParallelEnv", "EnvConfig", "Judgement", "LLMInfo",
+    "Problem", "PromptEmbedding", "judge", "load_bank", "load_problems", "parallel_env",
 ]  # fmt: skip
 
 _NAMES = {
@@ -47,6 +48,7 @@ _NAMES = {
     "factory": "parallel_env",
     "llm": "LLM ChatRequest Completion LLMInfo",
     "problems": "load_problems",
+    "recorded": "Bank load_bank",
     "records": "Judgement Problem PromptEmbedding",
 }
 _MODULE_OF = {name: f"econ_env.{module}" for module, names in _NAMES.items() for name in names.split()}

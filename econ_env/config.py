@@ -238,9 +238,12 @@ class EpisodeConfig(Settings):
     """Decision steps of an episode; not the rounds inside one step."""
     strategy: Literal["reset", "lazy", "off"] = "reset"
     """When the coordinator plans: at reset, at the first round, or never."""
-    commitment: Literal["always", "divided"] = "always"
-    """When the coordinator condenses replies: in every round, or only if answers differ. If two or more
-    executors all agree, their answer is then used directly, which saves the longest call of the round."""
+    commitment: Literal["always", "divided", "vote"] = "always"
+    """When the coordinator condenses replies: in every round, or only if answers differ, or never. If two or more
+    executors all agree, `divided` uses their answer directly, which saves the longest call of the round. With `vote`
+    the majority of all executors' answers is the commitment."""
+    show_commitment: bool = True
+    """Whether executors are told the answer of the last commitment in later rounds."""
     strategy_tokens: int = Field(50, ge=1)
     """Length in tokens that the coordinator is asked to keep to in a strategy."""
     strategy_max_tokens: int = Field(70, ge=1)
@@ -280,6 +283,17 @@ class EpisodeConfig(Settings):
         return value
 
 
+class RecordedConfig(Settings):
+    """How a bank of recorded replies is played."""
+
+    draw: Literal["linear", "nearest"] = "linear"
+    """Which recorded controls a reply is drawn from, between two of them: either, with chances linear in the control,
+    or the nearest."""
+    reuse: Literal["count", "refuse"] = "count"
+    """What happens when an episode asks for more replies than are on record: they come again and are counted, or the
+    run stops."""
+
+
 class TeamConfig(Settings):
     """The team: size, controls, rewards, observations, prompts, and how its models are called."""
 
@@ -297,6 +311,8 @@ class TeamConfig(Settings):
     """What models are asked: `econ`, the name of a registered prompt set, or `module:attribute`."""
     llm: LLMConfig = LLMConfig()
     """How models are called."""
+    recorded: RecordedConfig = RecordedConfig()
+    """How recorded replies are played."""
     device: Device = "auto"
     """Where the embedder and the embedded engine compute: `cpu`, `cuda`, `mps`, or `auto`, an accelerator if there is
     one."""

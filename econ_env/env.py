@@ -52,6 +52,10 @@ from econ_env.observations.infos import Infos, add_texts, info_keys, round_infos
 from econ_env.observations.known import known_to
 from econ_env.problems.load import ProblemSet, ProblemStream
 from econ_env.problems.order import ProblemOrder
+from econ_env.recorded.bank import Bank
+from econ_env.recorded.load import given_bank
+from econ_env.recorded.playing import cast, check_playable
+from econ_env.recorded.team import RecordedTeam
 from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.rewards.added import RewardTerm, make_terms
 from econ_env.rewards.scoring import agrees, score
@@ -82,7 +86,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     Args:
         problems: The problems; a stream is read in order and repeats nothing within a pass.
         config: All settings.
-        llm: A description that `make_llm` accepts, or an LLM.
+        llm: A description that `make_llm` accepts, `simulated`, `recorded:BANK`, a bank, or an LLM.
         coordinator: Model of the coordinators, a name or an LLM; by default the LLM's own.
         executors: Model of all executors, or one model each, as names or LLMs.
         embedder: A description that `make_embedder` accepts, or an embedder.
@@ -113,7 +117,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         problems: ProblemSet | ProblemStream,
         config: EnvConfig,
         *,
-        llm: str | LLM,
+        llm: str | LLM | Bank,
         coordinator: str | LLM | None = None,
         executors: Sequence[str | LLM | None] = (None,),
         embedder: str | Embedder = "auto",
@@ -142,7 +146,12 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self._weights = check_weights(config.reward.initial_weights, self.reward_terms)
         if config.reward.al == "likelihood" and llm == "simulated" and not all(isinstance(e, LLM) for e in executors):
             check_offered([LLMInfo("simulated", "simulated", "", json_mode=True)])  # others are checked once made
+        bank = given_bank(llm)
+        if bank is not None:
+            check_playable(config, bank)
+            self._executors = cast(bank, coordinator, executors, config.n_agents)
         self._order: ProblemOrder | None = None
+        self._deck: object = None
         self._strategies: dict[str, Strategy] = {}
         self._team: Team | None = None
         self._encoder: TextEncoder | None = None
@@ -310,25 +319,35 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
             ConfigError: A model can't be made, or gives no log-probabilities where `reward.al` needs them.
         """
         if self._team is None:
-            names = self._executors * self.config.n_agents if len(self._executors) == 1 else self._executors
-            shared = self._simulated() if self._llm == "simulated" else self._llm
-            models = [
-                make_llm(shared, self.config.llm, model=model, device=self.config.device)
-                if model is None or isinstance(model, str)
-                else make_llm(model)
-                for model in (self._coordinator, *names)
-            ]
-            if self.config.reward.al == "likelihood":
-                check_offered(llm.info for llm in models[1:])
-            self._team = Team(
-                models[0],
-                tuple(models[1:]),
-                self.config,
-                self.prompts,
-                rule=self.answer_rule,
-                logprobs=self._needs_logprobs(),
-            )
+            bank = given_bank(self._llm)
+            self._team = self._asked_team() if bank is None else self._recorded_team(bank)
         return self._team
+
+    def _recorded_team(self, bank: Bank) -> Team:
+        models = [str(name) for name in self._executors]
+        return RecordedTeam.of(bank, models, self.config, self.prompts, self.answer_rule)
+
+    def _asked_team(self) -> Team:
+        """A team of models that answer now."""
+        assert not isinstance(self._llm, Bank)
+        names = self._executors * self.config.n_agents if len(self._executors) == 1 else self._executors
+        shared = self._simulated() if self._llm == "simulated" else self._llm
+        models = [
+            make_llm(shared, self.config.llm, model=model, device=self.config.device)
+            if model is None or isinstance(model, str)
+            else make_llm(model)
+            for model in (self._coordinator, *names)
+        ]
+        if self.config.reward.al == "likelihood":
+            check_offered(llm.info for llm in models[1:])
+        return Team(
+            models[0],
+            tuple(models[1:]),
+            self.config,
+            self.prompts,
+            rule=self.answer_rule,
+            logprobs=self._needs_logprobs(),
+        )
 
     def _needs_logprobs(self) -> bool:
         """Whether a setting asks for them, or needs them."""
@@ -358,6 +377,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         wanted = options.get("problem")
         problem = self._order.next() if wanted is None else self._order.pick(wanted)
         self.episode = Episode(problem, seed=self._order.episode_seed())
+        self._deck = None
         if self.config.strategy == "reset" and options.get("plan", True):
             # The call first: embedding may begin with loading a model, which then happens while the call waits.
             planned = asyncio.ensure_future(self._planned())
@@ -415,7 +435,9 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         decision = episode.decisions[-1]
         last = episode.last_round
         number = len(decision.rounds)
-        round_ = await self.team.round(
+        if self._deck is None:
+            self._deck = self.team.new_deck(episode.problem, episode.seed)
+        round_ = await self.team.dealing(self._deck).round(
             episode.problem,
             episode.strategy,
             profile,

@@ -14,12 +14,15 @@ from econ_env.errors import ConfigError
 from econ_env.llm.protocol import LLM
 from econ_env.observations.added import ObservationPart
 from econ_env.problems.load import ProblemSet, ProblemStream, Source, load_problems
+from econ_env.recorded.bank import Bank
+from econ_env.recorded.load import given_bank
+from econ_env.recorded.playing import PLAYED, cast, played_weights
 from econ_env.rewards.added import RewardTerm
 from econ_env.team.prompts import PromptSet
 
 
 def parallel_env(
-    problems: Source | ProblemSet | ProblemStream = "bundled",
+    problems: Source | ProblemSet | ProblemStream | None = None,
     *,
     split: str | None = None,
     question_field: str | None = None,
@@ -27,7 +30,7 @@ def parallel_env(
     context_field: str | None = None,
     choices_field: str | None = None,
     n_agents: int | None = None,
-    llm: str | LLM = "auto",
+    llm: str | LLM | Bank = "auto",
     coordinator: str | LLM | None = None,
     executors: str | LLM | Sequence[str | LLM] | None = None,
     embedder: str | Embedder = "auto",
@@ -47,8 +50,8 @@ def parallel_env(
     """An environment in which a team of language models answers math problems.
 
     Args:
-        problems: The bundled set, `gsm8k` or another named set, a hub id, a path, a `Dataset`, or a list (see
-            `load_problems`).
+        problems: `bundled` (the default), `gsm8k` or another named set, a hub id, a path, a `Dataset`, or a list (see
+            `load_problems`). A recorded team plays those of its bank.
         split: Split of the set; `train` by default.
         question_field: Column of the question, where it has another name.
         answer_field: Column of the answer, where it has another name.
@@ -57,6 +60,8 @@ def parallel_env(
         n_agents: Number of executors; 3 by default.
         llm: `auto` (Together if `TOGETHER_API_KEY` is set, else `OPENAI_BASE_URL`, else a model run in this process),
             `local`, `local:FILE.gguf`, `together`, `simulated`, the URL of an OpenAI-compatible server, or an `LLM`.
+            `recorded:BANK` or a `Bank` plays recorded replies: each executor is one of its models (all of them, unless
+            `executors` names some), plans are off, and commitments are votes.
         coordinator: Name of the coordinators' model; by default the server's own. An `LLM` if it is on another server.
         executors: Name of the executors' model at `llm`, or a list with one name per executor. An `LLM` in place of a
             name is called directly, so executors can be on different servers.
@@ -94,6 +99,10 @@ def parallel_env(
             "text_infos": text_infos,
         },
     )
+    bank = given_bank(llm)
+    if bank is not None:
+        settings = _played(settings, bank, coordinator, executors)
+        problems = bank.problems if problems is None else problems
     names = tuple(executors) if isinstance(executors, Sequence) and not isinstance(executors, str) else (executors,)
     if len(names) not in (1, settings.n_agents):
         raise ConfigError(f"{len(names)} executor models for {settings.n_agents} executors; give one, or one for each")
@@ -101,7 +110,7 @@ def parallel_env(
         raise ConfigError(f"render_mode must be None, 'human' or 'ansi', got {render_mode!r}")
     if not isinstance(problems, ProblemSet | ProblemStream):
         problems = load_problems(
-            problems,
+            "bundled" if problems is None else problems,
             split=split,
             question_field=question_field,
             answer_field=answer_field,
@@ -131,6 +140,17 @@ def _settings(
     base |= {key: value for key, value in given.items() if value is not None}
     if weights is not None:
         base["reward"] = {**_given(base.get("reward")), "initial_weights": tuple(float(weight) for weight in weights)}
+    return parse_settings(EnvConfig, base)
+
+
+def _played(config: EnvConfig, bank: Bank, coordinator: object, executors: object) -> EnvConfig:
+    """Fill in what suits a bank, where nothing was set."""
+    base = dict(PLAYED) | _given(config)
+    weights = played_weights(bank)
+    if weights is not None:
+        base["reward"] = {"initial_weights": weights, **_given(base.get("reward"))}
+    names = list(executors) if isinstance(executors, Sequence) and not isinstance(executors, str) else [executors]
+    base["n_agents"] = len(cast(bank, coordinator, names, base.get("n_agents")))
     return parse_settings(EnvConfig, base)
 
 

@@ -27,14 +27,19 @@ class Kind:
     """Names that this package defines itself; only the part before a colon is compared."""
 
 
-LLMS = Kind("llm", "econ_env.llms", ("info", "complete", "aclose"), ("auto", "local", "hub", "together", "simulated"))
+LLMS = Kind(
+    "llm",
+    "econ_env.llms",
+    ("info", "complete", "aclose"),
+    ("auto", "local", "hub", "together", "simulated", "recorded"),
+)
 DATASETS = Kind(
     "data set",
     "econ_env.datasets",
     (),
     (
-        "bundled", "gsm8k", "gsm-plus", "gsm-hard", "gsm-symbolic", "svamp", "asdiv", "mawps", "multiarith", "math",
-        "math-500", "hendrycks-math", "aime", "aime-2024", "aime-2025", "amc", "olympiadbench", "mgsm",
+        "bundled", "recorded", "gsm8k", "gsm-plus", "gsm-hard", "gsm-symbolic", "svamp", "asdiv", "mawps", "multiarith",
+        "math", "math-500", "hendrycks-math", "aime", "aime-2024", "aime-2025", "amc", "olympiadbench", "mgsm",
     ),
 )  # fmt: skip
 ANSWER_RULES = Kind("answer rule", "econ_env.answer_rules", ("name", "extract", "same"), ("econ",))

@@ -155,6 +155,18 @@ class Strategy:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where a reply that was played from a bank is in it."""
+
+    row: int
+    """Its row in the file."""
+    clipped: bool
+    """Whether its controls lay outside the recorded ones, and the nearest recorded ones were played."""
+    reused: bool
+    """Whether it was played before in the same episode, since no further one was on record."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One executor's reply u_i in one round."""
 
@@ -178,6 +190,8 @@ class Reply:
     """What the model thought before it; kept for the record alone."""
     confidence: Confidence | None = None
     """How likely the model found it; `None` where its server gives no log-probabilities, or was not asked for them."""
+    recorded: Recorded | None = None
+    """Where it is in the bank, if the team is recorded."""
 
     @property
     def valid(self) -> bool:

@@ -25,6 +25,8 @@ from econ_env.errors import ConfigError
 from econ_env.factory import parallel_env
 from econ_env.llm.http.address import read_addresses, without_login
 from econ_env.problems.load import ProblemSet
+from econ_env.recorded.load import given_bank
+from econ_env.recorded.playing import PLAYED, cast, played_weights
 
 
 class EnvArgs(EpisodeConfig):
@@ -58,8 +60,9 @@ class ModelConfig(LLMConfig):
     """Location of the models, and how they are called."""
 
     backend: str = "auto"
-    """`auto`, `local`, `local:FILE.gguf`, `together`, `simulated`, or the URL of an OpenAI-compatible server. A list of
-    URLs is a pool: servers with the same model that share the calls; `*3` after a URL gives it three times as many."""
+    """`auto`, `local`, `local:FILE.gguf`, `together`, `simulated`, `recorded:BANK` (a Parquet file of recorded replies,
+    or `gsm8k-small7`), or the URL of an OpenAI-compatible server. A list of URLs is a pool: servers with the same model
+    that share the calls; `*3` after a URL gives it three times as many."""
 
     @property
     def calls_in_flight(self) -> int:
@@ -195,6 +198,7 @@ def load_run_config(
         changes.setdefault("env_args.offline_dataset", None)
     for key, value in changes.items():
         _assign(values, key, value)
+    _suit_bank(values, chosen="env_args.hf_dataset_path" in changes)
     config = parse_settings(RunConfig, values)
     if config.network.mixer not in BUILT_IN[MIXERS]:
         load_plugin(MIXERS, config.network.mixer)  # an import error must show now, not after training
@@ -203,6 +207,34 @@ def load_run_config(
 
         make_solver(config.bne.solver)
     return config
+
+
+def _suit_bank(values: dict[str, Any], *, chosen: bool) -> None:
+    """Fill in what suits a recorded team, where nothing was set: its problems, episodes, weights and size.
+
+    Args:
+        values: The settings so far; changed.
+        chosen: Whether an option names the data set.
+
+    Raises:
+        BankError: There is no such bank, or it can't be read.
+    """
+    groups = {name: values.get(name) or {} for name in ("llm", "env_args", "reward")}
+    backend = groups["llm"].get("backend") if isinstance(groups["llm"], dict) else None
+    bank = given_bank(backend)
+    if bank is None or not all(isinstance(group, dict) for group in groups.values()):
+        return
+    for name, value in PLAYED.items():
+        values.setdefault("env_args", {}).setdefault(name, value)
+    if not chosen:
+        values["env_args"] |= {"hf_dataset_path": backend, "offline_dataset": None}
+    weights = played_weights(bank)
+    if weights is not None:
+        values.setdefault("reward", {}).setdefault("initial_weights", weights)
+    given = values.get("executor_model")
+    names = given if isinstance(given, list) else [given]
+    if "n_agents" not in values:
+        values["n_agents"] = len(cast(bank, values.get("coordinator_model"), names, None))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def make_llm(
               between them are a pool: servers with the same model that share the calls. `*3` after a URL gives that
               server three times as many calls. A server that does not answer is left out until it does.
             * `simulated`: a simulated model with a known optimum, for tests; only the environment accepts it.
+            * `recorded:BANK`: recorded replies (see `econ_env.load_bank`); only the environment accepts it.
             * a name that a package registers, or `module:attribute`: a `MakesLLM`, called once per model and process.
             * an `LLM` object: used unchanged.
         config: Deadlines, retries, limits, cache and budget; `None` means the defaults.
@@ -68,6 +69,8 @@ def make_llm(
             "the simulated model needs its problems: pass econ_env.simulation.model.SimulatedLLM(problems), "
             "or pass llm='simulated' to the environment"
         )
+    if spec.startswith("recorded"):
+        raise ConfigError(f"{spec} plays a whole team: pass it as llm to the environment, with models as executors")
     if plugins.find(plugins.LLMS, spec) is not None:
         return _added(spec, settings, model, os.getpid())
     from econ_env.llm.http.client import OpenAIClient

@@ -14,6 +14,11 @@ from econ_env.problems.load import ProblemSet, ProblemStream
 from econ_env.records import Problem
 
 
+def first_episode_seed(seed: int) -> int:
+    """The seed of the first episode after a reset with this seed and a chosen problem."""
+    return ProblemOrder(ProblemSet(()), seed).episode_seed()
+
+
 class ProblemOrder:
     """Draws problems and episode seeds from one random generator; picklable at any time.
 

@@ -63,6 +63,13 @@ class Team:
             return "text" if llm.info.small else "json"
         return self.config.reply_format
 
+    def new_deck(self, problem: Problem, seed: int) -> object:
+        """What an episode must remember of the replies that it was given; nothing, unless the team is recorded."""
+
+    def dealing(self, deck: object) -> Team:
+        """The team within the episode with this deck."""
+        return self
+
     async def plan(self, problem: Problem) -> Strategy:
         """The coordinator's strategy, at most `strategy_max_tokens` long and without the answer.
 
@@ -142,12 +149,12 @@ class Team:
         """
         start = time.perf_counter()
         forms = [self.form(llm) for llm in self.executors]
+        shown = last_answer if self.config.show_commitment else None
         asked = {
-            form: self.prompts.executor(problem.question, strategy.text, last_answer, form)
-            for form in dict.fromkeys(forms)
+            form: self.prompts.executor(problem.question, strategy.text, shown, form) for form in dict.fromkeys(forms)
         }
         prompts = [asked[form] for form in forms]
-        parts = split_team(len(prompts), self.config.cluster_size)
+        parts = split_team(len(prompts), 0 if self.config.commitment == "vote" else self.config.cluster_size)
         if len(parts) == 1:
             given = await self.replies(problem, prompts, controls, index=index, seed=seed, heard=heard)
             commitment = await self.commit(problem, given, index=index, seed=seed)
@@ -286,6 +293,8 @@ class Team:
         texts = [part.text for part in said if part.text is not None]
         if not texts:
             return Commitment(None, None, "none", error="no valid reply to condense")
+        if self.config.commitment == "vote":
+            return await self._count(said)
         if self.config.commitment == "divided" and await judging(self.rule, unanimous, said, self.rule):
             return Commitment(stated(said[0].answer), said[0].answer, "unanimous")
         form = self.form(self.coordinator)
@@ -310,6 +319,11 @@ class Team:
             return replace(counted, usage=done.usage)
         read = await self._read(done.text)
         return Commitment(done.text, read.answer, "coordinator", read.parsed_json, done.usage, thought=done.thought)
+
+    async def _count(self, said: Sequence[Reply] | Sequence[Commitment]) -> Commitment:
+        """The majority's answer in a sentence of its own, so that AL favours no executor."""
+        counted = await judging(self.rule, vote, said, self.rule)
+        return counted if counted.answer is None else replace(counted, text=stated(counted.answer), parsed_json=False)
 
     async def vote(self, replies: Sequence[Reply]) -> Commitment:
         """The replies' majority by the team's rule, without a call; see `econ_env.methods.vote`."""

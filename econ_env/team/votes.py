@@ -11,20 +11,20 @@ from econ_env.answers import AnswerRule, majority_of
 from econ_env.records import Commitment, Reply
 
 
-def vote(replies: Sequence[Reply], rule: AnswerRule) -> Commitment:
+def vote(replies: Sequence[Reply] | Sequence[Commitment], rule: AnswerRule) -> Commitment:
     """The most frequent answer of the valid replies, with the text of the first reply that has it; no call is made.
 
     Replies without a readable answer do not vote. If no reply has one, the first reply is the commitment, and its
     verdict will be `no_answer`. In a tie the answer that comes first wins.
 
     Args:
-        replies: A round's replies.
+        replies: A round's replies, or the commitments of clusters; those without a text do not vote.
         rule: Decides which answers are the same.
 
     Returns:
         A commitment of source `majority`; of source `none` if no reply is valid.
     """
-    valid = [reply for reply in replies if reply.valid]
+    valid = [reply for reply in replies if reply.text is not None]
     if not valid:
         return Commitment(None, None, "none", error="no valid reply to vote on")
     winner = majority_of([reply.answer for reply in valid], rule)

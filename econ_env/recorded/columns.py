@@ -1,0 +1,168 @@
+"""Reads the columns of a bank: their names, their types, and what is refused.
+
+| column | meaning |
+|---|---|
+| `problem` | number or id of the problem, within its `exam` if there is one |
+| `exam` | set that the problem belongs to; optional |
+| `model` | the model that replied; optional where all replies are of one |
+| a control | `temperature`, `repetition_penalty` (or `rep_penalty`), `top_p`, `min_p`; those that are known |
+| `sample` | number of the reply among those with equal controls; by default counted in the order of the rows |
+| `gold` | the right answer |
+| `answer` | the answer as read in the reply; empty where none could be read |
+| `question`, `reply` | texts; optional |
+| `tokens`, `reply_chars` | length of the reply; optional |
+| `mean_logprob` | mean log-probability of the reply's tokens, in nats; optional |
+| `finish_reason` | why the reply ended; optional |
+| `correct` | the verdict when the bank was made; optional, and only compared with |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from econ_env.errors import BankError
+from econ_env.problems.fields import listed, suggestion
+from econ_env.recorded.bank import Codes, Floats
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CONTROLS = ("temperature", "repetition_penalty", "top_p", "min_p")
+"""Controls that a bank may name, in this order."""
+ALIASES: Mapping[str, tuple[str, ...]] = {"repetition_penalty": ("rep_penalty",)}
+"""Other names of columns."""
+NEEDED = ("problem", "gold", "answer")
+NUMBERS = ("tokens", "reply_chars", "mean_logprob")
+FACTS = ("exam", "problem", "model", *CONTROLS, "sample", "gold", "answer", *NUMBERS, "finish_reason", "correct")
+"""All columns but the texts, which are read when they are asked for."""
+TEXTS = ("question", "reply")
+
+
+class Coded(NamedTuple):
+    """A column of texts as numbers."""
+
+    codes: Codes
+    """Place in `texts` by row; -1 where there is none."""
+    texts: tuple[str, ...]
+    """The different texts."""
+
+
+def named(columns: Sequence[str], where: str) -> dict[str, str]:
+    """The file's own name of each column that a bank knows.
+
+    Args:
+        columns: The file's columns.
+        where: The file, for messages.
+
+    Raises:
+        BankError: A needed column is missing, or one is there under two names.
+    """
+    found: dict[str, str] = {}
+    for name in (*FACTS, *TEXTS):
+        there = [other for other in (name, *ALIASES.get(name, ())) if other in columns]
+        if len(there) > 1:
+            raise BankError(f"{where} has the columns {' and '.join(there)}, which mean the same: leave one out")
+        if there:
+            found[name] = there[0]
+    missing = [name for name in NEEDED if name not in found]
+    if missing:
+        hint = suggestion(missing[0], columns)
+        raise BankError(
+            f"{where} has no column {' and none '.join(missing)}; it has {listed(list(columns))}.{hint} "
+            "Name the columns of another file with econ bank --from FILE"
+        )
+    return found
+
+
+def coded(column: pa.ChunkedArray, name: str, where: str, *, optional: bool = False) -> Coded:
+    """A column of texts or whole numbers as codes.
+
+    Raises:
+        BankError: A value is neither, or is missing in a column that is not optional.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            raise BankError(f"the column {name} of {where} has values of the type {kind}; it needs text or numbers")
+        column = column.cast(pa.string())
+    encoded = column.combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], kind)
+    parts = pc.dictionary_encode(encoded)
+    texts = tuple("" if text is None else str(text) for text in parts.dictionary.to_pylist())
+    codes = np.asarray(parts.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int32)
+    empty = [number for number, text in enumerate(texts) if not text.strip()]
+    if empty:
+        codes = np.where(np.isin(codes, empty), -1, codes).astype(np.int32)
+    if not optional and (codes < 0).any():
+        row = int(np.argmax(codes < 0))
+        raise BankError(f"row {row} of {where} has no {name}; every reply needs one")
+    return Coded(codes, texts)
+
+
+def numbers(column: pa.ChunkedArray, name: str, where: str, *, optional: bool = True) -> Floats:
+    """A column of numbers, NaN where one is missing.
+
+    Raises:
+        BankError: A value is no number, or is missing in a column that is not optional.
+    """
+    import pyarrow as pa
+
+    try:
+        values: Floats = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BankError(f"the column {name} of {where} needs numbers: {str(error).splitlines()[0]}") from None
+    if not optional and not np.isfinite(values).all():
+        row = int(np.argmax(~np.isfinite(values)))
+        raise BankError(f"row {row} of {where} has no {name}; leave the column out if it is unknown")
+    return values
+
+
+def gold_of(problems: Codes, golds: Coded, names: Sequence[str], where: str) -> list[str]:
+    """The gold answer of each problem.
+
+    Raises:
+        BankError: A problem has two.
+    """
+    first = np.full(len(names), -1, np.int64)
+    first[problems[::-1]] = golds.codes[::-1]  # the first row of a problem is written last
+    other = np.flatnonzero(first[problems] != golds.codes)
+    if len(other):
+        row = int(other[0])
+        problem = problems[row]
+        raise BankError(
+            f"row {row} of {where} gives the problem {names[problem]} the gold {golds.texts[golds.codes[row]]!r}, an "
+            f"earlier one {golds.texts[first[problem]]!r}; a problem has one"
+        )
+    return [golds.texts[code] for code in first]
+
+
+def joined_names(exams: Coded | None, problems: Coded) -> Coded:
+    """The problems' ids: `exam/problem`, or `problem` where there are no exams."""
+    if exams is None:
+        return problems
+    both, codes = np.unique(np.stack([exams.codes.astype(np.int64), problems.codes]), axis=1, return_inverse=True)
+    texts = tuple(f"{exams.texts[exam]}/{problems.texts[problem]}" for exam, problem in both.T)
+    return Coded(np.asarray(codes, np.int32).reshape(-1), texts)
+
+
+def counted(keys: NDArray[Any]) -> NDArray[np.int64]:
+    """For each row how many earlier rows have the same key."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    lengths = np.diff(np.r_[starts, len(keys)])
+    within = np.arange(len(keys)) - np.repeat(starts, lengths)
+    numbered = np.empty(len(keys), np.int64)
+    numbered[order] = within
+    return numbered
