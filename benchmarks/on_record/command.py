@@ -1,0 +1,162 @@
+"""Defines the command: plays all folds in processes, prints the table, and writes rows, facts and the picture."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.on_record.contest import BOUNDS, Setup, play_fold
+from benchmarks.on_record.frontier import draw
+from benchmarks.on_record.intervals import Outcome, rows
+from econ_env.answers import DEFAULT_RULE
+from econ_env.errors import BankError
+from econ_env.recorded import Bank, load_bank
+from econ_env.traces import write_json
+
+ONE_MODEL_SIZE = 10
+"""Executors of a team of one model."""
+
+
+@click.command(help=__doc__)
+@click.option("--bank", required=True, help="A Parquet file of recorded replies, or gsm8k-small7.")
+@click.option("--models", help="Models of the team, separated by commas; by default all of the bank.")
+@click.option(
+    "--n-agents", type=click.IntRange(1), help=f"Executors, where all are one model. [default: {ONE_MODEL_SIZE}]"
+)
+@click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Parts of the problems.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Splits, each with its own seed.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0.0, 2.0),
+    default=0.7,
+    show_default=True,
+    help="Temperature of the rules of thumb.",
+)
+@click.option(
+    "--episodes",
+    type=click.IntRange(50),
+    default=400,
+    show_default=True,
+    help="Training episodes of what learns by playing.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="File of the rows, .json; the picture and the facts of the run lie beside it.",
+)
+def recorded(
+    bank: str,
+    models: str | None,
+    n_agents: int | None,
+    folds: int,
+    seeds: int,
+    temperature: float,
+    episodes: int,
+    jobs: int,
+    out: Path,
+) -> None:
+    """Compare learned teams with rules of thumb on recorded replies, cross-validated over problems."""
+    replies = load_bank(bank)
+    team = _team(replies, models, n_agents)
+    if len(replies.problems) < 2 * folds:
+        raise BankError(f"{replies.name} has {len(replies.problems)} problems, too few for {folds} folds")
+    setup = Setup(bank, team, folds, temperature, episodes)
+    start = time.perf_counter()
+    outcomes = play(setup, len(replies.problems), seeds, jobs)
+    found = rows(outcomes)
+    facts = {
+        "bank": replies.name,
+        "manifest": asdict(replies.manifest),
+        "problems": len(replies.problems),
+        "seeds": seeds,
+        "answer_rule": DEFAULT_RULE.name,
+        "seconds": time.perf_counter() - start,
+        **asdict(setup),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(out, found)
+    write_json(out.with_suffix(".facts.json"), facts)
+    about = f"{replies.name}: {len(replies.problems):,} problems, {folds} folds x {seeds} seeds"
+    draw(found, about, out.with_suffix(".png"))
+    console = Console()
+    console.print(_table(found, about))
+    console.print(
+        f"bars and brackets: 95%, bootstrap over problems; {facts['seconds']:.0f} s\nwritten to {out}, "
+        f"{out.with_suffix('.png').name} and {out.with_suffix('.facts.json').name}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _team(bank: Bank, models: str | None, n_agents: int | None) -> tuple[str, ...]:
+    """The model of each executor.
+
+    Raises:
+        BankError: A model is not in the bank, or a number of executors is given for several models.
+    """
+    names = bank.models if models is None else tuple(name.strip() for name in models.split(",") if name.strip())
+    for name in names:
+        bank.model(name)
+    if len(names) == 1:
+        return names * (n_agents or ONE_MODEL_SIZE)
+    if n_agents not in (None, len(names)):
+        raise BankError(f"--n-agents {n_agents} contradicts {len(names)} models; leave it out, or name one model")
+    return names
+
+
+def play(setup: Setup, problems: int, seeds: int, jobs: int) -> dict[str, Outcome]:
+    """Play all folds of all seeds in processes; the outcome of each method."""
+    tasks = list(itertools.product(range(seeds), range(setup.folds)))
+    made: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context) as pool,
+        Progress(console=Console(stderr=True)) as progress,
+    ):
+        bar = progress.add_task("folds", total=len(tasks))
+        waiting = {pool.submit(play_fold, setup, *task): task for task in tasks}
+        for future in as_completed(waiting):
+            seed, _ = waiting[future]
+            for name, (places, right, calls) in future.result().items():
+                if name not in made:
+                    made[name] = np.zeros((seeds, problems), bool), np.full((seeds, problems), np.nan)
+                made[name][0][seed, places], made[name][1][seed, places] = right, calls
+            progress.advance(bar)
+    return {name: Outcome(*parts) for name, parts in made.items()}
+
+
+def _table(found: Sequence[dict[str, Any]], title: str) -> Table:
+    table = Table(title=title)
+    for heading in ("method", "calls", "right %", "less majority", "less best first"):
+        table.add_column(heading, justify="left" if heading == "method" else "right")
+    for row in sorted(found, key=lambda row: (row["method"] in BOUNDS, row["calls"])):
+        low, high = row["ci"]
+        table.add_row(
+            row["method"],
+            f"{row['calls']:.2f}",
+            f"{100 * row['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]",
+            *(_points(row[name]) for name in ("less_majority", "less_best_first")),
+            style="dim" if row["method"] in BOUNDS else None,
+        )
+    return table
+
+
+def _points(difference: Sequence[float] | None) -> str:
+    if difference is None:
+        return "-"
+    mean, low, high = (100 * value for value in difference)
+    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -1,0 +1,189 @@
+"""Plays all methods on one fold of a bank's problems, after they learned on the other folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from econ_agents.baselines import FixedControls
+from econ_agents.config import AgentConfig
+from econ_agents.equilibrium import Acts
+from econ_agents.joint_env import JointEnv, as_joint
+from econ_agents.policy import EconPolicy
+from econ_agents.train import train
+from econ_agents.trial import Trial
+from econ_env import EconParallelEnv, parallel_env
+from econ_env.app.compare import Play, Profile, TeamMethod, cma_es, grid, ucb1
+from econ_env.llm import background
+from econ_env.llm.seeding import derive_seed
+from econ_env.methods import (
+    AdaptiveConsistency,
+    BestFirst,
+    BestSingle,
+    ConfidenceVote,
+    EarlyStopping,
+    Fitted,
+    MemberRecord,
+    Method,
+    SelfConsistency,
+    WeightedVote,
+    any_right,
+    ask_members,
+    best_stop,
+    judged,
+)
+from econ_env.problems.load import ProblemSet
+from econ_env.recorded import load_bank
+
+BOUNDS = ("any_right", "best_stop")
+"""Rows that no method can play: they know the answers."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all folds share."""
+
+    bank: str
+    """File or name of the bank."""
+    models: tuple[str, ...]
+    """Model of each executor."""
+    folds: int
+    """Number of folds."""
+    temperature: float
+    """Temperature of the rules of thumb."""
+    episodes: int
+    """Training episodes of everything that learns by playing."""
+
+    @property
+    def one_model(self) -> bool:
+        """Whether all executors are the same model, so that they differ only in their samples."""
+        return len(set(self.models)) == 1
+
+    def environment(self, problems: ProblemSet, **settings: Any) -> EconParallelEnv:
+        """A recorded team on some problems."""
+        bank = load_bank(self.bank)
+        return parallel_env(problems, llm=bank, executors=self.models, embedder="hash", config=settings)
+
+
+def fold_of(problems: int, folds: int, seed: int) -> np.ndarray:
+    """The fold [P] of each problem: a random split into parts of equal size, another one for each seed."""
+    numbers: np.ndarray = np.random.default_rng(seed).permutation(problems) % folds
+    return numbers
+
+
+def play_fold(setup: Setup, seed: int, fold: int) -> dict[str, tuple[list[int], list[bool], list[int]]]:
+    """Let every method learn on the other folds and answer the problems of this one.
+
+    Returns:
+        By method the places of the problems, whether each was right, and its calls.
+    """
+    torch.set_num_threads(1)
+    problems = load_bank(setup.bank).problems
+    places = fold_of(len(problems), setup.folds, seed)
+    inside, outside = np.flatnonzero(places == fold).tolist(), np.flatnonzero(places != fold).tolist()
+    contest = _Contest(setup, seed, _part(problems, outside), _part(problems, inside))
+    found = background.run(contest.play())
+    return {name: (inside, right, calls) for name, (right, calls) in found.items()}
+
+
+def _part(problems: ProblemSet, places: Sequence[int]) -> ProblemSet:
+    return replace(problems, problems=tuple(problems[place] for place in places))
+
+
+Played = tuple[list[bool], list[int]]
+
+
+class _Contest:
+    """The methods on one fold: what they learn of, and what they answer."""
+
+    def __init__(self, setup: Setup, seed: int, learn: ProblemSet, test: ProblemSet) -> None:
+        self.setup, self.seed, self.learn, self.test = setup, seed, learn, test
+        self.env = setup.environment(test)
+        self.rule = self.env.answer_rule
+
+    async def play(self) -> dict[str, Played]:
+        """Answers of all methods, and the bounds."""
+        record = await self._record(self.learn)
+        fitted = Fitted.of(record)
+        found = {method.name: await self._answers(method) for method in self._rules(fitted)}
+        for name, policy in (await self._searched()).items():
+            found[name] = await self._answers(self._team(name, policy))
+        found["econ"] = await self._answers(self._team("econ", self._learned()))
+        return found | await self._bounds(fitted)
+
+    def _rules(self, fitted: Fitted) -> list[Method]:
+        """The rules of thumb, with what they need to know."""
+        team, warm, size = self.env.team, self.setup.temperature, len(self.setup.models)
+        rules: list[Method] = [
+            BestSingle(team, fitted.order[0], warm, "best_single"),
+            SelfConsistency(team, size, warm, "majority"),
+            AdaptiveConsistency(team, 0.8, warm, most=size, name="adaptive_consistency@0.8"),
+            EarlyStopping(team, 2, warm, most=size, name="esc@2"),
+            BestFirst(team, fitted.order, 2, warm, most=size, name="best_first@2"),
+            WeightedVote(team, fitted.weights, warm, "weighted_vote"),
+        ]
+        if self.setup.one_model:
+            rules += [SelfConsistency(team, k, warm, f"sc@{k}") for k in range(1, size)]
+        if fitted.softmax_temperature is not None:
+            rules.append(ConfidenceVote(team, fitted.softmax_temperature, warm, "cisc"))
+        return rules
+
+    async def _record(self, problems: ProblemSet) -> MemberRecord:
+        team = self.setup.environment(problems).team
+        return await ask_members(team, problems, self.seed, self.setup.temperature, 1)
+
+    async def _answers(self, method: Method) -> Played:
+        """Whether a method is right on each test problem, and its calls."""
+        right, calls = [], []
+        for problem in self.test:
+            seed = derive_seed("episode", self.seed, problem.id)
+            answer = await judged(await method.answer(problem, seed), self.rule)
+            judgement = answer.episode.decisions[-1].judgement
+            right.append(judgement is not None and judgement.correct)
+            calls.append(answer.usage["executor"].calls)
+        return right, calls
+
+    def _team(self, name: str, policy: Acts) -> Method:
+        return TeamMethod(name, policy, lambda: self.env, self.test, rounds=1)
+
+    async def _bounds(self, fitted: Fitted) -> dict[str, Played]:
+        record = await self._record(self.test)
+        stops = best_stop(record, fitted.order)
+        everyone = [len(self.setup.models)] * len(self.test)
+        return {
+            "any_right": (any_right(record).tolist(), everyone),
+            "best_stop": (stops.right.tolist(), stops.asks.tolist()),
+        }
+
+    # What learns by playing ---------------------------------------------------------------------------------------
+
+    async def _searched(self) -> dict[str, Acts]:
+        """Fixed controls that were searched for on the training problems."""
+        env = as_joint(self.setup.environment(self.learn))
+        start = np.full((env.team.n_agents, env.team.action_dim), 0.5)
+
+        def policy(profile: Profile) -> FixedControls:
+            return FixedControls(env.team, env.to_env(2.0 * profile - 1.0).reshape(start.shape).tolist())
+
+        async def play(plays: Sequence[Play]) -> list[float | None]:
+            return [await self._score(env, policy(asked.profile), asked.problem % len(self.learn)) for asked in plays]
+
+        return {
+            "bandit": policy(await ucb1(grid(start), self.setup.episodes, play)),
+            "cma_es": policy(await cma_es(start, self.setup.episodes, self.seed, play)),
+        }
+
+    async def _score(self, env: JointEnv, policy: Acts, problem: int) -> float:
+        trial = Trial(policy, rounds=1)
+        seed = derive_seed("episode", self.seed, self.learn[problem].id)
+        result = await trial.play(env, problem, seed, trial.together())
+        return float(result.decisions[-1].numbers["team_correct"])
+
+    def _learned(self) -> EconPolicy:
+        make = partial(self.setup.environment, self.learn)
+        return train(make, AgentConfig(), episodes=self.setup.episodes, seed=self.seed).policy

@@ -1,0 +1,67 @@
+"""Draws accuracy against calls: every method a point with its interval, and the frontier of those that can be played."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from benchmarks.on_record.contest import BOUNDS
+
+COLORS = {"learned": "#d55e00", "rule": "#0072b2", "bound": "#5f6770"}
+"""From Okabe and Ito, distinct for colour-blind readers too."""
+
+
+def kind_of(method: str) -> str:
+    """`learned`, `rule` or `bound`."""
+    if method in BOUNDS:
+        return "bound"
+    return "learned" if method.startswith("econ") else "rule"
+
+
+def frontier(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows that no other one beats at as few calls, by calls."""
+    best, kept = 0.0, []
+    for row in sorted(rows, key=lambda row: (row["calls"], -row["accuracy"])):
+        if row["accuracy"] > best:
+            best = row["accuracy"]
+            kept.append(row)
+    return kept
+
+
+def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
+    """Write the picture.
+
+    Args:
+        rows: As `intervals.rows` makes them.
+        title: Above the picture.
+        path: File to write, such as `recorded.png`.
+    """
+    figure = Figure(figsize=(8.0, 5.0), layout="constrained")
+    axes = figure.add_subplot()
+    for kind, label in (("learned", "learned"), ("rule", "rules of thumb"), ("bound", "bounds, not playable")):
+        own = [row for row in rows if kind_of(row["method"]) == kind]
+        if not own:
+            continue
+        points = [100.0 * row["accuracy"] for row in own]
+        spread = [
+            [point - 100.0 * row["ci"][0] for point, row in zip(points, own, strict=True)],
+            [100.0 * row["ci"][1] - point for point, row in zip(points, own, strict=True)],
+        ]
+        axes.errorbar(
+            [row["calls"] for row in own], points, yerr=spread, fmt="D" if kind == "learned" else "o",
+            color=COLORS[kind], label=label, capsize=2, elinewidth=0.8, markersize=5,
+        )  # fmt: skip
+        for point, row in zip(points, own, strict=True):
+            axes.annotate(row["method"], (row["calls"], point), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    playable = frontier([row for row in rows if kind_of(row["method"]) != "bound"])
+    axes.plot(
+        [row["calls"] for row in playable], [100.0 * row["accuracy"] for row in playable],
+        color="#999999", linewidth=1.0, zorder=0, label="frontier",
+    )  # fmt: skip
+    axes.set(xlabel="calls per problem", ylabel="right, % (bars: 95%)", title=title)
+    axes.grid(visible=True, linewidth=0.3)
+    axes.legend(loc="lower right", fontsize=8)
+    figure.savefig(path, dpi=150)
