@@ -299,7 +299,8 @@ def test_what_is_missing_is_said_before_anything_is_asked(arguments, methods, me
 def test_names_are_read():
     names = parse_names("single, sc@12,debate,adaptive_consistency@0.9,adaptive_consistency,esc,best_first@3")
     assert [(name.key, name.base, name.units, name.open, name.setting) for name in names] == [
-        ("single", "single", None, False, None), ("sc@12", "sc", 12, False, None), ("debate", "debate", None, True, None),
+        ("single", "single", None, False, None), ("sc@12", "sc", 12, False, None),
+        ("debate", "debate", None, True, None),
         ("adaptive_consistency@0.9", "adaptive_consistency", None, False, 0.9),
         ("adaptive_consistency", "adaptive_consistency", None, False, 0.8), ("esc", "esc", None, False, 2),
         ("best_first@3", "best_first", None, False, 3),
