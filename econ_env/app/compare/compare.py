@@ -48,6 +48,7 @@ from econ_env.errors import ConfigError
 from econ_env.llm import background
 from econ_env.llm.seeding import derive_seed
 from econ_env.methods import Answer, Method, judged
+from econ_env.recorded import RecordedTeam
 from econ_env.records import Problem
 
 
@@ -155,7 +156,8 @@ def _prepare(
         AgentsError: The checkpoint can't be read, or was made for another team.
     """
     config, policy = common.config, None
-    if any(name.base == "cisc" for name in names) and not maker.team.logprobs:
+    asks = maker.team.logprobs or isinstance(maker.team, RecordedTeam)  # what is on record shows in the fit
+    if any(name.base == "cisc" for name in names) and not asks:
         raise ConfigError("cisc needs log-probabilities: set llm.logprobs=true")
     if options.policy is not None and any(name.base in LEARNED for name in names):
         policy = EconPolicy.from_pretrained(options.policy, n_agents=config.n_agents, trust=config.trusted)

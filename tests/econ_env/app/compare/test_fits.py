@@ -345,3 +345,25 @@ def test_what_was_learned_is_told(tmp_path, monkeypatch):
     assert f"fitted to 12 training problems: 36 calls, {told['tokens']:,} tokens" in text
     assert f"bandit: 12 plays, {told['bandit']['calls']} calls" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_recorded_teams_play_all_of_them_and_pair_them(tmp_path):
+    methods = f"majority,{LEARN},adaptive_consistency,esc,fixed,bandit"
+    run(tmp_path, "--fit", "40", methods=methods, llm="recorded:gsm8k-small7", problems=20)
+    rows = rows_of(tmp_path)
+    said = {name: {row["problem"]: row for row in rows if row["method"] == name} for name in methods.split(",")}
+    assert all(len(own) == 20 for own in said.values())
+    order = fitting_of(tmp_path)["order"]
+    for problem, row in said["majority"].items():
+        voters = [reply["answer"] for reply in row["replies"]]
+        assert len(voters) == 7
+        assert [reply["answer"] for reply in said["fixed"][problem]["replies"]] == voters
+        assert said["best_single"][problem]["answer"] == voters[order[0]]
+        for name, asked in (("best_first", order), ("adaptive_consistency", range(7)), ("esc", range(7))):
+            heard = [reply["answer"] for reply in said[name][problem]["replies"]]
+            assert heard == [voters[number] for number in asked][: len(heard)]
+
+
+def test_a_record_without_log_probabilities_is_said_to_have_none(tmp_path):
+    with pytest.raises(ConfigError, match="or a record that gives them"):
+        run(tmp_path, "--fit", "5", methods="cisc", llm="recorded:gsm8k-small7")
