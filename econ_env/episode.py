@@ -17,13 +17,19 @@ class Decision:
     judgement: Judgement | None = None
     """The commitment's judgement; `None` until submitted, and for a failed round."""
     replies_judged: tuple[Judgement | None, ...] = ()
-    """Each reply's judgement; `None` for an invalid one."""
+    """The judgement of each of `replies`; `None` for an invalid one."""
     rewards: tuple[RewardParts, ...] = ()
     """One per executor."""
     team_reward: RewardParts | None = None
     """The team's reward r_tot and its parts."""
     weights: tuple[float, ...] | None = None
     """The weights alpha used: AL, TS, CC, then further terms."""
+
+    @property
+    def replies(self) -> tuple[Reply, ...]:
+        """The replies that the last round's commitment is made from, also those of earlier rounds that it adds to."""
+        start = max((place for place, round_ in enumerate(self.rounds) if not round_.adds), default=0)
+        return tuple(reply for round_ in self.rounds[start:] for reply in round_.replies)
 
     @property
     def submitted(self) -> bool:

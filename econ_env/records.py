@@ -238,13 +238,16 @@ class Round:
     strategy: Strategy
     """The plan all executors saw."""
     replies: tuple[Reply, ...]
-    """One per executor, in the order of the agents."""
+    """One per executor that was asked, in the order of the agents."""
     commitment: Commitment
     """The team's commitment, from the replies or, with clusters, from the local commitments."""
     seconds: float = 0.0
     """Wall time of the round; not part of any comparison of runs."""
     clusters: tuple[Cluster, ...] = ()
     """The parts of a large team, in the order of their agents; empty for a flat one."""
+    adds: bool = False
+    """Whether its replies add to those of the round before, so that its commitment is made from all of them; otherwise
+    they replace them."""
 
     @property
     def commitments(self) -> tuple[Commitment, ...]:

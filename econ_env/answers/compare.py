@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -103,26 +104,67 @@ def majority(answers: Iterable[str | None], same: Callable[[str, str], bool] | N
     Raises:
         JudgeError: As `same_answer`.
     """
+    given = list(answers)
+    labels = label_answers(given, same)
+    first = heaviest(labels)
+    if first is None:
+        return None
+    answer = given[first]
+    assert answer is not None
+    return Majority(answer, labels.count(labels[first]))
+
+
+def label_answers(answers: Iterable[str | None], same: Callable[[str, str], bool] | None = None) -> tuple[int, ...]:
+    """Number the different answers; `majority` says which are the same.
+
+    Further answers at the end change no label before them.
+
+    Args:
+        answers: As in `majority`.
+        same: As in `majority`.
+
+    Returns:
+        A label for each: from 0 in order of first appearance, -1 for `None`.
+
+    Raises:
+        JudgeError: As `same_answer`.
+    """
     leaders: list[str] = []
-    votes: list[int] = []
+    labels: list[int] = []
     seen: dict[Hashable, int] = {}
     for answer in answers:
         if answer is None:
+            labels.append(-1)
             continue
         key = _key(answer) if same is None else answer
         group = seen.get(key)
         if group is None:
             alike = (place for place, leader in enumerate(leaders) if (same or same_answer)(leader, answer))
-            group = next(alike, len(leaders))
-            seen[key] = group
+            group = seen[key] = next(alike, len(leaders))
         if group == len(leaders):
             leaders.append(answer)
-            votes.append(0)
-        votes[group] += 1
-    if not leaders:
+        labels.append(group)
+    return tuple(labels)
+
+
+def heaviest(labels: Sequence[int], weights: Sequence[float] | None = None) -> int | None:
+    """Find the label with the greatest sum of weights, and where it stands first.
+
+    Args:
+        labels: Labels of answers; a negative one does not vote.
+        weights: Weight of each vote, finite, may be negative; by default every vote counts 1.
+
+    Returns:
+        The place of the first vote for the winner; in a tie the label that comes first wins. `None` without votes.
+    """
+    votes: dict[int, list[float]] = {}
+    for label, weight in zip(labels, [1.0] * len(labels) if weights is None else weights, strict=True):
+        if label >= 0:
+            votes.setdefault(label, []).append(weight)
+    if not votes:
         return None
-    best = max(range(len(leaders)), key=lambda group: votes[group])
-    return Majority(leaders[best], votes[best])
+    sums = {label: math.fsum(parts) for label, parts in votes.items()}  # exact, whatever the order
+    return list(labels).index(max(sums, key=sums.__getitem__))
 
 
 def _key(answer: str) -> Hashable:

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar, TypeVarTuple
 
 from econ_env import plugins
 from econ_env.answers.algebra_process import NeedsToWaitError, without_waiting
-from econ_env.answers.compare import Majority, gives, majority
+from econ_env.answers.compare import Majority, gives, label_answers, majority
 from econ_env.answers.extract import Extracted, extract_answer
 from econ_env.answers.gold import Gold, read_gold
 from econ_env.records import Judgement
@@ -81,6 +81,11 @@ def make_rule(spec: str | AnswerRule) -> AnswerRule:
 def majority_of(answers: Iterable[str | None], rule: AnswerRule) -> Majority | None:
     """The answer with the most votes by a rule; see `majority`."""
     return majority(answers, None if isinstance(rule, EconAnswerRule) else rule.same)
+
+
+def labels_of(answers: Iterable[str | None], rule: AnswerRule) -> tuple[int, ...]:
+    """Number the answers that are different by a rule; see `label_answers`."""
+    return label_answers(answers, None if isinstance(rule, EconAnswerRule) else rule.same)
 
 
 def judge(reply: str, gold: Gold, rule: AnswerRule = DEFAULT_RULE) -> Judgement:

@@ -154,8 +154,9 @@ def _compare_options(command: Callable[..., None]) -> Callable[..., None]:
             "--methods",
             default=METHODS,
             show_default=True,
-            help="Separated by commas; sc@10, best_of_n@5 and debate@3 fix their number; your own method by its name "
-            "or module:attribute.",
+            help="Separated by commas; sc@10, best_of_n@5 and debate@3 fix their number; further ones are majority, "
+            "best_single, adaptive_consistency@0.8, esc@2, best_first@2, weighted_vote, cisc, cma_es and bandit; your "
+            "own method by its name or module:attribute.",
         ),
         click.option(
             "--problems",
@@ -185,7 +186,7 @@ def _compare_options(command: Callable[..., None]) -> Callable[..., None]:
             type=click.FloatRange(0.0, 2.0),
             default=0.7,
             show_default=True,
-            help="Temperature of sc, best_of_n, debate and fixed.",
+            help="Temperature of all sampled replies, and of fixed.",
         ),
         click.option(
             "--policy",
@@ -196,6 +197,14 @@ def _compare_options(command: Callable[..., None]) -> Callable[..., None]:
             "--train-eps",
             type=click.IntRange(0),
             help="Without --policy: problems to train on first; 0 for an untrained policy.",
+        ),
+        click.option(
+            "--fit",
+            type=click.IntRange(1),
+            default=100,
+            show_default=True,
+            help="Training problems on which best_single, best_first, weighted_vote, cisc, cma_es and bandit learn "
+            "first.",
         ),
     )
     for option in reversed(options):
@@ -216,6 +225,7 @@ def _compare_choices(given: Mapping[str, Any]) -> CompareOptions:
         temperature=given["temperature"],
         policy=given["policy"],
         train_episodes=given["train_eps"],
+        fit=given["fit"],
     )
 
 

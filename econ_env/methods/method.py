@@ -44,8 +44,8 @@ class Answer:
 
     @property
     def replies(self) -> tuple[Reply, ...]:
-        """The last round's replies."""
-        return self.rounds[-1].replies
+        """The replies that the answer is made from."""
+        return self.episode.decisions[-1].replies
 
     @property
     def text(self) -> str | None:
@@ -117,6 +117,6 @@ async def judged(answer: Answer, rule: AnswerRule) -> Answer:
 
 def _judge(decision: Decision, gold: str, rule: AnswerRule) -> None:
     last = decision.rounds[-1]
-    verdicts = judge_replies(last, gold, rule)
+    verdicts = judge_replies(decision.replies, gold, rule)
     verdict = None if last.failed else judge_answer(last.commitment.answer, gold, rule)
     decision.replies_judged, decision.judgement = verdicts, verdict

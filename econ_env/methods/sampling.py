@@ -15,6 +15,8 @@ from econ_env.team.rounds import NEUTRAL_PENALTY, Team
 
 TEMPERATURE = 0.7
 """Default temperature of baselines; self-consistency was introduced with it (https://arxiv.org/abs/2203.11171)."""
+MOST = 10
+"""Most asks of executors that share one model, if the team is not larger."""
 
 
 def neutral_controls(team: Team, temperature: float) -> PromptEmbedding:
@@ -36,8 +38,8 @@ class SingleCall:
 
     async def answer(self, problem: Problem, seed: int) -> Answer:
         """Ask once."""
-        replies, seconds = await _sample(self.team, problem, 1, 0.0, seed)
-        return _one_round(problem, seed, replies, await self.team.vote(replies), seconds)
+        replies, seconds = await sample(self.team, problem, 1, 0.0, seed)
+        return one_round(problem, seed, replies, await self.team.vote(replies), seconds)
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class SelfConsistency:
 
     async def answer(self, problem: Problem, seed: int) -> Answer:
         """Sample k replies at once and let them vote."""
-        replies, seconds = await _sample(self.team, problem, self.samples, self.temperature, seed)
-        return _one_round(problem, seed, replies, await self.team.vote(replies), seconds)
+        replies, seconds = await sample(self.team, problem, self.samples, self.temperature, seed)
+        return one_round(problem, seed, replies, await self.team.vote(replies), seconds)
 
 
 @dataclass(frozen=True)
@@ -80,27 +82,55 @@ class BestOfN:
 
     async def answer(self, problem: Problem, seed: int) -> Answer:
         """Sample N replies at once and let the coordinator decide."""
-        replies, seconds = await _sample(self.team, problem, self.samples, self.temperature, seed)
+        replies, seconds = await sample(self.team, problem, self.samples, self.temperature, seed)
         start = time.perf_counter()
         commitment = await self.team.commit(problem, replies, index=0, seed=seed)
-        return _one_round(problem, seed, replies, commitment, seconds + time.perf_counter() - start)
+        return one_round(problem, seed, replies, commitment, seconds + time.perf_counter() - start)
 
 
-async def _sample(
-    team: Team, problem: Problem, count: int, temperature: float, seed: int
+def model_names(team: Team) -> tuple[str, ...]:
+    """The model of each executor, by its name, or by its server's address until that has told the name."""
+    return tuple(llm.info.model or llm.info.where for llm in team.executors)
+
+
+def most_asks(team: Team) -> int:
+    """Most asks of a problem by default: each executor once; at least `MOST` if all have the same model."""
+    n_executors = len(team.executors)
+    return n_executors if len(set(model_names(team))) > 1 else max(MOST, n_executors)
+
+
+async def sample(
+    team: Team, problem: Problem, count: int, temperature: float, seed: int, first: int = 0
 ) -> tuple[tuple[Reply, ...], float]:
-    """Replies to the plain question, and the seconds they took."""
+    """Replies to the plain question, and the seconds they took.
+
+    Asks are numbered: number a goes to executor a % n. A request depends on its number and the seed alone, so methods
+    that ask the same number of the same problem send the same request.
+
+    Args:
+        team: The team that has the models.
+        problem: The problem.
+        count: How many to ask for, all at once.
+        temperature: Temperature of every reply.
+        seed: Seed of the method's answer.
+        first: Number of the first ask.
+
+    Raises:
+        LLMRequestError: As `Team.replies`.
+        BudgetError: As `Team.replies`.
+    """
     start = time.perf_counter()
-    models = [team.executors[number % len(team.executors)] for number in range(count)]
+    models = [team.executors[number % len(team.executors)] for number in range(first, first + count)]
     prompts = [team.prompts.executor(problem.question, None, None, team.form(llm)) for llm in models]
     controls = [neutral_controls(team, temperature)] * count
-    replies = await team.replies(problem, prompts, controls, index=0, seed=seed)
+    replies = await team.replies(problem, prompts, controls, index=0, seed=seed, first=first)
     return replies, time.perf_counter() - start
 
 
-def _one_round(
+def one_round(
     problem: Problem, seed: int, replies: tuple[Reply, ...], commitment: Commitment, seconds: float
 ) -> Answer:
+    """The answer of a method that asks once."""
     return Answer.of(problem, seed, [Round(0, Strategy(None), replies, commitment, seconds)])
 
 

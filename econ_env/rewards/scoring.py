@@ -10,7 +10,7 @@ import numpy as np
 from econ_env.answers import AnswerRule, judge_answer
 from econ_env.config import RewardConfig, Weights
 from econ_env.embedding import Embeddings
-from econ_env.records import Judgement, Problem, RewardParts, Round
+from econ_env.records import Judgement, Problem, Reply, RewardParts, Round
 from econ_env.rewards.added import RewardTerm, Submission, term_value
 from econ_env.rewards.likelihood import own_likelihood
 from econ_env.rewards.terms import action_likelihood, collaborative_contribution, nothing, novelty, task_specific, weigh
@@ -55,7 +55,7 @@ def score(
         ExtensionError: A further term is not a number in [0, 1].
         LLMRequestError: AL needs the probability of a reply, and it is unknown.
     """
-    judged = judge_replies(round_, problem.answer, rule)
+    judged = judge_replies(round_.replies, problem.answer, rule)
     none = nothing([term.name for term in terms])
     if round_.failed:
         return Score(None, judged, (none,) * len(judged), none)
@@ -77,9 +77,9 @@ def score(
     return Score(verdict, judged, tuple(rewards), _team(rewards, verdict, config, weights))
 
 
-def judge_replies(round_: Round, gold: str, rule: AnswerRule) -> tuple[Judgement | None, ...]:
+def judge_replies(replies: Sequence[Reply], gold: str, rule: AnswerRule) -> tuple[Judgement | None, ...]:
     """Judge each reply by the answer that was read in it before; `None` for an invalid one."""
-    return tuple(judge_answer(r.answer, gold, rule) if r.valid else None for r in round_.replies)
+    return tuple(judge_answer(r.answer, gold, rule) if r.valid else None for r in replies)
 
 
 def agrees(round_: Round, rule: AnswerRule) -> list[bool]:

@@ -325,9 +325,9 @@ class Team:
         counted = await judging(self.rule, vote, said, self.rule)
         return counted if counted.answer is None else replace(counted, text=stated(counted.answer), parsed_json=False)
 
-    async def vote(self, replies: Sequence[Reply]) -> Commitment:
+    async def vote(self, replies: Sequence[Reply], weights: Sequence[float] | None = None) -> Commitment:
         """The replies' majority by the team's rule, without a call; see `econ_env.methods.vote`."""
-        return await judging(self.rule, vote, replies, self.rule)
+        return await judging(self.rule, vote, replies, self.rule, weights)
 
     async def _read(self, text: str) -> Extracted:
         return await judging(self.rule, self.rule.extract, text)

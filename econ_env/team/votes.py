@@ -7,31 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from econ_env.answers import AnswerRule, majority_of
+from econ_env.answers import AnswerRule, heaviest, labels_of, majority_of
 from econ_env.records import Commitment, Reply
 
 
-def vote(replies: Sequence[Reply] | Sequence[Commitment], rule: AnswerRule) -> Commitment:
-    """The most frequent answer of the valid replies, with the text of the first reply that has it; no call is made.
+def vote(
+    replies: Sequence[Reply] | Sequence[Commitment], rule: AnswerRule, weights: Sequence[float] | None = None
+) -> Commitment:
+    """The answer with the most votes of the valid replies, with the text of the first reply that has it; no call.
 
-    Replies without a readable answer do not vote. If no reply has one, the first reply is the commitment, and its
+    Replies without a readable answer do not vote. If no reply has one, the first valid reply is the commitment, and its
     verdict will be `no_answer`. In a tie the answer that comes first wins.
 
     Args:
         replies: A round's replies, or the commitments of clusters; those without a text do not vote.
         rule: Decides which answers are the same.
+        weights: Weight of each reply's vote, finite; by default every vote counts the same.
 
     Returns:
         A commitment of source `majority`; of source `none` if no reply is valid.
     """
-    valid = [reply for reply in replies if reply.text is not None]
+    valid = [reply for reply in replies if _speaks(reply)]
     if not valid:
         return Commitment(None, None, "none", error="no valid reply to vote on")
-    winner = majority_of([reply.answer for reply in valid], rule)
-    if winner is None:
+    first = heaviest(labels_of([reply.answer if _speaks(reply) else None for reply in replies], rule), weights)
+    if first is None:
         return Commitment(valid[0].text, None, "majority")
-    first = next(reply for reply in valid if reply.answer == winner.answer)
-    return Commitment(first.text, winner.answer, "majority", parsed_json=first.parsed_json)
+    said = replies[first]
+    return Commitment(said.text, said.answer, "majority", parsed_json=said.parsed_json)
+
+
+def _speaks(part: Reply | Commitment) -> bool:
+    return part.valid if isinstance(part, Reply) else part.text is not None
 
 
 def majority_commitment(

@@ -17,13 +17,25 @@ from econ_agents.device import find_device
 from econ_agents.policy import EconPolicy
 from econ_env.answers import judging, make_rule
 from econ_env.app.compare.compare_table import print_overview
+from econ_env.app.compare.fits import Fits
 from econ_env.app.compare.matching import PROBE_PROBLEMS, Matching, Measure
-from econ_env.app.compare.method_names import BUILT_IN, EMBEDS, LEARNED, MethodMaker, MethodName, parse_names
+from econ_env.app.compare.method_names import (
+    BUILT_IN,
+    EMBEDS,
+    FITTED,
+    LEARNED,
+    SEARCHED,
+    MethodMaker,
+    MethodName,
+    parse_names,
+)
 from econ_env.app.compare.overview import REFERENCE, overview
+from econ_env.app.compare.search import check_plays
+from econ_env.app.entry import need
 from econ_env.app.options import CommonOptions
 from econ_env.app.run_config import RunConfig, make_env
 from econ_env.app.runs import display
-from econ_env.app.runs.datasets import RunProblems, choose_problems, choose_test_problems
+from econ_env.app.runs.datasets import RunProblems, choose_problems, choose_test_problems, training_problems
 from econ_env.app.runs.provenance import added, provenance
 from econ_env.app.runs.recording import Failures
 from econ_env.app.runs.results import Row, check_judged, result_row, summarise_methods
@@ -36,6 +48,7 @@ from econ_env.errors import ConfigError
 from econ_env.llm import background
 from econ_env.llm.seeding import derive_seed
 from econ_env.methods import Answer, Method, judged
+from econ_env.recorded import RecordedTeam
 from econ_env.records import Problem
 
 
@@ -54,11 +67,13 @@ class CompareOptions:
     baseline: str | None
     """Method that the others are compared with; by default the first."""
     temperature: float
-    """Temperature of `sc`, `best_of_n`, `debate` and `fixed`."""
+    """Temperature of every sampled reply, and of `fixed`."""
     policy: Path | None
     """A checkpoint: its folder, or a repository on the hub."""
     train_episodes: int | None
     """Problems to train on first, if there is no checkpoint."""
+    fit: int = 100
+    """Most training problems on which methods of `FITTED` and `SEARCHED` learn first."""
 
 
 def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
@@ -78,13 +93,16 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
         raise ConfigError("--policy names a trained policy and --train-eps trains one: give one of them")
     names = _in_order(parse_names(options.methods), options)
     config = common.config
+    if any(name.base == "cma_es" for name in names):
+        need("search", "cmaes")
     trains = _trains(names, options)
     problems = choose_compared(config, options)
     others = [name.base for name in names if name.base not in BUILT_IN]
     about = provenance(config) | {"dataset": problems.source, "compare": _fixed_settings(options)}
     about["added"] = added(config, others)
     maker = MethodMaker(config, problems.test, None, options.temperature)
-    models = _prepare(maker, names, common, options)  # validate before moving old files
+    to_fit = problems.train[: options.fit]
+    models = _prepare(maker, names, common, options, len(to_fit))  # validate before moving old files
     run = OpenRun(common, about | {"models": models}, trains=trains)
     seeds = "" if options.seeds == 1 else f", {options.seeds} seeds"
     print_facts({"problems": f"{problems.source}: {len(problems.test):,}{seeds}"})
@@ -94,6 +112,7 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     try:
         if any(name.base in LEARNED for name in names):
             comparison.learn()
+        comparison.fits.learn(names)
         for name in names:
             comparison.play(name)
         complete = True
@@ -111,32 +130,43 @@ def _trains(names: Sequence[MethodName], options: CompareOptions) -> bool:
 
 
 def choose_compared(config: RunConfig, options: CompareOptions) -> RunProblems:
-    """The problems of a comparison, without the training problems of a checkpoint.
+    """The problems of a comparison, without the training problems of a checkpoint among those to test on.
 
     Raises:
         ProblemError: They can't be loaded, or there are not enough.
     """
+    names, args, seed = parse_names(options.methods), config.env_args, config.seed
+    fits = any(name.base in (*FITTED, *SEARCHED) for name in names)
     if options.policy is None:
-        trains = _trains(parse_names(options.methods), options)
-        return choose_problems(config.env_args, options.problems, config.seed, trains=trains)
-    return choose_test_problems(config.env_args, options.problems, config.seed, all_trained_on(options.policy))
+        return choose_problems(args, options.problems, seed, trains=fits or _trains(names, options))
+    chosen = choose_test_problems(args, options.problems, seed, all_trained_on(options.policy))
+    return chosen._replace(train=training_problems(args, chosen, seed)) if fits else chosen
 
 
 def _prepare(
-    maker: MethodMaker, names: Sequence[MethodName], common: CommonOptions, options: CompareOptions
+    maker: MethodMaker, names: Sequence[MethodName], common: CommonOptions, options: CompareOptions, plays: int
 ) -> dict[str, Any]:
     """Load policy and models, and check that they fit; returns facts about the models for the summary.
 
+    `plays` is the number of training episodes of a search.
+
     Raises:
+        ConfigError: A method needs log-probabilities that are not asked for, or more plays.
         EconError: The models are unavailable.
         AgentsError: The checkpoint can't be read, or was made for another team.
     """
     config, policy = common.config, None
+    asks = maker.team.logprobs or isinstance(maker.team, RecordedTeam)  # what is on record shows in the fit
+    if any(name.base == "cisc" for name in names) and not asks:
+        raise ConfigError("cisc needs log-probabilities: set llm.logprobs=true")
     if options.policy is not None and any(name.base in LEARNED for name in names):
         policy = EconPolicy.from_pretrained(options.policy, n_agents=config.n_agents, trust=config.trusted)
         policy.to(find_device(config.device))
     embeds, learns = (any(name.base in bases for name in names) for bases in (EMBEDS, LEARNED))
     models = validate(common, maker.env, policy, embeds=embeds, learns=learns)
+    for name in names:
+        if name.base in SEARCHED:
+            check_plays(name.base, (maker.spec.n_agents, maker.spec.action_dim), plays)
     maker.policy = policy
     return models
 
@@ -195,6 +225,7 @@ class _Comparison:
         self.matching = Matching(
             maker, run.folder, options.match, problems.test[:PROBE_PROBLEMS], self.seeds[0], self._ask, self._in_flight
         )
+        self.fits = Fits(maker, run.folder, problems.train[: options.fit])
         self._failures = Failures()
 
     def learn(self) -> None:
@@ -220,7 +251,9 @@ class _Comparison:
         wanted = itertools.product(self.seeds, self.problems.test)
         todo = [(problem, seed) for seed, problem in wanted if problem.id not in done[seed]]
         with display.progress() as bars, self.run.timing(name.key):
-            tally = display.PhaseTally(bars, name.key.rpartition(":")[2], len(self.seeds) * len(self.problems.test))
+            tally = display.PhaseTally(
+                bars, name.key.rpartition(":")[2][:16], len(self.seeds) * len(self.problems.test)
+            )
             for row in self.folder.read_rows(name.key):
                 tally.count(row["verdict"], sum(row["tokens"].values()), row["calls"])
             if todo:
@@ -281,5 +314,7 @@ class _Comparison:
         for key, summary in summarise_methods(rows).items():
             name = BUILT_IN.get(key.partition("@")[0], key)
             methods[key] = {"name": name, **summary, "wall_seconds": self.run.method_seconds(key)}
-        self.run.close({"methods": methods, "overview": seen, "matching": self.matching.told}, complete=complete)
+        fitting = {"fitting": self.fits.told} if self.fits.told else {}
+        found = {"methods": methods, "overview": seen, "matching": self.matching.told, **fitting}
+        self.run.close(found, complete=complete)
         return seen

@@ -41,7 +41,7 @@ def row_of(row: Row, episode: Part, rule: AnswerRule) -> Row:
     rounds = [round_ for part in episode["decisions"] for round_ in part["rounds"]]
     last, gold = decision["rounds"][-1], episode["problem"]["answer"]
     verdict = decision["judgement"]
-    judged = zip(row["replies"], last["replies"], decision["replies_judged"], strict=True)
+    judged = zip(row["replies"], _replies(decision["rounds"]), decision["replies_judged"], strict=True)
     texts = [reply for round_ in rounds for reply in round_["replies"] if reply["text"]]
     written = [made for round_ in rounds for made in _commitments(round_) if made["source"] == "coordinator"]
     return {
@@ -61,12 +61,14 @@ def row_of(row: Row, episode: Part, rule: AnswerRule) -> Row:
 
 
 def _decision(decision: Part, gold: str, rule: AnswerRule, team_ts: str) -> Part:
-    rounds = [_round(round_, rule) for round_ in decision["rounds"]]
+    rounds: list[Part] = []
+    for place, round_ in enumerate(decision["rounds"]):
+        rounds.append(_round(round_, _replies(decision["rounds"][:place]), _replies(rounds), rule))
     found: Part = {**decision, "rounds": rounds}
     if not rounds or not (decision["judgement"] or decision["replies_judged"]):
         return found  # it was never submitted
     last = rounds[-1]
-    replies = [_judged(reply, gold, rule) if _is_valid(reply) else None for reply in last["replies"]]
+    replies = [_judged(reply, gold, rule) if _is_valid(reply) else None for reply in _replies(rounds)]
     failed = last["commitment"]["source"] == "none"
     verdict = None if failed else _judged(last["commitment"], gold, rule)
     found |= {"judgement": as_plain(verdict), "replies_judged": [as_plain(said) for said in replies]}
@@ -91,7 +93,21 @@ def _with_ts(parts: Part, ts: float, weights: Sequence[float]) -> Part:
     return paid
 
 
-def _round(round_: Part, rule: AnswerRule) -> Part:
+def _replies(rounds: Sequence[Part]) -> list[Part]:
+    """The replies that the last round's commitment is made from, as `Decision.replies`."""
+    start = max((place for place, round_ in enumerate(rounds) if not round_.get("adds", False)), default=0)
+    return [reply for round_ in rounds[start:] for reply in round_["replies"]]
+
+
+def _round(round_: Part, earlier: Sequence[Part], reread: Sequence[Part], rule: AnswerRule) -> Part:
+    """A round with its answers read and counted again.
+
+    Args:
+        round_: The round as recorded.
+        earlier: The replies that it may add to, as recorded.
+        reread: The same, read by the rule.
+        rule: Reads and counts.
+    """
     replies = [_read(reply, rule) if _is_valid(reply) else reply for reply in round_["replies"]]
     clusters = []
     place = 0
@@ -100,8 +116,9 @@ def _round(round_: Part, rule: AnswerRule) -> Part:
         made = _commitment(cluster["commitment"], round_["replies"][own], replies[own], rule)
         clusters.append({**cluster, "commitment": made})
         place = own.stop
-    before: Sequence[Part] = round_["replies"]
-    now: Sequence[Part] = replies
+    adds = round_.get("adds", False)
+    before: Sequence[Part] = [*(earlier if adds else ()), *round_["replies"]]
+    now: Sequence[Part] = [*(reread if adds else ()), *replies]
     if clusters and round_["commitment"]["source"] == "unanimous":
         before = [cluster["commitment"] for cluster in round_["clusters"]]
         now = [cluster["commitment"] for cluster in clusters]

@@ -137,13 +137,24 @@ def _compact(line: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
 def _decision(decision: Mapping[str, Any], more: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
     return {
         "rounds": [_round(round_, converter) for round_ in decision["rounds"]],
-        "judged": [None if judged is None else judged["verdict"] for judged in decision["replies_judged"]],
+        "judged": _judged(decision),
         "rewards": decision["rewards"],
         "team": decision["team_reward"],
         "weights": decision["weights"],
         "gapBefore": more.get("gap_before"),
         "gapAfter": more.get("gap_after"),
     }
+
+
+def _judged(decision: Mapping[str, Any]) -> list[list[str | None]]:
+    """Verdicts on the replies of each round; none for rounds whose replies were replaced later."""
+    verdicts = [None if judged is None else judged["verdict"] for judged in decision["replies_judged"]]
+    found: list[list[str | None]] = []
+    for round_ in reversed(decision["rounds"]):
+        start = max(0, len(verdicts) - len(round_["replies"]))
+        found.insert(0, verdicts[start:])
+        verdicts = verdicts[:start]
+    return found
 
 
 def _round(round_: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
@@ -163,6 +174,7 @@ def _round(round_: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
             for cluster in _clusters(round_)
         ],
         "commitment": _commitment(round_["commitment"], converter),
+        "adds": round_.get("adds", False),
         "seconds": round_["seconds"],
     }
 

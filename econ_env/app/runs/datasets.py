@@ -61,6 +61,25 @@ def choose_test_problems(args: EnvArgs, test_episodes: int, seed: int, trained: 
     return _or_offline(args, lambda source: _choose_test(args, source, test_episodes, seed, trained))
 
 
+def training_problems(args: EnvArgs, chosen: RunProblems, seed: int) -> ProblemSet:
+    """Problems to learn on beside the test problems of a checkpoint: the training split without these.
+
+    Args:
+        args: Source, splits, fields.
+        chosen: The result of `choose_test_problems`.
+        seed: Seed of the shuffling.
+
+    Raises:
+        ProblemError: They can't be loaded, or none is left.
+    """
+    problems = _load(args, chosen.source, args.dataset_split, seed)
+    tested = {fingerprint(problem) for problem in chosen.test}
+    others = tuple(problem for problem in problems if fingerprint(problem) not in tested)
+    if not others:
+        raise ProblemError(f"{chosen.source} has no problems beside the {len(tested):,} to test on; ask for fewer")
+    return replace(problems, problems=others)
+
+
 def _or_offline(args: EnvArgs, choose: Callable[[str], RunProblems]) -> RunProblems:
     try:
         return choose(args.hf_dataset_path)

@@ -18,6 +18,7 @@ RESULTS_FILE = "results.jsonl"
 EPISODES_FILE = "episodes.jsonl"
 ROUNDS_FILE = "rounds.jsonl"
 TRAINING_FILE = "training.jsonl"
+FITTING_FILE = "fitting.jsonl"
 SUMMARY_FILE = "summary.json"
 FAILED_FILE = "failed.jsonl"
 """Rows of failed problems that a resumed run asked again."""
@@ -83,6 +84,11 @@ class RunFolder:
         """The file to which the environments append every round."""
         return self.path / ROUNDS_FILE
 
+    @property
+    def fitting_file(self) -> Path:
+        """The file of what baselines learned from before a comparison."""
+        return self.path / FITTING_FILE
+
     def read_rows(self, method: str | None = None) -> Iterator[Row]:
         """All rows so far, or those of a method, read from the file one by one."""
         return (row for row in read_lines(self.path / RESULTS_FILE) if method in (None, row["method"]))
@@ -140,7 +146,8 @@ def _said(round_: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def files_of_run(path: Path) -> list[Path]:
     """Files that a run has written into a folder; empty if there is no run."""
-    names = [RUN_FILE, RESULTS_FILE, EPISODES_FILE, ROUNDS_FILE, TRAINING_FILE, SUMMARY_FILE, FAILED_FILE]
+    written = (EPISODES_FILE, ROUNDS_FILE, TRAINING_FILE, FITTING_FILE, SUMMARY_FILE, FAILED_FILE)
+    names = [RUN_FILE, RESULTS_FILE, *written]
     old = [path / name for name in names if (path / name).exists()]
     old += sorted([*path.glob("llm_traces_*.json"), *path.glob("logs_*_test_*.json")])
     old += sorted(path.glob(f"{_JUDGED_BY}*"))

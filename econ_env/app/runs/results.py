@@ -37,8 +37,8 @@ def result_row(
 
     `round_verdicts` has the judge's verdict on the commitment of each round, `failed` if there is none; `round_tokens`
     has the tokens of each round without the strategy. `tokens`, `calls` and `usd` also count answers from the cache;
-    `cache_hits` is the number of such calls, which `seconds` does not measure. `replies` are those of the last round;
-    the `confidence` of each has the fields of `Confidence`, and is `None` if it is unknown.
+    `cache_hits` is the number of such calls, which `seconds` does not measure. `replies` are those that
+    the answer is made from; the `confidence` of each has the fields of `Confidence`, and is `None` if it is unknown.
 
     Args:
         method: The method that answered, for example `baseline` or `bne`.
@@ -75,7 +75,9 @@ def result_row(
         "stop_reasons": list(stop_reasons),
         "residuals": list(residuals),
         "gap": gap,
-        "replies": [_reply(reply, judged) for reply, judged in zip(last.replies, decision.replies_judged, strict=True)],
+        "replies": [
+            _reply(reply, judged) for reply, judged in zip(decision.replies, decision.replies_judged, strict=True)
+        ],
         "round_answers": [round_.commitment.answer for round_ in rounds],
         "round_verdicts": [_verdict(round_, episode.problem.answer, rule) for round_ in rounds],
         "round_tokens": [round_.usage.tokens for round_ in rounds],

@@ -3,7 +3,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from econ_env.answers import extract_answer, judge, majority, same_answer
+from econ_env.answers import DEFAULT_RULE, extract_answer, heaviest, judge, labels_of, majority, same_answer
 from econ_env.answers.clean import closing, has_content
 
 RATIONALS = st.fractions(min_value=-(10**6), max_value=10**6, max_denominator=2000)
@@ -170,3 +170,20 @@ def test_majority_is_the_first_of_the_most_frequent_values(answers):
 @settings(max_examples=300, deadline=None)
 def test_a_box_equal_to_the_gold_is_always_right(gold):
     assert judge(f"Hence $\\boxed{{{gold}}}$.", gold).correct
+
+
+@given(st.lists(st.sampled_from(["1/2", "0.5", "3", "x=3", "(C)", "7", None]), max_size=8))
+def test_labels_number_different_answers_and_the_heaviest_has_the_majority(answers):
+    labels = labels_of(answers, DEFAULT_RULE)
+    seen = [label for label in dict.fromkeys(labels) if label >= 0]
+    assert seen == list(range(len(seen)))
+    assert [label == -1 for label in labels] == [answer is None for answer in answers]
+    assert all(labels_of(answers[:count], DEFAULT_RULE) == labels[:count] for count in range(len(answers)))
+    for a, x in zip(answers, labels, strict=True):
+        for b, y in zip(answers, labels, strict=True):
+            if a is not None and b is not None:
+                assert (x == y) == same_answer(a, b)
+    first, winner = heaviest(labels), majority(answers)
+    assert (first is None) == (winner is None)
+    if first is not None and winner is not None:
+        assert (answers[first], labels.count(labels[first])) == winner

@@ -13,7 +13,19 @@ from econ_env import EnvConfig, parallel_env
 from econ_env.answers import DEFAULT_RULE
 from econ_env.errors import LLMReplyError
 from econ_env.llm import background
-from econ_env.methods import BestOfN, Debate, SelfConsistency, SingleCall, judged
+from econ_env.methods import (
+    AdaptiveConsistency,
+    BestFirst,
+    BestOfN,
+    ConfidenceVote,
+    Debate,
+    EarlyStopping,
+    SelfConsistency,
+    SingleCall,
+    WeightedVote,
+    ask_members,
+    judged,
+)
 from econ_env.records import Problem, PromptEmbedding, Strategy
 from econ_env.team import Team
 from econ_env.testing import ScriptedLLM
@@ -83,8 +95,11 @@ def test_a_round_waits_for_a_slow_rule_in_a_thread(commitment, mode, n_agents):
 
 
 @pytest.mark.parametrize(
-    "make", [SingleCall, lambda t: SelfConsistency(t, 3), lambda t: BestOfN(t, 3), lambda t: Debate(t, 2)]
-)
+    "make",
+    [SingleCall, lambda t: SelfConsistency(t, 3), lambda t: BestOfN(t, 3), lambda t: Debate(t, 2), AdaptiveConsistency,
+     EarlyStopping, lambda t: BestFirst(t, (2, 0, 1)), lambda t: WeightedVote(t, (1.0, 2.0, 3.0)),
+     lambda t: ConfidenceVote(t, 1.0)],
+)  # fmt: skip
 def test_methods_vote_and_are_judged_in_a_thread(make):
     rule, llm = Slow(), script("The answer is 4.")
     team = Team(llm, (llm,) * 3, EnvConfig(), rule=rule)
@@ -94,6 +109,15 @@ def test_methods_vote_and_are_judged_in_a_thread(make):
 
     done = on_loop(rule, answer())
     assert done.episode.decisions[-1].judgement.rule == "slow-v1"
+    assert rule.held_up == 0
+
+
+def test_members_are_judged_in_a_thread():
+    rule, llm = Slow(), script("The answer is 4.")
+    team = Team(llm, (llm,) * 3, EnvConfig(), rule=rule)
+    record = on_loop(rule, ask_members(team, [PROBLEM], 0, 0.7, 1))
+    assert record.labels.shape == (1, 3)
+    assert rule.waited >= 3 + 3 + 1
     assert rule.held_up == 0
 
 

@@ -53,9 +53,8 @@ function showStrategy(strategy) {
 
 function showDecision(entry, decision, place, first, decisions) {
   const rounds = decision.rounds.map((round, number_) => {
-    const last = number_ === decision.rounds.length - 1;
-    const before = number_ > 0 ? decision.rounds[number_ - 1] : null;
-    return showRound(round, before, last ? decision.judged : [], entry.verdicts[first + number_], number_);
+    const before = number_ > 0 && !round.adds ? decision.rounds[number_ - 1] : null;
+    return showRound(round, before, decision.judged[number_], entry.verdicts[first + number_], number_);
   });
   const reason = entry.stop[place];
   const ended = reason ? h("p", { class: "ended" }, "Refinement ended: ", h("strong", null, STOP_REASONS[reason] ?? reason), residualText(entry, decisions)) : null;

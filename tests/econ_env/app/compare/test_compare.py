@@ -27,7 +27,8 @@ from econ_env.team.prompts import DEFAULT_PROMPTS
 from econ_env.testing import FaultyServer
 from econ_env.traces import read_lines
 
-ALL = ",".join(BUILT_IN)
+COMMON = [name for name in BUILT_IN if name not in ("cisc", "cma_es")]  # those need log-probabilities, or an extra
+ALL = ",".join(COMMON)
 
 
 def run(tmp_path, *arguments, methods="single,sc@3", problems=6):
@@ -47,16 +48,20 @@ def summary_of(tmp_path):
 
 
 def test_all_methods_answer_the_same_problems_and_cost_what_they_should(tmp_path):
-    run(tmp_path, "--train-eps", "0", "--match", "none", methods=ALL)
+    run(tmp_path, "--train-eps", "0", "--match", "none", "--fit", "12", methods=ALL)
     rows = rows_of(tmp_path)
-    by_method = {name: {row["problem"] for row in rows if row["method"] == name} for name in BUILT_IN}
+    by_method = {name: {row["problem"] for row in rows if row["method"] == name} for name in COMMON}
     assert all(len(problems) == 6 for problems in by_method.values())
     assert len(set(map(frozenset, by_method.values()))) == 1
-    calls = {name: {row["calls"] for row in rows if row["method"] == name} for name in BUILT_IN}
-    assert {name: calls[name] for name in BUILT_IN if name != "bne"} == {
-        "single": {1}, "sc": {3}, "best_of_n": {4}, "fixed": {5}, "random": {5}, "debate": {9}, "no_bne": {5},
+    calls = {name: {row["calls"] for row in rows if row["method"] == name} for name in COMMON}
+    stopping = ("adaptive_consistency", "esc", "best_first", "bne")
+    assert {name: calls[name] for name in COMMON if name not in stopping} == {
+        "single": {1}, "majority": {3}, "best_single": {1}, "sc": {3}, "weighted_vote": {3}, "best_of_n": {4},
+        "fixed": {5}, "random": {5}, "bandit": {5}, "debate": {9}, "no_bne": {5},
     }  # fmt: skip
     assert calls["bne"] <= {9, 13}
+    assert calls["adaptive_consistency"] | calls["best_first"] <= set(range(2, 11))
+    assert calls["esc"] <= {2, 4, 6, 8, 10}
     for row in rows:
         assert sum(row["tokens"].values()) == row["prompt_tokens"] + row["completion_tokens"]
         assert len(row["round_verdicts"]) == len(row["round_tokens"]) == sum(row["rounds"])
@@ -173,7 +178,7 @@ def test_the_tables_fit_80_columns_and_tell_what_was_found(tmp_path, monkeypatch
     monkeypatch.setattr(compare_module.display, "console", console)
     with console.capture() as capture:
         run(tmp_path, "--train-eps", "0", "--seeds", "2", "--set", "llm.price_prompt=1", "--set",
-            "llm.price_completion=1", methods=f"{ALL},best_of_n@12,{__name__}:Twice")  # fmt: skip
+            "llm.price_completion=1", "--fit", "12", methods=f"{ALL},best_of_n@12,{__name__}:Twice")  # fmt: skip
     text = capture.get()
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
@@ -260,6 +265,12 @@ def test_models_that_answer_nothing_end_the_run_with_the_reason(tmp_path):
         ("single@3", "take a number"),
         ("sc@0", "at least 1"),
         ("sc@x", "at least 1"),
+        ("adaptive_consistency@1", "a threshold between 0.5 and 1"),
+        ("adaptive_consistency@0.5", "a threshold between 0.5 and 1"),
+        ("esc@1", "a whole number of at least 2"),
+        ("esc@x", "a whole number of at least 2"),
+        ("best_first@2.5", "a whole number of at least 2"),
+        ("majority@3", "take a number"),
         ("no_such_module:Method", "no_such_module"),
         ("json:nothing", "nothing"),
         ("builtins:id", "has no answer"),
@@ -286,9 +297,13 @@ def test_what_is_missing_is_said_before_anything_is_asked(arguments, methods, me
 
 
 def test_names_are_read():
-    names = parse_names("single, sc@12,debate")
-    assert [(name.key, name.base, name.units, name.open) for name in names] == [
-        ("single", "single", None, False), ("sc@12", "sc", 12, False), ("debate", "debate", None, True),
+    names = parse_names("single, sc@12,debate,adaptive_consistency@0.9,adaptive_consistency,esc,best_first@3")
+    assert [(name.key, name.base, name.units, name.open, name.setting) for name in names] == [
+        ("single", "single", None, False, None), ("sc@12", "sc", 12, False, None),
+        ("debate", "debate", None, True, None),
+        ("adaptive_consistency@0.9", "adaptive_consistency", None, False, 0.9),
+        ("adaptive_consistency", "adaptive_consistency", None, False, 0.8), ("esc", "esc", None, False, 2),
+        ("best_first@3", "best_first", None, False, 3),
     ]  # fmt: skip
 
 
@@ -296,9 +311,9 @@ def test_options_of_the_command_arrive(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(compare_module, "compare", lambda common, options: seen.append((common, options)))
     run(tmp_path, "--match", "calls", "--seeds", "3", "--temperature", "0.5", "--baseline", "sc@3", "--policy",
-        str(tmp_path), "--train-eps", "4", "--seed", "9")  # fmt: skip
+        str(tmp_path), "--train-eps", "4", "--fit", "7", "--seed", "9")  # fmt: skip
     ((common, options),) = seen
-    assert options == CompareOptions("single,sc@3", 6, 3, "calls", "sc@3", 0.5, tmp_path, 4)
+    assert options == CompareOptions("single,sc@3", 6, 3, "calls", "sc@3", 0.5, tmp_path, 4, 7)
     assert common.config.seed == 9
     assert common.log_dir == tmp_path
 

@@ -291,3 +291,48 @@ def test_an_invalid_reply_and_a_failed_round_stay_so():
     recorded["decisions"][0] |= {"judgement": None, "replies_judged": [None]}
     done = decided(recorded)
     assert (done["judgement"], done["replies_judged"]) == (None, [None])
+
+
+def added_rounds():
+    """Two rounds, the second of which adds to the first: together they find 5, the last one alone would find 2."""
+    recorded = episode([reply("It is 5.", "3"), reply("It is 5.", "5")], made("It is 5.", "3", "majority"))
+    second = [reply("It is 2.", "2")]
+    last = {"replies": second, "commitment": made("It is 5.", "3", "majority"), "adds": True}
+    recorded["decisions"][0]["rounds"].append(last)
+    recorded["decisions"][0]["replies_judged"].append({"verdict": "wrong", "answer": "2", "rule": "old"})
+    recorded["decisions"][0] |= {"rewards": [], "team_reward": None, "weights": None}
+    return recorded
+
+
+def test_a_round_that_adds_is_counted_again_with_those_before_it():
+    done = decided(added_rounds())
+    assert [round_["commitment"]["answer"] for round_ in done["rounds"]] == ["5", "5"]
+    assert [said["verdict"] for said in done["replies_judged"]] == ["correct", "correct", "wrong"]
+    assert done["judgement"]["verdict"] == "correct"
+
+
+def test_a_round_that_replaces_is_counted_alone():
+    recorded = added_rounds()
+    recorded["decisions"][0]["rounds"][1] |= {"adds": False, "commitment": made("It is 2.", "2", "majority")}
+    recorded["decisions"][0]["replies_judged"] = recorded["decisions"][0]["replies_judged"][-1:]
+    done = decided(recorded)
+    assert [round_["commitment"]["answer"] for round_ in done["rounds"]] == ["5", "2"]
+    assert [said["verdict"] for said in done["replies_judged"]] == ["wrong"]
+
+
+def test_a_run_of_methods_that_stop_early_is_judged_again_like_any_other(tmp_path, monkeypatch, run):
+    from econ_env.app.commands import compare_command
+
+    logs = tmp_path / "logs"
+    ran = run(
+        compare_command(None, None), "--llm", "simulated", "--embedder", "hash", "--dataset", "bundled:1", "--problems",
+        4, "--match", "none", "--methods", "adaptive_consistency,esc", "--log-dir", logs,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    before = rows(logs)
+    assert rejudge(logs).kept is None
+    monkeypatch.setattr("econ_env.answers.rule.DEFAULT_RULE", Strict())
+    assert len(rejudge(logs).changed) > 0
+    for old, new in zip(before, rows(logs), strict=True):
+        assert new["round_answers"] == [str(int(answer) + 1) for answer in old["round_answers"]]
+        assert len(new["replies"]) == len(old["replies"]) == new["calls"]

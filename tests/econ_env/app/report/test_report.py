@@ -114,6 +114,24 @@ def test_local_commitments_are_shown(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("adds", "judged"), [(True, [["wrong"] * 3, ["wrong", None, "correct"]]), (False, [[], ["wrong", None, "correct"]])]
+)
+def test_verdicts_stand_with_the_replies_of_their_rounds(tmp_path, adds, judged):
+    folder = make_run(tmp_path / "logs", 1, methods=(("esc", 3, 2),))
+    path = folder / "episodes.jsonl"
+    line = json.loads(path.read_text())
+    decision = line["episode"]["decisions"][0]
+    decision["rounds"][1]["adds"] = adds
+    wrong = {"verdict": "wrong", "answer": "1", "rule": "rule-v1"}
+    decision["replies_judged"] = [wrong] * (4 if adds else 1) + [None, {**wrong, "verdict": "correct"}]
+    path.write_text(json.dumps(line) + "\n")
+    (chunk,) = pack_episodes(load_runs([folder])).chunks
+    shown = unpack(chunk)[0]["decisions"][0]
+    assert shown["judged"] == judged
+    assert [round_["adds"] for round_ in shown["rounds"]] == [False, adds]
+
+
+@pytest.mark.parametrize(
     ("text", "parsed", "shown"),
     [
         (r'{"reasoning": "a \\(x\\)", "answer": "2"}', True, "reasoning: a \\(x\\)\n\nanswer: 2"),
