@@ -16,7 +16,7 @@ from econ_env.observations.added import ObservationPart
 from econ_env.problems.load import ProblemSet, ProblemStream, Source, load_problems
 from econ_env.recorded.bank import Bank
 from econ_env.recorded.load import given_bank
-from econ_env.recorded.playing import PLAYED, cast, played_weights
+from econ_env.recorded.playing import PLAYED, cast, played_embedder, played_weights
 from econ_env.rewards.added import RewardTerm
 from econ_env.team.prompts import PromptSet
 
@@ -65,8 +65,8 @@ def parallel_env(
         coordinator: Name of the coordinators' model; by default the server's own. An `LLM` if it is on another server.
         executors: Name of the executors' model at `llm`, or a list with one name per executor. An `LLM` in place of a
             name is called directly, so executors can be on different servers.
-        embedder: `auto` (MiniLM; on an accelerator bge-large if the hub has it), `minilm`, `hash`, a
-            sentence-transformers name or path, or an `Embedder`.
+        embedder: `auto` (MiniLM; on an accelerator bge-large if the hub has it; `none` where a bank has no text),
+            `minilm`, `hash`, `none`, a sentence-transformers name or path, or an `Embedder`.
         strategy: When the coordinator plans: at `reset` (default), `lazy` (at the first round), or `off`.
         max_rounds: Decisions of an episode; 1 by default.
         cluster_size: Most executors per coordinator, 4 by default. Larger teams are split into clusters with a local
@@ -103,6 +103,9 @@ def parallel_env(
     if bank is not None:
         settings = _played(settings, bank, coordinator, executors)
         problems = bank.problems if problems is None else problems
+        embedder = played_embedder(bank, embedder)
+    own = given_bank(problems) if isinstance(problems, str) else None
+    problems = problems if own is None else own.problems
     names = tuple(executors) if isinstance(executors, Sequence) and not isinstance(executors, str) else (executors,)
     if len(names) not in (1, settings.n_agents):
         raise ConfigError(f"{len(names)} executor models for {settings.n_agents} executors; give one, or one for each")

@@ -38,12 +38,12 @@ DATASETS = Kind(
     "econ_env.datasets",
     (),
     (
-        "bundled", "recorded", "gsm8k", "gsm-plus", "gsm-hard", "gsm-symbolic", "svamp", "asdiv", "mawps", "multiarith",
+        "bundled", "gsm8k", "gsm-plus", "gsm-hard", "gsm-symbolic", "svamp", "asdiv", "mawps", "multiarith",
         "math", "math-500", "hendrycks-math", "aime", "aime-2024", "aime-2025", "amc", "olympiadbench", "mgsm",
     ),
 )  # fmt: skip
 ANSWER_RULES = Kind("answer rule", "econ_env.answer_rules", ("name", "extract", "same"), ("econ",))
-EMBEDDERS = Kind("embedder", "econ_env.embedders", ("name", "dim", "encode"), ("auto", "minilm", "hash"))
+EMBEDDERS = Kind("embedder", "econ_env.embedders", ("name", "dim", "encode"), ("auto", "minilm", "hash", "none"))
 REWARD_TERMS = Kind("reward term", "econ_env.reward_terms", ("name", "value"))
 OBSERVATION_PARTS = Kind(
     "observation part", "econ_env.observation_parts", ("name", "dim", "values"), ("reply_confidence",)

@@ -1,1 +1,1 @@
-"""The benchmark on recorded replies: folds, methods, intervals, and the frontier of accuracy against calls."""
+"""The benchmark on recorded replies: folds, methods, intervals, and accuracy against calls."""

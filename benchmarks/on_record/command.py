@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -140,15 +141,15 @@ def play(setup: Setup, problems: int, seeds: int, jobs: int) -> dict[str, Outcom
 
 
 def _table(found: Sequence[dict[str, Any]], title: str) -> Table:
-    table = Table(title=title)
-    for heading in ("method", "calls", "right %", "less majority", "less best first"):
-        table.add_column(heading, justify="left" if heading == "method" else "right")
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for heading in ("method", "calls", "right %", "- majority", "- best_first"):
+        table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
     for row in sorted(found, key=lambda row: (row["method"] in BOUNDS, row["calls"])):
         low, high = row["ci"]
         table.add_row(
             row["method"],
             f"{row['calls']:.2f}",
-            f"{100 * row['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]",
+            f"{100 * row['accuracy']:.1f} [{100 * low:.0f},{100 * high:.0f}]",
             *(_points(row[name]) for name in ("less_majority", "less_best_first")),
             style="dim" if row["method"] in BOUNDS else None,
         )
@@ -159,4 +160,4 @@ def _points(difference: Sequence[float] | None) -> str:
     if difference is None:
         return "-"
     mean, low, high = (100 * value for value in difference)
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return f"{mean:+.1f} [{low:.1f},{high:.1f}]"

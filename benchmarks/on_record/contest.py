@@ -19,8 +19,7 @@ from econ_agents.train import train
 from econ_agents.trial import Trial
 from econ_env import EconParallelEnv, parallel_env
 from econ_env.app.compare import Play, Profile, TeamMethod, cma_es, grid, ucb1
-from econ_env.llm import background
-from econ_env.llm.seeding import derive_seed
+from econ_env.llm import background, derive_seed
 from econ_env.methods import (
     AdaptiveConsistency,
     BestFirst,
@@ -37,7 +36,7 @@ from econ_env.methods import (
     best_stop,
     judged,
 )
-from econ_env.problems.load import ProblemSet
+from econ_env.problems import ProblemSet
 from econ_env.recorded import load_bank
 
 BOUNDS = ("any_right", "best_stop")
@@ -67,7 +66,7 @@ class Setup:
     def environment(self, problems: ProblemSet, **settings: Any) -> EconParallelEnv:
         """A recorded team on some problems."""
         bank = load_bank(self.bank)
-        return parallel_env(problems, llm=bank, executors=self.models, embedder="hash", config=settings)
+        return parallel_env(problems, llm=bank, executors=self.models, config=settings)
 
 
 def fold_of(problems: int, folds: int, seed: int) -> np.ndarray:
@@ -87,8 +86,7 @@ def play_fold(setup: Setup, seed: int, fold: int) -> dict[str, tuple[list[int], 
     places = fold_of(len(problems), setup.folds, seed)
     inside, outside = np.flatnonzero(places == fold).tolist(), np.flatnonzero(places != fold).tolist()
     contest = _Contest(setup, seed, _part(problems, outside), _part(problems, inside))
-    found = background.run(contest.play())
-    return {name: (inside, right, calls) for name, (right, calls) in found.items()}
+    return {name: (inside, right, calls) for name, (right, calls) in contest.play().items()}
 
 
 def _part(problems: ProblemSet, places: Sequence[int]) -> ProblemSet:
@@ -106,14 +104,16 @@ class _Contest:
         self.env = setup.environment(test)
         self.rule = self.env.answer_rule
 
-    async def play(self) -> dict[str, Played]:
+    def play(self) -> dict[str, Played]:
         """Answers of all methods, and the bounds."""
-        record = await self._record(self.learn)
-        fitted = Fitted.of(record)
-        found = {method.name: await self._answers(method) for method in self._rules(fitted)}
-        for name, policy in (await self._searched()).items():
-            found[name] = await self._answers(self._team(name, policy))
-        found["econ"] = await self._answers(self._team("econ", self._learned()))
+        fitted = Fitted.of(background.run(self._record(self.learn)))
+        methods = self._rules(fitted)
+        methods += [self._team(name, policy) for name, policy in background.run(self._searched()).items()]
+        methods.append(self._team("econ", self._learned()))
+        return background.run(self._all(methods, fitted))
+
+    async def _all(self, methods: Sequence[Method], fitted: Fitted) -> dict[str, Played]:
+        found = {method.name: await self._answers(method) for method in methods}
         return found | await self._bounds(fitted)
 
     def _rules(self, fitted: Fitted) -> list[Method]:
@@ -149,7 +149,7 @@ class _Contest:
         return right, calls
 
     def _team(self, name: str, policy: Acts) -> Method:
-        return TeamMethod(name, policy, lambda: self.env, self.test, rounds=1)
+        return TeamMethod(name, policy, lambda: self.env, self.test, rounds=1, gaps=False)
 
     async def _bounds(self, fitted: Fitted) -> dict[str, Played]:
         record = await self._record(self.test)

@@ -13,6 +13,9 @@ from benchmarks.on_record.contest import BOUNDS
 COLORS = {"learned": "#d55e00", "rule": "#0072b2", "bound": "#5f6770"}
 """From Okabe and Ito, distinct for colour-blind readers too."""
 
+NEAR = 0.02
+"""Points share a label if they lie closer, as a share of the largest number of calls and of 50 points."""
+
 
 def kind_of(method: str) -> str:
     """`learned`, `rule` or `bound`."""
@@ -29,6 +32,25 @@ def frontier(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
             best = row["accuracy"]
             kept.append(row)
     return kept
+
+
+def labels(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float, list[str]]]:
+    """Where each label stands, in calls and percent; methods whose points lie close together share one."""
+    widest = max(row["calls"] for row in rows)
+    placed: list[tuple[float, float, list[str]]] = []
+    for row in sorted(rows, key=lambda row: -row["accuracy"]):
+        point = 100.0 * row["accuracy"]
+        near = (
+            names
+            for calls, other, names in placed
+            if abs(calls - row["calls"]) < NEAR * widest and abs(other - point) < 100.0 * NEAR / 2.0
+        )
+        found = next(near, None)
+        if found is None:
+            placed.append((row["calls"], point, [row["method"]]))
+        else:
+            found.append(row["method"])
+    return placed
 
 
 def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
@@ -54,13 +76,14 @@ def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
             [row["calls"] for row in own], points, yerr=spread, fmt="D" if kind == "learned" else "o",
             color=COLORS[kind], label=label, capsize=2, elinewidth=0.8, markersize=5,
         )  # fmt: skip
-        for point, row in zip(points, own, strict=True):
-            axes.annotate(row["method"], (row["calls"], point), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    for calls, point, names in labels(rows):
+        axes.annotate("\n".join(names), (calls, point), xytext=(6, 4), textcoords="offset points", fontsize=8)
     playable = frontier([row for row in rows if kind_of(row["method"]) != "bound"])
     axes.plot(
         [row["calls"] for row in playable], [100.0 * row["accuracy"] for row in playable],
         color="#999999", linewidth=1.0, zorder=0, label="frontier",
     )  # fmt: skip
+    axes.margins(x=0.18)
     axes.set(xlabel="calls per problem", ylabel="right, % (bars: 95%)", title=title)
     axes.grid(visible=True, linewidth=0.3)
     axes.legend(loc="lower right", fontsize=8)

@@ -26,7 +26,7 @@ from econ_env.factory import parallel_env
 from econ_env.llm.http.address import read_addresses, without_login
 from econ_env.problems.load import ProblemSet
 from econ_env.recorded.load import given_bank
-from econ_env.recorded.playing import PLAYED, cast, played_weights
+from econ_env.recorded.playing import PLAYED, cast, played_embedder, played_weights
 
 
 class EnvArgs(EpisodeConfig):
@@ -231,6 +231,7 @@ def _suit_bank(values: dict[str, Any], *, chosen: bool) -> None:
     weights = played_weights(bank)
     if weights is not None:
         values.setdefault("reward", {}).setdefault("initial_weights", weights)
+    values["embedder"] = played_embedder(bank, values.get("embedder", "auto"))
     given = values.get("executor_model")
     names = given if isinstance(given, list) else [given]
     if "n_agents" not in values:

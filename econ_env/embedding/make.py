@@ -9,6 +9,7 @@ from pathlib import Path
 
 from econ_env import plugins
 from econ_env.config import Device
+from econ_env.embedding.constant import NoEmbedder
 from econ_env.embedding.hashed import HashEmbedder
 from econ_env.embedding.protocol import Embedder
 from econ_env.embedding.sentence import HUB_TIMEOUT, SentenceEmbedder, find_device
@@ -27,8 +28,8 @@ def make_embedder(spec: str | Embedder, device: Device = "auto") -> Embedder:
 
     Args:
         spec: `auto` (on the CPU MiniLM, from its package or the hub; on an accelerator bge-large, if the hub or its
-            cache has it), `minilm`, `hash` or `hash-D`, a name that a package registers, `module:attribute`, a
-            sentence-transformers name or path, or an embedder.
+            cache has it), `minilm`, `hash` or `hash-D`, `none` (every text the same), a name that a package registers,
+            `module:attribute`, a sentence-transformers name or path, or an embedder.
         device: Where a sentence-transformers model computes; other embedders decide for themselves.
 
     Raises:
@@ -37,6 +38,8 @@ def make_embedder(spec: str | Embedder, device: Device = "auto") -> Embedder:
     """
     if not isinstance(spec, str):
         return spec
+    if spec == "none":
+        return NoEmbedder()
     if spec == "hash":
         return HashEmbedder()
     if match := re.fullmatch(r"hash-(\d+)", spec):

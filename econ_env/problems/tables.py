@@ -69,8 +69,6 @@ def open_table(source: object, split: str | None, revision: str | None, *, strea
         name, _, part = source.partition(":")
         if name == "bundled":
             return _bundled(part, split)
-        if name == "recorded":
-            return _recorded(part, split)
         if name in PRESETS:
             return _preset(name, part, split, revision, streaming)
         if format_of(source) is not None or Path(source).expanduser().exists():
@@ -142,13 +140,6 @@ def _bundled(levels: str, split: str | None) -> SourceTable:
         if row["split"] == chosen and row["kind"] in wanted
     ]
     return SourceTable("bundled", chosen, problems)
-
-
-def _recorded(bank: str, split: str | None) -> SourceTable:
-    from econ_env.recorded.load import load_bank  # which loads problem sets itself
-
-    _only_table(split, f"the bank {bank}")
-    return SourceTable(f"recorded:{bank}", "", load_bank(bank).problems)
 
 
 def _preset(name: str, part: str, split: str | None, revision: str | None, streaming: bool) -> SourceTable:

@@ -2,9 +2,19 @@
 
 from econ_env.recorded.bank import Bank
 from econ_env.recorded.columns import CONTROLS
-from econ_env.recorded.load import SHIPPED, load_bank
+from econ_env.recorded.load import SHIPPED, given_bank, load_bank
 from econ_env.recorded.manifest import Manifest
 from econ_env.recorded.team import RecordedTeam
 from econ_env.recorded.write import BankRow, write_bank
 
-__all__ = ["CONTROLS", "SHIPPED", "Bank", "BankRow", "Manifest", "RecordedTeam", "load_bank", "write_bank"]
+__all__ = [
+    "CONTROLS",
+    "SHIPPED",
+    "Bank",
+    "BankRow",
+    "Manifest",
+    "RecordedTeam",
+    "given_bank",
+    "load_bank",
+    "write_bank",
+]

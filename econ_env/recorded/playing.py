@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from econ_env.config import EnvConfig
 from econ_env.errors import BankError
@@ -32,6 +32,8 @@ def check_playable(config: EnvConfig, bank: Bank) -> None:
         )
 
 
+T = TypeVar("T")
+
 PLAYED: Mapping[str, Any] = {"strategy": "off", "commitment": "vote", "show_commitment": False}
 """Settings of episodes that play a bank, where nothing else is given."""
 
@@ -42,6 +44,12 @@ def played_weights(bank: Bank) -> tuple[float, ...] | None:
     AL and CC compare texts, so without texts all weight is on TS.
     """
     return (0.0, 1.0, 0.0) if bank.read_replies is None else None
+
+
+def played_embedder(bank: Bank, embedder: T) -> T | str:
+    """The embedder of a bank's team: none, where `auto` was given and there is no text to embed."""
+    texts = bank.has_questions or bank.read_replies is not None
+    return "none" if embedder == "auto" and not texts else embedder
 
 
 def cast(bank: Bank, coordinator: object, executors: Sequence[object], n_agents: int | None) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ class TeamMethod:
         problems: The problems.
         rounds: K per decision; 1 means no refinement.
         config: Responses and stop rules.
+        gaps: Whether best-response gaps are measured.
 
     Raises:
         ConfigError: The policy has no `game`, which several rounds need.
@@ -39,13 +40,14 @@ class TeamMethod:
         *,
         rounds: int = 1,
         config: EquilibriumConfig | None = None,
+        gaps: bool = True,
     ) -> None:
         if isinstance(policy, torch.nn.Module):
             policy.eval()
         self.name = name
         self.rounds = rounds
         self._make_env = make_env
-        self._trial = Trial(policy, rounds=rounds, config=config)
+        self._trial = Trial(policy, rounds=rounds, config=config, gaps=gaps)
         self._together = self._trial.together()
         self._index = {problem.id: index for index, problem in enumerate(problems)}
         self._idle: list[JointEnv] = []

@@ -11,6 +11,7 @@ from econ_env.app.run_config import EnvArgs
 from econ_env.app.runs.trained_on import fingerprint
 from econ_env.errors import ProblemError, ProblemSplitError, ProblemUnreachableError
 from econ_env.problems.load import ProblemSet, load_problems
+from econ_env.recorded import given_bank
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,16 @@ def _divided(problems: ProblemSet, source: str, test_episodes: int) -> RunProble
 
 
 def _load(args: EnvArgs, source: str, split: str | None, seed: int) -> ProblemSet:
+    bank = given_bank(source)
+    if bank is not None:
+        problems = load_problems(
+            bank.problems,
+            split=split,
+            seed=seed,
+            max_question_length=args.max_question_length,
+            max_answer_length=args.max_answer_length,
+        )
+        return replace(problems, source=source)
     return load_problems(
         source,
         split=split,
