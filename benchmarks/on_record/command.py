@@ -141,7 +141,7 @@ def play(setup: Setup, problems: int, seeds: int, jobs: int) -> dict[str, Outcom
 
 
 def _table(found: Sequence[dict[str, Any]], title: str) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     for heading in ("method", "calls", "right %", "- majority", "- best_first"):
         table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
     for row in sorted(found, key=lambda row: (row["method"] in BOUNDS, row["calls"])):

@@ -1,4 +1,4 @@
-"""Draws accuracy against calls: every method a point with its interval, and the frontier of those that can be played."""
+"""Draws accuracy against calls: each method a point with its interval, and the frontier of those that can be played."""
 
 from __future__ import annotations
 
