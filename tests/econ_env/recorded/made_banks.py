@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from econ_env import Bank, load_bank
+from econ_env.errors import BankError
+from econ_env.problems.load import ProblemSet
 from econ_env.recorded import BankRow, Manifest, write_bank
 
 COLD, HOT = 0.2, 1.0
@@ -58,3 +63,29 @@ def counted(problems: int, samples: int, models: tuple[str, ...] = ("m",)) -> li
         row(f"p{problem}", str(1000 + number), model=model, temperature=0.7, sample=sample)
         for number, (model, problem, sample) in enumerate(places)
     ]
+
+
+def refused(message: str) -> pytest.RaisesExc[BankError]:
+    """Expects a `BankError` whose text has these words."""
+    return pytest.raises(BankError, match=re.escape(message))
+
+
+def grid_bank(points: Sequence[Sequence[float]], controls: tuple[str, ...]) -> Bank:
+    """A bank of one model with cells at these points, and no reply."""
+    cells = len(points)
+    return Bank(
+        name="grid",
+        manifest=Manifest(),
+        problems=ProblemSet(()),
+        models=("m",),
+        controls=controls,
+        cell_model_G=np.zeros(cells, np.int32),
+        cell_controls_GA=np.array(points, float).reshape(cells, len(controls)),
+        start=np.zeros(1, np.int64),
+        answer_R=np.zeros(0, np.int32),
+        answers=(),
+        numbers={},
+        row_R=np.zeros(0, np.int64),
+        has_questions=False,
+        read_replies=None,
+    )

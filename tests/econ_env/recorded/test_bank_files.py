@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from tests.econ_env.recorded.made_banks import bank_of, counted, file_of, row, two_cells
 
 from econ_env import load_bank, load_problems
 from econ_env.answers import DEFAULT_RULE
 from econ_env.errors import BankError, ProblemGoldError
 from econ_env.recorded import BankRow, Manifest, write_bank
 from econ_env.recorded.load import given_bank
+from tests.econ_env.recorded.made_banks import bank_of, counted, file_of, refused, row, two_cells
 
 PLAIN = {"problem": [0, 0, 1], "gold": ["4", "4", "9"], "answer": ["4", None, "8"]}
 
@@ -90,18 +90,22 @@ def test_columns_of_any_type_are_read_alike(tmp_path, kind):
 
 
 def test_a_control_has_two_names_and_any_precision(tmp_path):
-    path = file_of(tmp_path, {**PLAIN, "rep_penalty": pa.array([1.1, 1.1, 1.1], pa.float32()), "temperature": [0, 0, 1]})
+    path = file_of(
+        tmp_path, {**PLAIN, "rep_penalty": pa.array([1.1, 1.1, 1.1], pa.float32()), "temperature": [0, 0, 1]}
+    )
     bank = load_bank(path)
     assert bank.controls == ("temperature", "repetition_penalty")
     assert bank.cell_controls_GA.tolist() == [[0.0, 1.1], [1.0, 1.1]]
     both = file_of(tmp_path, {**PLAIN, "rep_penalty": [1, 1, 1], "repetition_penalty": [1, 1, 1]}, "both.parquet")
-    with pytest.raises(BankError, match="both.parquet has the columns repetition_penalty and rep_penalty"):
+    with refused("both.parquet has the columns repetition_penalty and rep_penalty"):
         load_bank(both)
 
 
 def test_problems_of_an_exam_are_told_apart_and_have_it_as_their_kind(tmp_path):
     exams = ["law", "art", "law", "art"]
-    path = file_of(tmp_path, {"exam": exams, "problem": [1, 1, 2, 1], "gold": ["A", "B", "C", "B"], "answer": ["A"] * 4})
+    path = file_of(
+        tmp_path, {"exam": exams, "problem": [1, 1, 2, 1], "gold": ["A", "B", "C", "B"], "answer": ["A"] * 4}
+    )
     bank = load_bank(path)
     assert {(problem.id, problem.answer, problem.kind) for problem in bank.problems} == {
         ("law/1", "A", "law"), ("art/1", "B", "art"), ("law/2", "C", "law"),
@@ -126,7 +130,7 @@ def test_a_verdict_may_be_missing_or_a_text(tmp_path):
     numbers = file_of(tmp_path, {**PLAIN, "correct": [1, 0, 1]}, "numbers.parquet")
     assert load_bank(numbers).correct_R.tolist() == [1, 0, 1]
     words = file_of(tmp_path, {**PLAIN, "correct": ["yes", "no", "perhaps"]}, "words.parquet")
-    with pytest.raises(BankError, match="the column correct of words.parquet needs true and false"):
+    with refused("the column correct of words.parquet needs true and false"):
         load_bank(words)
 
 
@@ -139,7 +143,7 @@ def test_golds_are_bare_and_answers_are_judged_by_the_rule(tmp_path):
     assert judged.right_R.tolist() == [True, True, False, True]
     assert judged.label_R.tolist() == [0, 0, 1, 0]
     assert bank.judged(DEFAULT_RULE) is judged
-    with pytest.raises(ProblemGoldError, match="0 of bad.parquet"):
+    with pytest.raises(ProblemGoldError, match=r"0 of bad\.parquet"):
         load_bank(file_of(tmp_path, {"problem": [0], "gold": ["no number #### "], "answer": ["1"]}, "bad.parquet"))
 
 
@@ -152,9 +156,9 @@ def test_models_can_be_chosen_in_any_order(tmp_path):
     assert part.cell_model_G.tolist() == [0, 1]
     assert np.diff(part.start).tolist() == [2] * 4
     assert load_bank(bank, models=["b"]).row_R.tolist() == [8, 9, 10, 11]
-    with pytest.raises(BankError, match=r"made.parquet has no model 'B'. Did you mean 'b'\? It has a, b, c"):
+    with refused("made.parquet has no model 'B'. Did you mean 'b'? It has a, b, c"):
         load_bank(bank, models=["B"])
-    with pytest.raises(BankError, match="name at least one model of made.parquet: a, b, c"):
+    with refused("name at least one model of made.parquet: a, b, c"):
         load_bank(bank, models=[])
 
 
@@ -216,25 +220,25 @@ def test_what_is_no_bank_is_said_in_one_line(tmp_path, columns, message):
 
 
 def test_files_that_are_missing_or_no_parquet(tmp_path):
-    with pytest.raises(BankError, match=r"there is no bank gsm8k-smal7. Did you mean 'gsm8k-small7'\? Give a Parquet"):
+    with refused("there is no bank gsm8k-smal7. Did you mean 'gsm8k-small7'? Give a Parquet"):
         load_bank("gsm8k-smal7")
     Path(tmp_path / "text.parquet").write_text("problem,gold\n")
-    with pytest.raises(BankError, match="text.parquet is no Parquet file that can be read"):
+    with refused("text.parquet is no Parquet file that can be read"):
         load_bank(tmp_path / "text.parquet")
     cut = write_bank(tmp_path / "cut.parquet", two_cells(), Manifest())
     cut.write_bytes(cut.read_bytes()[:-200])
-    with pytest.raises(BankError, match="cut.parquet is no Parquet file that can be read"):
+    with refused("cut.parquet is no Parquet file that can be read"):
         load_bank(cut)
     for llm in ("recorded:", "recorded", "recorded: "):
-        with pytest.raises(BankError, match=r"names no bank: give recorded:FILE.parquet, or recorded:gsm8k-small7"):
+        with refused("names no bank: give recorded:FILE.parquet, or recorded:gsm8k-small7"):
             given_bank(llm)
 
 
 def test_nothing_is_no_bank_and_a_folder_no_file(tmp_path):
-    with pytest.raises(BankError, match="a bank needs at least one reply"):
+    with refused("a bank needs at least one reply"):
         write_bank(tmp_path / "x.parquet", [], Manifest())
     (tmp_path / "file").write_text("")
-    with pytest.raises(BankError, match="can't be written"):
+    with refused("can't be written"):
         write_bank(tmp_path / "file" / "x.parquet", two_cells(), Manifest())
 
 
