@@ -187,7 +187,7 @@ def cells_of(models: Codes, controls: Sequence[Floats]) -> tuple[Codes, Floats, 
         controls: Values of each control by reply.
 
     Returns:
-        Model of each cell, its controls [G, A], and the cell of each reply. Cells are sorted by model, then by controls.
+        Model of each cell, its controls [G, A], and the cell of each reply. Cells are sorted by model and controls.
     """
     key = models.astype(np.int64)
     for values in controls:

@@ -15,7 +15,7 @@ import numpy as np
 from econ_env.errors import BankError
 from econ_env.problems.fields import suggestion
 from econ_env.problems.hub_sets import one_line
-from econ_env.recorded.bank import Bank, Codes, Texts, stand_ins
+from econ_env.recorded.bank import Bank, Texts, stand_ins
 from econ_env.recorded.columns import (
     CODED,
     CONTROLS,
@@ -171,7 +171,9 @@ def _bank(table: pa.Table, names: Mapping[str, str], manifest: Manifest, path: s
         )
     answers = coded(table[names["answer"]], "answer", name, optional=True)
     correct = truths(table[names["correct"]], "correct", name)[order_R] if "correct" in names else None
-    ends = coded(table[names["finish_reason"]], "finish_reason", name, optional=True) if "finish_reason" in names else None
+    ends = (
+        coded(table[names["finish_reason"]], "finish_reason", name, optional=True) if "finish_reason" in names else None
+    )
     return Bank(
         name=name,
         manifest=manifest,
