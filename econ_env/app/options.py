@@ -155,8 +155,8 @@ _SETTINGS_IN_GENERAL = (
     click.option("--config", type=_PATH, help="YAML file with settings."),
     click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Any setting, such as gamma=0.9."),
     click.option("--llm", multiple=True,
-                 help="auto, local, local:FILE.gguf, together, simulated, a URL, or your own; repeat it for several "
-                      "servers with the same model; URL*3 gets three times the calls. [llm.backend]"),
+                 help="auto, local, local:FILE.gguf, together, simulated, recorded:BANK, a URL, or your own; repeat it "
+                      "for several servers with the same model; URL*3 gets three times the calls. [llm.backend]"),
     click.option("--executor-model", multiple=True, help="Model of the executors; repeat it to give each its own."),
     click.option("--no-cache", is_flag=True, help="Do not use the cache of model answers."),
 )  # fmt: skip

@@ -182,6 +182,8 @@ def bank(
     else:
         if source is not None or out is None:
             raise ConfigError("a bank is made with --from LOG --out FILE, and no other file")
+        if as_json:
+            raise ConfigError("--json says what is in a FILE; leave it out with --from")
         from econ_env.answers import make_rule
         from econ_env.app.record.convert import Conversion, convert
         from econ_env.app.record.logs import Layout

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from econ_env.answers import AnswerRule
-from econ_env.app.record.logs import Columns, Layout, join_questions, read_log
+from econ_env.app.record.logs import Columns, Layout, check_log, join_questions, read_log
 from econ_env.app.runs import display
-from econ_env.errors import BankError, ConfigError
+from econ_env.errors import ConfigError
 from econ_env.recorded import Manifest, load_bank
 from econ_env.recorded.write import write_columns
 
@@ -53,7 +53,9 @@ def convert(wanted: Conversion, rule: AnswerRule) -> None:
     if wanted.out.exists() and not wanted.force:
         raise ConfigError(f"{wanted.out} exists; give another --out, or --force to replace it")
     with display.console.status(f"reading {wanted.source}"):
-        columns = read_log(wanted.source, wanted.layout, wanted.models)
+        log = read_log(wanted.source, wanted.layout, wanted.models)
+        check_log(log, wanted.source, joined=wanted.questions is not None)
+        columns = log.columns
         if wanted.questions is not None:
             join_questions(columns, wanted.questions)
     count = len(next(iter(columns.values()), []))
@@ -96,8 +98,6 @@ def _checked(columns: Columns, wanted: Conversion, rule: AnswerRule) -> list[boo
     Raises:
         BankError: They do not.
     """
-    if not columns:
-        raise BankError(f"{wanted.source} has no column that a bank has; name them with --column problem=NAME")
     name = Path(wanted.source).name if not wanted.models else f"what is kept of {Path(wanted.source).name}"
     with tempfile.TemporaryDirectory() as folder:
         facts = {column: values for column, values in columns.items() if column != "reply"}

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from econ_env.errors import BankError, ConfigError, ProblemFieldError, ProblemGoldError
 from econ_env.problems.fields import has_column, is_empty, listed, short, suggestion, unwrap, value_of
@@ -23,6 +23,15 @@ _TRUTHS: Mapping[str, bool] = {"true": True, "1": True, "yes": True, "false": Fa
 
 Columns = dict[str, list[Any]]
 """Values by column of a bank; all of one length, `None` where there is none."""
+
+
+class Log(NamedTuple):
+    """What was read of a log."""
+
+    columns: Columns
+    """The columns of a bank that it has."""
+    names: list[str]
+    """Names of its own columns, in the first row."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ class Layout:
         return next((other for other in (column, *ALIASES.get(column, ())) if other in row), "")
 
 
-def read_log(source: str, layout: Layout, models: Sequence[str] = ()) -> Columns:
+def read_log(source: str, layout: Layout, models: Sequence[str] = ()) -> Log:
     """Read a log.
 
     Args:
@@ -99,10 +108,12 @@ def read_log(source: str, layout: Layout, models: Sequence[str] = ()) -> Columns
     columns: Columns = defaultdict(list)
     fixed = {name: value_for(name, value, "the set columns") for name, value in layout.constants.items()}
     seen: set[str] = set()
+    names: list[str] = []
     rows = 0
     for number, row in enumerate(_rows(source)):
         if number == 0:
             layout.check(row, source)
+            names = list(row)
         found = fixed | layout.read(row, f"row {number} of {source}")
         seen.add(found.get("model") or "")
         if models and found.get("model") not in models:
@@ -116,7 +127,30 @@ def read_log(source: str, layout: Layout, models: Sequence[str] = ()) -> Columns
     if missing is not None:
         there = listed(sorted(filter(None, seen))) or "no column model"
         raise BankError(f"{source} has no model {missing!r}.{suggestion(missing, seen)} It has {there}")
-    return {name: columns[name] for name in COLUMNS if any(value is not None for value in columns.get(name, ()))}
+    known = {name: columns[name] for name in COLUMNS if any(value is not None for value in columns.get(name, ()))}
+    return Log(known, names)
+
+
+def check_log(log: Log, source: str, *, joined: bool) -> None:
+    """Check that a log has what a bank needs.
+
+    Args:
+        log: What was read.
+        source: The log, for messages.
+        joined: Whether golds may come from another file.
+
+    Raises:
+        BankError: Columns are missing; the message says how to give them.
+    """
+    needed = ["problem", *([] if joined else ["gold"]), *([] if "reply" in log.columns else ["answer"])]
+    missing = [name for name in needed if name not in log.columns]
+    if missing:
+        plural = "columns" if len(missing) > 1 else "column"
+        golds = ", or golds with --questions FILE" if "gold" in missing else ""
+        raise BankError(
+            f"{source} has no {plural} {' and '.join(missing)}: name them with --column {missing[0]}=NAME{golds}; it "
+            f"has {listed(log.names)}"
+        )
 
 
 def join_questions(columns: Columns, source: str) -> None:
@@ -130,8 +164,6 @@ def join_questions(columns: Columns, source: str) -> None:
         ProblemSourceError: The file does not exist or can't be read.
         BankError: A column is missing, or a problem is not in it.
     """
-    if "problem" not in columns:
-        return  # said where the bank is checked
     wanted = [name for name in ("question", "gold") if name not in columns]
     keys = ["exam", "problem"] if "exam" in columns else ["problem"]
     known: dict[tuple[str, ...], dict[str, Any]] = {}

@@ -33,7 +33,7 @@ def plan_lines(recording: Recording, waiting: int) -> dict[str, str]:
     done = recording.total - waiting
     cells = {name: sorted({getattr(cell, name) for cell in recording.cells}) for name in recording.cells[0]._fields}
     return {
-        "plan": f"{product} = {recording.total:,} calls" + (f", {done:,} of them done" if done else ""),
+        "plan": f"{product} = {recording.total:,} calls" + (f", {done:,} done" if done else ""),
         "cells": "; ".join(f"{name} {', '.join(map('{:g}'.format, values))}" for name, values in cells.items()),
         "prompts": recording.prompts,
     }

@@ -106,7 +106,6 @@ class _Recorder:
     def __init__(self, recording: Recording, kept: Kept | None) -> None:
         self._recording, self._kept = recording, kept
         self._rule = recording.team.rule
-        self._teams = {cell: recording.team_of(cell) for cell in recording.cells}
         self._failed = 0
         self._failures = Failures("calls", "give the same command again")
 
@@ -192,11 +191,10 @@ class _Recorder:
 
     async def _reply(self, call: Call) -> Reply:
         """The reply that a live team would get with these controls."""
-        team, problem = self._teams[call.cell], self._recording.problems[call.problem]
+        team, problem = self._recording.team_for(call), self._recording.problems[call.problem]
         prompt = team.prompts.executor(problem.question, None, None, team.form(team.executors[call.model]))
         controls = PromptEmbedding(call.cell.temperature, call.cell.repetition_penalty)
-        seed = self._recording.seed(call)
-        (reply,) = await team.replies(problem, [prompt], [controls], index=0, seed=seed, first=call.model)
+        (reply,) = await team.replies(problem, [prompt], [controls], index=0, seed=0, first=call.model)
         return reply
 
     async def _keep(self, call: Call, reply: Reply) -> str:

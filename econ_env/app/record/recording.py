@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from econ_env import __version__
 from econ_env.app.run_config import RunConfig
 from econ_env.llm.cache import digest
-from econ_env.llm.protocol import CONTROLS_VERSION, LLMInfo
+from econ_env.llm.protocol import CONTROLS_VERSION, LLM, ChatRequest, Completion, LLMInfo
 from econ_env.llm.seeding import derive_seed
 from econ_env.problems.load import ProblemSet
 from econ_env.recorded import Manifest
@@ -52,6 +52,32 @@ class Call(NamedTuple):
     """How it is sampled."""
     sample: int
     """Number among the calls that are otherwise equal."""
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A model that is asked with a seed of its own."""
+
+    llm: LLM
+    """The model."""
+    seed: int
+    """The seed, 0 <= seed < 2**31."""
+
+    @property
+    def info(self) -> LLMInfo:
+        """Facts about the model."""
+        return self.llm.info
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        """Answer a request, with this seed.
+
+        Raises:
+            LLMError: As the model.
+        """
+        return await self.llm.complete(replace(request, seed=self.seed))
+
+    async def aclose(self) -> None:
+        """Nothing to release: the model is another's."""
 
 
 Key = tuple[str, str, Cell, int]
@@ -99,17 +125,25 @@ class Recording:
         """What names the reply to a call."""
         return self.models[call.model], self.problems[call.problem].id, call.cell, call.sample
 
-    def team_of(self, cell: Cell) -> Team:
-        """The team as it is asked in a cell; its action sets temperature and repetition penalty."""
-        sampling = self.team.config.sampling.model_copy(
+    def team_for(self, call: Call) -> Team:
+        """The team as it is asked in a call: the model that answers has a seed of its own."""
+        team, cell = self.team, call.cell
+        sampling = team.config.sampling.model_copy(
             update={"second_action": "repetition_penalty", "top_p_default": cell.top_p, "min_p": cell.min_p}
         )
-        return replace(self.team, config=self.team.config.model_copy(update={"sampling": sampling}))
+        executors = list(team.executors)
+        executors[call.model] = Seeded(executors[call.model], self.seed(call))
+        config = team.config.model_copy(update={"sampling": sampling})
+        return replace(team, executors=tuple(executors), config=config)
 
     def seed(self, call: Call) -> int:
-        """The seed of a call, which neither other cells nor other models and problems change."""
+        """The seed of a call: another one for each sample, independent of other problems, cells and models.
+
+        The seeds of samples are 2**16 apart, as are those of different rounds of a live team.
+        """
         question = self.problems[call.problem].question
-        return derive_seed("record", self.config.seed, question, *map("{:g}".format, call.cell), call.sample)
+        first = derive_seed("record", self.config.seed, question, *map("{:g}".format, call.cell)) >> 16
+        return (first + call.sample) % 2**15 << 16
 
     def setup(self) -> Setup:
         """What must not change when the recording goes on."""

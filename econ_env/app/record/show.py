@@ -146,7 +146,8 @@ def _print_pairs(console: Console, facts: Facts) -> None:
 def _notes(facts: Facts) -> list[str]:
     lines = []
     if facts["missing"]:
-        lines.append(f"{facts['missing']:,} problems lack a reply in some cell")
+        lack = "problem lacks" if facts["missing"] == 1 else "problems lack"
+        lines.append(f"{facts['missing']:,} {lack} a reply in some cell")
     if facts["changed"]:
         lines.append(f"{facts['changed']:,} verdicts by {facts['rule']} are not those of the file")
     elif facts["changed"] == 0:
