@@ -54,15 +54,16 @@ class Kept:
                 stack.enter_context(FileLock(self._lock, blocking=False))
             except Timeout:
                 raise ConfigError(f"another process records into {out}; wait for it, or give another --out") from None
-            if force:
+            other = self._other()
+            if other is not None and not force:
+                raise ConfigError(f"{other}, or --force to replace it")
+            if other is not None:
                 self.part.unlink(missing_ok=True)
-            else:
-                self._check()
             fresh = not any(read_lines(self.part))
             self._lines = stack.enter_context(JsonLines(self.part))
             if fresh:
                 self._lines.append({"setup": self._setup})
-                for line in () if force else _lines_of(out):
+                for line in _lines_of(out) if other is None else ():
                     self._lines.append(line)
             self.done: set[Key] = {_key(line) for line in self.lines()}
             self._held = stack.pop_all()
@@ -101,27 +102,29 @@ class Kept:
         self.part.unlink(missing_ok=True)
         self._lock.unlink(missing_ok=True)
 
-    def _check(self) -> None:
-        """Refuse files of another recording."""
+    def _other(self) -> str | None:
+        """The message that another bank or recording is there; `None` if there is none."""
         first = next(read_lines(self.part), None)
         if first is not None:
-            self._same(first.get("setup", {}), self.part)
-        elif self.out.exists():
-            text = _manifest(self.out).recording
-            if not text:
-                raise ConfigError(
-                    f"{self.out} exists, and is no recording; give another --out, or --force to replace it"
-                )
-            self._same(json.loads(text), self.out)
+            return self._differs(first.get("setup", {}), self.part)
+        if not self.out.exists():
+            return None
+        text = recorded_in(self.out)
+        return self._differs(json.loads(text), self.out) if text else no_recording(self.out)
 
-    def _same(self, before: Setup, where: Path) -> None:
+    def _differs(self, before: Setup, where: Path) -> str | None:
         changed = [name for name, value in self._setup.items() if before.get(name) != value]
-        if changed:
-            told = ", ".join(f"{name} was {before.get(name)!r}, is {self._setup[name]!r}" for name in changed)
-            raise ConfigError(
-                f"{where} holds another recording ({told}); give another --out, for which known replies come from the "
-                "cache, or --force to replace it"
-            )
+        if not changed:
+            return None
+        told = ", ".join(f"{name} was {before.get(name)!r}, is {self._setup[name]!r}" for name in changed)
+        return (
+            f"{where} holds another recording ({told}); give another --out, for which known replies come from the cache"
+        )
+
+
+def no_recording(out: Path) -> str:
+    """The message that a file is none of `econ record`."""
+    return f"{out} exists, and is no recording; give another --out"
 
 
 def refuse_other_file(out: Path, *, force: bool) -> None:
@@ -131,18 +134,25 @@ def refuse_other_file(out: Path, *, force: bool) -> None:
         ConfigError: It is none.
         BankError: It can't be read.
     """
-    if out.exists() and not force and not part_of(out).exists() and not _manifest(out).recording:
-        raise ConfigError(f"{out} exists, and is no recording; give another --out, or --force to replace it")
+    if out.exists() and not force and not part_of(out).exists() and not recorded_in(out):
+        raise ConfigError(f"{no_recording(out)}, or --force to replace it")
 
 
-def _manifest(path: Path) -> Manifest:
+def recorded_in(path: Path) -> str:
+    """What `econ record` was asked for when it made a bank; empty if it did not.
+
+    Raises:
+        BankError: The file can't be read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return Manifest.from_metadata(pq.read_schema(path).metadata)
+        return Manifest.from_metadata(pq.read_schema(path).metadata).recording
     except (pa.ArrowException, OSError) as error:
-        raise BankError(f"{path} exists, and is no bank that can be read: {one_line(error)}") from error
+        raise BankError(
+            f"{path} exists, and is no bank that can be read ({one_line(error)}); remove it, or give another --out"
+        ) from error
 
 
 def _lines_of(bank: Path) -> Iterator[Line]:

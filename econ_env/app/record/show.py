@@ -14,8 +14,8 @@ from econ_env.app.runs.team_facts import print_facts
 
 CELLS_SHOWN = 40
 """Cells that the table shows; JSON has all."""
-MODELS_CROSSED = 7
-"""Most models that are shown pair by pair."""
+MODELS_CROSSED = range(3, 8)
+"""Numbers of models that are shown pair by pair."""
 _SHORT: Mapping[str, str] = {"temperature": "T", "repetition_penalty": "penalty", "top_p": "top_p", "min_p": "min_p"}
 _MANIFEST = ("source", "dataset", "engine", "prompts", "answer_rule", "controls_version", "made")
 
@@ -31,10 +31,11 @@ def print_bank(console: Console, facts: Facts, source: str) -> None:
     varied = _varied(facts["cells"], facts["controls"])
     print_facts(_about(facts, varied))
     _print_cells(console, facts, varied)
-    for line in _together(facts):
-        console.print(line, highlight=False, markup=False)
-    if facts["models_together"] is not None and len(facts["models"]) <= MODELS_CROSSED:
-        _print_pairs(console, facts)
+    if facts["models_together"] is not None:
+        for line in _together(facts["models_together"]):
+            console.print(line, highlight=False, markup=False)
+        if len(facts["models"]) in MODELS_CROSSED:
+            _print_pairs(console, facts)
     console.print()
     for line in (*_notes(facts), *_play(facts, source)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -99,25 +100,22 @@ def _print_cells(console: Console, facts: Facts, varied: Sequence[str]) -> None:
         console.print(f"and {len(cells) - CELLS_SHOWN} more cells: --json has all", highlight=False)
 
 
-def _together(facts: Facts) -> list[str]:
-    lines = []
-    found, within = facts["models_together"], facts["within_model"]
-    if found is not None:
-        pairs = found["pairs"]
-        agree, phis = [pair["agree"] for pair in pairs], [pair["phi"] for pair in pairs if pair["phi"] is not None]
-        lines += [
-            "",
-            f"one reply of each model to {found['problems']:,} problems",
-            f"best      {_interval(found['single'])} {found['best']}",
-            f"majority  {_interval(found['majority'])}",
-            f"any right {_interval(found['any_right'])}",
-            f"agree     {found['agree']:.0%} of pairs ({min(agree):.0%} to {max(agree):.0%})",
-        ]
-        if phis:
-            lines.append(f"errors    correlate {found['phi']:.2f} ({min(phis):.2f} to {max(phis):.2f})")
-    if within is not None:
-        correlate = "" if within["phi"] is None else f", and their errors correlate {within['phi']:.2f}"
-        lines += ["", f"two samples of one cell agree in {within['agree']:.0%}{correlate}"]
+def _together(found: Facts) -> list[str]:
+    agree = [pair["agree"] for pair in found["pairs"]]
+    phis = [pair["phi"] for pair in found["pairs"] if pair["phi"] is not None]
+    lines = [
+        "",
+        f"one reply of each model to {found['problems']:,} problems",
+        f"best      {_interval(found['single'])} {found['best']}",
+        f"majority  {_interval(found['majority'])}",
+        f"any right {_interval(found['any_right'])}",
+    ]
+    if len(agree) == 1:
+        lines.append(f"agree     {agree[0]:.0%}")
+        return [*lines, *(f"errors    correlate {value:.2f}" for value in phis)]
+    lines.append(f"agree     {found['agree']:.0%} of pairs ({min(agree):.0%} to {max(agree):.0%})")
+    if phis:
+        lines.append(f"errors    correlate {found['phi']:.2f} ({min(phis):.2f} to {max(phis):.2f})")
     return lines
 
 
@@ -144,7 +142,10 @@ def _print_pairs(console: Console, facts: Facts) -> None:
 
 
 def _notes(facts: Facts) -> list[str]:
-    lines = []
+    lines, within = [], facts["within_model"]
+    if within is not None:
+        correlate = "" if within["phi"] is None else f", and their errors correlate {within['phi']:.2f}"
+        lines.append(f"two samples of one cell agree in {within['agree']:.0%}{correlate}")
     if facts["missing"]:
         lack = "problem lacks" if facts["missing"] == 1 else "problems lack"
         lines.append(f"{facts['missing']:,} {lack} a reply in some cell")

@@ -309,14 +309,18 @@ def test_another_recording_is_not_gone_on_with(record, server, arguments, told):
     assert "made.parquet.part.jsonl holds another recording (models was ['x'], is ['m']" in record(server).err
     forced = record(server, "--samples", 2, *arguments, "--force")
     assert forced.code == 0
+    assert " done" not in forced.out.split("cells ")[0]
     assert not Path("made.parquet.part.jsonl").exists()
+    again = record(server, "--samples", 2, *arguments, "--force")
+    assert ", 6 done\n" in again.out or ", 9 done\n" in again.out
 
 
 def test_other_files_are_not_overwritten(record, server, tmp_path):
     Path("made.parquet").write_text("my notes")
     done = record(server)
     assert done.code == 2
-    assert done.err.startswith("error: made.parquet exists, and is no bank that can be read: ")
+    assert done.err.startswith("error: made.parquet exists, and is no bank that can be read (")
+    assert record(server, "--force").code == 2
     assert Path("made.parquet").read_text() == "my notes"
     bank = load_bank("gsm8k-small7").read_replies
     assert bank is None
