@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from econ_env.answers import AnswerRule, judge_answer
+from econ_env.answers import AnswerRule, judge_answer, labels_of
 from econ_env.errors import BankError
 from econ_env.problems.fields import listed, suggestion
 from econ_env.problems.load import ProblemSet
@@ -169,18 +169,17 @@ class Bank:
         different, place_R = np.unique(keys, return_inverse=True)
         labels = np.full(len(different), -1, np.int32)
         right = np.zeros(len(different), bool)
-        kinds: dict[int, list[str]] = {}  # by problem, the first answer of each label
+        by_problem: dict[int, list[int]] = {}
         for place, key in enumerate(different.tolist()):
             problem, code = divmod(key, len(self.answers) + 1)
-            if code == 0:
-                continue
-            answer = self.answers[code - 1]
-            seen = kinds.setdefault(problem, [])
-            label = next((number for number, other in enumerate(seen) if rule.same(answer, other)), len(seen))
-            if label == len(seen):
-                seen.append(answer)
-            labels[place] = label
-            right[place] = judge_answer(answer, self.problems[problem].answer, rule).correct
+            if code:
+                by_problem.setdefault(problem, []).append(place)
+        for problem, places in by_problem.items():
+            codes = different[places] % (len(self.answers) + 1) - 1
+            given = [self.answers[code] for code in codes.tolist()]
+            labels[places] = labels_of(given, rule)
+            gold = self.problems[problem].answer
+            right[places] = [judge_answer(answer, gold, rule).correct for answer in given]
         return Judged(labels[place_R], right[place_R])
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from econ_env import load_bank, load_problems
+from econ_env import load_bank
 from econ_env.answers import DEFAULT_RULE
 from econ_env.errors import BankError, ProblemGoldError
 from econ_env.recorded import BankRow, Manifest, write_bank
@@ -189,7 +189,6 @@ def test_the_bank_of_the_package_has_what_is_said_of_it():
     assert given_bank("recorded:gsm8k-small7") is bank
     assert given_bank(bank) is bank
     assert given_bank("recorded-elsewhere.gguf") is None
-    assert len(load_problems("recorded:gsm8k-small7", limit=3)) == 3
 
 
 @pytest.mark.parametrize(
