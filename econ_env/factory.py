@@ -153,7 +153,7 @@ def _played(config: EnvConfig, bank: Bank, coordinator: object, executors: objec
     if weights is not None:
         base["reward"] = {"initial_weights": weights, **_given(base.get("reward"))}
     names = list(executors) if isinstance(executors, Sequence) and not isinstance(executors, str) else [executors]
-    base["n_agents"] = len(cast(bank, coordinator, names, base.get("n_agents")))
+    base.setdefault("n_agents", len(cast(bank, coordinator, names, base.get("n_agents"))))
     return parse_settings(EnvConfig, base)
 
 

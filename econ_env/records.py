@@ -192,6 +192,9 @@ class Reply:
     """How likely the model found it; `None` where its server gives no log-probabilities, or was not asked for them."""
     recorded: Recorded | None = None
     """Where it is in the bank, if the team is recorded."""
+    finish_reason: str | None = None
+    """Why the model stopped: `stop`, `length` at its limit of tokens, or the server's own reason; `None` if the call
+    failed, or the bank does not say."""
 
     @property
     def valid(self) -> bool:

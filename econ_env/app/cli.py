@@ -1,4 +1,4 @@
-"""Defines the console command `econ`: train, test, compare, sweep, report, rejudge, solve, serve, probe."""
+"""Defines the console command `econ` with its subcommands."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from econ_env.app.commands import checkpoint_command, compare_command, rejudge, report, sweep_command, train_command
 from econ_env.app.entry import main
 from econ_env.app.options import settings_options
+from econ_env.app.record.commands import bank, record
 from econ_env.app.run_config import RunConfig
 
 _CHECKPOINT = click.option(
@@ -84,6 +85,8 @@ econ.add_command(
 econ.add_command(sweep_command("Compare methods for several models on several data sets, with one report."), "sweep")
 econ.add_command(report, "report")
 econ.add_command(rejudge, "rejudge")
+econ.add_command(record)
+econ.add_command(bank)
 econ.add_command(probe)
 econ.add_command(solve)
 econ.add_command(serve)

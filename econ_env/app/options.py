@@ -56,13 +56,14 @@ _SETTINGS: Mapping[str, tuple[str, Any, str]] = {
 
 
 def settings_options(
-    default_config: Path | None, *, spreads: bool = False
+    default_config: Path | None, *, spreads: bool = False, sized: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A decorator that adds the options which change settings; the command gets one `RunConfig` as `config`.
 
     Args:
         default_config: The YAML file to read without `--config`.
         spreads: Whether the command can run on a Ray cluster.
+        sized: Whether the team has a size of its own; otherwise it is that of the list of `--executor-model`.
     """
     keys = {flag: key for flag, (key, _, _) in _SETTINGS.items()} | _RAY_SETTINGS
 
@@ -83,6 +84,8 @@ def settings_options(
                     given[key] = several[0] if len(several) == 1 else list(several)
             if no_cache:
                 given["llm.cache"] = False
+            if executor_model and not sized:
+                given["n_agents"] = len(executor_model)
             settings = load_run_config(config or default_config, set_, given)
             if settings.device not in ("auto", "cpu"):
                 from econ_agents.device import find_device  # loads torch
@@ -152,8 +155,8 @@ _SETTINGS_IN_GENERAL = (
     click.option("--config", type=_PATH, help="YAML file with settings."),
     click.option("--set", "set_", multiple=True, metavar="KEY=VALUE", help="Any setting, such as gamma=0.9."),
     click.option("--llm", multiple=True,
-                 help="auto, local, local:FILE.gguf, together, simulated, a URL, or your own; repeat it for several "
-                      "servers with the same model; URL*3 gets three times the calls. [llm.backend]"),
+                 help="auto, local, local:FILE.gguf, together, simulated, recorded:BANK, a URL, or your own; repeat it "
+                      "for several servers with the same model; URL*3 gets three times the calls. [llm.backend]"),
     click.option("--executor-model", multiple=True, help="Model of the executors; repeat it to give each its own."),
     click.option("--no-cache", is_flag=True, help="Do not use the cache of model answers."),
 )  # fmt: skip

@@ -69,7 +69,7 @@ def make_llm(
             "the simulated model needs its problems: pass econ_env.simulation.model.SimulatedLLM(problems), "
             "or pass llm='simulated' to the environment"
         )
-    if spec.startswith("recorded"):
+    if spec == "recorded" or spec.startswith("recorded:"):
         raise ConfigError(f"{spec} plays a whole team: pass it as llm to the environment, with models as executors")
     if plugins.find(plugins.LLMS, spec) is not None:
         return _added(spec, settings, model, os.getpid())

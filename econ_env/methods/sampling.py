@@ -79,6 +79,8 @@ class BestOfN:
 
     def __post_init__(self) -> None:
         _at_least_one(self.name, self.samples)
+        if self.team.config.commitment == "vote":
+            raise ConfigError(f"{self.name} lets the coordinator decide: set commitment to always, not vote")
 
     async def answer(self, problem: Problem, seed: int) -> Answer:
         """Sample N replies at once and let the coordinator decide."""

@@ -7,20 +7,23 @@ Axes: R replies, P problems, M models, G cells. A cell is a model with one value
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from econ_env.answers import AnswerRule, judge_answer
+from econ_env.answers import AnswerRule, judge_answer, labels_of
 from econ_env.errors import BankError
 from econ_env.problems.fields import listed, suggestion
 from econ_env.problems.load import ProblemSet
 from econ_env.problems.rows import with_bare_gold
 from econ_env.recorded.manifest import Manifest
 from econ_env.records import Problem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -36,6 +39,24 @@ class Judged(NamedTuple):
     """Number of its answer within its problem: equal where the rule calls the answers the same; -1 for none."""
     right_R: NDArray[np.bool_]
     """Whether its answer is the gold one."""
+
+
+class Texts:
+    """A column of texts, each made when it is asked for, which takes half the memory of a list.
+
+    Args:
+        column: The texts.
+    """
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, row: int) -> str | None:
+        text: str | None = self._column[row].as_py()
+        return text
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +89,21 @@ class Bank:
     """Row of each reply in the file."""
     has_questions: bool
     """Whether the problems have their questions."""
-    read_replies: Callable[[], Sequence[str | None]] | None
+    read_replies: Callable[[], Texts] | None
     """Reads the texts of all replies, in the order of the file; `None` if the bank has none."""
-    correct_R: NDArray[np.bool_] | None = None
-    """The verdicts when the bank was made."""
+    correct_R: NDArray[np.int8] | None = None
+    """The verdicts when the bank was made: 1, 0, or -1 where unknown."""
+    end_R: Codes | None = None
+    """Place in `ends` of why each reply ended; -1 where unknown."""
+    ends: tuple[str, ...] = ()
+    """The different reasons, such as `stop` and `length`."""
     _judged: dict[str, Judged] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.answer_R)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {part.name: self.__dict__[part.name] for part in fields(self)}  # without what can be made again
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Bank:
         return self  # nothing in it can change
@@ -95,7 +123,7 @@ class Bank:
         return cells // len(self.problems)
 
     @cached_property
-    def texts(self) -> Sequence[str | None] | None:
+    def texts(self) -> Texts | None:
         """Texts of the replies in the order of the file, read at first use; `None` if the bank has none."""
         return None if self.read_replies is None else self.read_replies()
 
@@ -141,18 +169,17 @@ class Bank:
         different, place_R = np.unique(keys, return_inverse=True)
         labels = np.full(len(different), -1, np.int32)
         right = np.zeros(len(different), bool)
-        kinds: dict[int, list[str]] = {}  # by problem, the first answer of each label
+        by_problem: dict[int, list[int]] = {}
         for place, key in enumerate(different.tolist()):
             problem, code = divmod(key, len(self.answers) + 1)
-            if code == 0:
-                continue
-            answer = self.answers[code - 1]
-            seen = kinds.setdefault(problem, [])
-            label = next((number for number, other in enumerate(seen) if rule.same(answer, other)), len(seen))
-            if label == len(seen):
-                seen.append(answer)
-            labels[place] = label
-            right[place] = judge_answer(answer, self.problems[problem].answer, rule).correct
+            if code:
+                by_problem.setdefault(problem, []).append(place)
+        for problem, places in by_problem.items():
+            codes = different[places] % (len(self.answers) + 1) - 1
+            given = [self.answers[code] for code in codes.tolist()]
+            labels[places] = labels_of(given, rule)
+            gold = self.problems[problem].answer
+            right[places] = [judge_answer(answer, gold, rule).correct for answer in given]
         return Judged(labels[place_R], right[place_R])
 
 

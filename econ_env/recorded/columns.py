@@ -39,6 +39,8 @@ NEEDED = ("problem", "gold", "answer")
 NUMBERS = ("tokens", "reply_chars", "mean_logprob")
 FACTS = ("exam", "problem", "model", *CONTROLS, "sample", "gold", "answer", *NUMBERS, "finish_reason", "correct")
 """All columns but the texts, which are read when they are asked for."""
+CODED = ("exam", "problem", "model", "gold", "answer", "finish_reason", "question")
+"""Columns with the same texts again and again."""
 TEXTS = ("question", "reply")
 
 
@@ -70,37 +72,28 @@ def named(columns: Sequence[str], where: str) -> dict[str, str]:
             found[name] = there[0]
     missing = [name for name in NEEDED if name not in found]
     if missing:
-        hint = suggestion(missing[0], columns)
+        plural = "columns" if len(missing) > 1 else "column"
         raise BankError(
-            f"{where} has no column {' and none '.join(missing)}; it has {listed(list(columns))}.{hint} "
-            "Name the columns of another file with econ bank --from FILE"
+            f"{where} has no {plural} {' and '.join(missing)}; it has {listed(list(columns))}."
+            f"{suggestion(missing[0], columns)} A file of another kind becomes a bank with econ bank --from FILE"
         )
     return found
 
 
 def coded(column: pa.ChunkedArray, name: str, where: str, *, optional: bool = False) -> Coded:
-    """A column of texts or whole numbers as codes.
+    """A column of texts or numbers as codes; a number that is not one, and a blank text, count as missing.
 
     Raises:
         BankError: A value is neither, or is missing in a column that is not optional.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-            raise BankError(f"the column {name} of {where} has values of the type {kind}; it needs text or numbers")
-        column = column.cast(pa.string())
-    encoded = column.combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], kind)
-    parts = pc.dictionary_encode(encoded)
-    texts = tuple("" if text is None else str(text) for text in parts.dictionary.to_pylist())
-    codes = np.asarray(parts.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int32)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        column = _as_texts(column.cast(kind), name, where)
+    encoded = column.dictionary_encode().unify_dictionaries().combine_chunks()
+    texts = tuple("" if text is None else str(text) for text in encoded.dictionary.to_pylist())
+    codes = np.asarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int32)
     empty = [number for number, text in enumerate(texts) if not text.strip()]
     if empty:
         codes = np.where(np.isin(codes, empty), -1, codes).astype(np.int32)
@@ -108,6 +101,19 @@ def coded(column: pa.ChunkedArray, name: str, where: str, *, optional: bool = Fa
         row = int(np.argmax(codes < 0))
         raise BankError(f"row {row} of {where} has no {name}; every reply needs one")
     return Coded(codes, texts)
+
+
+def _as_texts(column: pa.ChunkedArray, name: str, where: str) -> pa.ChunkedArray:
+    """Numbers, truth values or nothing as texts; whole numbers without a point."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    elif not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
+        raise BankError(f"the column {name} of {where} has values of the type {kind}; it needs text or numbers")
+    return column.cast(pa.string())
 
 
 def numbers(column: pa.ChunkedArray, name: str, where: str, *, optional: bool = True) -> Floats:
@@ -126,6 +132,21 @@ def numbers(column: pa.ChunkedArray, name: str, where: str, *, optional: bool = 
         row = int(np.argmax(~np.isfinite(values)))
         raise BankError(f"row {row} of {where} has no {name}; leave the column out if it is unknown")
     return values
+
+
+def truths(column: pa.ChunkedArray, name: str, where: str) -> NDArray[np.int8]:
+    """A column of truth values as 1 and 0, -1 where one is missing; numbers and texts such as `true` count too.
+
+    Raises:
+        BankError: A value is none.
+    """
+    import pyarrow as pa
+
+    try:
+        values = column.cast(pa.bool_()).cast(pa.int8()).fill_null(-1)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BankError(f"the column {name} of {where} needs true and false: {str(error).splitlines()[0]}") from None
+    return np.asarray(values.to_numpy(zero_copy_only=False), np.int8)
 
 
 def gold_of(problems: Codes, golds: Coded, names: Sequence[str], where: str) -> list[str]:
@@ -151,9 +172,30 @@ def joined_names(exams: Coded | None, problems: Coded) -> Coded:
     """The problems' ids: `exam/problem`, or `problem` where there are no exams."""
     if exams is None:
         return problems
-    both, codes = np.unique(np.stack([exams.codes.astype(np.int64), problems.codes]), axis=1, return_inverse=True)
-    texts = tuple(f"{exams.texts[exam]}/{problems.texts[problem]}" for exam, problem in both.T)
-    return Coded(np.asarray(codes, np.int32).reshape(-1), texts)
+    count = len(problems.texts)
+    both, codes = np.unique(exams.codes.astype(np.int64) * count + problems.codes, return_inverse=True)
+    pairs = (divmod(pair, count) for pair in both.tolist())
+    texts = tuple(f"{exams.texts[exam]}/{problems.texts[problem]}" for exam, problem in pairs)
+    return Coded(np.asarray(codes, np.int32), texts)
+
+
+def cells_of(models: Codes, controls: Sequence[Floats]) -> tuple[Codes, Floats, Codes]:
+    """The cells of replies: what combinations there are of a model and values of controls.
+
+    Args:
+        models: Model of each reply.
+        controls: Values of each control by reply.
+
+    Returns:
+        Model of each cell, its controls [G, A], and the cell of each reply. Cells are sorted by model and controls.
+    """
+    key = models.astype(np.int64)
+    for values in controls:
+        different, codes = np.unique(values, return_inverse=True)
+        key = key * len(different) + codes
+    _, first, cell_R = np.unique(key, return_index=True, return_inverse=True)
+    values_GA = np.stack([values[first] for values in controls], axis=1) if controls else np.zeros((len(first), 0))
+    return models[first].astype(np.int32), values_GA, np.asarray(cell_R, np.int32)
 
 
 def counted(keys: NDArray[Any]) -> NDArray[np.int64]:

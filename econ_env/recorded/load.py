@@ -1,9 +1,8 @@
-"""Loads banks: shipped ones by name, Parquet files, and data sets of the Hugging Face hub."""
+"""Loads banks: shipped ones by name, and Parquet files."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -15,19 +14,22 @@ import numpy as np
 
 from econ_env.errors import BankError
 from econ_env.problems.fields import suggestion
-from econ_env.problems.hub_sets import one_line, quiet
-from econ_env.recorded.bank import Bank, stand_ins
+from econ_env.problems.hub_sets import one_line
+from econ_env.recorded.bank import Bank, Texts, stand_ins
 from econ_env.recorded.columns import (
+    CODED,
     CONTROLS,
     FACTS,
     NUMBERS,
     Coded,
+    cells_of,
     coded,
     counted,
     gold_of,
     joined_names,
     named,
     numbers,
+    truths,
 )
 from econ_env.recorded.manifest import Manifest
 
@@ -97,20 +99,21 @@ def _load(path: str, modified: int, size: int, name: str) -> Bank:
 
 
 def _table(path: str, columns: list[str], name: str) -> pa.Table:
-    """Some columns of the file, in memory."""
-    import datasets
+    """Some columns of the file, in memory; texts that come again and again are kept once."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
-        with quiet(), tempfile.TemporaryDirectory() as scratch:
-            rows = datasets.Dataset.from_parquet(path, columns=columns, cache_dir=scratch, keep_in_memory=True)
-    except Exception as error:  # a reader may raise anything; the message names the file
+        types = {field.name: field.type for field in pq.read_schema(path)}
+        often = [name for name in columns if name in CODED and types[name] in (pa.string(), pa.large_string())]
+        with pq.ParquetFile(path, read_dictionary=often) as file:
+            return file.read(columns)
+    except (pa.ArrowException, OSError) as error:
         raise BankError(f"{name} could not be read: {one_line(error)}") from error
-    return rows.data.table
 
 
-def _texts(path: str, column: str, name: str) -> Sequence[str | None]:
-    texts: Sequence[str | None] = _table(path, [column], name)[column].to_pylist()
-    return texts
+def _texts(path: str, column: str, name: str) -> Texts:
+    return Texts(_table(path, [column], name)[column])
 
 
 def given_bank(llm: object) -> Bank | None:
@@ -119,14 +122,22 @@ def given_bank(llm: object) -> Bank | None:
     Raises:
         BankError: As `load_bank`.
     """
-    if isinstance(llm, str):
-        return load_bank(llm.removeprefix(SCHEME).strip()) if llm.startswith(SCHEME) else None
-    return llm if isinstance(llm, Bank) else None
+    if not isinstance(llm, str):
+        return llm if isinstance(llm, Bank) else None
+    name = llm.partition(":")[2].strip()
+    if not is_recorded(llm):
+        return None
+    if not name:
+        raise BankError(f"{llm} names no bank: give {SCHEME}FILE.parquet, or {SCHEME}{next(iter(SHIPPED))}")
+    return load_bank(name)
+
+
+def is_recorded(llm: str) -> bool:
+    """Whether a description of an `llm` means a bank."""
+    return f"{llm}:".startswith(SCHEME)
 
 
 def _bank(table: pa.Table, names: Mapping[str, str], manifest: Manifest, path: str, name: str) -> Bank:
-    import pyarrow as pa
-
     rows = len(table)
     problems = coded(table[names["problem"]], "problem", name)
     exams = coded(table[names["exam"]], "exam", name) if "exam" in names else None
@@ -137,16 +148,12 @@ def _bank(table: pa.Table, names: Mapping[str, str], manifest: Manifest, path: s
     else:
         models = Coded(np.zeros(rows, np.int32), (Path(name).stem,))
     controls = tuple(control for control in CONTROLS if control in names)
-    values_RA = np.stack(
-        [numbers(table[names[control]], control, name, optional=False) for control in controls] or [np.zeros(rows)],
-        axis=1,
-    )
-    values_RA = values_RA.round(6)  # a file may keep 0.1 with fewer digits than another
+    # a file may keep 0.1 with fewer digits than another
+    values = [numbers(table[names[control]], control, name, optional=False).round(6) for control in controls]
     order_M = np.argsort(np.array(models.texts, object))
     rank_M = np.empty(len(order_M), np.int32)
     rank_M[order_M] = np.arange(len(order_M))
-    cell_GA, cell_R = np.unique(np.c_[rank_M[models.codes], values_RA], axis=0, return_inverse=True)
-    cell_R = cell_R.reshape(-1)
+    cell_model_G, cell_controls_GA, cell_R = cells_of(rank_M[models.codes], values)
     P = len(ids.texts)
     key_R = cell_R.astype(np.int64) * P + ids.codes
     if "sample" in names:
@@ -163,18 +170,19 @@ def _bank(table: pa.Table, names: Mapping[str, str], manifest: Manifest, path: s
             f"model {models.texts[models.codes[row]]} with equal controls; leave it out, or leave out the column sample"
         )
     answers = coded(table[names["answer"]], "answer", name, optional=True)
-    correct = None
-    if "correct" in names:
-        correct = numbers(table[names["correct"]].cast(pa.int8()), "correct", name)[order_R] > 0
+    correct = truths(table[names["correct"]], "correct", name)[order_R] if "correct" in names else None
+    ends = (
+        coded(table[names["finish_reason"]], "finish_reason", name, optional=True) if "finish_reason" in names else None
+    )
     return Bank(
         name=name,
         manifest=manifest,
         problems=stand_ins(ids.texts, golds, _questions(path, names, ids, name), name),
         models=tuple(models.texts[place] for place in order_M),
         controls=controls,
-        cell_model_G=cell_GA[:, 0].astype(np.int32),
-        cell_controls_GA=cell_GA[:, 1 : 1 + len(controls)],
-        start=np.searchsorted(ordered, np.arange(len(cell_GA) * P + 1)),
+        cell_model_G=cell_model_G,
+        cell_controls_GA=cell_controls_GA,
+        start=np.searchsorted(ordered, np.arange(len(cell_model_G) * P + 1)),
         answer_R=answers.codes[order_R],
         answers=answers.texts,
         numbers={column: numbers(table[names[column]], column, name)[order_R] for column in NUMBERS if column in names},
@@ -182,6 +190,8 @@ def _bank(table: pa.Table, names: Mapping[str, str], manifest: Manifest, path: s
         has_questions="question" in names,
         read_replies=partial(_texts, path, names["reply"], name) if "reply" in names else None,
         correct_R=correct,
+        end_R=None if ends is None else ends.codes[order_R],
+        ends=() if ends is None else ends.texts,
     )
 
 
@@ -207,9 +217,11 @@ def only(bank: Bank, models: Sequence[str]) -> Bank:
     """The part of a bank with these models, each once, in this order.
 
     Raises:
-        BankError: A model is not in it.
+        BankError: A model is not in it, or none is named.
     """
     wanted = list(dict.fromkeys(bank.model(name) for name in models))
+    if not wanted:
+        raise BankError(f"name at least one model of {bank.name}: {', '.join(bank.models)}")
     P = len(bank.problems)
     cells = [int(cell) for model in wanted for cell in bank.cells(model)]
     counts = np.diff(bank.start).reshape(-1, P)
@@ -226,5 +238,6 @@ def only(bank: Bank, models: Sequence[str]) -> Bank:
         numbers={name: values[kept_R] for name, values in bank.numbers.items()},
         row_R=bank.row_R[kept_R],
         correct_R=None if bank.correct_R is None else bank.correct_R[kept_R],
+        end_R=None if bank.end_R is None else bank.end_R[kept_R],
         _judged={},
     )

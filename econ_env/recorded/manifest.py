@@ -31,6 +31,8 @@ class Manifest:
     """Where the replies were published, with commit and licence."""
     made: str = ""
     """Date on which the file was made."""
+    recording: str = ""
+    """What `econ record` was asked for, as JSON: it goes on only with its own files."""
 
     def to_json(self) -> bytes:
         """The manifest as the file's metadata keep it."""

@@ -19,8 +19,8 @@ from econ_env.recorded.bank import Bank
 from econ_env.recorded.deck import Deck
 from econ_env.recorded.grid import Grid
 from econ_env.records import Confidence, Problem, PromptEmbedding, Recorded, Reply, Usage
-from econ_env.team.prompts import PromptSet
-from econ_env.team.rounds import Team
+from econ_env.team.prompts import PromptSet, ReplyFormat
+from econ_env.team.rounds import NEUTRAL_PENALTY, Team
 from econ_env.team.votes import stated
 
 UNREADABLE = "No answer could be read in this reply."
@@ -139,7 +139,7 @@ class RecordedTeam(Team):
         bank, sampling = self.bank, self.config.sampling
         model, grid = self.grids[number % len(self.grids)]
         around = grid.around(
-            {"top_p": sampling.top_p_default, "min_p": sampling.min_p}
+            {"repetition_penalty": NEUTRAL_PENALTY, "top_p": sampling.top_p_default, "min_p": sampling.min_p}
             | {"temperature": controls.temperature, sampling.second_action: controls.p}
         )
         cell = deck.cell(around)
@@ -174,6 +174,7 @@ class RecordedTeam(Team):
             usage=Usage(calls=1, completion_tokens=0 if tokens is None else int(tokens)),
             confidence=None if logprob is None else Confidence(min(logprob, 0.0), min(logprob, 0.0), length),
             recorded=recorded,
+            finish_reason=None if bank.end_R is None or bank.end_R[row] < 0 else bank.ends[bank.end_R[row]],
         )  # fmt: skip
 
     def _number(self, column: str, row: int) -> float | None:
@@ -192,8 +193,9 @@ class RecordedTeam(Team):
 
     def _check_plain(self, problem: Problem, prompts: Sequence[tuple[Message, ...]]) -> None:
         """Refuse prompts that show more than the question."""
-        plain = self.prompts.executor(problem.question, None, None, self.form(self.executors[0]))
-        if any(prompt != plain for prompt in prompts):
+        forms: tuple[ReplyFormat, ...] = ("json", "text")
+        plain = [self.prompts.executor(problem.question, None, None, form) for form in forms]
+        if any(prompt not in plain for prompt in prompts):
             raise BankError(
                 f"{self.bank.name} can't show what a plan, other replies or a last commitment would change: only the "
                 "plain question can be asked"

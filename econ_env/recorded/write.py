@@ -86,7 +86,7 @@ def write_columns(path: str | os.PathLike[str], columns: Mapping[str, list[Any]]
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, part, compression="zstd", compression_level=19)
+        pq.write_table(table, part, compression="zstd", compression_level=12)
         part.replace(target)
     except OSError as error:
         raise BankError(f"{target} can't be written: {error.strerror}") from error

@@ -265,7 +265,7 @@ class Team:
         read = await self._read(done.text)
         return Reply(
             agent, controls, done.text, read.answer, "valid", read.parsed_json, done.usage,
-            thought=done.thought, confidence=done.confidence,
+            thought=done.thought, confidence=done.confidence, finish_reason=done.finish_reason,
         )  # fmt: skip
 
     async def commit(

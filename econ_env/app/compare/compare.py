@@ -30,6 +30,7 @@ from econ_env.app.compare.method_names import (
     parse_names,
 )
 from econ_env.app.compare.overview import REFERENCE, overview
+from econ_env.app.compare.played import check_playable
 from econ_env.app.compare.search import check_plays
 from econ_env.app.entry import need
 from econ_env.app.options import CommonOptions
@@ -38,7 +39,7 @@ from econ_env.app.runs import display
 from econ_env.app.runs.datasets import RunProblems, choose_problems, choose_test_problems, training_problems
 from econ_env.app.runs.provenance import added, provenance
 from econ_env.app.runs.recording import Failures
-from econ_env.app.runs.results import Row, check_judged, result_row, summarise_methods
+from econ_env.app.runs.results import Row, check_judged, result_row, sum_recorded, summarise_methods
 from econ_env.app.runs.run import OpenRun, validate
 from econ_env.app.runs.team_facts import print_facts
 from econ_env.app.runs.trained_on import all_trained_on
@@ -49,7 +50,9 @@ from econ_env.llm import background
 from econ_env.llm.seeding import derive_seed
 from econ_env.methods import Answer, Method, judged
 from econ_env.recorded import RecordedTeam
+from econ_env.recorded.load import is_recorded
 from econ_env.records import Problem
+from econ_env.traces import read_lines
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
         raise ConfigError("--policy names a trained policy and --train-eps trains one: give one of them")
     names = _in_order(parse_names(options.methods), options)
     config = common.config
+    check_playable(names, config)
     if any(name.base == "cma_es" for name in names):
         need("search", "cmaes")
     trains = _trains(names, options)
@@ -119,6 +123,7 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     finally:
         seen = comparison.close(complete=complete)
     print_overview(display.console, seen, comparison.matching.told)
+    display.print_recorded(comparison.recorded())
     display.console.print(f"\nwritten to {run.folder.path}", highlight=False)
     check_judged(run.folder.read_rows())
     return seen
@@ -305,6 +310,12 @@ class _Comparison:
         self.folder.add(row, {"seed": seed, "episode": answer.episode.to_dict()})
         return row
 
+    def recorded(self) -> dict[str, int] | None:
+        """What methods and training have played from a bank; `None` for models that answer."""
+        if not is_recorded(self.config.llm.backend):
+            return None
+        return sum_recorded(self.folder.read_rows(), read_lines(self.folder.rounds_file))
+
     def close(self, *, complete: bool) -> dict[str, Any]:
         """Write the summary of the results so far, and return their overview."""
         rows = list(self.folder.read_rows())
@@ -315,6 +326,6 @@ class _Comparison:
             name = BUILT_IN.get(key.partition("@")[0], key)
             methods[key] = {"name": name, **summary, "wall_seconds": self.run.method_seconds(key)}
         fitting = {"fitting": self.fits.told} if self.fits.told else {}
-        found = {"methods": methods, "overview": seen, "matching": self.matching.told, **fitting}
-        self.run.close(found, complete=complete)
+        shown = {"matching": self.matching.told, "recorded": self.recorded(), **fitting}
+        self.run.close({"methods": methods, "overview": seen, **shown}, complete=complete)
         return seen

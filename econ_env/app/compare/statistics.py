@@ -18,28 +18,17 @@ import numpy.typing as npt
 from scipy import stats  # type: ignore[import-untyped]  # scipy ships no type information
 from statsmodels.stats.contingency_tables import mcnemar  # type: ignore[import-untyped]  # nor does statsmodels
 from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]  # same
-from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # same
 
 from econ_env.answers import AnswerRule, majority_of
+from econ_env.app.compare.intervals import ALPHA, Estimate, FloatArray, share_over_problems
 from econ_env.app.runs.results import ROLES, Row
 
 ResultRows = Sequence[Row]
-FloatArray = npt.NDArray[np.float64]
 
-ALPHA = 0.05
-"""All intervals have level 1 - ALPHA; `problems_needed` plans for a test at level ALPHA."""
 POWER = 0.8
 """Power of the test that `problems_needed` plans for."""
 RESAMPLES = 9999
 """Resamples of each bootstrap and permutation test; seeded, so the same rows give the same numbers."""
-
-
-class Estimate(NamedTuple):
-    """A number with its interval; the bounds are `None` if there is too little data."""
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 class Accuracy(NamedTuple):
@@ -77,23 +66,14 @@ class Difference(NamedTuple):
 
 
 def accuracy(rows: ResultRows) -> Accuracy | None:
-    """One method's accuracy; `None` if nothing was judged.
-
-    The interval is Wilson's at the effective number of answers: the one at which independent answers would have the
-    variance that the problems' means show (Korn & Graubard 1998, Survey Methodology 24:193-201), at least the number of
-    problems and at most that of answers. With one seed that is exactly the number of problems.
-    """
+    """One method's accuracy; `None` if nothing was judged. For the interval see `share_over_problems`."""
     by_problem = _right(rows)
     if not by_problem:
         return None
     means = np.array([np.mean(list(right.values())) for right in by_problem.values()])
     answers = sum(map(len, by_problem.values()))
-    share, spread = float(means.mean()), float(means.var() / len(means))
-    effective = share * (1.0 - share) / spread if spread > 0.0 else 0.0
-    effective = min(max(effective, len(means)), answers)
-    low, high = proportion_confint(share * effective, effective, alpha=ALPHA, method="wilson")
     return Accuracy(
-        Estimate(share, float(low), float(high)),
+        share_over_problems(means, answers),
         correct=sum(sum(right.values()) for right in by_problem.values()),
         answers=answers,
         problems=len(means),

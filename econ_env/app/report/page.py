@@ -20,6 +20,8 @@ from econ_env.app.report.plots import Plot
 from econ_env.app.report.runs import Runs
 from econ_env.app.report.style import DARK, LIGHT, NARROW, WIDE, render_svg
 from econ_env.app.report.tables import REASONS, second_control
+from econ_env.app.runs.display import recorded_words
+from econ_env.app.runs.results import sum_recorded
 from econ_env.problems.files import format_of
 
 SCRIPTS = ("data.js", "build.js", "episode.js", "browser.js")
@@ -163,6 +165,8 @@ def _facts(runs: Runs) -> list[tuple[str, str]]:
     seeds = runs.overview["seeds"]
     add("Seeds", _several([str(seed) for seed in seeds]))
     add("Answers", f"{len(runs.rows):,}")
+    played = sum_recorded(runs.rows)
+    add("Recorded", played and recorded_words(played))
     add("Total tokens", f"{sum(sum(row['tokens'].values()) for row in runs.rows):,}")
     return [(name, _several(values)) for name, values in found.items()]
 

@@ -10,6 +10,8 @@ from econ_env.app.compare.compare_table import print_overview
 from econ_env.app.report.cells import ReportTable
 from econ_env.app.report.runs import Runs
 from econ_env.app.report.tables import controls, refinement
+from econ_env.app.runs.display import recorded_words
+from econ_env.app.runs.results import sum_recorded
 
 
 def print_summary(console: Console, runs: Runs) -> None:
@@ -23,6 +25,9 @@ def print_summary(console: Console, runs: Runs) -> None:
         console, "refinement", refinement(runs),
         ("method", "repeated", "at rest", "cycle", "used up", "invalid", "residual", "gap"),
     )  # fmt: skip
+    played = sum_recorded(runs.rows)
+    if played is not None:
+        console.print(f"\nrecorded {recorded_words(played)}", highlight=False, soft_wrap=True)
 
 
 def _print(console: Console, title: str, numbers: ReportTable, headings: tuple[str, ...]) -> None:

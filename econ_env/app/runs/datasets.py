@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from econ_env.app.run_config import EnvArgs
 from econ_env.app.runs.trained_on import fingerprint
@@ -14,6 +14,8 @@ from econ_env.problems.load import ProblemSet, load_problems
 from econ_env.recorded import given_bank
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class RunProblems(NamedTuple):
@@ -81,7 +83,27 @@ def training_problems(args: EnvArgs, chosen: RunProblems, seed: int) -> ProblemS
     return replace(problems, problems=others)
 
 
-def _or_offline(args: EnvArgs, choose: Callable[[str], RunProblems]) -> RunProblems:
+def choose_to_record(args: EnvArgs, count: int, seed: int) -> ProblemSet:
+    """Load problems of the split to train on, shuffled by the seed.
+
+    Args:
+        args: Source, split, fields.
+        count: Number of problems.
+        seed: Seed of the shuffling.
+
+    Raises:
+        ProblemError: The problems can't be loaded, or there are not enough.
+    """
+    return _or_offline(args, lambda source: _first(_load(args, source, args.dataset_split, seed), count))
+
+
+def _first(problems: ProblemSet, count: int) -> ProblemSet:
+    if len(problems) < count:
+        raise ProblemError(f"{problems.source} has {len(problems):,} problems, not {count:,}; ask for fewer")
+    return problems[:count]
+
+
+def _or_offline(args: EnvArgs, choose: Callable[[str], T]) -> T:
     try:
         return choose(args.hf_dataset_path)
     except ProblemUnreachableError:

@@ -127,6 +127,21 @@ def print_dead_controls(left_out: Mapping[tuple[str, str], LeftOut]) -> None:
             console.print(line, style="bold red", highlight=False, markup=False)
 
 
+def print_recorded(played: Mapping[str, int] | None) -> None:
+    """Print a line on what was played from a bank, if anything was; see `sum_recorded`."""
+    if played is not None:
+        console.print()
+        console.print(f"recorded {recorded_words(played)}", highlight=False, soft_wrap=True)
+
+
+def recorded_words(played: Mapping[str, int]) -> str:
+    """What was played from a bank, in words."""
+    return (
+        f"{played['replies']:,} replies; {played['clipped']:,} with controls outside the recorded ones, "
+        f"{played['reused']:,} played again in an episode"
+    )
+
+
 def print_servers(servers: Mapping[str, Mapping[str, int]]) -> None:
     """Print a line per server, if there is more than one."""
     if len(servers) < 2:

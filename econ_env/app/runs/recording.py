@@ -67,17 +67,23 @@ def recorder(folder: RunFolder, tally: PhaseTally) -> Callable[[Record], None]:
 
 
 FAILURES_IN_A_ROW = 5
-"""Failed problems in a row after which the run stops."""
+"""Failed problems or calls in a row after which the run stops."""
 
 
 class Failures:
-    """Counts problems that failed one after another."""
+    """Counts what failed one after another.
 
-    def __init__(self) -> None:
+    Args:
+        what: What is counted, in the plural.
+        advice: How to go on once the cause is gone.
+    """
+
+    def __init__(self, what: str = "problems", advice: str = "continue with --resume") -> None:
+        self._what, self._advice = what, advice
         self._in_a_row = 0
 
     def count(self, failed: bool, reason: str | None) -> None:
-        """Count a finished problem.
+        """Count what is finished.
 
         Raises:
             LLMUnavailableError: Too many failed one after another.
@@ -85,6 +91,6 @@ class Failures:
         self._in_a_row = self._in_a_row + 1 if failed else 0
         if self._in_a_row >= FAILURES_IN_A_ROW:
             raise LLMUnavailableError(
-                f"{self._in_a_row} problems failed one after another, the last with: {reason}; "
-                "fix the cause and continue with --resume"
+                f"{self._in_a_row} {self._what} failed one after another, the last with: {reason}; "
+                f"fix the cause and {self._advice}"
             )

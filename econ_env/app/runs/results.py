@@ -36,9 +36,11 @@ def result_row(
     """One problem's result as a flat row of plain values.
 
     `round_verdicts` has the judge's verdict on the commitment of each round, `failed` if there is none; `round_tokens`
-    has the tokens of each round without the strategy. `tokens`, `calls` and `usd` also count answers from the cache;
-    `cache_hits` is the number of such calls, which `seconds` does not measure. `replies` are those that
-    the answer is made from; the `confidence` of each has the fields of `Confidence`, and is `None` if it is unknown.
+    has the tokens of each round without the strategy. `recorded` counts replies that were played from a bank, in all
+    rounds: `replies`, those `clipped` to the recorded controls, and those `reused` within the episode; `None` if there
+    are none. `tokens`, `calls` and `usd` also count answers from the cache; `cache_hits` is the number of such calls,
+    which `seconds` does not measure. `replies` are those that the answer is made from; the `confidence` of each has the
+    fields of `Confidence`, and is `None` if it is unknown.
 
     Args:
         method: The method that answered, for example `baseline` or `bne`.
@@ -93,6 +95,7 @@ def result_row(
         "usd": None if llm is None else price(llm, usage),
         "retries": usage.retries,
         "invalid": sum(not reply.valid for round_ in rounds for reply in round_.replies),
+        "recorded": _recorded(rounds),
         "error": last.error if decision.judgement is None else None,
         "seconds": seconds,
     }
@@ -130,6 +133,7 @@ class Totals:
         self._verdicts: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
         self._sums: Counter[str] = Counter()
+        self._recorded: Counter[str] = Counter()
         self._seconds = 0.0
 
     def add(self, row: Row) -> None:
@@ -140,13 +144,14 @@ class Totals:
         self._sums.update({name: row[name] for name in _SUMMED}, rounds=sum(row["rounds"]))
         self._sums["thought_tokens"] += row.get("thought_tokens", 0)  # rows of earlier versions have none
         self._seconds += row["seconds"]
+        self._recorded.update(row.get("recorded") or {})  # the same
 
     def summary(self) -> dict[str, Any]:
         """Totals of the rows.
 
         `n` counts judged problems; failed ones are counted separately and are neither right nor wrong. Accuracy is
         `correct / n`, `None` if nothing was judged. `json_rate` is the share of replies and commitments that were the
-        requested JSON.
+        requested JSON. `recorded` has the sums of what was played from a bank, `None` if nothing was.
         """
         sums, correct, failed = self._sums, self._verdicts["correct"], self._verdicts["failed"]
         judged = self.rows - failed
@@ -166,6 +171,7 @@ class Totals:
             "retries": sums["retries"],
             "invalid_replies": sums["invalid"],
             "rounds": sums["rounds"],
+            "recorded": dict(self._recorded) or None,
             "seconds": self._seconds,
         }
 
@@ -184,6 +190,22 @@ def summarise_methods(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
     for row in rows:
         methods.setdefault(row["method"], Totals()).add(row)
     return {name: totals.summary() for name, totals in methods.items()}
+
+
+def sum_recorded(rows: Iterable[Row], rounds: Iterable[Mapping[str, Any]] = ()) -> dict[str, int] | None:
+    """Sums of what was played from a bank; `None` if nothing was.
+
+    Args:
+        rows: Rows of results.
+        rounds: Lines of a trace, for episodes without such rows.
+    """
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(row.get("recorded") or {})  # rows of earlier versions have none
+    for line in rounds:
+        played = [reply["recorded"] for reply in line["round"]["replies"] if reply.get("recorded") is not None]
+        total.update(_counts(played) if played else {})
+    return dict(total) or None
 
 
 def training_row(episode: int, problem: str, outcome: EpisodeOutcome) -> Row:
@@ -245,6 +267,16 @@ def _reply(reply: Reply, judged: Any) -> Row:
         "p": reply.controls.p,
         "confidence": as_plain(reply.confidence),
     }
+
+
+def _recorded(rounds: Sequence[Round]) -> dict[str, int] | None:
+    played = [reply.recorded for round_ in rounds for reply in round_.replies if reply.recorded is not None]
+    return _counts(as_plain(played)) if played else None
+
+
+def _counts(played: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    marks = {name: sum(place[name] for place in played) for name in ("clipped", "reused")}
+    return {"replies": len(played), **marks}
 
 
 def _role_tokens(episode: Episode, rounds: Sequence[Round], role: str) -> int:

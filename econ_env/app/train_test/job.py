@@ -22,7 +22,14 @@ from econ_env.app.runs.display import print_servers
 from econ_env.app.runs.loggers import log_tests
 from econ_env.app.runs.provenance import provenance
 from econ_env.app.runs.recording import make_record, recorder
-from econ_env.app.runs.results import Totals, check_judged, summarise, summarise_methods, summarise_training
+from econ_env.app.runs.results import (
+    Totals,
+    check_judged,
+    sum_recorded,
+    summarise,
+    summarise_methods,
+    summarise_training,
+)
 from econ_env.app.runs.run import OpenRun, validate
 from econ_env.app.runs.team_facts import model_facts, print_facts
 from econ_env.app.runs.trained_on import all_trained_on, fingerprint, read_trained_on
@@ -33,6 +40,7 @@ from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.llm.probe import Probed
 from econ_env.problems.load import ProblemSet
+from econ_env.recorded.load import is_recorded
 from econ_env.traces import read_lines, shared_lines
 
 TRAIN = "train"
@@ -280,6 +288,8 @@ class _Job:
         }
         if self._probed:
             found["probe"] = [probed.plain() for probed in self._probed]
+        recorded = is_recorded(self.config.llm.backend)
+        found["recorded"] = sum_recorded((), read_lines(self.folder.rounds_file)) if recorded else None
         servers = self.run.close(found, complete=complete)
         if complete:
             if summaries:
@@ -288,4 +298,5 @@ class _Job:
                 json_rate = summarise(self.folder.read_rows())["json_rate"]
                 display.print_summary(shown, json_rate, text_replies)
             print_servers(servers)
+            display.print_recorded(found["recorded"])
             display.console.print(f"\nwritten to {self.folder.path}", highlight=False)

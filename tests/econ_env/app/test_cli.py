@@ -22,11 +22,11 @@ def test_it_is_installed_under_its_names():
 def test_help_lists_the_subcommands(run):
     ran = run(econ, "--help")
     assert ran.code == 0
-    for name in ("train", "test", "compare", "report", "solve", "serve"):
+    for name in ("train", "test", "compare", "report", "record", "bank", "solve", "serve"):
         assert f"\n  {name} " in ran.out
 
 
-@pytest.mark.parametrize("name", ["train", "test", "compare", "solve", "serve"])
+@pytest.mark.parametrize("name", ["train", "test", "compare", "record", "solve", "serve"])
 def test_every_subcommand_has_the_options_of_settings(run, name):
     out = run(econ, name, "--help").out
     for flag in ("--config", "--set", "--dataset", "--llm", "--executor-model", "--embedder", "--n-agents", "--seed"):
@@ -34,7 +34,7 @@ def test_every_subcommand_has_the_options_of_settings(run, name):
     assert max(map(len, out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("name", ["train", "test", "compare", "report", "solve", "serve"])
+@pytest.mark.parametrize("name", ["train", "test", "compare", "report", "record", "bank", "solve", "serve"])
 def test_help_loads_nothing_heavy(name):
     """What keeps it fast; the time itself is not asserted."""
     code = (

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from econ_env.app.runs.results import ROLES, Totals, summarise, summarise_methods, summarise_training
+from econ_env.app.runs.results import (
+    ROLES,
+    Totals,
+    sum_recorded,
+    summarise,
+    summarise_methods,
+    summarise_training,
+)
 
 COUNTS = st.integers(0, 50)
 ROWS = st.fixed_dictionaries(
@@ -51,6 +58,30 @@ def test_without_rows_there_is_no_accuracy():
     empty = Totals().summary()
     assert (empty["n"], empty["accuracy"], empty["json_rate"], empty["tokens_per_problem"]) == (0, None, None, None)
     assert summarise_training([])["accuracy"] is None
+
+
+PLAYED_NAMES = ("replies", "clipped", "reused")
+PLAYED = st.fixed_dictionaries(dict.fromkeys(PLAYED_NAMES, COUNTS))
+
+
+@given(st.lists(st.tuples(ROWS, st.none() | PLAYED), max_size=6))
+def test_what_was_played_from_a_bank_is_summed(rows):
+    given = [row if played is None else row | {"recorded": played} for row, played in rows]
+    known = [played for _, played in rows if played is not None]
+    total = {name: sum(played[name] for played in known) for name in PLAYED_NAMES} if known else None
+    assert summarise(iter(given))["recorded"] == total
+    assert sum_recorded(iter(given)) == total
+    assert sum_recorded(summarise_methods(iter(given)).values()) == total
+
+
+def test_what_was_played_is_counted_in_traces_too():
+    mark = {"row": 3, "clipped": True, "reused": False}
+    rounds = [
+        {"round": {"replies": [{"recorded": mark}, {"recorded": None}, {}]}},
+        {"round": {"replies": [{"recorded": {**mark, "reused": True}}]}},
+    ]
+    assert sum_recorded((), rounds) == {"replies": 2, "clipped": 2, "reused": 1}
+    assert sum_recorded((), [{"round": {"replies": [{}]}}]) is None
 
 
 def test_training_is_counted_without_what_failed():
