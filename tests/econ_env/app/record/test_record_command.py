@@ -363,12 +363,16 @@ def test_what_can_not_be_recorded_is_one_line(run, arguments, message):
     assert not Path("x.parquet").exists()
 
 
-def test_models_of_equal_names_are_refused(run, tmp_path):
-    done = run(
-        econ, "record", "--out", "x.parquet", "--llm", "simulated", "--dataset", SET, "--executor-model", "simulated"
-    )
-    assert done.code == 0
-    assert {row["model"] for row in table("x.parquet")} == {"simulated"}
+def test_models_of_equal_names_are_refused(run):
+    files = []
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+        files.append(Path(folder, "x.gguf"))
+        files[-1].write_bytes(b"GGUF")
+    named = [word for file in files for word in ("--executor-model", f"local:{file}")]
+    done = run(econ, "record", "--out", "x.parquet", "--llm", "local", "--dataset", SET, "--device", "cpu", *named)
+    assert done.code == 2
+    assert done.err == "error: two of the models are called x; record each into a bank of its own\n"
 
 
 def test_a_recording_is_played(run, record, server):
