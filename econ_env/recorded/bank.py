@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
-NO_QUESTION = "The text of this question is not on record."
-"""Question of a problem whose text the bank does not have; the same for all, so that it tells nothing."""
+NO_QUESTION = "Problem {id} of {bank}; the text of its question is not on record."
+"""Question of a problem whose text the bank does not have. Each has its own, since a question identifies a problem."""
 
 
 class Judged(NamedTuple):
@@ -68,7 +68,7 @@ class Bank:
     manifest: Manifest
     """Where the replies come from."""
     problems: ProblemSet
-    """The problems; where the bank has no questions, all have the same stand-in."""
+    """The problems; where the bank has no questions, with stand-ins (`NO_QUESTION`)."""
     models: tuple[str, ...]
     """Names of the models, sorted."""
     controls: tuple[str, ...]
@@ -195,7 +195,7 @@ def stand_ins(ids: Sequence[str], golds: Sequence[str], questions: Sequence[str]
     Raises:
         ProblemGoldError: A gold answer can't be read.
     """
-    asked = [NO_QUESTION] * len(ids) if questions is None else questions
+    asked = [NO_QUESTION.format(id=id, bank=source) for id in ids] if questions is None else questions
     made = zip(ids, golds, asked, strict=True)
     problems = (Problem(text, gold, id, source, id.rpartition("/")[0]) for id, gold, text in made)
     return ProblemSet(tuple(with_bare_gold(problem, source) for problem in problems), source)

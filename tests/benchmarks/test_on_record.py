@@ -1,0 +1,123 @@
+"""The benchmark on recorded replies: folds, intervals, the frontier, and a small run from the command line."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.on_record.command import recorded
+from benchmarks.on_record.contest import Setup, fold_of, play_fold
+from benchmarks.on_record.frontier import frontier, labels
+from benchmarks.on_record.intervals import Outcome, rows
+from econ_env.recorded import BankRow, Manifest, load_bank, write_bank
+
+
+def outcome(shares, calls=1.0):
+    """A method that was right on these problems, in one seed."""
+    correct = np.array([shares], bool)
+    return Outcome(correct, np.full(correct.shape, calls))
+
+
+def small_bank(path, problems=20):
+    """Three models: `good` is always right, `fair` on two thirds, `bad` never, each wrong in its own way."""
+    made = []
+    for problem in range(problems):
+        for model, right in (("good", True), ("fair", problem % 3 > 0), ("bad", False)):
+            answer = "1" if right else str(100 + len(made))
+            made.append(BankRow(f"p{problem}", model, "1", answer, temperature=0.0, repetition_penalty=1.0))
+    return write_bank(path, made, Manifest())
+
+
+def test_every_problem_is_in_one_fold_and_folds_are_equal():
+    folds = fold_of(103, 5, seed=1)
+    assert sorted(np.bincount(folds).tolist()) == [20, 20, 21, 21, 21]
+    assert fold_of(103, 5, seed=1).tolist() == folds.tolist() != fold_of(103, 5, seed=2).tolist()
+
+
+def test_differences_are_paired():
+    right = np.arange(400) % 2 == 0
+    found = {row["method"]: row for row in rows({"majority": outcome(right), "same": outcome(right, 3.0)})}
+    assert found["same"]["less_majority"] == [0.0, 0.0, 0.0]
+    assert found["same"]["less_best_first"] is None
+    assert (found["same"]["calls"], found["same"]["accuracy"]) == (3.0, 0.5)
+
+
+def test_the_interval_is_that_of_a_share():
+    """The bootstrap of a share p of P problems has the standard error sqrt(p (1 - p) / P)."""
+    right = np.arange(1000) < 800
+    (row,) = rows({"m": outcome(right)})
+    half = 1.96 * np.sqrt(0.8 * 0.2 / 1000)
+    assert row["ci"] == pytest.approx([0.8 - half, 0.8 + half], abs=2e-3)
+
+
+def test_a_problem_counts_once_whatever_the_number_of_seeds():
+    """Three equal seeds tell no more than one."""
+    right = np.arange(300) % 3 > 0
+    once = rows({"m": Outcome(right[None], np.ones((1, 300)))})
+    thrice = rows({"m": Outcome(np.tile(right, (3, 1)), np.ones((3, 300)))})
+    assert once == thrice
+
+
+def test_the_frontier_has_what_no_cheaper_one_beats():
+    points = [("a", 1.0, 0.5), ("b", 2.0, 0.4), ("c", 3.0, 0.9), ("d", 3.0, 0.8), ("e", 9.0, 0.9)]
+    made = [{"method": name, "calls": calls, "accuracy": accuracy} for name, calls, accuracy in points]
+    assert [row["method"] for row in frontier(made)] == ["a", "c"]
+
+
+def test_points_that_lie_together_share_a_label():
+    points = [("a", 7.0, 0.918), ("b", 7.0, 0.919), ("c", 1.0, 0.918)]
+    made = [{"method": name, "calls": calls, "accuracy": accuracy} for name, calls, accuracy in points]
+    assert sorted(names for *_, names in labels(made)) == [["b", "a"], ["c"]]
+
+
+def test_what_is_learned_comes_from_the_other_folds(tmp_path):
+    """A model that is right only on the problems of the test fold is not the best on the others."""
+    path = tmp_path / "traps.parquet"
+    inside = fold_of(20, 2, seed=0) == 0
+    made = []
+    for problem in range(20):
+        for model, right in (("trap", inside[problem]), ("fair", problem % 4 > 0)):
+            made.append(BankRow(f"p{problem}", model, "1", "1" if right else "7", temperature=0.0))
+    write_bank(path, made, Manifest())
+    places, right, _ = play_fold(Setup(str(path), ("trap", "fair"), 2, 0.7, 50), 0, 0)["best_single"]
+    assert places == np.flatnonzero(inside).tolist()
+    assert right == [problem % 4 > 0 for problem in places]
+
+
+@pytest.mark.slow
+def test_the_command_writes_rows_facts_and_picture(tmp_path):
+    bank = small_bank(tmp_path / "small.parquet")
+    out = tmp_path / "out" / "found.json"
+    done = CliRunner().invoke(
+        recorded, ["--bank", str(bank), "--folds", "2", "--seeds", "1", "--episodes", "50", "--out", str(out)]
+    )
+    assert done.exit_code == 0, done.output
+    found = {row["method"]: row for row in json.loads(out.read_text())}
+    assert found["best_single"]["accuracy"] == 1.0
+    assert (found["majority"]["calls"], found["any_right"]["accuracy"]) == (3.0, 1.0)
+    assert found["econ"]["calls"] == 3.0
+    assert found["majority"]["less_majority"] == [0.0, 0.0, 0.0]
+    assert out.with_suffix(".png").stat().st_size > 10_000
+    assert json.loads(out.with_suffix(".facts.json").read_text())["problems"] == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--models", "good,nobody"], "has no model 'nobody'"),
+        (["--n-agents", "5"], "contradicts 3 models"),
+        (["--folds", "15"], "20 problems, too few for 15 folds"),
+    ],
+)
+def test_wrong_options_are_said_in_one_line(tmp_path, options, message):
+    bank = small_bank(tmp_path / "small.parquet")
+    done = CliRunner().invoke(recorded, ["--bank", str(bank), "--out", str(tmp_path / "x.json"), *options])
+    assert message in str(done.exception)
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_stand_ins_of_questions_are_told_apart(tmp_path):
+    """Problems that a checkpoint was trained on are recognised by their questions."""
+    problems = load_bank(small_bank(tmp_path / "small.parquet")).problems
+    assert len({problem.question for problem in problems}) == len(problems)
