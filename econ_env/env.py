@@ -542,8 +542,9 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         if round_.commitment.text is not None:
             texts.append(round_.commitment.text)
         rows = dict(zip(texts, await self.encoder.aencode(texts), strict=True)) if texts else {}
-        self._agreed, labels = await judging(self.answer_rule, _compared, round_, self.answer_rule, bool(self._parts))
-        if self._parts:
+        changed = bool(self._parts) and not round_.silent
+        self._agreed, labels = await judging(self.answer_rule, _compared, round_, self.answer_rule, changed)
+        if changed:
             self._tallies = tallies(round_.replies, labels)
         observations.see(self._shared, self._private, round_, rows, self._agreed, self._scale)
 

@@ -88,7 +88,7 @@ def part_values(part: ObservationPart, known: Known) -> Vector:
         values = np.asarray(given, np.float32)
     except (TypeError, ValueError):
         values = np.empty(0, np.float32)
-    if values.shape != (part.dim,) or not (np.abs(values) <= 1.0).all():
+    if values.shape != (part.dim,) or not np.abs(values).max() <= 1.0:
         raise ExtensionError(
             f"the observation part {part.name!r} must give {part.dim} numbers in [-1, 1], got {given!r}"
         )
