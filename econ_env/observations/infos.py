@@ -43,7 +43,7 @@ TEXT_KEYS = (
 
 
 def info_keys(further: Sequence[str], controls: Sequence[str] = (), *, priced: bool = False) -> tuple[str, ...]:
-    """All infos of `step`.
+    """All infos of `step`, in order.
 
     Args:
         further: Names of the further reward terms.
@@ -52,7 +52,7 @@ def info_keys(further: Sequence[str], controls: Sequence[str] = (), *, priced: b
     """
     own = tuple(f"reward_{name}" for name in further)
     terms = own + tuple(f"team_{name}" for name in further)
-    return INFO_KEYS + further_of(controls) + terms + (PRICE_KEYS if priced else ())
+    return INFO_KEYS[:2] + further_of(controls) + INFO_KEYS[2:] + terms + (PRICE_KEYS if priced else ())
 
 
 def round_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
