@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from econ_env.answers import AnswerRule, heaviest, judge_answer, labels_of
-from econ_env.app.runs.results import Row
+from econ_env.app.runs.results import Row, given_replies
 from econ_env.errors import TraceError
 from econ_env.records import Judgement, as_plain
 from econ_env.rewards.terms import task_specific, weigh
@@ -46,7 +46,7 @@ def row_of(row: Row, episode: Part, rule: AnswerRule) -> Row:
     last, gold = decision["rounds"][-1], episode["problem"]["answer"]
     verdict = decision["judgement"]
     judged = zip(row["replies"], _replies(decision["rounds"]), decision["replies_judged"], strict=True)
-    texts = [reply for round_ in rounds for reply in round_["replies"] if reply["text"] and _is_given(reply, round_)]
+    texts = [reply for round_ in rounds for reply in given_replies(round_) if reply["text"]]
     written = [made for round_ in rounds for made in _commitments(round_) if made["source"] == "coordinator"]
     return {
         **row,
@@ -196,11 +196,6 @@ def _commitments(round_: Part) -> list[Part]:
         return []
     clusters = [part for part in round_.get("clusters", ()) if asked is None or set(asked) & set(part["agents"])]
     return [*(cluster["commitment"] for cluster in clusters), round_["commitment"]]
-
-
-def _is_given(reply: Part, round_: Part) -> bool:
-    """Whether a reply was given in this round; traces of earlier versions do not say, and had no others."""
-    return bool(reply["agent"] in round_.get("asked", (reply["agent"],)))
 
 
 def _is_valid(reply: Part) -> bool:

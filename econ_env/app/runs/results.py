@@ -214,9 +214,16 @@ def sum_recorded(rows: Iterable[Row], rounds: Iterable[Mapping[str, Any]] = ()) 
     for row in rows:
         total.update(row.get("recorded") or {})  # rows of earlier versions have none
     for line in rounds:
-        played = [reply["recorded"] for reply in line["round"]["replies"] if reply.get("recorded") is not None]
+        given = given_replies(line["round"])
+        played = [reply["recorded"] for reply in given if reply.get("recorded") is not None]
         total.update(_counts(played) if played else {})
     return dict(total) or None
+
+
+def given_replies(round_: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The replies that were given in a round of a trace, without those that stand from earlier ones."""
+    asked = round_.get("asked")  # traces of earlier versions do not say, and had everyone asked
+    return [reply for reply in round_["replies"] if asked is None or reply["agent"] in asked]
 
 
 def training_row(episode: int, problem: str, outcome: EpisodeOutcome) -> Row:
