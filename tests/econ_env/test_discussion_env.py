@@ -258,6 +258,8 @@ def test_the_prospect_is_what_a_step_would_pay_without_its_price():
     other = copy.deepcopy(env)
     *_, infos = other.step(speaking())
     assert env.prospect == pytest.approx(infos["executor_0"]["team_reward"] + 0.25)
+    paid = other.episode.decisions[0].team_reward
+    assert env.prospect == pytest.approx(0.5 * paid.al + 0.25 * paid.ts + 0.25 * paid.cc)
     env.reward_weights = (0.0, 1.0, 0.0)
     *_, infos = env.step(speaking())
     assert infos["executor_0"]["team_reward"] == 0.75
@@ -335,6 +337,15 @@ def test_a_bank_plays_rounds_of_some_and_counts_its_calls(bank):
     assert [reply.chars for reply in third.replies] == [len("Model 0 says 3."), 16, None, 18]
     recorded = [reply.recorded for reply in second.replies if reply.recorded is not None]
     assert not any(place.clipped for place in recorded)  # the temperature is fixed, at 0.7
+
+
+def test_only_controls_that_are_chosen_can_be_clipped(bank):
+    outside = {"controls": ["speak"], "temperature_default": 1.75}
+    for sampling, clipped in ((outside, False), ({"controls": ["temperature", "speak"]}, True)):
+        env = parallel_env(llm=bank, embedder="hash", config={"sampling": sampling})
+        env.reset(seed=0)
+        env.step({agent: env.action_space(agent).high for agent in env.agents})
+        assert {reply.recorded.clipped for reply in env.episode.last_round.replies} == {clipped}
 
 
 def test_a_bank_deals_the_same_reply_whoever_else_is_asked(bank):
