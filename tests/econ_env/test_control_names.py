@@ -78,7 +78,7 @@ def test_settings_written_out_can_be_read_again(controls):
         ({"controls": ["temperature", "top_p"], "second_action": "repetition_penalty"}, "contradicts controls"),
         ({"controls": ["speak", "speak"]}, "names speak twice"),
         ({"controls": []}, "at least 1 item"),
-        ({"controls": ["speach"]}, "'temperature', 'repetition_penalty', 'top_p', 'min_p', 'speak' or 'weight'"),
+        ({"controls": ["talking"]}, "'temperature', 'repetition_penalty', 'top_p', 'min_p', 'speak' or 'weight'"),
         ({"controls": "speak"}, "valid tuple"),
         ({"min_p_min": 0.2, "min_p_max": 0.1}, "min_p_min must be below min_p_max, got 0.2 and 0.1"),
         ({"top_p_min": 0.9}, "top_p_min must be below top_p_max"),
