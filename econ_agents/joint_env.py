@@ -26,11 +26,13 @@ Infos = dict[str, dict[str, Any]]
 Transition = tuple[Observations, dict[str, float], dict[str, bool], dict[str, bool], Infos]
 JointTransition = tuple[Array, float, bool, bool, dict[str, Any]]
 
-AGENT_NUMBERS = ("temperature", "p", "valid", "answered", "agrees", "correct")
+AGENT_NUMBERS = (
+    "temperature", "p", "top_p", "min_p", "speak", "weight", "valid", "answered", "agrees", "correct", "price",
+)  # fmt: skip
 """Numbers of an agent's info that the joint info holds as arrays [N], where the environment has them."""
 TEAM_NUMBERS = (
     "agreement", "failed", "rounds", "prompt_tokens", "completion_tokens", "thought_tokens", "calls",
-    "team_answered", "team_correct", "team_reward",
+    "team_answered", "team_correct", "team_reward", "team_price",
 )  # fmt: skip
 """Numbers of the whole team: equal in every agent's info, single floats in the joint info."""
 

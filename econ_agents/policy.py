@@ -104,13 +104,18 @@ class EconPolicy(Policy, ModelHubMixin):
                 f"the policy was trained with the reward terms {', '.join(mine.reward_terms)}, the environment has "
                 f"{', '.join(theirs.reward_terms)}; use those that it was trained with"
             )
+        if mine.controls and theirs.controls and mine.controls != theirs.controls:
+            raise TeamError(
+                f"the policy was trained with the controls {', '.join(mine.controls)}, the environment has "
+                f"{', '.join(theirs.controls)}; use those that it was trained with"
+            )
         my_parts, their_parts = ([name for name, *_ in spec.layout] for spec in (mine, theirs))
         if my_parts and their_parts and my_parts != their_parts:
             raise TeamError(
                 f"the policy was trained on the observation parts {', '.join(my_parts)}, the environment has "
                 f"{', '.join(their_parts)}; use those that it was trained with"
             )
-        if mine != theirs:
+        if replace(mine, controls=()) != replace(theirs, controls=()):
             raise TeamError(
                 f"the policy was trained on observations of width {mine.obs_dim} and controls in {_bounds(mine)}, "
                 f"the environment has width {theirs.obs_dim} and {_bounds(theirs)}; use the embedder, memory and "

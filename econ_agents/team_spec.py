@@ -1,4 +1,4 @@
-"""Describes a team's shape: agents, parts of an observation, bounds of the controls, reward terms."""
+"""Describes a team's shape: agents, parts of an observation, controls and their bounds, reward terms."""
 
 from __future__ import annotations
 
@@ -54,12 +54,16 @@ class TeamSpec:
     """(M, F) of the part named `agent_memory`; (0, 0) without memory."""
     reward_terms: tuple[str, ...] = REWARD_TERMS
     """Names of the reward terms, in the order of their weights; AL, TS and CC come first."""
+    controls: tuple[str, ...] = ()
+    """Names of the controls, in the order of an action; empty if they are unknown."""
 
     def __post_init__(self) -> None:
         if self.n_agents < 1 or self.obs_dim < 1 or not self.action_low:
             raise TeamError(f"a team needs agents, observations and actions, got {self}")
         if len(self.action_low) != len(self.action_high):
             raise TeamError("action_low and action_high differ in length")
+        if self.controls and len(self.controls) != len(self.action_low):
+            raise TeamError(f"{len(self.action_low)} controls need as many names, got {', '.join(self.controls)}")
         if self.reward_terms[: len(REWARD_TERMS)] != REWARD_TERMS or len({*self.reward_terms}) < len(self.reward_terms):
             raise TeamError(f"reward terms must start with {REWARD_TERMS} and come each once, got {self.reward_terms}")
         rows, features = self.memory_shape
@@ -148,6 +152,7 @@ class TeamSpec:
             layout=layout,
             memory_shape=memory_shape,
             reward_terms=tuple(env.reward_terms) if hasattr(env, "reward_terms") else REWARD_TERMS,
+            controls=_control_names(env, act.shape[0]),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -165,7 +170,14 @@ class TeamSpec:
             layout=tuple((str(name), int(start), int(stop)) for name, start, stop in values["layout"]),
             memory_shape=(int(values["memory_shape"][0]), int(values["memory_shape"][1])),
             reward_terms=tuple(str(name) for name in values.get("reward_terms", REWARD_TERMS)),
+            controls=tuple(str(name) for name in values.get("controls", ())),
         )
+
+
+def _control_names(env: ParallelSpaces, action_dim: int) -> tuple[str, ...]:
+    """The names of the controls; none if the environment has none, or a wrapper gave its actions another width."""
+    names = tuple(env.control_names) if hasattr(env, "control_names") else ()
+    return names if len(names) == action_dim else ()
 
 
 def _named_parts(env: ParallelSpaces) -> tuple[tuple[tuple[str, int, int], ...], tuple[int, int]]:

@@ -20,9 +20,10 @@ from pydantic import (
 )
 
 from econ_env import plugins
+from econ_env.control_names import DEFAULT_CONTROLS, NEUTRAL_PENALTY, SAMPLERS, ControlName, second_of
 from econ_env.errors import ConfigError
 from econ_env.extra import JsonObject, check_body, check_headers, check_members
-from econ_env.records import SecondControl
+from econ_env.records import PromptEmbedding, SecondControl
 
 Weights = tuple[Annotated[float, Field(ge=0, le=1)], ...]
 """alpha: weights of AL, TS, CC, then of the further reward terms, in this order."""
@@ -79,31 +80,73 @@ S = TypeVar("S", bound=BaseModel)
 
 
 class SamplingConfig(Settings):
-    """Bounds of the controls (T, p), the paper's prompt embedding e, and the samplers beside them.
+    """The controls of an executor, by default (T, p), the paper's prompt embedding e: their bounds and fixed values.
 
-    The default bounds are those between which both controls change replies and few are noise, measured with
+    The default bounds of T and the penalty are those between which both change replies and few are noise, measured with
     `benchmarks/measure/sweep.py` under `econ-controls-v2`.
     """
 
+    controls: Annotated[tuple[ControlName, ...], Field(min_length=1)] = DEFAULT_CONTROLS
+    """What an action sets, in this order: `temperature`, `repetition_penalty`, `top_p`, `min_p`, `speak` (whether the
+    executor is asked in a round: from 0.5 on), `weight` (how much its answer counts, with `commitment: weighted`). The
+    others have their fixed values."""
     temperature_min: float = Field(0.1, ge=0.0, le=2.0)
     """Lowest temperature T."""
     temperature_max: float = Field(1.5, gt=0.0, le=2.0)
     """Highest temperature T."""
+    temperature_default: float = Field(0.7, ge=0.0, le=2.0)
+    """Temperature of the executors' calls where it is no control."""
     second_action: SecondControl = "repetition_penalty"
-    """The sampling parameter that p sets: the repetition penalty, or top_p (another reading of the paper)."""
+    """The control that p is: the repetition penalty, or top_p (another reading of the paper). The old way to say
+    `controls: [temperature, top_p]`; where `controls` are given, it follows from them."""
     p_min: float | None = Field(None, gt=0.0, le=2.0)
-    """Lowest p; by default 1.0 for a repetition penalty, 0.1 for top_p."""
+    """Lowest p; by default 1.0 for a repetition penalty, `top_p_min` for top_p."""
     p_max: float | None = Field(None, gt=0.0, le=2.0)
-    """Highest p; by default 1.15 for a repetition penalty, 0.9 for top_p."""
+    """Highest p; by default 1.15 for a repetition penalty, `top_p_max` for top_p."""
+    top_p_min: float = Field(0.1, gt=0.0, le=1.0)
+    """Lowest top_p."""
+    top_p_max: float = Field(0.9, gt=0.0, le=1.0)
+    """Highest top_p."""
     top_p_default: float = Field(0.9, gt=0.0, le=1.0)
-    """top_p of every call for which p does not set it."""
+    """top_p of every call where it is no control, and of the coordinator's."""
+    min_p_min: float = Field(0.0, ge=0.0, lt=1.0)
+    """Lowest min-p, where it is a control."""
+    min_p_max: float = Field(0.2, gt=0.0, lt=1.0)
+    """Highest min-p."""
     min_p: float = Field(0.05, ge=0.0, lt=1.0)
-    """min-p of the executors' calls: tokens less likely than this share of the most likely one are left out; 0 turns it
-    off. At high temperatures it keeps replies readable (Nguyen et al. 2025, https://arxiv.org/abs/2407.01082)."""
+    """min-p of the executors' calls where it is no control: tokens less likely than this share of the most likely one
+    are left out; 0 turns it off. At high temperatures it keeps replies readable (Nguyen et al. 2025,
+    https://arxiv.org/abs/2407.01082)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _two_names(cls, values: Any) -> Any:
+        """Fill in whichever of `controls` and `second_action` is not given."""
+        if not isinstance(values, Mapping):
+            return values
+        old, new = values.get("second_action"), values.get("controls")
+        if old == "top_p" and new is None:
+            return {**values, "controls": ("temperature", "top_p")}
+        if old is None and isinstance(new, list | tuple):
+            return {**values, "second_action": second_of(new)}
+        return values
+
+    @field_validator("controls")
+    @classmethod
+    def _once(cls, controls: tuple[ControlName, ...]) -> tuple[ControlName, ...]:
+        twice = next((name for name in controls if controls.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"names {twice} twice")
+        return controls
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
         low, high = self.p_bounds
+        if self.second_action != second_of(self.controls):
+            raise ValueError(
+                f"second_action {self.second_action} contradicts controls [{', '.join(self.controls)}]; "
+                "give controls alone"
+            )
         if self.temperature_min >= self.temperature_max:
             raise ValueError("temperature_min must be below temperature_max")
         if low >= high:
@@ -112,13 +155,53 @@ class SamplingConfig(Settings):
             raise ValueError(f"p_max must be at most 1.0 when second_action is top_p, got {high}")
         if self.second_action == "repetition_penalty" and low < 1.0:
             raise ValueError(f"p_min must be at least 1.0: a repetition penalty of {low} rewards repeating")
+        for name in ("top_p", "min_p"):
+            low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
+            if low >= high:
+                raise ValueError(f"{name}_min must be below {name}_max, got {low} and {high}")
         return self
 
     @property
     def p_bounds(self) -> tuple[float, float]:
         """Lowest and highest p, defaults filled in."""
-        low, high = (1.0, 1.15) if self.second_action == "repetition_penalty" else (0.1, 0.9)
+        penalty = self.second_action == "repetition_penalty"
+        low, high = (1.0, 1.15) if penalty else (self.top_p_min, self.top_p_max)
         return (low if self.p_min is None else self.p_min, high if self.p_max is None else self.p_max)
+
+    def bounds(self, control: ControlName) -> tuple[float, float]:
+        """Lowest and highest value of a control."""
+        if control == self.second_action:
+            return self.p_bounds
+        own: dict[ControlName, tuple[float, float]] = {
+            "temperature": (self.temperature_min, self.temperature_max),
+            "top_p": (self.top_p_min, self.top_p_max),
+            "min_p": (self.min_p_min, self.min_p_max),
+        }
+        return own.get(control, (0.0, 1.0))
+
+    @property
+    def sampled(self) -> tuple[ControlName, ...]:
+        """The controls that a server is asked with."""
+        return tuple(name for name in self.controls if name in SAMPLERS)
+
+    def asked(self, embedding: PromptEmbedding) -> dict[str, float]:
+        """What a call with these controls is sampled with: the value of each of `SAMPLERS`, set or fixed."""
+        penalty, top_p = embedding.p, embedding.top_p
+        if self.second_action == "top_p":
+            penalty, top_p = NEUTRAL_PENALTY, embedding.p
+        return {
+            "temperature": embedding.temperature,
+            "repetition_penalty": penalty,
+            "top_p": self.top_p_default if top_p is None else top_p,
+            "min_p": self.min_p if embedding.min_p is None else embedding.min_p,
+        }
+
+    @property
+    def neutral(self) -> PromptEmbedding:
+        """The controls of an executor of which an action sets nothing."""
+        return PromptEmbedding(
+            self.temperature_default, self.top_p_default if self.second_action == "top_p" else NEUTRAL_PENALTY
+        )
 
 
 ExtraBody = Annotated[JsonObject, AfterValidator(check_body)]
@@ -215,6 +298,10 @@ class RewardConfig(Settings):
     """w_f: share of fidelity in CC; the rest is novelty."""
     team_ts: Literal["commitment", "mean"] = "commitment"
     """TS of the team reward: the commitment's correctness, or the mean of the executors'."""
+    price: float = Field(0.0, ge=0.0, allow_inf_nan=False)
+    """What executors' calls cost, taken off the rewards: each executor pays for its own calls, the team for all."""
+    price_per: Literal["call", "kilotoken"] = "call"
+    """What `price` is paid for: a call that was answered, or 1,000 tokens of prompt and reply."""
 
     @model_validator(mode="after")
     def _simplex(self) -> Self:
@@ -228,7 +315,8 @@ class ObservationConfig(Settings):
     """Parts of an observation besides the standard ones."""
 
     parts: tuple[PartName, ...] = ()
-    """Further parts, each `reply_confidence`, the name under which a package registers it, or `module:attribute`."""
+    """Further parts, each `reply_confidence`, `discussion`, `answer_numbers`, the name under which a package registers
+    it, or `module:attribute`. `discussion` is added by itself where `speak` or `weight` is a control."""
 
 
 class EpisodeConfig(Settings):
@@ -238,10 +326,11 @@ class EpisodeConfig(Settings):
     """Decision steps of an episode; not the rounds inside one step."""
     strategy: Literal["reset", "lazy", "off"] = "reset"
     """When the coordinator plans: at reset, at the first round, or never."""
-    commitment: Literal["always", "divided", "vote"] = "always"
+    commitment: Literal["always", "divided", "vote", "weighted"] = "always"
     """When the coordinator condenses replies: in every round, or only if answers differ, or never. If two or more
     executors all agree, `divided` uses their answer directly, which saves the longest call of the round. With `vote`
-    the majority of all executors' answers is the commitment."""
+    the majority of all executors' answers is the commitment, with `weighted` the answer with the largest sum of
+    weights (the control `weight`)."""
     show_commitment: bool = True
     """Whether executors are told the answer of the last commitment in later rounds."""
     strategy_tokens: int = Field(50, ge=1)
@@ -300,7 +389,7 @@ class TeamConfig(Settings):
     n_agents: int = Field(3, ge=1, le=512)
     """Number of executors."""
     sampling: SamplingConfig = SamplingConfig()
-    """Bounds of the controls."""
+    """The controls and their bounds."""
     reward: RewardConfig = RewardConfig()
     """Reward terms and weights."""
     observation: ObservationConfig = ObservationConfig()
@@ -320,6 +409,24 @@ class TeamConfig(Settings):
 
 class EnvConfig(EpisodeConfig, TeamConfig):
     """All settings of the environment."""
+
+    @model_validator(mode="after")
+    def _weights_count(self) -> Self:
+        check_counted(self.sampling, self)
+        return self
+
+
+def check_counted(sampling: SamplingConfig, episode: EpisodeConfig) -> None:
+    """Check that weights have an effect where they are a control.
+
+    Raises:
+        ValueError: They have none.
+    """
+    if "weight" in sampling.controls and episode.commitment != "weighted":
+        raise ValueError(
+            f"the control weight has no effect with commitment {episode.commitment}: set commitment to weighted, or "
+            "leave weight out of sampling.controls"
+        )
 
 
 def parse_settings(model: type[S], values: Mapping[str, Any]) -> S:

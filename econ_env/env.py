@@ -3,17 +3,23 @@
 | Data sheet           |                                                                                  |
 |----------------------|----------------------------------------------------------------------------------|
 | Agents               | `executor_0` ... `executor_{n-1}`, all present until the joint end                 |
-| Action               | Box float32 [2]: temperature T in [0.1, 2.0], p in [1.0, 1.5] (repetition penalty) |
+| Action               | Box float32 [A], the controls: by default T and p, the repetition penalty          |
 | Observation          | Box(-1, 1) float32 [D]; parts and order in `observation_layout`                    |
 | State                | Box(-1, 1) float32; shared parts once, replies, controls and memory of everybody   |
 | Reward               | a_AL AL_i + a_TS TS_i + a_CC CC_i, in [0, 1]; 0 for an invalid reply; terms can be added |
+| Price                | `reward.price` per call is taken off; then rewards can be negative                 |
 | Clusters             | more than `cluster_size` (4) executors: one local commitment per cluster, merged   |
 | Episode              | `max_rounds` decisions (default 1), then all agents terminate together             |
-| Infos                | `{}` per agent at reset; floats with fixed keys (`INFO_KEYS`) at each step         |
+| Infos                | `{}` per agent at reset; floats with fixed keys (`info_keys`) at each step         |
 | Model calls          | 1 at reset (strategy, once per question), n + 1 per round, n + C + 1 in C clusters |
 
 `deliberate` runs a round inside the current decision; `step` submits and ends the decision. A `step` with the controls
 of the last round submits that round's commitment and needs no call.
+
+`sampling.controls` names the controls. With `speak` among them an executor may stay silent: a round asks those with
+speak >= 0.5 (at least one in a decision's first round), the others' replies stand, a round in which nobody speaks costs
+nothing, and a `step` after a round asks nobody. With `weight` and `commitment: weighted` the actions say how much each
+reply counts, also those of a `step` that comes after the replies.
 
 In a large team local coordinators condense the replies of their clusters, and a global one merges these local
 commitments into the team's commitment. Rewards (also AL) and observations use the team's commitment only.
@@ -25,6 +31,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -34,7 +41,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
-from econ_env.answers import AnswerRule, judging, make_rule
+from econ_env.answers import AnswerRule, judging, labels_of, make_rule
 from econ_env.config import TERMS, EnvConfig, Weights, check_weights
 from econ_env.embedding import Embedder, TextEncoder, shared_encoder
 from econ_env.episode import Decision, Episode
@@ -47,9 +54,11 @@ from econ_env.llm.seeding import derive_seed
 from econ_env.observations import layout as observations
 from econ_env.observations.added import ObservationPart, make_parts, part_values
 from econ_env.observations.confidence import NAME as CONFIDENCE_PART
-from econ_env.observations.controls import Actions, action_space, read_actions
+from econ_env.observations.controls import Actions, ControlScale, action_space
+from econ_env.observations.discussion import DISCUSSION
 from econ_env.observations.infos import Infos, add_texts, info_keys, round_infos, step_infos
-from econ_env.observations.known import known_to
+from econ_env.observations.known import known_to_each
+from econ_env.observations.tally import Tally, tallies
 from econ_env.problems.load import ProblemSet, ProblemStream
 from econ_env.problems.order import ProblemOrder
 from econ_env.recorded.bank import Bank
@@ -58,10 +67,12 @@ from econ_env.recorded.playing import cast, check_playable
 from econ_env.recorded.team import RecordedTeam
 from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.rewards.added import RewardTerm, make_terms
-from econ_env.rewards.scoring import agrees, score
+from econ_env.rewards.price import charge, check_price, costs
+from econ_env.rewards.scoring import Score, agrees, score
 from econ_env.team.likelihood import check_offered
 from econ_env.team.prompts import PromptSet, make_prompts
 from econ_env.team.rounds import Team, all_or_none
+from econ_env.team.speaking import speakers
 from econ_env.traces import shared_lines
 
 T = TypeVar("T")
@@ -78,6 +89,8 @@ class RoundOutcome(NamedTuple):
     """The commitment's answer."""
     failed: bool
     """Whether no reply was valid."""
+    silent: bool = False
+    """Whether nobody was asked: what stood before stands."""
 
 
 class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]):  # type: ignore[misc] # untyped
@@ -101,6 +114,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         answer_rule: Reads and judges answers.
         prompts: What the models are asked.
         reward_terms: Names of all reward terms, in the order of `reward_weights`.
+        control_names: Names of the controls, in the order of an action.
 
     Raises:
         ConfigError: A setting is refused.
@@ -140,10 +154,15 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self._trace = trace
         self.answer_rule = make_rule(config.answer_rule if answer_rule is None else answer_rule)
         self.prompts = make_prompts(config.prompts if prompts is None else prompts)
+        self.control_names: tuple[str, ...] = config.sampling.controls
+        self._scale = ControlScale(config.sampling)
+        self._speaks, self._weighs = "speak" in self.control_names, "weight" in self.control_names
         self._terms = make_terms(config.reward.terms if reward_terms is None else reward_terms)
-        self._parts = make_parts(config.observation.parts if observation_parts is None else observation_parts)
+        self._parts = self._made_parts(config.observation.parts if observation_parts is None else observation_parts)
         self.reward_terms = (*TERMS, *(term.name for term in self._terms))
         self._weights = check_weights(config.reward.initial_weights, self.reward_terms)
+        self._price = config.reward.price
+        self._priced = self._speaks or config.reward.price > 0.0
         if config.reward.al == "likelihood" and llm == "simulated" and not all(isinstance(e, LLM) for e in executors):
             check_offered([LLMInfo("simulated", "simulated", "", json_mode=True)])  # others are checked once made
         bank = given_bank(llm)
@@ -153,8 +172,17 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self._order: ProblemOrder | None = None
         self._deck: object = None
         self._strategies: dict[str, Strategy] = {}
+        self._scored: tuple[Round, Weights, Score] | None = None
+        self._tallies: Sequence[Tally | None] = [None] * config.n_agents
         self._team: Team | None = None
         self._encoder: TextEncoder | None = None
+
+    def _made_parts(self, specs: Sequence[str | ObservationPart]) -> tuple[ObservationPart, ...]:
+        """The added parts; who may stay silent, or weighs, must see how the answers stand."""
+        made = make_parts(specs)
+        if not (self._speaks or self._weighs) or any(part.name == DISCUSSION for part in made):
+            return made
+        return make_parts([*specs, DISCUSSION])
 
     # For trainers -----------------------------------------------------------------------------------------------
 
@@ -162,7 +190,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     def layout(self) -> observations.Layout:
         """Sizes of the observation's parts; the first use may load the embedder."""
         config, further = self.config, tuple((part.name, part.dim) for part in self._parts)
-        return observations.Layout(self.encoder.embedder.dim, config.memory_length, config.max_rounds, further)
+        shape = (self.encoder.embedder.dim, config.memory_length, config.max_rounds)
+        return observations.Layout(*shape, further, len(self.control_names))
 
     @property
     def observation_layout(self) -> Mapping[str, slice]:
@@ -182,7 +211,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
 
     @cached_property
     def action_spaces(self) -> dict[str, Box]:
-        """The same Box of (T, p) for every agent."""
+        """The same Box of the controls for every agent."""
         space = action_space(self.config.sampling)
         return dict.fromkeys(self.possible_agents, space)
 
@@ -218,15 +247,42 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self._weights = check_weights(weights, self.reward_terms)
 
     @property
+    def price(self) -> float:
+        """What a call, or 1,000 tokens, takes off the rewards of the next `step`; can be set at any time, >= 0.
+
+        The infos have `PRICE_KEYS` if `reward.price` was set or `speak` is a control.
+        """
+        return self._price
+
+    @price.setter
+    def price(self, price: float) -> None:
+        self._price = check_price(price)
+
+    @property
+    def prospect(self) -> float:
+        """The team reward that a `step` would pay for what stands now, without its price; for training alone.
+
+        It is judged with the gold answer, so no policy may see it; a learner may use it as a potential. 0.0 before the
+        first round of a decision, and after the end. Comparing formulas may take seconds, and blocks.
+        """
+        decision = None if self.episode is None else self.episode.decisions[-1]
+        if decision is None or not decision.rounds or decision.submitted:
+            return 0.0
+        if not self._has_score(decision.rounds[-1]):
+            self._keep_score(decision.rounds[-1], self._score(decision.rounds[-1]))
+        assert self._scored is not None
+        return float(self._scored[-1].team.total)
+
+    @property
     def info_keys(self) -> tuple[str, ...]:
-        """Keys of each agent's info at a `step`: `INFO_KEYS`, and two for each further reward term."""
-        return info_keys(self.reward_terms[len(TERMS) :])
+        """Keys of each agent's info at a `step`: `INFO_KEYS`, and those of further reward terms, controls, a price."""
+        return info_keys(self.reward_terms[len(TERMS) :], self.control_names, priced=self._priced)
 
     @property
     def last_outcome(self) -> RoundOutcome | None:
         """Result of the last round in the current decision; `None` before its first round."""
         rounds = self._running_episode().decisions[-1].rounds
-        return RoundOutcome(rounds[-1].commitment.answer, rounds[-1].failed) if rounds else None
+        return RoundOutcome(rounds[-1].commitment.answer, rounds[-1].failed, rounds[-1].silent) if rounds else None
 
     # Episodes ------------------------------------------------------------------------------------------------------
 
@@ -256,8 +312,10 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     def deliberate(self, actions: Actions) -> tuple[Observations, Infos]:
         """Run one round with these controls; the decision goes on and no reward is paid.
 
+        With the control `speak` it asks those who speak; with nobody it costs no call (`last_outcome.silent`).
+
         Args:
-            actions: (T, p) per agent, clipped to the action space.
+            actions: The controls per agent, clipped to the action space.
 
         Returns:
             New observations, which show the commitment, and infos with `ROUND_KEYS`.
@@ -274,13 +332,15 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     def step(self, actions: Actions) -> Transition:
         """Judge the commitment for these controls, and pay every executor its reward.
 
-        Runs a round first, unless the last round of this decision had exactly these controls.
+        Runs a round first, unless the last round of this decision had exactly these controls. With the control `speak`
+        it runs one only if the decision has none. Where only weights are new, they are counted in a round without a
+        call.
 
         Args:
-            actions: (T, p) per agent, clipped to the action space.
+            actions: The controls per agent, clipped to the action space.
 
         Returns:
-            Observations, rewards in [0, 1], terminations, truncations (never), infos with `info_keys`.
+            Observations, rewards in [0, 1] (less the price), terminations, truncations (never), infos with `info_keys`.
 
         Raises:
             EpisodeError: No episode is running, or an action is missing or not finite.
@@ -376,8 +436,9 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         options = options or {}
         wanted = options.get("problem")
         problem = self._order.next() if wanted is None else self._order.pick(wanted)
-        self.episode = Episode(problem, seed=self._order.episode_seed())
-        self._deck = None
+        self.episode = Episode(problem, seed=self._order.episode_seed(), controls=self.control_names)
+        self._deck = self._scored = None
+        self._tallies = [None] * len(self._tallies)
         if self.config.strategy == "reset" and options.get("plan", True):
             # The call first: embedding may begin with loading a model, which then happens while the call waits.
             planned = asyncio.ensure_future(self._planned())
@@ -412,12 +473,15 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         profile = self._read(actions)
         episode = self._running_episode()
         decision = episode.decisions[-1]
-        if not decision.rounds or tuple(reply.controls for reply in decision.rounds[-1].replies) != profile:
+        if not decision.rounds or self._needs_round(decision.rounds[-1], profile):
             await self._round(profile)
+        elif self._weighs and [r.controls.weight for r in decision.rounds[-1].replies] != [e.weight for e in profile]:
+            await self._add(await self.team.rest(decision.rounds[-1], profile))
         await self._pay(decision)
-        infos = self._tell(step_infos(episode, self._agreed))
+        infos = self._tell(step_infos(episode, self._agreed, priced=self._priced))
         self._shared.decision += 1
         self._shared.rounds = 0
+        self._tallies = [None] * len(self._tallies)
         done = self._shared.decision >= self.config.max_rounds
         if not done:
             episode.decisions.append(Decision())
@@ -427,30 +491,50 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         rewards = {agent: float(part.total) for agent, part in zip(names, decision.rewards, strict=True)}
         return self._observe(), rewards, dict.fromkeys(names, done), dict.fromkeys(names, False), infos
 
-    async def _round(self, profile: tuple[PromptEmbedding, ...]) -> Round:
+    def _needs_round(self, last: Round, profile: tuple[PromptEmbedding, ...]) -> bool:
+        """Whether a step with these controls asks again: what was sampled with others, unless executors choose."""
+        if self._speaks:
+            return False
+        sampled = tuple(reply.controls for reply in last.replies)
+        if not self._weighs:
+            return sampled != profile
+        return any(old != replace(new, weight=old.weight) for old, new in zip(sampled, profile, strict=True))
+
+    async def _round(self, profile: tuple[PromptEmbedding, ...]) -> None:
+        """Ask those who speak, or nobody."""
         episode = self._running_episode()
         if episode.strategy is None:
             episode.strategy = await self._planned()
             await self._see_plan()
-        decision = episode.decisions[-1]
+        rounds = episode.decisions[-1].rounds
+        before = rounds[-1] if rounds else None
+        asked = speakers(profile, first=before is None) if self._speaks else None
+        if asked == () and before is not None:
+            await self._add(await self.team.rest(before, profile))
+            return
         last = episode.last_round
-        number = len(decision.rounds)
         if self._deck is None:
             self._deck = self.team.new_deck(episode.problem, episode.seed)
         round_ = await self.team.dealing(self._deck).round(
             episode.problem,
             episode.strategy,
             profile,
-            index=number,
+            index=len(rounds),
             last_answer=None if last is None else last.commitment.answer,
-            seed=derive_seed(episode.seed, len(episode.decisions) - 1, number),
+            seed=derive_seed(episode.seed, len(episode.decisions) - 1, len(rounds)),
             heard=self.encoder.ahead,  # while the other executors and the coordinator are at work
+            asked=asked,
+            before=before,
         )
+        await self._add(round_)
+
+    async def _add(self, round_: Round) -> None:
+        """Show a round to the executors, and write it down."""
+        episode = self._running_episode()
         await self._see(round_)
-        decision.rounds.append(round_)
+        episode.decisions[-1].rounds.append(round_)
         if self._trace is not None:
             shared_lines(self._trace).append(episode.round_row(len(episode.decisions) - 1, round_))
-        return round_
 
     async def _see(self, round_: Round) -> None:
         """Update all observations with the round."""
@@ -458,40 +542,49 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         if round_.commitment.text is not None:
             texts.append(round_.commitment.text)
         rows = dict(zip(texts, await self.encoder.aencode(texts), strict=True)) if texts else {}
-        self._agreed = await judging(self.answer_rule, agrees, round_, self.answer_rule)
-        observations.see(self._shared, self._private, round_, rows, self._agreed, self.config.sampling)
+        changed = bool(self._parts) and not round_.silent
+        self._agreed, labels = await judging(self.answer_rule, _compared, round_, self.answer_rule, changed)
+        if changed:
+            self._tallies = tallies(round_.replies, labels)
+        observations.see(self._shared, self._private, round_, rows, self._agreed, self._scale)
 
     async def _pay(self, decision: Decision) -> None:
-        episode = self._running_episode()
         round_ = decision.rounds[-1]
-        rows = [own.reply if r.valid else None for own, r in zip(self._private, round_.replies, strict=True)]
-        paid = await judging(
-            self.answer_rule,
-            score,
-            episode.problem,
-            round_,
-            rows,
-            self._shared.commitment,
-            self.config.reward,
-            self._weights,
-            self.answer_rule,
-            self._terms,
-            slow=bool(self._terms),
-        )
+        if not self._has_score(round_):
+            found = await judging(self.answer_rule, self._score, round_, slow=bool(self._terms))
+            self._keep_score(round_, found)
+        assert self._scored is not None
+        paid = self._scored[-1]
+        if self._price:
+            paid = charge(paid, costs(decision.rounds, self._price, self.config.reward.price_per))
         decision.judgement, decision.replies_judged = paid.judgement, paid.replies
         decision.rewards, decision.team_reward, decision.weights = paid.rewards, paid.team, self._weights
+
+    def _score(self, round_: Round) -> Score:
+        """Judgements and rewards of the last round, without a price; blocks."""
+        rows = [own.reply if r.valid else None for own, r in zip(self._private, round_.replies, strict=True)]
+        problem, commitment = self._running_episode().problem, self._shared.commitment
+        how = (self.config.reward, self._weights, self.answer_rule, self._terms)
+        return score(problem, round_, rows, commitment, *how)
+
+    def _has_score(self, round_: Round) -> bool:
+        return self._scored is not None and self._scored[0] is round_ and self._scored[1] == self._weights
+
+    def _keep_score(self, round_: Round, found: Score) -> None:
+        self._scored = round_, self._weights, found
 
     def _read(self, actions: Actions) -> tuple[PromptEmbedding, ...]:
         if not self.agents:
             raise EpisodeError("no episode is running; call reset first")
-        return read_actions(actions, self.possible_agents, self.action_spaces[self.possible_agents[0]])
+        return self._scale.read(actions, self.possible_agents)
 
     def _observe(self) -> Observations:
         if self._parts:
-            episode, sizes = self._running_episode(), (self._shared.decision, self.config.max_rounds)
-            for agent, own in enumerate(self._private):
-                known = known_to(agent, self.config.n_agents, episode, *sizes)
-                own.further = np.concatenate([part_values(part, known) for part in self._parts])
+            sizes = (self._shared.decision, self.config.max_rounds)
+            episode, agents = self._running_episode(), self.config.n_agents
+            known = known_to_each(agents, episode, *sizes, self._tallies, self._price)
+            for own, what in zip(self._private, known, strict=True):
+                own.further = np.concatenate([part_values(part, what) for part in self._parts])
         seen = observations.observations(self.layout, self._shared, self._private)
         return dict(zip(self.possible_agents, seen, strict=True))
 
@@ -505,3 +598,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_team": None, "_encoder": None}
+
+
+def _compared(round_: Round, rule: AnswerRule, everyone: bool) -> tuple[list[bool], tuple[int, ...]]:
+    """Who agrees with the commitment and, for `everyone`, numbers that tell who agrees with whom."""
+    return agrees(round_, rule), labels_of([r.answer for r in round_.replies], rule) if everyone else ()

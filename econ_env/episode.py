@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from econ_env.control_names import DEFAULT_CONTROLS, written
 from econ_env.records import Commitment, Judgement, Problem, Reply, RewardParts, Round, Strategy, Usage, as_plain
 
 
@@ -54,6 +56,8 @@ class Episode:
     """The plan; `None` while it is deferred."""
     decisions: list[Decision] = field(default_factory=lambda: [Decision()])
     """Decisions so far, the current one last."""
+    controls: tuple[str, ...] = DEFAULT_CONTROLS
+    """Names of the controls that an action sets, as in `sampling.controls`."""
 
     @property
     def usage(self) -> Usage:
@@ -90,17 +94,20 @@ class Episode:
         for number, decision in enumerate(self.decisions):
             for round_ in decision.rounds:
                 lines.append(f"Decision {number}, round {round_.index}")
-                lines += _round_lines(round_)
+                lines += _round_lines(round_, self.controls)
             if decision.submitted:
                 verdict = "failed" if decision.judgement is None else decision.judgement.verdict
                 paid = ", ".join(f"{part.total:.3f}" for part in decision.rewards)
-                lines.append(f"  {verdict}; gold {self.problem.answer}; rewards {paid}")
+                price = 0.0 if decision.team_reward is None else decision.team_reward.price
+                cost = f"; price {price:.3f}" if price else ""
+                lines.append(f"  {verdict}; gold {self.problem.answer}; rewards {paid}{cost}")
         return "\n".join(lines)
 
 
-def _round_lines(round_: Round) -> list[str]:
+def _round_lines(round_: Round, controls: Sequence[str]) -> list[str]:
     """Replies, each cluster's local commitment below those of its executors, and the team's commitment."""
-    said = {reply.agent: _reply_line(reply) for reply in round_.replies}
+    asked = frozenset(round_.asked)
+    said = {reply.agent: _reply_line(reply, controls, stands=reply.agent not in asked) for reply in round_.replies}
     if not round_.clusters:
         return [*said.values(), _commitment_line("commitment", round_.commitment)]
     lines = []
@@ -114,10 +121,12 @@ def _commitment_line(name: str, made: Commitment) -> str:
     return f"  {name} ({made.source}): {_short(made.text)} -> {made.answer}"
 
 
-def _reply_line(reply: Reply) -> str:
-    controls = f"T={reply.controls.temperature:.2f} p={reply.controls.p:.2f}"
+def _reply_line(reply: Reply, controls: Sequence[str], *, stands: bool) -> str:
+    where = f"  {reply.agent} [{written(reply.controls, controls)}]"
+    if reply.silent:
+        return f"{where}: silent"
     said = _short(reply.text) if reply.valid else f"INVALID: {reply.error}"
-    return f"  {reply.agent} [{controls}]: {said} -> {reply.answer}"
+    return f"{where}{' (stands)' if stands else ''}: {said} -> {reply.answer}"
 
 
 def _short(text: str | None, width: int = 160) -> str:

@@ -46,7 +46,10 @@ ANSWER_RULES = Kind("answer rule", "econ_env.answer_rules", ("name", "extract", 
 EMBEDDERS = Kind("embedder", "econ_env.embedders", ("name", "dim", "encode"), ("auto", "minilm", "hash", "none"))
 REWARD_TERMS = Kind("reward term", "econ_env.reward_terms", ("name", "value"))
 OBSERVATION_PARTS = Kind(
-    "observation part", "econ_env.observation_parts", ("name", "dim", "values"), ("reply_confidence",)
+    "observation part",
+    "econ_env.observation_parts",
+    ("name", "dim", "values"),
+    ("reply_confidence", "discussion", "answer_numbers"),
 )
 PROMPT_SETS = Kind(
     "prompt set", "econ_env.prompt_sets", ("name", "strategy", "executor", "commitment", "debate"), ("econ",)

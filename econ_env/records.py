@@ -15,8 +15,9 @@ from typing import Any, Literal
 Verdict = Literal["correct", "wrong", "no_answer"]
 """The judge's verdict on a reply; `no_answer` means that no final answer could be read in it."""
 
-ReplyStatus = Literal["valid", "invalid"]
-"""`invalid`: the call failed even after its retries, or its text could not be used."""
+ReplyStatus = Literal["valid", "invalid", "silent"]
+"""`invalid`: the call failed even after its retries, or its text could not be used. `silent`: the executor was not
+asked, so it is neither valid nor invalid."""
 
 CommitmentSource = Literal["coordinator", "unanimous", "majority", "none"]
 """Where the commitment comes from: the coordinator; `unanimous` replies that were not condensed; the `majority` of the
@@ -52,7 +53,16 @@ class PromptEmbedding:
     temperature: float
     """Sampling temperature T, in [0.1, 2.0]."""
     p: float
-    """The second control; by default a repetition penalty in [1.0, 1.5]."""
+    """The second control; by default a repetition penalty in [1.0, 1.5]. It is top_p where that is a control and the
+    penalty is none."""
+    top_p: float | None = None
+    """top_p where the penalty is a control too; `None` for the fixed value, or where p is top_p."""
+    min_p: float | None = None
+    """min-p; `None` for the fixed value."""
+    speak: float = 1.0
+    """Whether the executor is asked: from 0.5 on."""
+    weight: float = 1.0
+    """How much its answer counts in a weighted vote, in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +178,14 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One executor's reply u_i in one round."""
+    """One executor's reply u_i, as it stands in a round."""
 
     agent: str
     """The executor's name, `executor_0` and so on."""
     controls: PromptEmbedding
-    """The controls it was sampled with."""
+    """The controls it was sampled with; `speak` and `weight` are those of the round that shows it."""
     text: str | None
-    """What the model said; `None` if the call failed."""
+    """What the model said; `None` if the call failed, or was not made."""
     answer: str | None
     """The final answer read in the text; `None` if none could be read."""
     status: ReplyStatus
@@ -195,11 +205,18 @@ class Reply:
     finish_reason: str | None = None
     """Why the model stopped: `stop`, `length` at its limit of tokens, or the server's own reason; `None` if the call
     failed, or the bank does not say."""
+    chars: int | None = None
+    """Characters of what the model said; `None` where it is unknown."""
 
     @property
     def valid(self) -> bool:
         """Whether the reply can be used."""
         return self.status == "valid"
+
+    @property
+    def silent(self) -> bool:
+        """Whether its executor has not spoken yet, so that there is no reply."""
+        return self.status == "silent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +239,10 @@ class Commitment:
     """What the coordinator thought before it; kept for the record alone."""
 
 
+SILENCE = Commitment(None, None, "none")
+"""Stands for the commitment of executors none of whom has spoken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """A part of a large team with its own coordinator."""
@@ -229,19 +250,33 @@ class Cluster:
     agents: tuple[str, ...]
     """Names of its executors."""
     commitment: Commitment
-    """The local commitment: its coordinator's condensation of their replies."""
+    """The local commitment: its coordinator's condensation of their replies; `SILENCE` while none of them has
+    spoken."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether none of its executors has spoken in the decision."""
+        return self.commitment == SILENCE
+
+
+_EVERYONE: tuple[str, ...] = ("everyone",)
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One pass e -> replies -> commitment; in a large team e -> replies -> local commitments -> commitment."""
+    """One pass e -> replies -> commitment; in a large team e -> replies -> local commitments -> commitment.
+
+    Executors may stay silent. A reply stands until its executor is asked again in the same decision, and every round
+    shows the replies that stand.
+    """
 
     index: int
     """0 for the first round of a decision."""
     strategy: Strategy
     """The plan all executors saw."""
     replies: tuple[Reply, ...]
-    """One per executor that was asked, in the order of the agents."""
+    """The reply of each executor that stands, in the order of the agents; `silent` for one that has not spoken in this
+    decision. In rounds of methods, that of each one asked."""
     commitment: Commitment
     """The team's commitment, from the replies or, with clusters, from the local commitments."""
     seconds: float = 0.0
@@ -251,16 +286,39 @@ class Round:
     adds: bool = False
     """Whether its replies add to those of the round before, so that its commitment is made from all of them; otherwise
     they replace them."""
+    asked: tuple[str, ...] = _EVERYONE
+    """Names of the executors that were asked in this round, in order; by default those of all `replies`. With none, the
+    round costs no call."""
+
+    def __post_init__(self) -> None:
+        if self.asked is _EVERYONE:
+            object.__setattr__(self, "asked", tuple(reply.agent for reply in self.replies))
+
+    @property
+    def silent(self) -> bool:
+        """Whether nobody was asked."""
+        return not self.asked
+
+    @property
+    def given(self) -> tuple[Reply, ...]:
+        """The replies that were given in this round, without those that stand from earlier ones."""
+        if len(self.asked) == len(self.replies):
+            return self.replies
+        return tuple(reply for reply in self.replies if reply.agent in self.asked)
 
     @property
     def commitments(self) -> tuple[Commitment, ...]:
-        """Local commitments, then the team's."""
-        return (*(cluster.commitment for cluster in self.clusters), self.commitment)
+        """Local commitments, then the team's, without those that stand because nobody below them was asked."""
+        if self.silent:
+            return ()
+        asked = frozenset(self.asked)
+        local = (part.commitment for part in self.clusters if not asked.isdisjoint(part.agents))
+        return (*local, self.commitment)
 
     @property
     def usage(self) -> Usage:
-        """Replies and commitments together; the strategy is counted separately, once per problem."""
-        used = [reply.usage for reply in self.replies] + [commitment.usage for commitment in self.commitments]
+        """What was asked in this round: replies and commitments; the strategy is counted once per problem."""
+        used = [reply.usage for reply in self.given] + [commitment.usage for commitment in self.commitments]
         return sum(used, Usage())
 
     @property
@@ -276,7 +334,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class RewardParts:
-    """The terms of one executor's reward and their weighted sum, each in [0, 1]."""
+    """The terms of one executor's reward, each in [0, 1], and their weighted sum less the price."""
 
     al: float
     """Action likelihood: closeness of the reply to the team's commitment, not to that of its cluster; with
@@ -286,9 +344,11 @@ class RewardParts:
     cc: float
     """Collaborative contribution: fidelity and novelty."""
     total: float
-    """The sum of the terms, weighted by alpha."""
+    """The sum of the terms, weighted by alpha, less `price`; in [0, 1] where nothing has a price."""
     further: Mapping[str, float] = field(default_factory=dict)
     """Further terms, by name."""
+    price: float = 0.0
+    """What the replies cost, >= 0; see `reward.price`."""
 
 
 _ATOMS = frozenset({str, int, float, bool, type(None)})

@@ -136,13 +136,16 @@ def label_answers(answers: Iterable[str | None], same: Callable[[str, str], bool
         if answer is None:
             labels.append(-1)
             continue
-        key = _key(answer) if same is None else answer
-        group = seen.get(key)
+        group = seen.get(answer)  # most are written alike
         if group is None:
-            alike = (place for place, leader in enumerate(leaders) if (same or same_answer)(leader, answer))
-            group = seen[key] = next(alike, len(leaders))
-        if group == len(leaders):
-            leaders.append(answer)
+            key = ("form", _key(answer)) if same is None else answer
+            group = seen.get(key)
+            if group is None:
+                alike = (place for place, leader in enumerate(leaders) if (same or same_answer)(leader, answer))
+                group = next(alike, len(leaders))
+            if group == len(leaders):
+                leaders.append(answer)
+            seen[key] = seen[answer] = group
         labels.append(group)
     return tuple(labels)
 

@@ -18,6 +18,7 @@ from econ_env.config import (
     LLMConfig,
     Settings,
     TeamConfig,
+    check_counted,
     parse_settings,
 )
 from econ_env.env import EconParallelEnv
@@ -133,6 +134,7 @@ class RunConfig(AgentConfig, TeamConfig):
             raise ValueError(
                 f"bne_max_iterations {self.bne_max_iterations} contradicts bne.max_iterations_infer {infer}"
             )
+        check_counted(self.sampling, self.env_args)
         if isinstance(self.executor_model, list) and len(self.executor_model) not in (1, self.n_agents):
             raise ValueError(
                 f"{len(self.executor_model)} executor models for {self.n_agents} executors; give one, or one for each"

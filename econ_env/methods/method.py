@@ -58,7 +58,7 @@ class Answer:
         strategy = self.episode.strategy
         return {
             "strategy": Usage() if strategy is None else strategy.usage,
-            "executor": sum((reply.usage for round_ in self.rounds for reply in round_.replies), Usage()),
+            "executor": sum((reply.usage for round_ in self.rounds for reply in round_.given), Usage()),
             "commitment": sum((made.usage for round_ in self.rounds for made in round_.commitments), Usage()),
         }
 

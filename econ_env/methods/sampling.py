@@ -6,12 +6,12 @@ All samples use the executors' prompt without a plan. With several models, the s
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from econ_env.errors import ConfigError
 from econ_env.methods.method import Answer
 from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
-from econ_env.team.rounds import NEUTRAL_PENALTY, Team
+from econ_env.team.rounds import Team
 
 TEMPERATURE = 0.7
 """Default temperature of baselines; self-consistency was introduced with it (https://arxiv.org/abs/2203.11171)."""
@@ -21,10 +21,7 @@ MOST = 10
 
 def neutral_controls(team: Team, temperature: float) -> PromptEmbedding:
     """Controls with this temperature and a neutral p: no penalty, or the default top_p if p sets top_p."""
-    sampling = team.config.sampling
-    return PromptEmbedding(
-        temperature, sampling.top_p_default if sampling.second_action == "top_p" else NEUTRAL_PENALTY
-    )
+    return replace(team.config.sampling.neutral, temperature=temperature)
 
 
 @dataclass(frozen=True)

@@ -2,5 +2,6 @@
 
 from econ_env.observations.added import ObservationPart
 from econ_env.observations.known import Known
+from econ_env.observations.tally import Tally
 
-__all__ = ["Known", "ObservationPart"]
+__all__ = ["Known", "ObservationPart", "Tally"]

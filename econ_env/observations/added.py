@@ -1,4 +1,4 @@
-"""Makes and checks observation parts besides the standard ones: that of this package, and those that others add."""
+"""Makes and checks observation parts besides the standard ones: those of this package, and those that others add."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 from econ_env import plugins
 from econ_env.errors import ConfigError, ExtensionError
 from econ_env.observations.confidence import NAME, ReplyConfidence
+from econ_env.observations.discussion import ANSWER_NUMBERS, DISCUSSION, AnswerNumbers, Discussion
 from econ_env.observations.known import Known
 from econ_env.observations.layout import PARTS
 
 Vector = NDArray[np.float32]
 
-BUILT_IN: dict[str, Callable[[], ObservationPart]] = {NAME: ReplyConfidence}
+BUILT_IN: dict[str, Callable[[], ObservationPart]] = {
+    NAME: ReplyConfidence,
+    DISCUSSION: Discussion,
+    ANSWER_NUMBERS: AnswerNumbers,
+}
 """Parts of this package that a setting can name."""
 
 
@@ -49,7 +54,7 @@ def make_parts(specs: Iterable[str | ObservationPart]) -> tuple[ObservationPart,
     """Make the parts that a setting names.
 
     Args:
-        specs: Each is `reply_confidence`, a name that a package registers, `module:attribute`, or a part.
+        specs: Each is a name of `BUILT_IN`, a name that a package registers, `module:attribute`, or a part.
 
     Raises:
         ConfigError: There is no such part, it lacks a member of `ObservationPart`, or its name or length can't be used.
@@ -83,7 +88,7 @@ def part_values(part: ObservationPart, known: Known) -> Vector:
         values = np.asarray(given, np.float32)
     except (TypeError, ValueError):
         values = np.empty(0, np.float32)
-    if values.shape != (part.dim,) or not (np.abs(values) <= 1.0).all():
+    if values.shape != (part.dim,) or not np.abs(values).max() <= 1.0:
         raise ExtensionError(
             f"the observation part {part.name!r} must give {part.dim} numbers in [-1, 1], got {given!r}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from econ_env.control_names import further_of, shown_values
 from econ_env.episode import Episode
 from econ_env.records import Reply, Round
 
@@ -15,9 +16,10 @@ ROUND_KEYS = (
     "agreement", "team_answered", "failed", "rounds", "prompt_tokens", "completion_tokens",
     "thought_tokens", "calls",
 )  # fmt: skip
-"""Infos of `deliberate`; none needs the gold answer. `valid`, `answered` and `agrees` are the agent's own;
+"""Infos of `deliberate`; none needs the gold answer. `temperature` and `p` are those of the reply; other controls of
+`sampling.controls` follow under their names. `valid`, `answered` and `agrees` are the agent's own;
 `rounds` counts those of the running decision; tokens and calls are the whole episode's so far, and `thought_tokens` are
-a part of `completion_tokens`.
+a part of `completion_tokens`. Executors that have not spoken are not valid, and `agreement` does not count them.
 
 `reply_confidence` is the probability that the agent's model gives to its own reply, exp of the mean log-probability of
 the tokens, and `reply_confidence_lowest` that of its least likely group of tokens: numbers in (0, 1], and exactly 0.0
@@ -29,7 +31,10 @@ REWARD_KEYS = (
 """Further infos of `step`: the agent's reward terms, whether its own answer was right, and the team's."""
 
 INFO_KEYS = ROUND_KEYS + REWARD_KEYS
-"""All infos of `step`; with further reward terms, see `info_keys`."""
+"""All infos of `step`; with further reward terms, controls or a price, see `info_keys`."""
+
+PRICE_KEYS = ("price", "team_price")
+"""Infos of `step` where calls have a price or executors may stay silent: what the agent's and the team's calls cost."""
 
 TEXT_KEYS = (
     "question", "strategy", "reply", "reply_error", "local_commitment", "commitment", "commitment_source",
@@ -37,10 +42,17 @@ TEXT_KEYS = (
 """Added with `text_infos`; empty where there is none. `local_commitment` is that of the agent's cluster."""
 
 
-def info_keys(further: Sequence[str]) -> tuple[str, ...]:
-    """All infos of `step` with further reward terms of these names."""
+def info_keys(further: Sequence[str], controls: Sequence[str] = (), *, priced: bool = False) -> tuple[str, ...]:
+    """All infos of `step`, in order.
+
+    Args:
+        further: Names of the further reward terms.
+        controls: Names of the controls.
+        priced: Whether there are `PRICE_KEYS`.
+    """
     own = tuple(f"reward_{name}" for name in further)
-    return INFO_KEYS + own + tuple(f"team_{name}" for name in further)
+    terms = own + tuple(f"team_{name}" for name in further)
+    return INFO_KEYS[:2] + further_of(controls) + INFO_KEYS[2:] + terms + (PRICE_KEYS if priced else ())
 
 
 def round_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
@@ -53,8 +65,9 @@ def round_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
     round_ = _last(episode)
     usage = episode.usage
     running = next(d for d in reversed(episode.decisions) if d.rounds)
+    further = further_of(episode.controls)
     team = {
-        "agreement": sum(agreed) / len(agreed),
+        "agreement": sum(agreed) / max(1, sum(not reply.silent for reply in round_.replies)),
         "team_answered": float(round_.commitment.answer is not None),
         "failed": float(round_.failed),
         "rounds": float(len(running.rounds)),
@@ -65,8 +78,7 @@ def round_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
     }
     return {
         reply.agent: {
-            "temperature": reply.controls.temperature,
-            "p": reply.controls.p,
+            **shown_values(reply.controls, further),
             "valid": float(reply.valid),
             "answered": float(reply.answer is not None),
             "agrees": float(same),
@@ -77,12 +89,13 @@ def round_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
     }
 
 
-def step_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
+def step_infos(episode: Episode, agreed: Sequence[bool], *, priced: bool = False) -> Infos:
     """Infos of the decision just submitted, with `info_keys` of its further reward terms.
 
     Args:
         episode: The running one.
         agreed: For each executor whether its answer of the last round is the commitment's.
+        priced: Whether to add `PRICE_KEYS`.
     """
     decision = next(d for d in reversed(episode.decisions) if d.submitted)
     team = decision.team_reward
@@ -101,6 +114,8 @@ def step_infos(episode: Episode, agreed: Sequence[bool]) -> Infos:
         info["correct"] = float(said is not None and said.correct)
         info.update(shared)
         info.update({f"reward_{name}": value for name, value in part.further.items()}, **further)
+        if priced:
+            info.update(price=part.price, team_price=team.price)
     return infos
 
 

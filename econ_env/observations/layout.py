@@ -15,15 +15,14 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from econ_env.config import SamplingConfig
-from econ_env.observations.controls import scaled
+from econ_env.observations.controls import ControlScale
 from econ_env.records import Round
 
 Vector = NDArray[np.float32]
 
 MEMORY_FEATURES = ("filled", "temperature", "p", "similarity", "valid", "agrees")
 """A row of `agent_memory`: 1 if the row is used; T and p scaled to [-1, 1]; cosine of the own reply to the commitment;
-1 if the reply was valid; 1 if its answer was the commitment's."""
+1 if the reply was valid; 1 if its answer was the commitment's. Other controls take the place of T and p."""
 
 PARTS = ("question", "strategy", "commitment", "reply", "controls", "agent_memory", "counters")
 """The parts that are always there, in order."""
@@ -41,12 +40,14 @@ class Layout:
         memory_length: Rows M of `agent_memory`.
         max_rounds: Decisions of an episode.
         further: Name and length of each added part; these come last.
+        controls: Number A of an executor's controls.
     """
 
     dim: int
     memory_length: int
     max_rounds: int
     further: tuple[tuple[str, int], ...] = ()
+    controls: int = 2
 
     @cached_property
     def slices(self) -> Mapping[str, slice]:
@@ -56,8 +57,8 @@ class Layout:
             "strategy": self.dim,
             "commitment": self.dim,
             "reply": self.dim,
-            "controls": 2,
-            "agent_memory": self.memory_length * len(MEMORY_FEATURES),
+            "controls": self.controls,
+            "agent_memory": self.memory_length * self.memory_shape[1],
             "counters": COUNTERS,
             **dict(self.further),
         }
@@ -67,7 +68,7 @@ class Layout:
     @property
     def memory_shape(self) -> tuple[int, int]:
         """(M, F) of `agent_memory`."""
-        return self.memory_length, len(MEMORY_FEATURES)
+        return self.memory_length, len(MEMORY_FEATURES) - 2 + self.controls
 
     @cached_property
     def size(self) -> int:
@@ -76,7 +77,8 @@ class Layout:
 
     def state_size(self, n_agents: int) -> int:
         """Length of the state: question, strategy, commitment, counters once; all others per executor."""
-        own = self.dim + 2 + self.memory_length * len(MEMORY_FEATURES) + sum(length for _, length in self.further)
+        memory = self.memory_length * self.memory_shape[1]
+        own = self.dim + self.controls + memory + sum(length for _, length in self.further)
         return 3 * self.dim + COUNTERS + n_agents * own
 
     def space(self) -> Box:
@@ -113,7 +115,7 @@ class Private:
 
     Attributes:
         reply: Embedding [d] of its last reply, zero if there is none.
-        controls: Its last (T, p) in [-1, 1]; shape [2].
+        controls: Its last controls in [-1, 1]; shape [A].
         memory: Its past rounds; shape [M, F].
         further: Added parts, one after another.
     """
@@ -135,7 +137,7 @@ def see(
     round_: Round,
     rows: Mapping[str, Vector],
     agreed: Sequence[bool],
-    sampling: SamplingConfig,
+    scale: ControlScale,
 ) -> None:
     """Update what executors see after a round.
 
@@ -145,16 +147,17 @@ def see(
         round_: The round.
         rows: Unit embedding [d] of each text of the round.
         agreed: For each executor whether its answer is the commitment's.
-        sampling: Bounds of the controls.
+        scale: Scales the controls.
     """
     zero = np.zeros_like(shared.question)
     shared.commitment = rows[round_.commitment.text] if round_.commitment.text is not None else zero
     shared.rounds += 1
-    for own, reply, agrees in zip(everyone, round_.replies, agreed, strict=True):
+    controls_NA = scale.scaled([reply.controls for reply in round_.replies])
+    for own, reply, controls_A, agrees in zip(everyone, round_.replies, controls_NA, agreed, strict=True):
         own.reply = rows[reply.text] if reply.text is not None else zero
-        own.controls = scaled(reply.controls, sampling)
+        own.controls = controls_A
         similarity = float(own.reply @ shared.commitment)
-        own.remember([1.0, *own.controls.tolist(), similarity, float(reply.valid), float(agrees)])
+        own.remember([1.0, *controls_A.tolist(), similarity, float(reply.valid), float(agrees)])
 
 
 def observations(layout: Layout, shared: Shared, everyone: Sequence[Private]) -> list[Vector]:
@@ -178,7 +181,7 @@ def blank(layout: Layout, question: Vector, n_agents: int) -> tuple[Shared, list
     private = [
         Private(
             reply=zero,
-            controls=np.zeros(2, np.float32),
+            controls=np.zeros(layout.controls, np.float32),
             memory=np.zeros(layout.memory_shape, np.float32),
             further=np.zeros(sum(length for _, length in layout.further), np.float32),
         )

@@ -21,10 +21,12 @@ def check_playable(config: EnvConfig, bank: Bank) -> None:
     """
     if config.strategy != "off":
         raise BankError(f"{bank.name} can't show what a plan changes: set strategy to off")
-    if config.commitment != "vote":
-        raise BankError(f"{bank.name} has no words of a coordinator: set commitment to vote")
+    if config.commitment not in ("vote", "weighted"):
+        raise BankError(f"{bank.name} has no words of a coordinator: set commitment to vote or weighted")
     if config.show_commitment:
         raise BankError(f"{bank.name} can't show what a last commitment changes: set show_commitment to false")
+    if config.reward.price_per == "kilotoken" and "tokens" not in bank.numbers:
+        raise BankError(f"{bank.name} does not say how many tokens a reply has: set reward.price_per to call")
     weights = config.reward.initial_weights
     if bank.read_replies is None and (weights[0] or weights[2]):
         raise BankError(

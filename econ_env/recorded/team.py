@@ -20,7 +20,7 @@ from econ_env.recorded.deck import Deck
 from econ_env.recorded.grid import Grid
 from econ_env.records import Confidence, Problem, PromptEmbedding, Recorded, Reply, Usage
 from econ_env.team.prompts import PromptSet, ReplyFormat
-from econ_env.team.rounds import NEUTRAL_PENALTY, Team
+from econ_env.team.rounds import Team
 from econ_env.team.votes import stated
 
 UNREADABLE = "No answer could be read in this reply."
@@ -106,6 +106,7 @@ class RecordedTeam(Team):
         index: int,
         seed: int,
         first: int = 0,
+        members: Sequence[int] | None = None,
         heard: Callable[[str], None] | None = None,
     ) -> tuple[Reply, ...]:
         """A recorded reply per prompt; the arguments are those of `Team.replies`.
@@ -127,7 +128,8 @@ class RecordedTeam(Team):
             for number in range(first):
                 self._deal(deck, problem, number, controls[0])
         made = []
-        for number, own in enumerate(controls, start=first):
+        numbers = range(first, first + len(controls)) if members is None else members
+        for number, own in zip(numbers, controls, strict=True):
             reply = self._deal(deck, problem, number, own)
             if heard is not None and reply.text is not None:
                 heard(reply.text)
@@ -138,10 +140,7 @@ class RecordedTeam(Team):
         """The next reply of executor `number`, the executors taking turns."""
         bank, sampling = self.bank, self.config.sampling
         model, grid = self.grids[number % len(self.grids)]
-        around = grid.around(
-            {"repetition_penalty": NEUTRAL_PENALTY, "top_p": sampling.top_p_default, "min_p": sampling.min_p}
-            | {"temperature": controls.temperature, sampling.second_action: controls.p}
-        )
+        around = grid.around(sampling.asked(controls))
         cell = deck.cell(around)
         at = cell * len(bank.problems) + deck.problem
         start, stop = int(bank.start[at]), int(bank.start[at + 1])
@@ -156,7 +155,7 @@ class RecordedTeam(Team):
                 "these controls; ask for fewer, or set recorded.reuse=count to play them again"
             )
         row = start + place
-        clipped = "temperature" in around.outside or sampling.second_action in around.outside
+        clipped = not set(around.outside).isdisjoint(sampling.controls)
         return self._played(agent, controls, row, Recorded(int(bank.row_R[row]), clipped, reused))
 
     def _played(self, agent: str, controls: PromptEmbedding, row: int, recorded: Recorded) -> Reply:
@@ -164,6 +163,7 @@ class RecordedTeam(Team):
         code = int(bank.answer_R[row])
         answer = bank.answers[code] if code >= 0 else None
         text = None if bank.texts is None else bank.texts[recorded.row]
+        chars = self._number("reply_chars", row) if text is None else float(len(text))
         if not text or not text.strip():
             text = UNREADABLE if answer is None else stated(answer)
         tokens = self._number("tokens", row)
@@ -175,6 +175,7 @@ class RecordedTeam(Team):
             confidence=None if logprob is None else Confidence(min(logprob, 0.0), min(logprob, 0.0), length),
             recorded=recorded,
             finish_reason=None if bank.end_R is None or bank.end_R[row] < 0 else bank.ends[bank.end_R[row]],
+            chars=None if chars is None else int(chars),
         )  # fmt: skip
 
     def _number(self, column: str, row: int) -> float | None:

@@ -14,7 +14,7 @@ from econ_env.errors import ConfigError, ExtensionError
 from econ_env.records import Judgement, Problem, Round
 
 RESERVED = (*TERMS, "answered", "correct", "reward")
-"""Names that a further term can't have, because the infos already use them."""
+"""Names that a further term can't have, because the infos always use them; `price`, which they may use, is another."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Submission:
     judgement: Judgement
     """The commitment's judgement."""
     judgements: tuple[Judgement | None, ...]
-    """Each reply's judgement; `None` for an invalid one."""
+    """Each reply's judgement; `None` for an invalid or silent one."""
     replies: tuple[Embeddings | None, ...]
-    """Unit embedding [d] of each reply; `None` for an invalid one."""
+    """Unit embedding [d] of each reply; `None` for an invalid or silent one."""
     commitment: Embeddings
     """Unit embedding [d] of the commitment."""
 
@@ -54,8 +54,8 @@ class RewardTerm(Protocol):
     def value(self, submission: Submission, agent: int) -> float:
         """The term's value for the executor of this number, in [0, 1].
 
-        Called in a worker thread, and only for valid replies: an invalid one gets 0 in every term. The team's value
-        is the mean over the executors.
+        Called in a worker thread, and only for valid replies: an invalid or silent one gets 0 in every term. The team's
+        value is the mean over the executors that have spoken.
         """
 
 
@@ -74,7 +74,7 @@ def make_terms(specs: Iterable[str | RewardTerm]) -> tuple[RewardTerm, ...]:
         name = term.name
         if not isinstance(name, str) or not name.isidentifier() or name != name.lower():
             raise ConfigError(f"a reward term's name must be a lower-case identifier, got {name!r}")
-        if name in (*RESERVED, *names):
+        if name in (*RESERVED, "price", *names):
             raise ConfigError(f"the name {name!r} of a reward term is taken; choose another one")
         names.append(name)
     return terms

@@ -22,11 +22,11 @@ class Score(NamedTuple):
     judgement: Judgement | None
     """The commitment's judgement; `None` if the round failed."""
     replies: tuple[Judgement | None, ...]
-    """Each reply's judgement; `None` for an invalid one."""
+    """Each reply's judgement; `None` for an invalid or silent one."""
     rewards: tuple[RewardParts, ...]
     """One per executor."""
     team: RewardParts
-    """r_tot: the mean over executors; TS follows `RewardConfig.team_ts`."""
+    """r_tot: the mean over the executors that have spoken; TS follows `RewardConfig.team_ts`."""
 
 
 def score(
@@ -44,7 +44,7 @@ def score(
     Args:
         problem: Has the gold answer.
         round_: The submitted round.
-        replies: Unit embedding [d] of each reply, `None` for an invalid one.
+        replies: Unit embedding [d] of each reply, `None` for an invalid or silent one.
         commitment: Unit embedding [d] of the commitment; zeros if the round failed.
         config: Which AL, and weights inside the terms.
         weights: alpha = (AL, TS, CC), then of the further terms.
@@ -74,11 +74,12 @@ def score(
         further = {term.name: term_value(term, submission, agent) for term in terms}
         rewards.append(weigh(al, task_specific(said.correct), cc, weights, further))
         place += 1
-    return Score(verdict, judged, tuple(rewards), _team(rewards, verdict, config, weights))
+    spoken = [part for part, reply in zip(rewards, round_.replies, strict=True) if not reply.silent]
+    return Score(verdict, judged, tuple(rewards), _team(spoken, verdict, config, weights))
 
 
 def judge_replies(replies: Sequence[Reply], gold: str, rule: AnswerRule) -> tuple[Judgement | None, ...]:
-    """Judge each reply by the answer that was read in it before; `None` for an invalid one."""
+    """Judge each reply by the answer that was read in it before; `None` for an invalid or silent one."""
     return tuple(judge_answer(r.answer, gold, rule) if r.valid else None for r in replies)
 
 

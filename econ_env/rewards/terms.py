@@ -81,7 +81,7 @@ def weigh(al: float, ts: float, cc: float, weights: Weights, further: Mapping[st
 
 
 def nothing(further: Sequence[str] = ()) -> RewardParts:
-    """The reward of an invalid reply: 0 in every term, also in the further terms of these names."""
+    """The reward of an invalid or silent reply: 0 in every term, also in the further terms of these names."""
     return RewardParts(al=0.0, ts=0.0, cc=0.0, total=0.0, further=dict.fromkeys(further, 0.0))
 
 

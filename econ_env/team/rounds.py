@@ -2,6 +2,8 @@
 
 A team larger than `cluster_size` works in clusters. Each cluster has a local coordinator that condenses its executors'
 replies as soon as all have arrived. The team's coordinator merges the local commitments.
+
+Where executors may stay silent, a round asks some of them. The commitment is made from all replies that stand.
 """
 
 from __future__ import annotations
@@ -15,17 +17,20 @@ from typing import TypeVar
 
 from econ_env.answers import AnswerRule, Extracted, judging
 from econ_env.config import EnvConfig
+from econ_env.control_names import NEUTRAL_PENALTY
 from econ_env.errors import BudgetError, LLMContextError, LLMError, LLMRequestError, LLMUnavailableError
 from econ_env.llm.protocol import LLM, ChatRequest, Completion, Message
 from econ_env.llm.seeding import derive_seed
-from econ_env.records import Cluster, Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
+from econ_env.records import SILENCE, Cluster, Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.team.likelihood import check_given
 from econ_env.team.prompts import DEFAULT_PROMPTS, REPLY_SCHEMA, PromptSet, ReplyFormat
 from econ_env.team.redact import redact_answer
+from econ_env.team.speaking import spoken, standing, without_cost
 from econ_env.team.thought import without_thought
-from econ_env.team.votes import majority_commitment, stated, unanimous, vote
+from econ_env.team.votes import majority_commitment, stated, unanimous, vote, weights_of
 
-NEUTRAL_PENALTY = 1.0
+COUNTED = ("vote", "weighted")
+"""Settings of `commitment` without a coordinator; their teams are flat."""
 STRATEGIES_KEPT = 512
 """Strategies that an environment keeps."""
 
@@ -129,19 +134,24 @@ class Team:
         last_answer: str | None,
         seed: int,
         heard: Callable[[str], None] | None = None,
+        asked: Sequence[int] | None = None,
+        before: Round | None = None,
     ) -> Round:
-        """Ask all executors at once, each with its own controls, then the coordinator or, in clusters, coordinators.
+        """Ask executors at once, each with its own controls, then the coordinator or, in clusters, coordinators.
 
-        A local coordinator waits only for its own executors; the team's coordinator waits for all clusters.
+        A local coordinator waits only for its own executors; the team's coordinator waits for all clusters. A cluster
+        in which nobody is asked keeps its local commitment.
 
         Args:
             problem: The problem to solve; its gold answer is not shown to any model.
             strategy: The plan all executors see.
-            controls: One (T, p) per executor.
+            controls: The controls of each executor.
             index: Number of the round within its decision, from 0.
             last_answer: Answer of the last commitment, if there was one.
             seed: Seed of all sampling in the round.
             heard: Called with the text of each executor's reply as soon as it is there.
+            asked: Numbers of the executors to ask, in order, at least one; by default all.
+            before: The round before this one in the decision; its replies stand where nobody is asked again.
 
         Raises:
             LLMRequestError: The server will refuse every request.
@@ -150,35 +160,62 @@ class Team:
         start = time.perf_counter()
         forms = [self.form(llm) for llm in self.executors]
         shown = last_answer if self.config.show_commitment else None
-        asked = {
+        shown_in = {
             form: self.prompts.executor(problem.question, strategy.text, shown, form) for form in dict.fromkeys(forms)
         }
-        prompts = [asked[form] for form in forms]
-        parts = split_team(len(prompts), 0 if self.config.commitment == "vote" else self.config.cluster_size)
+        everyone = range(len(forms))
+        members = everyone if asked is None else asked
+
+        async def give(numbers: Sequence[int]) -> dict[int, Reply]:
+            prompts, own = [shown_in[forms[number]] for number in numbers], [controls[number] for number in numbers]
+            said = await self.replies(problem, prompts, own, index=index, seed=seed, members=numbers, heard=heard)
+            return dict(zip(numbers, said, strict=True))
+
+        async def play(number: int, part: range) -> tuple[tuple[Reply, ...], Cluster]:
+            numbers = [member for member in members if member in part]
+            stands = standing(part, controls, before, await give(numbers) if numbers else {})
+            agents = tuple(reply.agent for reply in stands)
+            if not numbers:
+                local = SILENCE if before is None else without_cost(before.clusters[number].commitment)
+                return stands, Cluster(agents, local)
+            local = await self.commit(problem, spoken(stands), index=index, seed=seed, cluster=number)
+            return stands, Cluster(agents, local)
+
+        parts = split_team(len(forms), 0 if self.config.commitment in COUNTED else self.config.cluster_size)
+        clusters: tuple[Cluster, ...] = ()
         if len(parts) == 1:
-            given = await self.replies(problem, prompts, controls, index=index, seed=seed, heard=heard)
-            commitment = await self.commit(problem, given, index=index, seed=seed)
-            return Round(index, strategy, given, commitment, seconds=time.perf_counter() - start)
+            replies = standing(everyone, controls, before, await give(members))
+            commitment = await self.commit(problem, spoken(replies), index=index, seed=seed)
+        else:
+            played = await all_or_none([asyncio.ensure_future(play(*part)) for part in enumerate(parts)])
+            replies = tuple(reply for said, _ in played for reply in said)
+            clusters = tuple(cluster for _, cluster in played)
+            commitment = await self._merge(problem, replies, clusters, index=index, seed=seed)
+        names = tuple(replies[number].agent for number in members)
+        return Round(index, strategy, replies, commitment, time.perf_counter() - start, clusters, asked=names)
 
-        async def play(number: int, members: range) -> tuple[tuple[Reply, ...], Cluster]:
-            own = slice(members.start, members.stop)
-            said = await self.replies(
-                problem, prompts[own], controls[own], index=index, seed=seed, first=members.start, heard=heard
-            )
-            local = await self.commit(problem, said, index=index, seed=seed, cluster=number)
-            return said, Cluster(tuple(reply.agent for reply in said), local)
+    async def rest(self, before: Round, controls: Sequence[PromptEmbedding]) -> Round:
+        """A round in which nobody is asked, which costs no call: what stands is submitted, weights are counted again.
 
-        played = await all_or_none([asyncio.ensure_future(play(*part)) for part in enumerate(parts)])
-        given = tuple(reply for said, _ in played for reply in said)
-        clusters = tuple(cluster for _, cluster in played)
-        commitment = await self._merge(problem, given, clusters, index=index, seed=seed)
-        return Round(index, strategy, given, commitment, time.perf_counter() - start, clusters)
+        Args:
+            before: The round before it in the decision.
+            controls: The controls of each executor, of which only `speak` and `weight` have an effect.
+        """
+        start = time.perf_counter()
+        replies = standing(range(len(controls)), controls, before, {})
+        clusters = tuple(replace(part, commitment=without_cost(part.commitment)) for part in before.clusters)
+        commitment = without_cost(before.commitment)
+        if self.config.commitment == "weighted" and not before.failed:
+            commitment = await self._count(replies)
+        seconds = time.perf_counter() - start
+        return Round(before.index + 1, before.strategy, replies, commitment, seconds, clusters, asked=())
 
     async def _merge(
         self, problem: Problem, replies: Sequence[Reply], clusters: Sequence[Cluster], *, index: int, seed: int
     ) -> Commitment:
         """The team's commitment from the local ones; if its call fails, the majority of all executors' answers."""
-        merged = await self.commit(problem, [cluster.commitment for cluster in clusters], index=index, seed=seed)
+        local = [cluster.commitment for cluster in clusters if not cluster.silent]
+        merged = await self.commit(problem, local, index=index, seed=seed)
         if merged.source == "majority":
             counted = await judging(self.rule, majority_commitment, replies, merged.error, self.rule)
             return replace(counted, usage=merged.usage) if counted.answer is not None else merged
@@ -193,6 +230,7 @@ class Team:
         index: int,
         seed: int,
         first: int = 0,
+        members: Sequence[int] | None = None,
         heard: Callable[[str], None] | None = None,
     ) -> tuple[Reply, ...]:
         """Ask for one reply per prompt, all at once; with more prompts than executors, the executors take turns.
@@ -200,10 +238,11 @@ class Team:
         Args:
             problem: The problem that the prompts are about.
             prompts: A chat per reply.
-            controls: One (T, p) per reply.
+            controls: The controls of each reply.
             index: Number of the round within its decision, from 0.
             seed: Seed of all sampling in the round. The first replies do not depend on how many prompts follow.
-            first: Number of the executor that the first prompt goes to.
+            first: Number of the executor that the first prompt goes to; the next ones follow.
+            members: Number of the executor that each prompt goes to, in place of `first`.
             heard: Called with the text of each reply as soon as it is there.
 
         Returns:
@@ -215,9 +254,10 @@ class Team:
         """
         # The round's seeds are consecutive numbers in a block of 2**16, so that a simulated team can correlate them.
         block = derive_seed(seed, "executors") >> 16 << 16
+        numbers = range(first, first + len(prompts)) if members is None else members
         asked = [
             self._reply(problem, messages, own, number, index, block + number, heard)
-            for number, (messages, own) in enumerate(zip(prompts, controls, strict=True), start=first)
+            for number, messages, own in zip(numbers, prompts, controls, strict=True)
         ]
         if len(asked) == 1:  # needs no task of its own
             return (await asked[0],)
@@ -236,15 +276,14 @@ class Team:
         agent = f"executor_{number}"
         llm = self.executors[number % len(self.executors)]
         form = self.form(llm)
-        sampling = self.config.sampling
-        drives_top_p = sampling.second_action == "top_p"
+        sampled = self.config.sampling.asked(controls)
         request = ChatRequest(
             messages=messages,
             model=llm.info.model,
-            temperature=controls.temperature,
-            repetition_penalty=NEUTRAL_PENALTY if drives_top_p else controls.p,
-            top_p=controls.p if drives_top_p else sampling.top_p_default,
-            min_p=sampling.min_p,
+            temperature=sampled["temperature"],
+            repetition_penalty=sampled["repetition_penalty"],
+            top_p=sampled["top_p"],
+            min_p=sampled["min_p"],
             max_tokens=self.config.reply_max_tokens,
             seed=seed,
             json_schema=REPLY_SCHEMA if form == "json" else None,
@@ -265,7 +304,7 @@ class Team:
         read = await self._read(done.text)
         return Reply(
             agent, controls, done.text, read.answer, "valid", read.parsed_json, done.usage,
-            thought=done.thought, confidence=done.confidence, finish_reason=done.finish_reason,
+            thought=done.thought, confidence=done.confidence, finish_reason=done.finish_reason, chars=len(done.text),
         )  # fmt: skip
 
     async def commit(
@@ -293,7 +332,7 @@ class Team:
         texts = [part.text for part in said if part.text is not None]
         if not texts:
             return Commitment(None, None, "none", error="no valid reply to condense")
-        if self.config.commitment == "vote":
+        if self.config.commitment in COUNTED:
             return await self._count(said)
         if self.config.commitment == "divided" and await judging(self.rule, unanimous, said, self.rule):
             return Commitment(stated(said[0].answer), said[0].answer, "unanimous")
@@ -321,8 +360,11 @@ class Team:
         return Commitment(done.text, read.answer, "coordinator", read.parsed_json, done.usage, thought=done.thought)
 
     async def _count(self, said: Sequence[Reply] | Sequence[Commitment]) -> Commitment:
-        """The majority's answer in a sentence of its own, so that AL favours no executor."""
-        counted = await judging(self.rule, vote, said, self.rule)
+        """The majority's answer in a sentence of its own, so that AL favours no executor; weighted if that is set."""
+        weights = None
+        if self.config.commitment == "weighted":
+            weights = weights_of([part for part in said if isinstance(part, Reply)])
+        counted = await judging(self.rule, vote, said, self.rule, weights)
         return counted if counted.answer is None else replace(counted, text=stated(counted.answer), parsed_json=False)
 
     async def vote(self, replies: Sequence[Reply], weights: Sequence[float] | None = None) -> Commitment:

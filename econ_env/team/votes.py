@@ -41,6 +41,12 @@ def _speaks(part: Reply | Commitment) -> bool:
     return part.valid if isinstance(part, Reply) else part.text is not None
 
 
+def weights_of(replies: Sequence[Reply]) -> list[float] | None:
+    """How much each reply counts in a weighted vote; `None`, so that all count the same, if those that vote weigh 0."""
+    voting = (reply.controls.weight for reply in replies if reply.valid and reply.answer is not None)
+    return [reply.controls.weight for reply in replies] if any(voting) else None
+
+
 def majority_commitment(
     said: Sequence[Reply] | Sequence[Commitment], error: str | None, rule: AnswerRule
 ) -> Commitment:

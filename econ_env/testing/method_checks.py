@@ -112,7 +112,8 @@ def _check_answer(found: Violations, answer: Answer, problem: Problem, asked: As
     if not found.require(bool(answer.rounds), "an answer needs at least one round"):
         return
     last = answer.rounds[-1]
-    told = all(reply.text is not None if reply.valid else reply.error is not None for reply in last.replies)
+    said = [reply for reply in last.replies if not reply.silent]
+    told = all(reply.text is not None if reply.valid else reply.error is not None for reply in said)
     found.require(told, "a valid reply needs its text, an invalid one its error")
     judgement = answer.episode.decisions[-1].judgement
     found.require((judgement is None) == last.failed, "a round must be judged unless nothing valid came back")

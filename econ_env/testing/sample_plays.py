@@ -1,11 +1,13 @@
 """Plays a simulated team with failed calls and missing answers, to collect inputs of reward terms and parts.
 
-The teams have one, three and six executors (six in clusters). Episodes have two decisions, some of them two rounds.
+The teams have one, three and six executors (six in clusters), and four that may stay silent. Episodes have two
+decisions, some of them two rounds.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,13 @@ from econ_env.rewards.added import Submission
 from econ_env.simulation.landscape import unit_draw
 from econ_env.simulation.model import SimulatedLLM
 
-TEAMS = (1, 3, 6)
+TEAMS: tuple[tuple[int, dict[str, Any]], ...] = (
+    (1, {}),
+    (3, {}),
+    (6, {}),
+    (4, {"sampling": {"controls": ["temperature", "speak", "weight"]}, "commitment": "weighted"}),
+)
+"""Number of executors and settings of each team."""
 PROBLEMS = 6
 
 
@@ -78,7 +86,7 @@ def sample_known() -> list[Known]:
 def _play() -> _Seen:
     seen, rng = _Seen(), np.random.default_rng(0)
     problems = load_problems("bundled:1", split="test", limit=PROBLEMS)
-    for n_agents in TEAMS:
+    for n_agents, config in TEAMS:
         env = parallel_env(
             problems,
             n_agents=n_agents,
@@ -88,11 +96,14 @@ def _play() -> _Seen:
             reward_terms=[seen],
             reward_weights=(0.1, 0.7, 0.1, 0.1),
             observation_parts=[seen],
+            config=config,
         )
+        space = env.action_space(env.possible_agents[0])
+        low, high = ((0.1, 1.0), (2.0, 1.5)) if not config else (space.low, space.high)
         for number in range(PROBLEMS):
             env.reset(seed=number, options={"problem": number})
             while env.agents:
-                actions = {agent: rng.uniform((0.1, 1.0), (2.0, 1.5)) for agent in env.agents}
+                actions = {agent: rng.uniform(low, high) for agent in env.agents}
                 if number % 2:
                     env.deliberate({agent: action * 0.9 for agent, action in actions.items()})
                 env.step(actions)

@@ -2,7 +2,7 @@
 
 Wrap actions first, then choose a view: `JointView(NormalizedActions(parallel_env(...)))`. For AEC trainers there is
 `econ_env.econ_v0.env`. All keep the infos, the parts of the rewards and rounds inside a decision (`deliberate`), pass
-on `reward_weights`, and can be pickled and copied.
+on `reward_weights`, `price`, `prospect` and `control_names`, and can be pickled and copied.
 """
 
 from econ_env.wrappers.actions import ActionWrapper, DiscreteActions, NormalizedActions, TeamEnv

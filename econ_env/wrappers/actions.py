@@ -1,4 +1,4 @@
-"""Wraps parallel environments so that agents act in other units than (T, p): in [-1, 1], or by a number on a grid.
+"""Wraps parallel environments so that agents act in other units: in [-1, 1], or by a number on a grid.
 
 Such a wrapper is its own `unwrapped`, since trainers read spaces there; the wrapped environment is `env`.
 """
@@ -66,6 +66,25 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
         self.env.reward_weights = weights
 
     @property
+    def price(self) -> float:
+        """The environment's price of a call; can be set at any time."""
+        return self.env.price
+
+    @price.setter
+    def price(self, price: float) -> None:
+        self.env.price = price
+
+    @property
+    def prospect(self) -> float:
+        """The team reward that a step would pay now, without its price; for training alone, see the environment."""
+        return self.env.prospect
+
+    @property
+    def control_names(self) -> tuple[str, ...]:
+        """Names of the environment's controls."""
+        return self.env.control_names
+
+    @property
     def last_outcome(self) -> RoundOutcome | None:
         """Outcome of the last round of the running decision; `None` before its first round."""
         return self.env.last_outcome
@@ -101,7 +120,7 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
 
 
 class NormalizedActions(ActionWrapper):
-    """Actions in Box(-1, 1), mapped linearly onto the bounds of T and p; 0 is the middle.
+    """Actions in Box(-1, 1), mapped linearly onto the bounds of the controls; 0 is the middle, which speaks.
 
     Policies whose Gaussian starts at 0, or that squash with tanh, then start inside the bounds.
 
@@ -117,35 +136,43 @@ class NormalizedActions(ActionWrapper):
         super().__init__(env, Box(-1.0, 1.0, self._low.shape, np.float32))
 
     def to_inner(self, agent: str, action: Any) -> Array:
-        """(T, p) of an action in [-1, 1]; values outside are clipped."""
+        """The controls of an action in [-1, 1]; values outside are clipped."""
         unit = (np.clip(np.asarray(action, np.float32), -1.0, 1.0) + 1.0) / 2.0
         return self._low + (self._high - self._low) * unit
 
 
 class DiscreteActions(ActionWrapper):
-    """Actions are numbers of points on an even grid over T and p that includes the bounds.
+    """Actions are numbers of points on an even grid over the controls that includes their bounds.
 
     Args:
         env: An environment with bounded Box actions.
-        bins: Points along T and along p, at least 2 each; action i_T * bins[1] + i_p is point (i_T, i_p).
+        bins: Points along each control, at least 2; by default 5, and 2 for `speak`, which is 0 or 1. The last control
+            changes fastest: with T and p, action i_T * bins[1] + i_p is point (i_T, i_p).
 
     Attributes:
-        controls: (T, p) of each action, shape [A, 2].
+        controls: The controls of each action, one row each.
 
     Raises:
         ConfigError: The environment's actions are not a bounded Box, or `bins` does not fit them.
     """
 
-    def __init__(self, env: TeamEnv, bins: Sequence[int] = (5, 5)) -> None:
+    def __init__(self, env: TeamEnv, bins: Sequence[int] | None = None) -> None:
         low, high = _bounds(env)
+        names = env.control_names
+        if bins is None:
+            bins = [2 if name == "speak" else 5 for name in names]
         if len(bins) != low.size or min(bins) < 2:
             raise ConfigError(f"bins must be {low.size} whole numbers of at least 2, got {tuple(bins)}")
+        if any(name == "speak" and count != 2 for name, count in zip(names, bins, strict=True)):
+            raise ConfigError(
+                f"bins must be 2 for speak, which is either 0 or 1, got {tuple(bins)} for {', '.join(names)}"
+            )
         axes = [np.linspace(start, end, n, dtype=np.float32) for start, end, n in zip(low, high, bins, strict=True)]
         self.controls = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, low.size)
         super().__init__(env, Discrete(len(self.controls)))
 
     def to_inner(self, agent: str, action: Any) -> Array:
-        """(T, p) of an action: an int, or an array with one whole number in it."""
+        """The controls of an action: an int, or an array with one whole number in it."""
         numbers = np.asarray(action).reshape(-1)
         last = len(self.controls) - 1
         if numbers.size != 1 or numbers.dtype.kind not in "iuf" or numbers[0] not in range(last + 1):

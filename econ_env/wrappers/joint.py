@@ -31,7 +31,7 @@ class JointView(View):
     |-------------|-------------------------------------------------------------------------------------------|
     | Observation | The team's `state()`, Box(-1, 1) float32 [S]: every reply is in it                         |
     | Action      | The agents' actions one after another: Box [N * A], or MultiDiscrete [N] from a grid       |
-    | Reward      | Mean of the agents' rewards, in [0, 1]                                                     |
+    | Reward      | Mean of the agents' rewards, in [0, 1] less the price of calls                             |
     | Info        | `{}` at reset; at a step each agent's info under its name, and `rewards` with each agent's |
 
     Args:

@@ -146,6 +146,7 @@ class ParallelVectorTeam:
     Attributes:
         num_envs: Number of teams R.
         possible_agents: Names of the agents, the same in each team.
+        control_names: Names of the controls, in the order of an action.
         agents: The same names: a finished team starts its next episode at once.
         render_mode: The first team's.
         metadata: The first team's.
@@ -163,9 +164,15 @@ class ParallelVectorTeam:
         self.possible_agents = self.agents = list(first.possible_agents)
         self.num_agents = len(self.agents)
         self.metadata, self.render_mode = first.metadata, first.render_mode
+        self.control_names = first.control_names
         for env in self.envs:
             if (env.observation_spaces, env.action_spaces) != (first.observation_spaces, first.action_spaces):
                 raise ConfigError("the teams of a vector must have equal agents and spaces")
+            if env.control_names != self.control_names:
+                raise ConfigError(
+                    f"the teams of a vector must have equal controls, got {', '.join(self.control_names)} and "
+                    f"{', '.join(env.control_names)}"
+                )
         self.observation_spaces = self._batched(first.observation_spaces)
         self.action_spaces = self._batched(first.action_spaces)
 

@@ -45,6 +45,25 @@ class View(gymnasium.Env[Any, Any]):
         self.parallel_env.reward_weights = weights
 
     @property
+    def price(self) -> float:
+        """The environment's price of a call; can be set at any time."""
+        return self.parallel_env.price
+
+    @price.setter
+    def price(self, price: float) -> None:
+        self.parallel_env.price = price
+
+    @property
+    def prospect(self) -> float:
+        """The team reward that a step would pay now, without its price; for training alone, see the environment."""
+        return self.parallel_env.prospect
+
+    @property
+    def control_names(self) -> tuple[str, ...]:
+        """Names of the environment's controls."""
+        return self.parallel_env.control_names
+
+    @property
     def last_outcome(self) -> RoundOutcome | None:
         """Outcome of the last round of the running decision; `None` before its first round."""
         return self.parallel_env.last_outcome

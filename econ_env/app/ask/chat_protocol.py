@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from econ_env.app.ask.solver import Solution, readable
+from econ_env.control_names import further_of, shown_values
 from econ_env.records import Commitment, Round, Usage
 
 
@@ -164,7 +165,7 @@ def _details(done: Solution) -> dict[str, Any]:
     return {
         "answer": answer.rounds[-1].commitment.answer,
         "strategy": None if strategy is None else strategy.text,
-        "rounds": [_round(round_) for round_ in answer.rounds],
+        "rounds": [_round(round_, further_of(answer.episode.controls)) for round_ in answer.rounds],
         "stop_reason": answer.stop_reasons[-1],
         "residuals": list(answer.residuals),
         "gap": answer.gap,
@@ -175,13 +176,13 @@ def _details(done: Solution) -> dict[str, Any]:
     }
 
 
-def _round(round_: Round) -> dict[str, Any]:
+def _round(round_: Round, further: Sequence[str]) -> dict[str, Any]:
     return {
         "replies": [
             {
                 "agent": reply.agent,
-                "temperature": reply.controls.temperature,
-                "p": reply.controls.p,
+                **shown_values(reply.controls, further),
+                "status": reply.status,
                 "text": reply.text,
                 "answer": reply.answer,
                 "error": reply.error,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from econ_env.app.ask.solver import QuestionTeam, Solution, failure, known_probl
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs import display
 from econ_env.app.runs.team_facts import print_facts
+from econ_env.control_names import written
 from econ_env.errors import ConfigError, NothingJudgedError
 from econ_env.llm import background
 from econ_env.llm.budget import price
@@ -53,7 +55,7 @@ def print_solution(console: Console, done: Solution, config: RunConfig) -> None:
     if strategy is not None:
         _say(console, "strategy", strategy.text or f"none: {strategy.error or 'not asked for'}")
     for number, round_ in enumerate(done.answer.rounds, start=1):
-        _print_round(console, number, round_)
+        _print_round(console, number, round_, episode.controls)
     last = done.answer.rounds[-1].commitment
     verdict = ""
     judgement = episode.decisions[-1].judgement
@@ -76,10 +78,13 @@ def print_solution(console: Console, done: Solution, config: RunConfig) -> None:
     )
 
 
-def _print_round(console: Console, number: int, round_: Round) -> None:
+def _print_round(console: Console, number: int, round_: Round, names: Sequence[str]) -> None:
     console.print(Text(f"\nround {number}", style="bold"))
     for reply in round_.replies:
-        controls = f"T={reply.controls.temperature:.2f} p={reply.controls.p:.2f}"
+        controls = written(reply.controls, names)
+        if reply.silent:
+            console.print(Text(f"  {reply.agent} {controls}: silent", style="bold"))
+            continue
         said = readable(reply) if reply.valid else f"INVALID: {reply.error}"
         _say(console, f"  {reply.agent} {controls} -> {reply.answer or 'no answer'}", said, indent=4)
     for cluster in round_.clusters:

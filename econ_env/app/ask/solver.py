@@ -17,12 +17,14 @@ from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import Trial
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs.team_facts import print_facts, reach_team
+from econ_env.control_names import short_names
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.factory import parallel_env
 from econ_env.llm.protocol import LLM
 from econ_env.methods import Answer, judged
 from econ_env.methods.sampling import TEMPERATURE, neutral_controls
+from econ_env.observations.controls import ControlScale
 from econ_env.problems.load import ProblemSet, load_problems
 from econ_env.records import Commitment, Problem, Reply
 from econ_env.simulation.landscape import Landscape
@@ -84,8 +86,11 @@ class QuestionTeam:
             print_facts({"controls": f"{self.checkpoint}, up to {self.rounds} rounds"})
         else:
             neutral = neutral_controls(env.team, TEMPERATURE)
-            self._policy = FixedControls(spec, (neutral.temperature, neutral.p))
-            print_facts({"controls": f"neutral, T={neutral.temperature:g} p={neutral.p:g} (no --model-dir)"})
+            action = ControlScale(self.config.sampling).action(neutral)
+            self._policy = FixedControls(spec, action)
+            named = zip(short_names(self.config.sampling.controls), action, strict=True)
+            shown = " ".join(f"{name}={value:g}" for name, value in named)
+            print_facts({"controls": f"neutral, {shown} (no --model-dir)"})
         self._trial = Trial(self._policy, rounds=self.rounds, config=self.config.bne)
         self._together = self._trial.together()
         self._idle.append(as_joint(env))

@@ -304,6 +304,7 @@ class _Comparison:
             seed=seed,
             units=units,
             llm=self.config.llm,
+            reward=self.config.reward,
             rule=rule,
         )
         row = await judging(rule, make_row)

@@ -17,7 +17,9 @@ def print_overview(console: Console, seen: Mapping[str, Any], matching: Mapping[
     priced = any(part["cost"]["usd"] is not None for part in methods.values())
     headings = ("per problem", "tokens", f"x {seen['reference']}", "plan", "exec.", "commit", "calls", "rounds", "s")
     headings = (*headings, "USD") if priced else headings
-    _show(console, headings, (_cost(name, part, priced) for name, part in methods.items()))
+    charged = any(part["cost"]["price"] for part in methods.values())
+    headings = (*headings, "price") if charged else headings
+    _show(console, headings, (_cost(name, part, priced, charged) for name, part in methods.items()))
     headings = ("executors", "unparsed", "agree", "each", "any", "majority", "wrong>right", "right>wrong")
     _show(console, headings, (_behaviour(name, part) for name, part in methods.items()))
     for line in _notes(seen, matching):
@@ -49,7 +51,7 @@ def _accuracy(name: str, part: Mapping[str, Any]) -> list[str]:
     return cells
 
 
-def _cost(name: str, part: Mapping[str, Any], priced: bool) -> list[str]:
+def _cost(name: str, part: Mapping[str, Any], priced: bool, charged: bool) -> list[str]:
     cost, ratio = part["cost"], part["token_ratio"]
     roles = cost["tokens_by_role"]
     cells = [name, _number(cost["tokens"]), "-" if ratio is None else f"{ratio['value']:.2f}"]
@@ -59,7 +61,9 @@ def _cost(name: str, part: Mapping[str, Any], priced: bool) -> list[str]:
         f"{cost['rounds']:.2f}",
         "-" if cost["seconds"] is None else f"{cost['seconds']:.1f}",
     ]
-    return [*cells, "-" if cost["usd"] is None else f"{cost['usd']:.5f}"] if priced else cells
+    if priced:
+        cells.append("-" if cost["usd"] is None else f"{cost['usd']:.5f}")
+    return [*cells, f"{cost['price']:.3f}"] if charged else cells
 
 
 def _behaviour(name: str, part: Mapping[str, Any]) -> list[str]:

@@ -31,6 +31,7 @@ from econ_env.methods import (
 from econ_env.methods.debate import ROUNDS
 from econ_env.methods.sampling import neutral_controls
 from econ_env.methods.stopping import AGREE, THRESHOLD, WINDOW
+from econ_env.observations.controls import ControlScale
 from econ_env.problems.load import ProblemSet
 from econ_env.team.rounds import Team
 
@@ -184,7 +185,7 @@ class MethodMaker:
     def neutral(self) -> FixedControls:
         """The controls of `fixed`."""
         controls = neutral_controls(self.team, self.temperature)
-        return FixedControls(self.spec, (controls.temperature, controls.p))
+        return FixedControls(self.spec, ControlScale(self.config.sampling).action(controls))
 
     def default_units(self, name: MethodName) -> int:
         """Default number of samples or rounds: one sample per executor, or three rounds."""

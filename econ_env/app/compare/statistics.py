@@ -25,6 +25,8 @@ from econ_env.app.runs.results import ROLES, Row
 
 ResultRows = Sequence[Row]
 
+UNSAID = ("invalid", "silent")
+"""Verdicts on replies that do not exist: the call failed, or was not made."""
 POWER = 0.8
 """Power of the test that `problems_needed` plans for."""
 RESAMPLES = 9999
@@ -167,7 +169,7 @@ def cost(rows: ResultRows) -> dict[str, Any]:
     """Mean costs per answer; failed answers are included, because they were paid for.
 
     `seconds` is the mean over answers without cached calls; `None` if there are none.
-    `usd` is `None` without prices.
+    `usd` is `None` without prices; `price` is in reward.
     """
     timed = [row["seconds"] for row in rows if not row["cache_hits"]]
     priced = [row["usd"] for row in rows if row["usd"] is not None]
@@ -179,6 +181,7 @@ def cost(rows: ResultRows) -> dict[str, Any]:
         "thought_tokens": _mean([row.get("thought_tokens", 0) for row in rows]),
         "calls": _mean([row["calls"] for row in rows]),
         "rounds": _mean([sum(row["rounds"]) for row in rows]),
+        "price": _mean([row.get("price", 0.0) for row in rows]),
         "seconds": _mean(timed),
         "timed": len(timed),
         "usd": _mean(priced) if len(priced) == len(rows) else None,
@@ -188,18 +191,19 @@ def cost(rows: ResultRows) -> dict[str, Any]:
 def unparsed(rows: ResultRows) -> dict[str, float | None]:
     """Shares of judged answers, and of the last round's valid replies, without a readable final answer."""
     judged = [row["verdict"] == "no_answer" for row in rows if row["verdict"] != "failed"]
-    replies = [r["verdict"] == "no_answer" for row in rows for r in row["replies"] if r["verdict"] != "invalid"]
+    replies = [r["verdict"] == "no_answer" for row in rows for r in row["replies"] if r["verdict"] not in UNSAID]
     return {"answers": _mean(judged), "replies": _mean(replies)}
 
 
 def agreement(rows: ResultRows, rule: AnswerRule) -> float | None:
     """Share of pairs of executors whose last replies have the same answer by a rule, mean over answers.
 
-    A reply without an answer agrees with no other; an invalid reply is left out. `None` without pairs.
+    A reply without an answer agrees with no other; invalid replies and silent executors are left out. `None` without
+    pairs.
     """
     shares = []
     for row in rows:
-        answers = [reply["answer"] for reply in row["replies"] if reply["verdict"] != "invalid"]
+        answers = [reply["answer"] for reply in row["replies"] if reply["verdict"] not in UNSAID]
         same = [a is not None and b is not None and rule.same(a, b) for a, b in combinations(answers, 2)]
         if same:
             shares.append(float(np.mean(same)))
@@ -227,11 +231,15 @@ def transitions(rows: ResultRows) -> list[dict[str, int]]:
 def executors(rows: ResultRows, rule: AnswerRule) -> dict[str, float | None]:
     """How good the last round's replies are by themselves, over judged answers.
 
-    `each`: share of right replies. `any` (pass@n): share of answers with at least one right reply out of n.
-    `majority` (majority@n): share of answers whose most frequent reply is right; ties go to the first, and the rule
-    decides which answers are the same.
+    `each`: share of right replies, of the executors that have spoken. `any` (pass@n): share of answers with at least
+    one right reply out of n. `majority` (majority@n): share of answers whose most frequent reply is right; ties go to
+    the first, and the rule decides which answers are the same.
     """
-    judged = [row["replies"] for row in rows if row["verdict"] != "failed"]
+    judged = [
+        [reply for reply in row["replies"] if reply["verdict"] != "silent"]
+        for row in rows
+        if row["verdict"] != "failed"
+    ]
     return {
         "each": _mean([_mean([reply["verdict"] == "correct" for reply in replies]) for replies in judged]),
         "any": _mean([any(reply["verdict"] == "correct" for reply in replies) for replies in judged]),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from econ_env.answers import AnswerRule, judge_answer, majority_of
-from econ_env.app.runs.results import Row
+from econ_env.answers import AnswerRule, heaviest, judge_answer, labels_of
+from econ_env.app.runs.results import Row, given_replies
 from econ_env.errors import TraceError
 from econ_env.records import Judgement, as_plain
 from econ_env.rewards.terms import task_specific, weigh
@@ -16,23 +17,26 @@ Part = dict[str, Any]
 """A record of an episode, as a trace has it."""
 
 
-def judged_again(episode: Part, rule: AnswerRule, team_ts: str) -> Part:
+def judged_again(episode: Part, rule: AnswerRule, team_ts: str, commitment: str = "always") -> Part:
     """A recorded episode with its answers read, counted and judged by a rule.
 
-    A vote is counted again. If it was not the usual one, its choice stays: the answer is that of the same reply. TS
-    and the sums of the rewards follow the verdicts; AL, CC and further terms stay as they were paid.
+    A vote is counted again, a weighted one with its weights. If it was another one, its choice stays: the answer is
+    that of the same reply. TS and the sums of the rewards follow the verdicts; AL, CC, further terms and prices stay as
+    they were paid.
 
     Args:
         episode: The episode as a line of `episodes.jsonl` has it.
         rule: Reads, compares and judges.
         team_ts: The setting `reward.team_ts` of the run.
+        commitment: The setting `commitment` of the run.
 
     Raises:
         TraceError: The text of a valid reply or of a commitment is missing.
         ProblemGoldError: The gold answer can't be read.
     """
     gold = episode["problem"]["answer"]
-    return {**episode, "decisions": [_decision(part, gold, rule, team_ts) for part in episode["decisions"]]}
+    weighted = commitment == "weighted"
+    return {**episode, "decisions": [_decision(part, gold, rule, team_ts, weighted) for part in episode["decisions"]]}
 
 
 def row_of(row: Row, episode: Part, rule: AnswerRule) -> Row:
@@ -42,7 +46,7 @@ def row_of(row: Row, episode: Part, rule: AnswerRule) -> Row:
     last, gold = decision["rounds"][-1], episode["problem"]["answer"]
     verdict = decision["judgement"]
     judged = zip(row["replies"], _replies(decision["rounds"]), decision["replies_judged"], strict=True)
-    texts = [reply for round_ in rounds for reply in round_["replies"] if reply["text"]]
+    texts = [reply for round_ in rounds for reply in given_replies(round_) if reply["text"]]
     written = [made for round_ in rounds for made in _commitments(round_) if made["source"] == "coordinator"]
     return {
         **row,
@@ -50,7 +54,7 @@ def row_of(row: Row, episode: Part, rule: AnswerRule) -> Row:
         "verdict": "failed" if verdict is None else verdict["verdict"],
         "rule": None if verdict is None else verdict["rule"],
         "replies": [
-            {**shown, "answer": reply["answer"], "verdict": "invalid" if said is None else said["verdict"]}
+            {**shown, "answer": reply["answer"], "verdict": reply["status"] if said is None else said["verdict"]}
             for shown, reply, said in judged
         ],
         "round_answers": [round_["commitment"]["answer"] for round_ in rounds],
@@ -60,10 +64,10 @@ def row_of(row: Row, episode: Part, rule: AnswerRule) -> Row:
     }
 
 
-def _decision(decision: Part, gold: str, rule: AnswerRule, team_ts: str) -> Part:
+def _decision(decision: Part, gold: str, rule: AnswerRule, team_ts: str, weighted: bool) -> Part:
     rounds: list[Part] = []
     for place, round_ in enumerate(decision["rounds"]):
-        rounds.append(_round(round_, _replies(decision["rounds"][:place]), _replies(rounds), rule))
+        rounds.append(_round(round_, _replies(decision["rounds"][:place]), _replies(rounds), rule, weighted))
     found: Part = {**decision, "rounds": rounds}
     if not rounds or not (decision["judgement"] or decision["replies_judged"]):
         return found  # it was never submitted
@@ -89,8 +93,10 @@ def _rewards(decision: Part, verdict: Judgement, replies: Sequence[Judgement | N
 def _with_ts(parts: Part, ts: float, weights: Sequence[float]) -> Part:
     if parts["ts"] == ts:
         return parts
-    paid: Part = as_plain(weigh(parts["al"], ts, parts["cc"], tuple(weights), parts.get("further", {})))
-    return paid
+    price = parts.get("price", 0.0)
+    paid = weigh(parts["al"], ts, parts["cc"], tuple(weights), parts.get("further", {}))
+    plain: Part = as_plain(replace(paid, total=paid.total - price, price=price))
+    return plain
 
 
 def _replies(rounds: Sequence[Part]) -> list[Part]:
@@ -99,7 +105,7 @@ def _replies(rounds: Sequence[Part]) -> list[Part]:
     return [reply for round_ in rounds[start:] for reply in round_["replies"]]
 
 
-def _round(round_: Part, earlier: Sequence[Part], reread: Sequence[Part], rule: AnswerRule) -> Part:
+def _round(round_: Part, earlier: Sequence[Part], reread: Sequence[Part], rule: AnswerRule, weighted: bool) -> Part:
     """A round with its answers read and counted again.
 
     Args:
@@ -107,6 +113,7 @@ def _round(round_: Part, earlier: Sequence[Part], reread: Sequence[Part], rule: 
         earlier: The replies that it may add to, as recorded.
         reread: The same, read by the rule.
         rule: Reads and counts.
+        weighted: Whether votes were weighted.
     """
     replies = [_read(reply, rule) if _is_valid(reply) else reply for reply in round_["replies"]]
     clusters = []
@@ -122,11 +129,14 @@ def _round(round_: Part, earlier: Sequence[Part], reread: Sequence[Part], rule: 
     if clusters and round_["commitment"]["source"] == "unanimous":
         before = [cluster["commitment"] for cluster in round_["clusters"]]
         now = [cluster["commitment"] for cluster in clusters]
-    found: Part = {**round_, "replies": replies, "commitment": _commitment(round_["commitment"], before, now, rule)}
+    made = _commitment(round_["commitment"], before, now, rule, weighted)
+    found: Part = {**round_, "replies": replies, "commitment": made}
     return found | {"clusters": clusters} if "clusters" in round_ else found
 
 
-def _commitment(made: Part, before: Sequence[Part], now: Sequence[Part], rule: AnswerRule) -> Part:
+def _commitment(
+    made: Part, before: Sequence[Part], now: Sequence[Part], rule: AnswerRule, weighted: bool = False
+) -> Part:
     """A commitment with its answer read or counted again.
 
     Args:
@@ -134,15 +144,15 @@ def _commitment(made: Part, before: Sequence[Part], now: Sequence[Part], rule: A
         before: What it condenses, as recorded.
         now: The same, read by the rule.
         rule: Reads and counts.
+        weighted: Whether votes were weighted.
     """
     if made["source"] == "none":
         return made
     if made["source"] == "coordinator":
         return _read(made, rule)
-    winner = majority_of([part["answer"] for part in now], rule)
-    usual = majority_of([part["answer"] for part in before], rule)
-    answer = None if winner is None else winner.answer
-    if usual is not None and usual.answer != made["answer"]:  # another kind of vote: follow the reply that it chose
+    answer = _winner(now, rule, weighted)
+    usual = _winner(before, rule, weighted)
+    if usual is not None and usual != made["answer"]:  # another kind of vote: follow the reply that it chose
         chosen = [new for old, new in zip(before, now, strict=True) if old["answer"] == made["answer"]]
         answer = chosen[0]["answer"] if chosen else made["answer"]
     if answer == made["answer"]:
@@ -152,6 +162,16 @@ def _commitment(made: Part, before: Sequence[Part], now: Sequence[Part], rule: A
     first = next((part for part in now if part["answer"] == answer and part["text"] is not None), None)
     text = {} if first is None else {"text": first["text"], "parsed_json": first["parsed_json"]}
     return {**made, "answer": answer, **text}
+
+
+def _winner(parts: Sequence[Part], rule: AnswerRule, weighted: bool) -> str | None:
+    """The answer that wins a vote, as `Team.round` counts it."""
+    answers = [part["answer"] for part in parts]
+    labels = labels_of(answers, rule)
+    weights = [part["controls"]["weight"] for part in parts] if weighted else [1.0] * len(parts)
+    counts = any(weight for weight, label in zip(weights, labels, strict=True) if label >= 0)
+    place = heaviest(labels, weights if counts else None)
+    return None if place is None else str(answers[place])
 
 
 def _read(part: Part, rule: AnswerRule) -> Part:
@@ -170,7 +190,12 @@ def _verdict(made: Part, gold: str, rule: AnswerRule) -> str:
 
 
 def _commitments(round_: Part) -> list[Part]:
-    return [*(cluster["commitment"] for cluster in round_.get("clusters", ())), round_["commitment"]]
+    """The commitments that were made in this round, as `Round.commitments`."""
+    asked = round_.get("asked")  # traces of earlier versions do not say, and had everyone asked
+    if asked is not None and not asked:
+        return []
+    clusters = [part for part in round_.get("clusters", ()) if asked is None or set(asked) & set(part["agents"])]
+    return [*(cluster["commitment"] for cluster in clusters), round_["commitment"]]
 
 
 def _is_valid(reply: Part) -> bool:

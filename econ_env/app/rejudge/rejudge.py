@@ -92,11 +92,11 @@ def _judge_folder(folder: Path) -> Rejudged:
     about = read_json(folder / RUN_FILE, _ADVICE) or {}
     config = about.get("config", {})
     rule = make_rule(config.get("answer_rule", "econ"))
-    team_ts = config.get("reward", {}).get("team_ts", "commitment")
+    how = config.get("reward", {}).get("team_ts", "commitment"), config.get("env_args", {}).get("commitment", "always")
     rows = list(read_lines(folder / RESULTS_FILE))
     places = _places(folder, rows)
     new_rows: dict[int, Row] = {}
-    lines = _lines(folder, rows, places, rule, team_ts, new_rows)
+    lines = _lines(folder, rows, places, rule, how, new_rows)
     draft = folder / f".{EPISODES_FILE}.judged"
     try:
         write_lines(draft, lines)
@@ -140,7 +140,12 @@ def _places(folder: Path, rows: list[Row]) -> dict[int, int]:
 
 
 def _lines(
-    folder: Path, rows: list[Row], places: Mapping[int, int], rule: AnswerRule, team_ts: str, new: dict[int, Row]
+    folder: Path,
+    rows: list[Row],
+    places: Mapping[int, int],
+    rule: AnswerRule,
+    how: tuple[str, str],
+    new: dict[int, Row],
 ) -> Iterator[dict[str, Any]]:
     """The lines of the traces, judged again; adds the rows that belong to them to `new`."""
     numbers = {place: number for number, place in places.items()}
@@ -150,7 +155,7 @@ def _lines(
             yield line
             continue
         try:
-            episode = judged_again(line["episode"], rule, team_ts)
+            episode = judged_again(line["episode"], rule, *how)
             new[number] = row_of(rows[number], episode, rule)
         except (EconError, KeyError, ValueError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)

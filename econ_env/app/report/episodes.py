@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from econ_env.app.report.maths import Converter, Pieces
 from econ_env.app.report.runs import Runs
 from econ_env.app.runs.folder import EPISODES_FILE
 from econ_env.app.runs.results import Row
+from econ_env.control_names import DEFAULT_CONTROLS, second_of, short_names
 from econ_env.traces import read_lines
 
 CHUNK = 100
@@ -122,21 +123,26 @@ def _entry(row: Row, methods: list[str]) -> dict[str, Any]:
 def _compact(line: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
     episode = line["episode"]
     strategy = episode["strategy"]
+    controls = tuple(episode.get("controls", DEFAULT_CONTROLS))  # traces of earlier versions name none
     measured = line.get("decisions") or [{}] * len(episode["decisions"])
     return {
         "question": converter.pieces(episode["problem"]["question"]),
         "gold": _answer(episode["problem"]["answer"], converter),
         "seed": episode["seed"],
         "strategy": None if strategy is None else _strategy(strategy, converter),
+        "controls": short_names(controls),
         "decisions": [
-            _decision(decision, more, converter) for decision, more in zip(episode["decisions"], measured, strict=False)
+            _decision(decision, more, controls, converter)
+            for decision, more in zip(episode["decisions"], measured, strict=False)
         ],
     }
 
 
-def _decision(decision: Mapping[str, Any], more: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
+def _decision(
+    decision: Mapping[str, Any], more: Mapping[str, Any], controls: Sequence[str], converter: Converter
+) -> dict[str, Any]:
     return {
-        "rounds": [_round(round_, converter) for round_ in decision["rounds"]],
+        "rounds": [_round(round_, controls, converter) for round_ in decision["rounds"]],
         "judged": _judged(decision),
         "rewards": decision["rewards"],
         "team": decision["team_reward"],
@@ -157,14 +163,15 @@ def _judged(decision: Mapping[str, Any]) -> list[list[str | None]]:
     return found
 
 
-def _round(round_: Mapping[str, Any], converter: Converter) -> dict[str, Any]:
+def _round(round_: Mapping[str, Any], controls: Sequence[str], converter: Converter) -> dict[str, Any]:
+    second, asked = second_of(controls), round_.get("asked")
     return {
         "replies": [
             {
                 "agent": reply["agent"],
-                "T": reply["controls"]["temperature"],
-                "p": reply["controls"]["p"],
-                "valid": reply["status"] == "valid",
+                "controls": [reply["controls"]["p" if name == second else name] for name in controls],
+                "status": reply["status"],
+                "stands": asked is not None and reply["agent"] not in asked,
                 **_said(reply, converter),
             }
             for reply in round_["replies"]

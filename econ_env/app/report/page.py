@@ -19,9 +19,10 @@ from econ_env.app.report.episodes import Packed
 from econ_env.app.report.plots import Plot
 from econ_env.app.report.runs import Runs
 from econ_env.app.report.style import DARK, LIGHT, NARROW, WIDE, render_svg
-from econ_env.app.report.tables import REASONS, second_control
+from econ_env.app.report.tables import REASONS, control_columns, control_names
 from econ_env.app.runs.display import recorded_words
 from econ_env.app.runs.results import sum_recorded
+from econ_env.control_names import short_names
 from econ_env.problems.files import format_of
 
 SCRIPTS = ("data.js", "build.js", "episode.js", "browser.js")
@@ -70,7 +71,10 @@ def render_page(runs: Runs, tables: Mapping[str, ReportTable], plots: Mapping[st
         words={
             "STOP_REASONS": REASONS,
             "BASELINE": runs.overview["baseline"],
-            "SECOND_CONTROL": second_control(runs).lower(),
+            "CONTROLS": {
+                short: title[0].lower() + title[1:]
+                for short, title in zip(short_names(control_names(runs)), control_columns(runs).values(), strict=True)
+            },
         },
         packed=packed,
     )

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from econ_env.app.report.curves import Curve
 from econ_env.app.report.runs import Runs
 from econ_env.app.report.style import Draw, Theme, color, legend, marker, new_figure, short
-from econ_env.app.report.tables import by_kind, second_control
+from econ_env.app.report.tables import by_kind, control_columns
 from econ_env.app.runs.results import ROLES, Row
 
 MAX_PANELS = 12
@@ -45,7 +45,8 @@ def all_plots(runs: Runs, curves: Mapping[str, Sequence[Curve]]) -> dict[str, Pl
         curves: Learning curves by run.
     """
     plots = {"accuracy_tokens": accuracy_tokens(runs), "tokens_by_role": tokens_by_role(runs)}
-    plots["controls"] = controls(runs)
+    if len(control_columns(runs)) > 1:
+        plots["controls"] = controls(runs)
     steps = {label: residuals_by_step(rows) for label, rows in runs.methods.items()}
     if any(steps.values()):
         plots["residuals"] = residuals(steps)
@@ -107,7 +108,8 @@ def tokens_by_role(runs: Runs) -> Plot:
 
 
 def controls(runs: Runs) -> Plot:
-    """The submitted controls of every executor, one panel per kind of problem."""
+    """The first two submitted controls of every executor, one panel per kind of problem."""
+    (x, x_title), (y, y_title) = list(control_columns(runs).items())[:2]
     kinds = list(by_kind(runs.rows))
     shown = kinds[:MAX_PANELS]
     methods = {label: by_kind(rows) for label, rows in runs.methods.items()}
@@ -116,10 +118,10 @@ def controls(runs: Runs) -> Plot:
         figure, panels = _grid(width, len(shown), 2.4, sharex=True, sharey=True)
         for axes, kind in zip(panels, shown, strict=True):
             for number, (label, groups) in enumerate(methods.items()):
-                _scatter(axes, groups.get(kind, []), theme, number, label)
+                _scatter(axes, groups.get(kind, []), (x, y), theme, number, label)
             axes.set_title(short(kind))
-        figure.supxlabel("temperature T", fontsize=9, color=theme.ink)
-        figure.supylabel(second_control(runs).lower(), fontsize=9, color=theme.ink)
+        figure.supxlabel(x_title[0].lower() + x_title[1:], fontsize=9, color=theme.ink)
+        figure.supylabel(y_title.lower(), fontsize=9, color=theme.ink)
         legend(figure, panels[0], 5 if width > 5 else 3)
         return figure
 
@@ -127,8 +129,10 @@ def controls(runs: Runs) -> Plot:
     return Plot("Controls chosen per kind of problem", caption, draw)
 
 
-def _scatter(axes: Axes, rows: Sequence[Row], theme: Theme, number: int, label: str) -> None:
-    points = [(reply["temperature"], reply["p"]) for row in rows for reply in row["replies"]]
+def _scatter(axes: Axes, rows: Sequence[Row], names: tuple[str, str], theme: Theme, number: int, label: str) -> None:
+    x_name, y_name = names
+    replies = [reply for row in rows for reply in row["replies"] if x_name in reply and y_name in reply]
+    points = [(reply[x_name], reply[y_name]) for reply in replies]
     distinct = set(points)
     x, y = zip(*distinct, strict=True) if distinct else ((), ())
     few = len(distinct) <= 3  # constant controls: one point stands for many, so draw it large

@@ -22,6 +22,7 @@ from econ_env.app.report.cells import (
 )
 from econ_env.app.report.runs import Runs
 from econ_env.app.runs.results import Row
+from econ_env.control_names import second_of
 
 REASONS = {
     "commitment_repeated": "answer repeated",
@@ -31,6 +32,10 @@ REASONS = {
     "all_invalid": "nothing valid",
 }
 """Reasons why refinement ended, as shown."""
+
+
+TITLES = {"temperature": "Temperature T", "repetition_penalty": "Repetition penalty p"}
+"""How controls are named in tables, where it is not by their names."""
 
 
 def all_tables(runs: Runs) -> dict[str, ReportTable]:
@@ -120,6 +125,7 @@ def cost(runs: Runs) -> ReportTable:
         Column("Rounds", "per problem"),
         Column("Time", "s per problem"),
         Column("Cost", "US$ per 1,000 problems"),
+        Column("Price", "reward per problem"),
     ]
     rows = []
     for label, part in runs.overview["methods"].items():
@@ -136,6 +142,7 @@ def cost(runs: Runs) -> ReportTable:
                 Cell(number(own["rounds"], "{:.2f}")),
                 Cell(number(own["seconds"], "{:.2f}")),
                 Cell(DASH if own["usd"] is None else f"{1000 * own['usd']:,.2f}"),
+                Cell(f"{own['price']:.3f}" if own["price"] else DASH),
             ]
         )
     notes = (
@@ -185,8 +192,8 @@ def team(runs: Runs) -> ReportTable:
         shares += [part["agreement"], part["unparsed"]["replies"], part["unparsed"]["answers"]]
         rows.append([Cell(label), *(Cell(percent(share)) for share in shares)])
     notes = (
-        "Computed from the last round's replies. Unread: no final answer was found in the text. Agreement needs two "
-        "replies or more.",
+        "Computed from the last round's replies; executors that stayed silent are left out. Unread: no final answer "
+        "was found in the text. Agreement needs two replies or more.",
     )
     return ReportTable("The executors by themselves", columns, rows, notes)
 
@@ -239,17 +246,17 @@ def refinement(runs: Runs) -> ReportTable:
 
 def controls(runs: Runs) -> ReportTable:
     """The submitted controls by kind of problem."""
+    names = control_columns(runs)
     columns = [
         Column("Method", numeric=False),
         Column("Kind of problem", numeric=False),
-        Column("Temperature T", "mean ± standard deviation"),
-        Column(second_control(runs), "mean ± standard deviation"),
+        *(Column(title, "mean ± standard deviation") for title in names.values()),
         Column("Right", "of judged answers"),
         Column("Accuracy", "%"),
     ]
     rows = []
     for label, own in runs.methods.items():
-        chosen = {(reply["temperature"], reply["p"]) for row in own for reply in row["replies"]}
+        chosen = {tuple(reply.get(name) for name in names) for row in own for reply in row["replies"]}
         for kind, part in (by_kind(own) if len(chosen) > 1 else {"all": own}).items():
             judged = [row["verdict"] == "correct" for row in part if row["verdict"] != "failed"]
             replies = [reply for row in part for reply in row["replies"]]
@@ -257,7 +264,7 @@ def controls(runs: Runs) -> ReportTable:
                 [
                     Cell(label),
                     Cell(kind),
-                    *(spread([reply[name] for reply in replies]) for name in ("temperature", "p")),
+                    *(spread([reply[name] for reply in replies if name in reply]) for name in names),
                     Cell(f"{sum(judged)}/{len(judged)}"),
                     Cell(percent(sum(judged) / len(judged) if judged else None)),
                 ]
@@ -278,7 +285,18 @@ def by_kind(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return dict(sorted(groups.items()))
 
 
-def second_control(runs: Runs) -> str:
-    """Name of the second control, p, in these runs."""
-    sampling = runs.runs[0].about.get("config", {}).get("sampling", {})
-    return "top_p" if sampling.get("second_action") == "top_p" else "Repetition penalty p"
+def control_names(runs: Runs) -> tuple[str, ...]:
+    """Names of the controls in these runs; those of the first run come first."""
+    found: list[str] = []
+    for run in runs.runs:
+        sampling = run.about.get("config", {}).get("sampling", {})
+        second = sampling.get("second_action", "repetition_penalty")
+        found += sampling.get("controls", ("temperature", second))  # earlier versions name no controls
+    return tuple(dict.fromkeys(found))
+
+
+def control_columns(runs: Runs) -> dict[str, str]:
+    """A title for each control in these runs, by its name in a row's replies."""
+    names = control_names(runs)
+    second = second_of(names)
+    return {"p" if name == second else name: TITLES.get(name, name) for name in names}

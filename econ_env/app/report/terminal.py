@@ -9,9 +9,10 @@ from rich.text import Text
 from econ_env.app.compare.compare_table import print_overview
 from econ_env.app.report.cells import ReportTable
 from econ_env.app.report.runs import Runs
-from econ_env.app.report.tables import controls, refinement
+from econ_env.app.report.tables import control_names, controls, refinement
 from econ_env.app.runs.display import recorded_words
 from econ_env.app.runs.results import sum_recorded
+from econ_env.control_names import short_names
 
 
 def print_summary(console: Console, runs: Runs) -> None:
@@ -20,7 +21,8 @@ def print_summary(console: Console, runs: Runs) -> None:
         state = "" if run.complete else " (not complete)"
         console.print(f"{run.path}: {len(run.rows):,} answers{state}", highlight=False, soft_wrap=True, markup=False)
     print_overview(console, runs.overview, runs.matching)
-    _print(console, "controls", controls(runs), ("method", "kind", "T", "p", "right"))
+    names = short_names(control_names(runs))
+    _print(console, "controls", controls(runs), ("method", "kind", *names, "right"))
     _print(
         console, "refinement", refinement(runs),
         ("method", "repeated", "at rest", "cycle", "used up", "invalid", "residual", "gap"),

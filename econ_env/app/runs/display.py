@@ -90,14 +90,17 @@ def print_summary(lines: Mapping[str, dict[str, Any]], json_rate: float | None, 
     console.print("P0 labels the test with BNE rounds, after the reference code's first version.", style="dim")
     table = Table(box=None, pad_edge=False)
     thinks = any(part["thought_tokens"] for part in lines.values())
-    for heading in ("", "tokens/problem", *(("thought",) if thinks else ()), "calls", "rounds/problem", "seconds"):
+    priced = any(part.get("price_per_problem") for part in lines.values())
+    further = [*(["price/problem"] if priced else []), "seconds"]
+    for heading in ("", "tokens/problem", *(("thought",) if thinks else ()), "calls", "rounds/problem", *further):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, part in lines.items():
         total = part["n"] + part["failed"]
         per_problem = "-" if part["tokens_per_problem"] is None else f"{part['tokens_per_problem']:,.0f}"
         rounds = f"{part['rounds'] / total:.2f}" if total else "-"
         thought = [f"{part['thought_tokens'] / total:,.0f}" if total else "-"] if thinks else []
-        table.add_row(name, per_problem, *thought, f"{part['calls']:,}", rounds, f"{part['wall_seconds']:.1f}")
+        cost = [f"{part['price_per_problem']:.3f}" if total else "-"] if priced else []
+        table.add_row(name, per_problem, *thought, f"{part['calls']:,}", rounds, *cost, f"{part['wall_seconds']:.1f}")
     console.print()
     console.print(table)
 

@@ -30,6 +30,7 @@ def provenance(config: RunConfig) -> dict[str, Any]:
     """
     return {
         "config": config.model_dump(mode="json"),
+        "controls": list(config.sampling.controls),
         "seed": config.seed,
         "versions": {
             "econ": econ_env.__version__,

@@ -8,11 +8,13 @@ from typing import Any
 
 from econ_agents.training.watch import EpisodeOutcome
 from econ_env.answers import AnswerRule, judge_answer
-from econ_env.config import LLMConfig
-from econ_env.episode import Episode
+from econ_env.config import LLMConfig, RewardConfig
+from econ_env.control_names import further_of, shown_values
+from econ_env.episode import Decision, Episode
 from econ_env.errors import NothingJudgedError
 from econ_env.llm.budget import price
 from econ_env.records import Reply, Round, as_plain
+from econ_env.rewards.price import costs
 
 Row = dict[str, Any]
 
@@ -32,6 +34,7 @@ def result_row(
     seed: int = 0,
     units: int | None = None,
     llm: LLMConfig | None = None,
+    reward: RewardConfig | None = None,
 ) -> Row:
     """One problem's result as a flat row of plain values.
 
@@ -40,7 +43,9 @@ def result_row(
     rounds: `replies`, those `clipped` to the recorded controls, and those `reused` within the episode; `None` if there
     are none. `tokens`, `calls` and `usd` also count answers from the cache; `cache_hits` is the number of such calls,
     which `seconds` does not measure. `replies` are those that the answer is made from; the `confidence` of each has the
-    fields of `Confidence`, and is `None` if it is unknown.
+    fields of `Confidence`, and is `None` if it is unknown. `round_asked` is how many executors were asked in each
+    round; one that was not asked in the last decision is `silent`, not invalid. `price` is what the executors' calls
+    cost, in reward.
 
     Args:
         method: The method that answered, for example `baseline` or `bne`.
@@ -53,13 +58,14 @@ def result_row(
         units: Samples or rounds, for a method whose number can be chosen.
         llm: Has the prices; without them `usd` is `None`.
         rule: Judges the rounds before the last; it has already judged the last.
+        reward: Has the price of a call, for a method that is paid no rewards.
     """
     decision = episode.decisions[-1]
     last = decision.rounds[-1]
     verdict = "failed" if decision.judgement is None else decision.judgement.verdict
     usage = episode.usage
     rounds = [round_ for d in episode.decisions for round_ in d.rounds]
-    texts = [reply for r in rounds for reply in r.replies if reply.text]
+    texts = [reply for r in rounds for reply in r.given if reply.text]
     written = [made for r in rounds for made in r.commitments if made.source == "coordinator"]
     return {
         "method": method,
@@ -78,12 +84,15 @@ def result_row(
         "residuals": list(residuals),
         "gap": gap,
         "replies": [
-            _reply(reply, judged) for reply, judged in zip(decision.replies, decision.replies_judged, strict=True)
+            _reply(reply, judged, further_of(episode.controls))
+            for reply, judged in zip(decision.replies, decision.replies_judged, strict=True)
         ],
         "round_answers": [round_.commitment.answer for round_ in rounds],
         "round_verdicts": [_verdict(round_, episode.problem.answer, rule) for round_ in rounds],
         "round_tokens": [round_.usage.tokens for round_ in rounds],
+        "round_asked": [len(round_.asked) for round_ in rounds],
         "reward": decision.team_reward.total if decision.team_reward is not None else None,
+        "price": sum(_price(one, reward) for one in episode.decisions),
         "json": sum(reply.parsed_json for reply in texts) + sum(text.parsed_json for text in written),
         "texts": len(texts) + len(written),
         "tokens": {role: _role_tokens(episode, rounds, role) for role in ROLES},
@@ -94,7 +103,7 @@ def result_row(
         "cache_hits": usage.cache_hits,
         "usd": None if llm is None else price(llm, usage),
         "retries": usage.retries,
-        "invalid": sum(not reply.valid for round_ in rounds for reply in round_.replies),
+        "invalid": sum(not reply.valid for round_ in rounds for reply in round_.given),
         "recorded": _recorded(rounds),
         "error": last.error if decision.judgement is None else None,
         "seconds": seconds,
@@ -134,7 +143,7 @@ class Totals:
         self._tokens: Counter[str] = Counter()
         self._sums: Counter[str] = Counter()
         self._recorded: Counter[str] = Counter()
-        self._seconds = 0.0
+        self._price = self._seconds = 0.0
 
     def add(self, row: Row) -> None:
         """Count a row."""
@@ -143,6 +152,7 @@ class Totals:
         self._tokens.update(row["tokens"])
         self._sums.update({name: row[name] for name in _SUMMED}, rounds=sum(row["rounds"]))
         self._sums["thought_tokens"] += row.get("thought_tokens", 0)  # rows of earlier versions have none
+        self._price += row.get("price", 0.0)  # same
         self._seconds += row["seconds"]
         self._recorded.update(row.get("recorded") or {})  # the same
 
@@ -167,6 +177,7 @@ class Totals:
             "completion_tokens": sums["completion_tokens"],
             "thought_tokens": sums["thought_tokens"],
             "tokens_per_problem": sum(self._tokens.values()) / self.rows if self.rows else None,
+            "price_per_problem": self._price / self.rows if self.rows else None,
             "calls": sums["calls"],
             "retries": sums["retries"],
             "invalid_replies": sums["invalid"],
@@ -203,9 +214,16 @@ def sum_recorded(rows: Iterable[Row], rounds: Iterable[Mapping[str, Any]] = ()) 
     for row in rows:
         total.update(row.get("recorded") or {})  # rows of earlier versions have none
     for line in rounds:
-        played = [reply["recorded"] for reply in line["round"]["replies"] if reply.get("recorded") is not None]
+        given = given_replies(line["round"])
+        played = [reply["recorded"] for reply in given if reply.get("recorded") is not None]
         total.update(_counts(played) if played else {})
     return dict(total) or None
+
+
+def given_replies(round_: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The replies that were given in a round of a trace, without those that stand from earlier ones."""
+    asked = round_.get("asked")  # traces of earlier versions do not say, and had everyone asked
+    return [reply for reply in round_["replies"] if asked is None or reply["agent"] in asked]
 
 
 def training_row(episode: int, problem: str, outcome: EpisodeOutcome) -> Row:
@@ -259,18 +277,17 @@ def by_method(rows: Iterable[Row]) -> Mapping[str, list[Row]]:
     return groups
 
 
-def _reply(reply: Reply, judged: Any) -> Row:
+def _reply(reply: Reply, judged: Any, further: Sequence[str]) -> Row:
     return {
         "answer": reply.answer,
-        "verdict": "invalid" if judged is None else judged.verdict,
-        "temperature": reply.controls.temperature,
-        "p": reply.controls.p,
+        "verdict": reply.status if judged is None else judged.verdict,
+        **shown_values(reply.controls, further),
         "confidence": as_plain(reply.confidence),
     }
 
 
 def _recorded(rounds: Sequence[Round]) -> dict[str, int] | None:
-    played = [reply.recorded for round_ in rounds for reply in round_.replies if reply.recorded is not None]
+    played = [reply.recorded for round_ in rounds for reply in round_.given if reply.recorded is not None]
     return _counts(as_plain(played)) if played else None
 
 
@@ -279,11 +296,18 @@ def _counts(played: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {"replies": len(played), **marks}
 
 
+def _price(decision: Decision, reward: RewardConfig | None) -> float:
+    """What the executors' calls of a decision cost: as it was paid, or by the settings."""
+    if decision.team_reward is not None:
+        return decision.team_reward.price
+    return 0.0 if reward is None else sum(costs(decision.rounds, reward.price, reward.price_per))
+
+
 def _role_tokens(episode: Episode, rounds: Sequence[Round], role: str) -> int:
     if role == "strategy":
         parts = [episode.strategy.usage] if episode.strategy is not None else []
     elif role == "executor":
-        parts = [reply.usage for round_ in rounds for reply in round_.replies]
+        parts = [reply.usage for round_ in rounds for reply in round_.given]
     else:
         parts = [made.usage for round_ in rounds for made in round_.commitments]
     return sum(usage.tokens for usage in parts)

@@ -21,7 +21,7 @@ def warn_of_dead_controls(models: Sequence[LLM], sampling: SamplingConfig) -> li
 
     Args:
         models: The executors' models.
-        sampling: Bounds of the controls, and which of them p sets.
+        sampling: Which controls there are, and their bounds.
 
     Returns:
         What was found.
@@ -30,7 +30,9 @@ def warn_of_dead_controls(models: Sequence[LLM], sampling: SamplingConfig) -> li
         BudgetError: The budget is spent.
         LLMLimitedError: A server asks to wait for long.
     """
-    found = []
+    found: list[Probed] = []
+    if not sampling.sampled:
+        return found
     servers = {llm.server: llm for llm in models if isinstance(llm, OpenAIClient) and llm.server.engine is None}
     for llm in servers.values():
         try:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from econ_env.config import SamplingConfig
+from econ_env.control_names import ControlName
 from econ_env.errors import LLMError, LLMLimitedError, LLMRequestError
 from econ_env.llm.cache import digest
 from econ_env.llm.http.client import OpenAIClient
@@ -35,11 +36,11 @@ def expected_cost(form: Form, sampling: SamplingConfig) -> tuple[int, int]:
 
     Args:
         form: Which lines are asked for.
-        sampling: Bounds of the controls, and which of them p sets.
+        sampling: Which controls there are, and their bounds.
     """
     groups = GROUP + MORE
     if form == "short":
-        calls = 1 + groups * (3 if sampling.second_action == "top_p" else 4)
+        calls = 1 + groups * 2 * len(sampling.sampled)
         return calls, calls * (ask.PROMPT_TOKENS + ask.LONG)
     calls = 1 + groups * 8 + GROUP + 2 * _SAME_SEED + 3
     return calls, calls * (ask.PROMPT_TOKENS + ask.LONG)
@@ -110,12 +111,10 @@ class _Probe:
         first = await self._one(replace(ask.question(ask.SUM, ask.CUT, 1), temperature=self.mild.temperature))
         # The next calls show what else is refused; later ones then are not sent twice.
         warm: Texts = []
-        second = self.sampling.second_action
         if self.form == "short" and (first.thought or first.usage.thought_tokens):
-            lines = [self._unasked(name, first) for name in ("temperature", second)]
+            lines = [self._unasked(name, first) for name in self.sampling.sampled]
         elif self.form == "short":
-            other = self._top_p([]) if second == "top_p" else self._penalty_of_both()
-            lines = list(await asyncio.gather(self._temperature(warm), other))
+            lines = list(await asyncio.gather(*(self._learned(name) for name in self.sampling.sampled)))
         else:
             lines = [await self._temperature(warm)]
             mild: Texts = []
@@ -202,6 +201,13 @@ class _Probe:
         return Line(
             name, "unclear", "one reply", f"not asked, since the model thinks ({tokens} tokens): use econ probe"
         )
+
+    async def _learned(self, name: ControlName) -> Line:
+        """The line of a control in the short form."""
+        if name == "repetition_penalty":
+            return await self._penalty_of_both()
+        ask_for = {"temperature": self._temperature, "top_p": self._top_p, "min_p": self._min_p}
+        return await ask_for[name]([])
 
     async def _temperature(self, warm: Texts) -> Line:
         low, high = self.cold.temperature, self.words.temperature

@@ -43,6 +43,7 @@ const VERDICTS = {
   no_answer: ["?", "no answer"],
   failed: ["!", "failed"],
   invalid: ["!", "invalid"],
+  silent: ["–", "silent"],
 };
 
 function badge(verdict) {

@@ -1,6 +1,6 @@
 // Reads the episodes in the page: an index, and chunks that are decompressed on demand.
 
-const { STOP_REASONS, BASELINE, SECOND_CONTROL } = JSON.parse(document.getElementById("words").textContent);
+const { STOP_REASONS, BASELINE, CONTROLS } = JSON.parse(document.getElementById("words").textContent);
 const KEPT_CHUNKS = 12; // parsed chunks held in memory
 
 async function inflate(id) {

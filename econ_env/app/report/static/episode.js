@@ -21,7 +21,7 @@ function showEpisode(entry, episode, index) {
   if (!episode) return [...heading, h("p", { class: "note" }, "This run did not save the texts of the episode.")];
   let round = 0;
   const decisions = episode.decisions.map((decision, place) => {
-    const part = showDecision(entry, decision, place, round, episode.decisions.length);
+    const part = showDecision(entry, decision, place, round, episode);
     round += decision.rounds.length;
     return part;
   });
@@ -51,10 +51,11 @@ function showStrategy(strategy) {
   return h("section", { class: "said" }, h("h3", null, "Strategy ", tokens(strategy.tokens)), said, redacted);
 }
 
-function showDecision(entry, decision, place, first, decisions) {
+function showDecision(entry, decision, place, first, episode) {
+  const decisions = episode.decisions.length;
   const rounds = decision.rounds.map((round, number_) => {
     const before = number_ > 0 && !round.adds ? decision.rounds[number_ - 1] : null;
-    return showRound(round, before, decision.judged[number_], entry.verdicts[first + number_], number_);
+    return showRound(round, before, decision.judged[number_], entry.verdicts[first + number_], number_, episode.controls);
   });
   const reason = entry.stop[place];
   const ended = reason ? h("p", { class: "ended" }, "Refinement ended: ", h("strong", null, STOP_REASONS[reason] ?? reason), residualText(entry, decisions)) : null;
@@ -69,8 +70,8 @@ function residualText(entry, decisions) {
   return parts.length ? `; ${parts.join("; ")}` : "";
 }
 
-function showRound(round, before, judged, verdict, place) {
-  const replies = round.replies.map((reply, agent) => showReply(reply, before?.replies[agent], judged[agent]));
+function showRound(round, before, judged, verdict, place, names) {
+  const replies = round.replies.map((reply, agent) => showReply(reply, before?.replies[agent], judged[agent], names));
   const local = round.clusters.map((cluster) => showCommitment("Local commitment", cluster, null, `for ${cluster.agents.join(", ")}, `));
   return h(
     "section",
@@ -93,20 +94,22 @@ function showCommitment(title, said, verdict, who = "") {
   );
 }
 
-function showReply(reply, before, judged) {
+function showReply(reply, before, judged, names) {
   const change = (now, then) => (before && Math.abs(now - then) >= 0.005 ? h("small", null, ` (${signed(now - then)})`) : null);
+  const silent = reply.status === "silent";
   return h(
     "article",
     { class: "reply" },
-    h("h4", null, reply.agent, " ", judged !== undefined ? badge(judged ?? "invalid") : null),
+    h("h4", null, reply.agent, " ", judged !== undefined ? badge(judged ?? reply.status) : silent ? badge("silent") : null),
     h(
       "p",
       { class: "controls" },
-      h("span", { title: "temperature" }, "T ", h("b", null, number(reply.T, 2)), change(reply.T, before?.T)),
-      h("span", { title: SECOND_CONTROL }, "p ", h("b", null, number(reply.p, 2)), change(reply.p, before?.p)),
-      tokens(reply.tokens, reply.cached),
+      names.map((name, place) =>
+        h("span", { title: CONTROLS[name] ?? name }, `${name} `, h("b", null, number(reply.controls[place], 2)), change(reply.controls[place], before?.controls[place])),
+      ),
+      silent ? null : reply.stands ? h("small", null, "stands from an earlier round") : tokens(reply.tokens, reply.cached),
     ),
-    spoken(reply),
+    silent ? null : spoken(reply),
   );
 }
 
@@ -127,7 +130,8 @@ function tokens([prompt, completion], cached = 0) {
 function showRewards(decision) {
   if (!decision.weights || !decision.rewards.length) return null;
   const further = Object.keys(decision.rewards[0].further ?? {}); // added reward terms, shown last
-  const values = (part) => [part.al, part.ts, part.cc, ...further.map((name) => part.further[name]), part.total];
+  const priced = decision.team?.price ? ["Price"] : [];
+  const values = (part) => [part.al, part.ts, part.cc, ...further.map((name) => part.further[name]), ...priced.map(() => part.price), part.total];
   const line = (name, part) =>
     h("tr", null, h("th", { scope: "row" }, name), ...values(part).map((value) => h("td", null, number(value, 3))));
   const terms = ["AL", "TS", "CC", ...further].map((name, place) => `${name} × ${number(decision.weights[place], 2)}`);
@@ -135,8 +139,8 @@ function showRewards(decision) {
   return h(
     "table",
     { class: "rewards" },
-    h("caption", null, "Rewards, in [0, 1]: closeness to the commitment (AL), right answer (TS), contribution (CC)"),
-    h("thead", null, h("tr", null, ...["", ...terms, "Sum"].map((name) => h("th", { scope: "col" }, name)))),
+    h("caption", null, `Rewards, in [0, 1]${priced.length ? " less the price of calls" : ""}: closeness to the commitment (AL), right answer (TS), contribution (CC)`),
+    h("thead", null, h("tr", null, ...["", ...terms, ...priced, "Sum"].map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", null, ...decision.rewards.map((part, place) => line(agents[place], part)), decision.team ? line("team", decision.team) : null),
   );
 }
