@@ -18,6 +18,25 @@ from torch import Tensor
 from econ_agents.team_spec import TeamSpec
 
 
+class Wave(NamedTuple):
+    """A step in which some agents spoke, or none: the replies that stood before and after it."""
+
+    spoke: Tensor
+    """1 for the agents [B, N] that were asked."""
+    cost: Tensor
+    """Price [B] of their calls."""
+    label: Tensor
+    """Numbers [B, N] of the answers after the step, equal for equal ones; -1 for none."""
+    right: Tensor
+    """1 where a reply after the step is right, [B, N]."""
+    valid: Tensor
+    """1 where there is a valid reply after the step, [B, N]."""
+    label_before: Tensor
+    """`label` before the step."""
+    right_before: Tensor
+    """`right` before the step."""
+
+
 class TeamBatch(NamedTuple):
     """Replayed steps as tensors."""
 
@@ -37,6 +56,8 @@ class TeamBatch(NamedTuple):
     """Weight of the row in every loss: 0 for failed problems, else 1 or the importance weight of prioritised replay."""
     parts_BNR: Tensor | None
     """Each agent's reward terms, if the environment reports them."""
+    wave: Wave | None
+    """What was said before and after the step, if the environment's executors may stay silent."""
     first_obs_BND: Tensor | None
     """Observations before the first of several rounds; None where decisions took one round."""
     prioritized: bool
@@ -77,6 +98,7 @@ def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) 
         going_B=1.0 - floats(batch.terminated),
         weight_B=weight_B,
         parts_BNR=parts_BNR,
+        wave=Wave(**{name: floats(info[f"wave_{name}"]) for name in Wave._fields}) if "wave_spoke" in info else None,
         first_obs_BND=floats(extra["first_obs"]) if "first_obs" in extra else None,
         prioritized="weight" in held,
     )

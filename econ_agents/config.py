@@ -82,6 +82,8 @@ class NetworkConfig(AgentSettings):
     """Where each control starts before anything is learned, as a share of its range; by default the middle."""
     input_noise: float = Field(1.0, ge=0.0)
     """Standard deviation of Gaussian noise on the normalised inputs of belief networks in training."""
+    weight_constant: float = Field(2.0, ge=0.0)
+    """c, added to the log odds that a reply is right to make its weight in the vote."""
     reply_scale: float = Field(0.3, gt=0.0)
     """Factor on the embeddings of strategy, reply and commitment; that of the question is 1."""
 
@@ -132,6 +134,10 @@ class LossConfig(AgentSettings):
     """lambda_m: keeps Q_tot near the Q_i, which are learned earlier."""
     encoder: float = Field(0.1, ge=0)
     """lambda_e: lets each agent's value be read from the group representation."""
+    trust: float = Field(1.0, ge=0)
+    """Log score of the beliefs that replies are right, where executors may stay silent or weigh their reply."""
+    gain: float = Field(1.0, ge=0)
+    """TD error of what a call gains, where executors may stay silent."""
     policy: float = Field(1.0, ge=0)
     """Gradient ascent of the control heads on Q_tot."""
     equilibrium: float = Field(0.1, ge=0)
@@ -172,6 +178,8 @@ class ExplorationConfig(AgentSettings):
     """Decisions over which the noise falls linearly."""
     random_share: float = Field(0.1, ge=0, le=1)
     """Probability that an agent's controls are drawn uniformly at random instead, throughout training."""
+    random_speakers: float = Field(0.3, ge=0, le=1)
+    """Probability of a wave in which another agent speaks than chosen, one of those that have not spoken."""
 
 
 class ReplayConfig(AgentSettings):

@@ -298,5 +298,12 @@ class JointEnv(gymnasium.Env[Array, Array]):
 
 
 def as_joint(env: ParallelEnv[str, Any, Any] | JointEnv) -> JointEnv:
-    """The joint view of a parallel environment; a joint one is returned as it is."""
-    return env if isinstance(env, JointEnv) else JointEnv(env)
+    """The joint view of a parallel environment; a joint one is returned as it is.
+
+    An environment whose executors may stay silent gets the view with a step for each wave.
+    """
+    if isinstance(env, JointEnv):
+        return env
+    from econ_agents.wave_env import WaveEnv, has_waves  # which extends the class of this module
+
+    return WaveEnv(env) if has_waves(env) else JointEnv(env)

@@ -44,6 +44,18 @@ def encoder(value_BN: Tensor, target_BN: Tensor, weight_B: Tensor) -> Tensor:
     return weighted_mean((value_BN - target_BN).square().sum(-1), weight_B)
 
 
+def trust(odds_BN: Tensor, right_BN: Tensor, said_BN: Tensor, weight_B: Tensor) -> Tensor:
+    """sum_i of the log score -log P(TS_i), over agents whose reply stands (`said_BN` is 1)."""
+    score_BN = F.binary_cross_entropy_with_logits(odds_BN, right_BN, reduction="none")
+    return weighted_mean((score_BN * said_BN).sum(-1), weight_B)
+
+
+def gain(gain_BN: Tensor, target_B: Tensor, spoke_BN: Tensor, weight_B: Tensor) -> Tensor:
+    """(G_i - y)^2 of the agent i that alone spoke; steps in which several spoke, or none, are left out."""
+    alone_B = weight_B * (spoke_BN.sum(-1) == 1)
+    return weighted_mean(((gain_BN - target_B[:, None]).square() * spoke_BN).sum(-1), alone_B)
+
+
 def equilibrium(payoff_BN: Tensor, best_BN: Tensor, weight_B: Tensor) -> Tensor:
     """The gap sum_i max(0, best_i - u_i): the gains of the best single deviations found; 0 at an equilibrium."""
     return weighted_mean((best_BN.detach() - payoff_BN).clamp(min=0).sum(-1), weight_B)

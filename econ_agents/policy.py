@@ -28,7 +28,7 @@ from econ_agents.networks.alpha import DEFAULT_WEIGHTS, TS, RewardWeights
 from econ_agents.networks.mixer import Mixer
 from econ_agents.networks.network import TeamNetwork
 from econ_agents.plugins import is_path
-from econ_agents.team_spec import TeamSpec
+from econ_agents.team_spec import SPEAK, WEIGHT, TeamSpec
 
 
 class EconPolicy(Policy, ModelHubMixin):
@@ -81,7 +81,8 @@ class EconPolicy(Policy, ModelHubMixin):
 
     def propose(self, obs_BND: Tensor) -> Tensor:
         """The profile [B, N, A] in [-1, 1] that the heads choose."""
-        return self.network.controls(self.network.belief(obs_BND))
+        network = self.network
+        return network.controls(network.belief(obs_BND), may_BN=network.silent(obs_BND))
 
     def game(self, obs_BND: Tensor) -> TeamGame:
         """The game at these observations, with payoffs from the critics."""
@@ -194,7 +195,28 @@ class EconPolicy(Policy, ModelHubMixin):
         random_BN = self.noise.random(shape[:2]) < plan.random_share
         random_BN |= (done_B < plan.random_episodes)[:, None]
         explored_BNA = np.where(random_BN[..., None], uniform_BNA, np.clip(noisy_BNA, -1.0, 1.0))
+        if self.network.voice is not None:
+            self._explore_voices(act.reshape(shape), explored_BNA, done_B < plan.random_episodes, batch)
         return explored_BNA.reshape(rows, -1).astype(np.float32)
+
+    def _explore_voices(
+        self, act_BNA: np.ndarray, explored_BNA: np.ndarray, random_B: np.ndarray, batch: ObsBatchProtocol
+    ) -> None:
+        """Let another agent speak than chosen in some rows; weights stay as the beliefs have them."""
+        speak, weight = self.spec.control(SPEAK), self.spec.control(WEIGHT)
+        if weight is not None:
+            explored_BNA[..., weight] = act_BNA[..., weight]
+        if speak is None:
+            return
+        explored_BNA[..., speak] = act_BNA[..., speak]
+        rows, n_agents, _ = act_BNA.shape
+        random_B = random_B | (self.noise.random(rows) < self.config.exploration.random_speakers)
+        silent_BN = self.network.silent(torch.as_tensor(np.asarray(batch.obs)))
+        may_BN = np.ones((rows, n_agents), bool) if silent_BN is None else silent_BN.numpy()
+        drawn_BN = np.where(may_BN, self.noise.random((rows, n_agents)), -1.0)
+        one_BN = np.where(np.arange(n_agents) == drawn_BN.argmax(axis=1)[:, None], 1.0, -1.0)
+        others_B = random_B & may_BN.any(axis=1)
+        explored_BNA[others_B, :, speak] = one_BN[others_B]
 
 
 def _bounds(spec: TeamSpec) -> str:

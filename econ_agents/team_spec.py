@@ -24,6 +24,13 @@ SHARED = ("question", "strategy", "commitment")
 """Parts of an observation that are the same for all agents of a team."""
 
 
+SPEAK, WEIGHT = "speak", "weight"
+"""Controls that say whether an agent is asked, and how much its reply counts."""
+
+DISCUSSION = "discussion"
+"""Part of an observation that says what was said in this decision; its first number is 1 if the agent has spoken."""
+
+
 class ParallelSpaces(Protocol):
     """The part of a PettingZoo parallel environment that gives a team's shape."""
 
@@ -83,6 +90,15 @@ class TeamSpec:
     def part(self, name: str) -> tuple[int, int] | None:
         """Start and stop of a named part of the observation, or None if there is no such part."""
         return next(((start, stop) for part, start, stop in self.layout if part == name), None)
+
+    def control(self, name: str) -> int | None:
+        """Place of a control in an action; None if the team has no such control."""
+        return self.controls.index(name) if name in self.controls else None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether executors may stay silent."""
+        return SPEAK in self.controls
 
     @property
     def shared_dim(self) -> int:

@@ -300,8 +300,17 @@ class RewardConfig(Settings):
     """TS of the team reward: the commitment's correctness, or the mean of the executors'."""
     price: float = Field(0.0, ge=0.0, allow_inf_nan=False)
     """What executors' calls cost, taken off the rewards: each executor pays for its own calls, the team for all."""
+    price_max: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    """If set, each episode has a price of its own between `price` and this, drawn evenly in its logarithm: a policy
+    then learns for all of them, and `env.price` chooses one."""
     price_per: Literal["call", "kilotoken"] = "call"
     """What `price` is paid for: a call that was answered, or 1,000 tokens of prompt and reply."""
+
+    @model_validator(mode="after")
+    def _prices(self) -> Self:
+        if self.price_max is not None and not 0.0 < self.price < self.price_max:
+            raise ValueError(f"price_max {self.price_max} needs a price above 0 and below it, got {self.price}")
+        return self
 
     @model_validator(mode="after")
     def _simplex(self) -> Self:

@@ -30,6 +30,7 @@ Version history: v0, first release.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -67,7 +68,7 @@ from econ_env.recorded.playing import cast, check_playable
 from econ_env.recorded.team import RecordedTeam
 from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.rewards.added import RewardTerm, make_terms
-from econ_env.rewards.price import charge, check_price, costs
+from econ_env.rewards.price import charge, check_price, costs, drawn_price
 from econ_env.rewards.scoring import Score, agrees, score
 from econ_env.team.likelihood import check_offered
 from econ_env.team.prompts import PromptSet, make_prompts
@@ -162,6 +163,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self.reward_terms = (*TERMS, *(term.name for term in self._terms))
         self._weights = check_weights(config.reward.initial_weights, self.reward_terms)
         self._price = config.reward.price
+        self._draws_price = config.reward.price_max is not None
         self._priced = self._speaks or config.reward.price > 0.0
         if config.reward.al == "likelihood" and llm == "simulated" and not all(isinstance(e, LLM) for e in executors):
             check_offered([LLMInfo("simulated", "simulated", "", json_mode=True)])  # others are checked once made
@@ -174,6 +176,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self._strategies: dict[str, Strategy] = {}
         self._scored: tuple[Round, Weights, Score] | None = None
         self._tallies: Sequence[Tally | None] = [None] * config.n_agents
+        self._labels: tuple[int, ...] = (-1,) * config.n_agents
         self._team: Team | None = None
         self._encoder: TextEncoder | None = None
 
@@ -250,13 +253,15 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
     def price(self) -> float:
         """What a call, or 1,000 tokens, takes off the rewards of the next `step`; can be set at any time, >= 0.
 
+        With `reward.price_max` each episode draws its own, until one is set.
+
         The infos have `PRICE_KEYS` if `reward.price` was set or `speak` is a control.
         """
         return self._price
 
     @price.setter
     def price(self, price: float) -> None:
-        self._price = check_price(price)
+        self._price, self._draws_price = check_price(price), False
 
     @property
     def prospect(self) -> float:
@@ -272,6 +277,31 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
             self._keep_score(decision.rounds[-1], self._score(decision.rounds[-1]))
         assert self._scored is not None
         return float(self._scored[-1].team.total)
+
+    @property
+    def standing_right(self) -> tuple[bool | None, ...]:
+        """Whether each executor's standing reply is right; `None` without a valid one. For training alone."""
+        decision = self._running_episode().decisions[-1]
+        if not decision.rounds:
+            return (None,) * self.config.n_agents
+        if not self._has_score(decision.rounds[-1]):
+            self._keep_score(decision.rounds[-1], self._score(decision.rounds[-1]))
+        assert self._scored is not None
+        return tuple(None if said is None else said.correct for said in self._scored[-1].replies)
+
+    @property
+    def standing_labels(self) -> tuple[int, ...]:
+        """A number for each executor's standing answer, equal where the answer rule calls two the same; -1 for none.
+
+        Known where executors may stay silent or weigh their reply, or `discussion` is observed.
+        """
+        return self._labels
+
+    @property
+    def spent(self) -> float:
+        """What the running decision's calls cost so far, in reward."""
+        rounds = self._running_episode().decisions[-1].rounds
+        return math.fsum(costs(rounds, self._price, self.config.reward.price_per)) if rounds else 0.0
 
     @property
     def info_keys(self) -> tuple[str, ...]:
@@ -438,7 +468,9 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         problem = self._order.next() if wanted is None else self._order.pick(wanted)
         self.episode = Episode(problem, seed=self._order.episode_seed(), controls=self.control_names)
         self._deck = self._scored = None
-        self._tallies = [None] * len(self._tallies)
+        if self._draws_price:
+            self._price = drawn_price(self.config.reward, derive_seed(self.episode.seed, "price"))
+        self._tallies, self._labels = [None] * len(self._tallies), (-1,) * len(self._tallies)
         if self.config.strategy == "reset" and options.get("plan", True):
             # The call first: embedding may begin with loading a model, which then happens while the call waits.
             planned = asyncio.ensure_future(self._planned())
@@ -481,7 +513,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         infos = self._tell(step_infos(episode, self._agreed, priced=self._priced))
         self._shared.decision += 1
         self._shared.rounds = 0
-        self._tallies = [None] * len(self._tallies)
+        self._tallies, self._labels = [None] * len(self._tallies), (-1,) * len(self._tallies)
         done = self._shared.decision >= self.config.max_rounds
         if not done:
             episode.decisions.append(Decision())
@@ -546,6 +578,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self._agreed, labels = await judging(self.answer_rule, _compared, round_, self.answer_rule, changed)
         if changed:
             self._tallies = tallies(round_.replies, labels)
+            self._labels = tuple(labels)
         observations.see(self._shared, self._private, round_, rows, self._agreed, self._scale)
 
     async def _pay(self, decision: Decision) -> None:

@@ -50,7 +50,29 @@ ONE_MODEL_SIZE = 10
     type=click.IntRange(50),
     default=400,
     show_default=True,
-    help="Training episodes of what learns by playing.",
+    help="Training episodes of what learns sampling controls by playing.",
+)
+@click.option(
+    "--voice-episodes",
+    type=click.IntRange(50),
+    default=1000,
+    show_default=True,
+    help="Training episodes of teams that learn who speaks and whom to believe.",
+)
+@click.option(
+    "--price",
+    "prices",
+    type=click.FloatRange(0.0, 1.0),
+    multiple=True,
+    default=(0.003, 0.01, 0.03),
+    show_default=True,
+    help="What a call costs, in reward (a right answer pays 1); repeat it.",
+)
+@click.option(
+    "--without",
+    type=click.Choice(["length", "numbers"]),
+    multiple=True,
+    help="Hide the length of replies, or what numbers the answers are, from the learned teams; repeat it.",
 )
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option(
@@ -67,6 +89,9 @@ def recorded(
     seeds: int,
     temperature: float,
     episodes: int,
+    voice_episodes: int,
+    prices: tuple[float, ...],
+    without: tuple[str, ...],
     jobs: int,
     out: Path,
 ) -> None:
@@ -75,7 +100,7 @@ def recorded(
     team = _team(replies, models, n_agents)
     if len(replies.problems) < 2 * folds:
         raise BankError(f"{replies.name} has {len(replies.problems)} problems, too few for {folds} folds")
-    setup = Setup(bank, team, folds, temperature, episodes)
+    setup = Setup(bank, team, folds, temperature, episodes, voice_episodes, prices, without)
     start = time.perf_counter()
     outcomes = play(setup, len(replies.problems), seeds, jobs)
     found = rows(outcomes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from econ_agents.baselines import FixedControls
-from econ_agents.config import AgentConfig
+from econ_agents.config import AgentConfig, parse_config
 from econ_agents.equilibrium import Acts
 from econ_agents.joint_env import JointEnv, as_joint
 from econ_agents.policy import EconPolicy
@@ -39,6 +39,27 @@ from econ_env.methods import (
 from econ_env.problems import ProblemSet
 from econ_env.recorded import load_bank
 
+VOICE_SETTINGS: Mapping[str, Any] = {
+    "network": {
+        "memory": False, "hidden_dim": 64, "encoder_dim": 32, "ffn_dim": 64, "mixer_dim": 32, "dropout": 0.1,
+        "input_noise": 0.3,
+    },
+    "belief_dim": 32,
+    "batch_size": 256,
+    "gradient_steps": 0.4,
+    "gamma": 1.0,
+    "target_update_tau": 0.03,
+    "optimizer": {"learning_rate": 0.003, "coordinator_learning_rate": 0.003, "weight_decay": 0.01},
+    "exploration": {"random_speakers": 0.5},
+}  # fmt: skip
+"""Settings of teams that learn who speaks and whom to believe: small networks, since there are a thousand problems.
+
+They were chosen on two other teams of the same source (Mixtral-8x7B, command-r-plus, Llama-3.1-8B; and these with
+Phi-3.5-mini and deepseek-coder), on training folds of one seed."""
+
+LEARNED_PRICES = (0.002, 0.05)
+"""Prices of a call between which those teams learn."""
+
 BOUNDS = ("any_right", "best_stop")
 """Rows that no method can play: they know the answers."""
 
@@ -56,7 +77,13 @@ class Setup:
     temperature: float
     """Temperature of the rules of thumb."""
     episodes: int
-    """Training episodes of everything that learns by playing."""
+    """Training episodes of everything that learns sampling controls by playing."""
+    voice_episodes: int
+    """Training episodes of teams that learn who speaks and whom to believe."""
+    prices: tuple[float, ...]
+    """Prices of a call, in reward, at which those teams are tested."""
+    without: tuple[str, ...] = ()
+    """What is hidden from those teams: `length` of replies, `numbers` of answers."""
 
     @property
     def one_model(self) -> bool:
@@ -66,7 +93,25 @@ class Setup:
     def environment(self, problems: ProblemSet, **settings: Any) -> EconParallelEnv:
         """A recorded team on some problems."""
         bank = load_bank(self.bank)
+        if "length" in self.without:
+            bank = replace(bank, numbers={name: own for name, own in bank.numbers.items() if name != "reply_chars"})
         return parallel_env(problems, llm=bank, executors=self.models, config=settings)
+
+    def voices(self, problems: ProblemSet, price: float, price_max: float | None = None) -> EconParallelEnv:
+        """A recorded team in which executors may stay silent and weigh their reply.
+
+        Args:
+            problems: The problems.
+            price: What a call costs.
+            price_max: If given, each episode has a price between `price` and this.
+        """
+        return self.environment(
+            problems,
+            sampling={"controls": ["speak", "weight"], "temperature_default": self.temperature},
+            commitment="weighted",
+            reward={"price": price, "price_max": price_max},
+            observation={"parts": [] if "numbers" in self.without else ["answer_numbers"]},
+        )
 
 
 def fold_of(problems: int, folds: int, seed: int) -> np.ndarray:
@@ -109,7 +154,8 @@ class _Contest:
         fitted = Fitted.of(background.run(self._record(self.learn)))
         methods = self._rules(fitted)
         methods += [self._team(name, policy) for name, policy in background.run(self._searched()).items()]
-        methods.append(self._team("econ", self._learned()))
+        methods.append(self._team("econ_sampling", self._learned()))
+        methods += self._voices()
         return background.run(self._all(methods, fitted))
 
     async def _all(self, methods: Sequence[Method], fitted: Fitted) -> dict[str, Played]:
@@ -183,6 +229,16 @@ class _Contest:
         seed = derive_seed("episode", self.seed, self.learn[problem].id)
         result = await trial.play(env, problem, seed, trial.together())
         return float(result.decisions[-1].numbers["team_correct"])
+
+    def _voices(self) -> list[Method]:
+        """The team that learned who speaks and whom to believe, at each price; one policy for all."""
+        setup, (low, high) = self.setup, LEARNED_PRICES
+        make = partial(setup.voices, self.learn, low, high)
+        policy = train(make, parse_config(VOICE_SETTINGS), episodes=setup.voice_episodes, seed=self.seed).policy
+        return [
+            TeamMethod(f"econ@{price:g}", policy, partial(setup.voices, self.test, price), self.test, gaps=False)
+            for price in setup.prices
+        ]
 
     def _learned(self) -> EconPolicy:
         make = partial(self.setup.environment, self.learn)

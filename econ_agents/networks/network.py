@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from econ_agents.config import AgentConfig
 from econ_agents.networks.belief import BeliefNetwork, ControlHeads, LocalCritic, squash
 from econ_agents.networks.encoder import BeliefEncoder, GroupBelief
 from econ_agents.networks.mixer import MixerShape, make_mixer
-from econ_agents.team_spec import TeamSpec
+from econ_agents.networks.voice import Voice, Voices, next_speaker
+from econ_agents.team_spec import DISCUSSION, SPEAK, WEIGHT, TeamSpec
 
 
 class TeamValues(NamedTuple):
@@ -92,9 +94,54 @@ class TeamNetwork(nn.Module):
             cluster_size=net.cluster_size,
         )
 
-    def controls(self, belief_BNH: Tensor) -> Tensor:
-        """Controls [B, N, A] in [-1, 1] that the heads choose at these beliefs."""
-        return squash(self.heads(belief_BNH))
+        self.speak, self.weight = spec.control(SPEAK), spec.control(WEIGHT)
+        discussion = spec.part(DISCUSSION)
+        self._spoken = None if discussion is None or self.speak is None else discussion[0]
+        self.voice: Voice | None = None
+        if self.speak is not None or self.weight is not None:
+            self.voice = Voice(config.belief_dim, net.encoder_dim, net.hidden_dim, net.weight_constant, net.dropout)
+
+    def silent(self, obs_BND: Tensor) -> Tensor | None:
+        """Mask [B, N] of the agents that have not spoken in this decision; None if observations do not say so."""
+        return None if self._spoken is None else obs_BND[..., self._spoken] < 0.5
+
+    def heard(self, obs_BND: Tensor) -> Voices:
+        """What agents expect that see observations [B, N, D], where they may stay silent or weigh their reply."""
+        assert self.voice is not None
+        belief_BNH = self.belief(obs_BND)
+        heard: Voices = self.voice(belief_BNH, self.encoder(belief_BNH).tokens_BNE)
+        return heard
+
+    def vote_weights(self, odds_BN: Tensor) -> Tensor:
+        """Weight [B, N] of each reply in the team's vote, >= 0; equal ones where agents can't weigh."""
+        assert self.voice is not None
+        return torch.ones_like(odds_BN) if self.weight is None else self.voice.weights(odds_BN) + 1.0
+
+    def controls(self, belief_BNH: Tensor, group: GroupBelief | None = None, may_BN: Tensor | None = None) -> Tensor:
+        """Controls [B, N, A] in [-1, 1] that are chosen at these beliefs.
+
+        The heads choose them, but for two: weights follow from how far agents trust their replies, and who speaks is an
+        equilibrium of the game at these beliefs.
+        """
+        act_BNA = squash(self.heads(belief_BNH))
+        if self.voice is None:
+            return act_BNA
+        return self.completed(act_BNA, belief_BNH, self.encoder(belief_BNH) if group is None else group, may_BN)
+
+    def completed(
+        self, act_BNA: Tensor, belief_BNH: Tensor, group: GroupBelief, may_BN: Tensor | None = None
+    ) -> Tensor:
+        """These controls with the weights and the speaker, among those who may, that follow from beliefs [B, N, H]."""
+        if self.voice is None:
+            return act_BNA
+        with torch.no_grad():
+            heard = self.voice(belief_BNH, group.tokens_BNE)
+            columns = list(act_BNA.unbind(-1))
+            if self.weight is not None:
+                columns[self.weight] = self.voice.weights(heard.odds_BN)
+            if self.speak is not None:
+                columns[self.speak] = next_speaker(heard.gain_BN, may_BN)
+        return torch.stack(columns, dim=-1)
 
     def values(
         self,
@@ -124,6 +171,7 @@ class TeamNetwork(nn.Module):
     def forward(self, obs_BND: Tensor) -> Outlook:
         """The outlook from observations [B, N, D]."""
         belief_BNH = self.belief(obs_BND)
-        act_BNA = self.controls(belief_BNH)
-        values = self.values(belief_BNH, act_BNA, pessimistic=True)
+        group = self.encoder(belief_BNH)
+        act_BNA = self.controls(belief_BNH, group, self.silent(obs_BND))
+        values = self.values(belief_BNH, act_BNA, pessimistic=True, group=group)
         return Outlook(act_BNA, values.local_CBN.min(dim=0).values, values.total_B)

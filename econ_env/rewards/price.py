@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from econ_env.config import RewardConfig
 from econ_env.errors import ConfigError
 from econ_env.records import RewardParts, Round, Usage
 from econ_env.rewards.scoring import Score
@@ -24,6 +25,17 @@ def check_price(price: float) -> float:
     if not 0.0 <= value < math.inf:
         raise ConfigError(f"the price must be a number of at least 0, got {price!r}")
     return value
+
+
+def drawn_price(config: RewardConfig, seed: int) -> float:
+    """The price of an episode between `price` and `price_max`, drawn evenly in its logarithm.
+
+    Args:
+        config: Has both.
+        seed: A seed in [0, 2**31).
+    """
+    assert config.price_max is not None
+    return config.price * (config.price_max / config.price) ** (seed / 2**31)
 
 
 def costs(rounds: Sequence[Round], price: float, per: PricePer) -> list[float]:

@@ -80,7 +80,7 @@ def test_what_is_learned_comes_from_the_other_folds(tmp_path):
         for model, right in (("trap", inside[problem]), ("fair", problem % 4 > 0)):
             made.append(BankRow(f"p{problem}", model, "1", "1" if right else "7", temperature=0.0))
     write_bank(path, made, Manifest())
-    places, right, _ = play_fold(Setup(str(path), ("trap", "fair"), 2, 0.7, 50), 0, 0)["best_single"]
+    places, right, _ = play_fold(Setup(str(path), ("trap", "fair"), 2, 0.7, 50, 50, (0.01,)), 0, 0)["best_single"]
     assert places == np.flatnonzero(inside).tolist()
     assert right == [problem % 4 > 0 for problem in places]
 
@@ -90,13 +90,30 @@ def test_the_command_writes_rows_facts_and_picture(tmp_path):
     bank = small_bank(tmp_path / "small.parquet")
     out = tmp_path / "out" / "found.json"
     done = CliRunner().invoke(
-        recorded, ["--bank", str(bank), "--folds", "2", "--seeds", "1", "--episodes", "50", "--out", str(out)]
+        recorded,
+        [
+            "--bank",
+            str(bank),
+            "--folds",
+            "2",
+            "--seeds",
+            "1",
+            "--episodes",
+            "50",
+            "--voice-episodes",
+            "50",
+            "--price",
+            "0.02",
+            "--out",
+            str(out),
+        ],
     )
     assert done.exit_code == 0, done.output
     found = {row["method"]: row for row in json.loads(out.read_text())}
     assert found["best_single"]["accuracy"] == 1.0
     assert (found["majority"]["calls"], found["any_right"]["accuracy"]) == (3.0, 1.0)
-    assert found["econ"]["calls"] == 3.0
+    assert found["econ_sampling"]["calls"] == 3.0
+    assert 1.0 <= found["econ@0.02"]["calls"] <= 3.0
     assert found["majority"]["less_majority"] == [0.0, 0.0, 0.0]
     assert out.with_suffix(".png").stat().st_size > 10_000
     assert json.loads(out.with_suffix(".facts.json").read_text())["problems"] == 20

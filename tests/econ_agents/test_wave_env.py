@@ -1,0 +1,141 @@
+"""The view with a step for each wave: its rewards, its infos, and what is learned in it on banks with known answers."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from econ_agents.config import parse_config
+from econ_agents.evaluate import evaluate
+from econ_agents.joint_env import as_joint
+from econ_agents.train import train
+from econ_agents.trial import Trial
+from econ_agents.wave_env import WaveEnv
+from econ_env import parallel_env
+from econ_env.recorded import BankRow, Manifest, load_bank, write_bank
+
+PRICE = 0.05
+
+
+def bank_of(path, answers, problems=24):
+    """A bank in which the gold is 1 and each model gives the answers of its function of the problem's number."""
+    made = [
+        BankRow(f"p{number}", model, "1", answer(number), temperature=0.0, reply_chars=100 + number)
+        for model, answer in answers.items()
+        for number in range(problems)
+    ]
+    return load_bank(write_bank(path / "made.parquet", made, Manifest()))
+
+
+def team(bank, **reward):
+    settings = {
+        "sampling": {"controls": ["speak", "weight"]},
+        "commitment": "weighted",
+        "reward": {"price": PRICE} | reward,
+    }
+    return parallel_env(llm=bank, config=settings)
+
+
+def action(*pairs):
+    return np.array(pairs, np.float32).ravel()
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Model `a` is right on even problems, `b` and `c` always, `c` in its own spelling."""
+    return bank_of(tmp_path, {"a": lambda n: "1" if n % 2 == 0 else "7", "b": lambda n: "1", "c": lambda n: "1.0"})
+
+
+def test_an_environment_whose_executors_may_be_silent_gets_this_view(mixed):
+    assert isinstance(as_joint(team(mixed)), WaveEnv)
+    assert not isinstance(as_joint(parallel_env(llm=mixed)), WaveEnv)
+
+
+def test_rewards_of_the_steps_add_up_to_the_teams(mixed):
+    env = as_joint(team(mixed))
+    env.reset(seed=0, options={"problem": "p1"})
+    _, first, ended, _, info = env.step(action((1, 1), (0, 1), (0, 1)))  # a says 7
+    assert (first, ended) == (pytest.approx(-PRICE), False)
+    assert info["wave_spoke"].tolist() == [1, 0, 0]
+    _, second, ended, _, info = env.step(action((0, 1), (1, 1), (1, 1)))  # b and c outvote it
+    assert (second, ended) == (pytest.approx(1 - 2 * PRICE), False)
+    assert (info["wave_label_before"].tolist(), info["wave_label"].tolist()) == ([0, -1, -1], [0, 1, 1])
+    assert (info["wave_right_before"].tolist(), info["wave_right"].tolist()) == ([0, 0, 0], [0, 1, 1])
+    _, last, ended, _, info = env.step(action((0, 1), (0, 0), (0, 0)))  # and are given no weight
+    assert (last, ended) == (pytest.approx(-1.0), True)
+    assert first + second + last == pytest.approx(info["team_reward"]) == pytest.approx(-3 * PRICE)
+    assert env.parallel_env.episode.usage.calls == 3
+
+
+def test_infos_have_the_same_keys_at_every_step(mixed):
+    env = as_joint(team(mixed))
+    env.reset(seed=0)
+    seen = [set(env.step(action(*[(own, 1)] * 3))[-1]) for own in (1, 0)]
+    assert seen[0] == seen[1]
+
+
+def test_the_first_step_asks_somebody_and_the_last_nobody(mixed):
+    env = WaveEnv(team(mixed), most=2)
+    env.reset(seed=0)
+    *_, info = env.step(action((0.1, 1), (0.3, 1), (0.2, 1)))
+    assert info["wave_spoke"].tolist() == [0, 1, 0]
+    env.step(action((1, 1), (0, 1), (0, 1)))
+    *_, ended, _, info = env.step(action((1, 1), (1, 1), (1, 1)))
+    assert (ended, info["wave_spoke"].tolist(), info["calls"]) == (True, [0, 0, 0], 2.0)
+
+
+def test_each_episode_has_its_own_price_until_one_is_set(mixed):
+    env = team(mixed, price=0.01, price_max=0.1)
+    prices = []
+    for seed in range(40):
+        env.reset(seed=seed)
+        prices.append(env.price)
+    assert 0.01 <= min(prices) < 0.02 < 0.05 < max(prices) <= 0.1
+    env.price = 0.03
+    env.reset(seed=1)
+    assert env.price == 0.03
+
+
+SETTINGS = {
+    "network": {
+        "memory": False,
+        "hidden_dim": 32,
+        "encoder_dim": 16,
+        "ffn_dim": 16,
+        "mixer_dim": 16,
+        "input_noise": 0.1,
+    },
+    "belief_dim": 16,
+    "optimizer": {"learning_rate": 0.003, "coordinator_learning_rate": 0.003},
+    "gamma": 1.0,
+    "target_update_tau": 0.05,
+    "exploration": {"random_speakers": 0.5},
+}
+
+
+def played(bank, episodes):
+    make = partial(team, bank)
+    policy = train(make, parse_config(SETTINGS), episodes=episodes, seed=0).policy
+    results = evaluate(Trial(policy, rounds=1, gaps=False), make, range(len(bank.problems)))
+    last = [result.decisions[-1].numbers for result in results]
+    return np.mean([numbers["team_correct"] for numbers in last]), np.mean([numbers["calls"] for numbers in last])
+
+
+@pytest.mark.slow
+def test_one_that_is_always_right_is_asked_and_nobody_else(tmp_path):
+    bank = bank_of(tmp_path, {"bad": lambda n: str(100 + n), "sure": lambda n: "1", "worse": lambda n: str(500 + n)})
+    assert played(bank, 200) == (1.0, 1.0)
+
+
+@pytest.mark.slow
+def test_a_call_is_made_only_where_it_changes_the_answer(tmp_path):
+    """`late` is worth its price where `first` and `twin` are wrong, which the length of their replies tells."""
+    made = []
+    for number in range(24):
+        even = number % 2 == 0
+        for model in ("first", "twin"):
+            made.append(BankRow(f"p{number}", model, "1", "1" if even else "7", 0.0, reply_chars=60 if even else 900))
+        made.append(BankRow(f"p{number}", "late", "1", "8" if even else "1", 0.0, reply_chars=300))
+    right, calls = played(load_bank(write_bank(tmp_path / "made.parquet", made, Manifest())), 400)
+    assert right == 1.0
+    assert calls == pytest.approx(1.5, abs=0.1)
