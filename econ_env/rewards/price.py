@@ -35,7 +35,7 @@ def drawn_price(config: RewardConfig, seed: int) -> float:
         seed: A seed in [0, 2**31).
     """
     assert config.price_max is not None
-    return config.price * (config.price_max / config.price) ** (seed / 2**31)
+    return config.price * float((config.price_max / config.price) ** (seed / 2**31))
 
 
 def costs(rounds: Sequence[Round], price: float, per: PricePer) -> list[float]:
