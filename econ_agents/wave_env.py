@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike
 
-from econ_agents.joint_env import Array, Deliberates, Infos, JointEnv, JointTransition, Transition, deliberates
+from econ_agents.joint_view import Array, Deliberates, Infos, JointEnv, JointTransition, Transition, deliberates
 from econ_agents.team_spec import SPEAK
 
 WAVE_NUMBERS = (
