@@ -57,9 +57,6 @@ VOICE_SETTINGS: Mapping[str, Any] = {
 They were chosen on two other teams of the same source (Mixtral-8x7B, command-r-plus, Llama-3.1-8B; and these with
 Phi-3.5-mini and deepseek-coder), on training folds of one seed."""
 
-LEARNED_PRICES = (0.002, 0.05)
-"""Prices of a call between which those teams learn."""
-
 BOUNDS = ("any_right", "best_stop")
 """Rows that no method can play: they know the answers."""
 
@@ -97,19 +94,13 @@ class Setup:
             bank = replace(bank, numbers={name: own for name, own in bank.numbers.items() if name != "reply_chars"})
         return parallel_env(problems, llm=bank, executors=self.models, config=settings)
 
-    def voices(self, problems: ProblemSet, price: float, price_max: float | None = None) -> EconParallelEnv:
-        """A recorded team in which executors may stay silent and weigh their reply.
-
-        Args:
-            problems: The problems.
-            price: What a call costs.
-            price_max: If given, each episode has a price between `price` and this.
-        """
+    def voices(self, problems: ProblemSet, price: float) -> EconParallelEnv:
+        """A recorded team in which executors may stay silent and weigh their reply, at this price of a call."""
         return self.environment(
             problems,
             sampling={"controls": ["speak", "weight"], "temperature_default": self.temperature},
             commitment="weighted",
-            reward={"price": price, "price_max": price_max},
+            reward={"price": price},
             observation={"parts": [] if "numbers" in self.without else ["answer_numbers"]},
         )
 
@@ -231,14 +222,14 @@ class _Contest:
         return float(result.decisions[-1].numbers["team_correct"])
 
     def _voices(self) -> list[Method]:
-        """The team that learned who speaks and whom to believe, at each price; one policy for all."""
-        setup, (low, high) = self.setup, LEARNED_PRICES
-        make = partial(setup.voices, self.learn, low, high)
-        policy = train(make, parse_config(VOICE_SETTINGS), episodes=setup.voice_episodes, seed=self.seed).policy
-        return [
-            TeamMethod(f"econ@{price:g}", policy, partial(setup.voices, self.test, price), self.test, gaps=False)
-            for price in setup.prices
-        ]
+        """Teams that learned who speaks and whom to believe, one for each price: one for all of them was worse."""
+        setup, made = self.setup, []
+        for price in setup.prices:
+            make = partial(setup.voices, self.learn, price)
+            policy = train(make, parse_config(VOICE_SETTINGS), episodes=setup.voice_episodes, seed=self.seed).policy
+            test = partial(setup.voices, self.test, price)
+            made.append(TeamMethod(f"econ@{price:g}", policy, test, self.test, gaps=False))
+        return made
 
     def _learned(self) -> EconPolicy:
         make = partial(self.setup.environment, self.learn)
