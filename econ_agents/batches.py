@@ -6,7 +6,7 @@ terms (3 or more).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -47,7 +47,7 @@ class TeamBatch(NamedTuple):
     obs_next_BND: Tensor
     """Observations after the step."""
     reward_BN: Tensor
-    """Each agent's reward, under the live reward weights if its terms are known."""
+    """What each agent is paid, under the live reward weights if its terms are known; trains Q_i."""
     team_reward_B: Tensor
     """The team's reward, under the same condition."""
     going_B: Tensor
@@ -55,7 +55,8 @@ class TeamBatch(NamedTuple):
     weight_B: Tensor
     """Weight of the row in every loss: 0 for failed problems, else 1 or the importance weight of prioritised replay."""
     parts_BNR: Tensor | None
-    """Each agent's reward terms, if the environment reports them."""
+    """The reward terms that each agent is paid for, if the environment reports them: its own or, if the team's credit
+    is `team`, the team's."""
     wave: Wave | None
     """What was said before and after the step, if the environment's executors may stay silent."""
     first_obs_BND: Tensor | None
@@ -77,7 +78,7 @@ def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) 
     floats = partial(_floats, device=alpha_R.device)
     obs_BND = floats(batch.obs)
     rows = len(obs_BND)
-    parts_BNR = floats(info["reward_parts"]) if "reward_parts" in info else None
+    parts_BNR = _paid_parts(info, spec, floats)
     team_B = floats(info["team_parts"]) @ alpha_R if "team_parts" in info else floats(batch.rew)
     if parts_BNR is not None:
         reward_BN = parts_BNR @ alpha_R
@@ -102,6 +103,13 @@ def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) 
         first_obs_BND=floats(extra["first_obs"]) if "first_obs" in extra else None,
         prioritized="weight" in held,
     )
+
+
+def _paid_parts(info: Mapping[str, Any], spec: TeamSpec, floats: Callable[[Any], Tensor]) -> Tensor | None:
+    if spec.credit == "team":
+        team_BR = floats(info["team_parts"]) if "team_parts" in info else None
+        return None if team_BR is None else team_BR[:, None].expand(-1, spec.n_agents, -1)
+    return floats(info["reward_parts"]) if "reward_parts" in info else None
 
 
 def _floats(values: Any, device: torch.device) -> Tensor:

@@ -20,6 +20,7 @@ from econ_agents.batches import to_team_batch
 from econ_agents.errors import ConfigError
 from econ_agents.networks.alpha import RewardWeights
 from econ_agents.policy import EconPolicy
+from econ_agents.team_spec import TeamSpec
 
 SPEC = make_spec()
 
@@ -370,6 +371,21 @@ def test_rewards_come_from_the_terms_else_from_the_agents_else_from_the_team() -
     rows = replayed(SPEC, reward_parts=None, team_parts=None, agent_rewards=None)
     batch = to_team_batch(rows, SPEC, alpha_R)
     np.testing.assert_allclose(batch.reward_BN, np.tile(rows.rew[:, None], (1, 3)), rtol=1e-6)
+
+
+def test_with_team_credit_each_agent_is_trained_on_the_teams_terms() -> None:
+    alpha_R, shared = torch.tensor([0.2, 0.5, 0.3]), dataclasses.replace(SPEC, credit="team")
+    rows = replayed(SPEC)
+    batch = to_team_batch(rows, shared, alpha_R)
+    for agent in range(3):
+        assert torch.equal(batch.reward_BN[:, agent], batch.team_reward_B)
+    assert batch.parts_BNR is not None
+    np.testing.assert_array_equal(batch.parts_BNR, np.tile(rows.info.team_parts[:, None], (1, 3, 1)))
+    rows = replayed(SPEC, reward_parts=None, team_parts=None)  # without terms it is as the environment paid
+    assert np.array_equal(to_team_batch(rows, shared, alpha_R).reward_BN, rows.info.agent_rewards)
+    assert shared == SPEC
+    assert TeamSpec.from_json(shared.to_json()).credit == "team"
+    assert TeamSpec.from_json({n: v for n, v in shared.to_json().items() if n != "credit"}).credit == "own"
 
 
 # Learned reward weights -------------------------------------------------------------------------------------------
