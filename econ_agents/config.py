@@ -209,7 +209,7 @@ class EquilibriumConfig(AgentSettings):
     response: Literal["best", "logit"] = "best"
     """What each agent moves to: its best action, or the mean of its logit response, which weighs all candidates by
     softmax(payoff / temperature). A `temperature` given without it means `logit`, and a temperature of 0 `best`."""
-    temperature: float = Field(0.1, gt=0)
+    temperature: float = Field(0.05, gt=0)
     """Temperature of the logit response, in units of payoff."""
     temperature_end: float | None = Field(None, gt=0)
     """If given, the temperature halves with each response of a refinement, down to this, so that it does not depend on

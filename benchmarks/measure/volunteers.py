@@ -18,8 +18,8 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from scipy import stats
 
-from benchmarks.known_optimum.report import show
 from econ_agents.config import AgentConfig, BneConfig, parse_config
 from econ_agents.evaluate import evaluate
 from econ_agents.policy import EconPolicy
@@ -45,6 +45,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "defaults": {},
     "no mixer": {"network": {"mixer": "mean"}},
     "no encoder": {"network": {"encoder": False}},
+    "no Q consistency": {"losses": {"q_consistency": 0.0}},
     "no equilibrium loss": {"losses": {"equilibrium": 0.0}},
     "no response loss": {"losses": {"response": 0.0}},
     "K = 3, best": {"bne": {"max_iterations_train": 3}},
@@ -52,13 +53,12 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "K = 3, no improvement loss": {"bne": {"max_iterations_train": 3}, "losses": {"improvement": 0.0}},
 }
 """Settings that differ. The environment has no memory to leave out, and the improvement loss needs several rounds."""
-FEW = ("defaults", "no mixer")
+FEW = ("defaults", "no mixer", "no Q consistency")
 """Variants that are trained on every task; the others only with equal costs."""
 REFINEMENTS = {
     "K = 1": (1, BneConfig()),
     "K = 3, best": (3, BneConfig()),
     "K = 3, logit 0.05": (3, BneConfig(response="logit", temperature=0.05)),
-    "K = 3, logit 0.1": (3, BneConfig(response="logit", temperature=0.1)),
     "K = 3, logit 0.2": (3, BneConfig(response="logit", temperature=0.2)),
     "K = 3, logit 0.2 to 0.05": (3, BneConfig(response="logit", temperature=0.2, temperature_end=0.05)),
 }
@@ -68,10 +68,10 @@ REFINEMENTS = {
 class Score(NamedTuple):
     """How well a policy plays; means over problems."""
 
+    right: bool
+    """Whether in each problem one agent with the lowest cost volunteers alone."""
     payoff: float
     """The team's payoff as a share of the best one."""
-    right: float
-    """Share of problems in which one agent with the lowest cost volunteers alone."""
     gap: float
     """NashConv of the pure profile for agents that are paid their own payoff."""
 
@@ -86,8 +86,9 @@ def score(policy: EconPolicy, costs: Sequence[float], rounds: int, config: BneCo
         pure_1NA = env.pure(np.array(played.decisions[-1].profiles[-1]))
         payoff = float(env.game.utilities(pure_1NA, pure_1NA[:, :, None]).mean())
         gap = float(best_response(env.game, pure_1NA, config).nash_conv_B)
-        rows.append((payoff / env.best_payoff, float(payoff > env.best_payoff - 1e-9), gap))
-    return Score(*np.array(rows).mean(axis=0).tolist())
+        rows.append((payoff / env.best_payoff, gap))
+    payoff, gap = np.array(rows).mean(axis=0).tolist()
+    return Score(payoff > 1.0 - 1e-9, payoff, gap)
 
 
 def learn(costs: Sequence[float], credit: Credit, config: AgentConfig, episodes: int, seed: int) -> EconPolicy:
@@ -102,27 +103,34 @@ def variant(changes: Mapping[str, Any]) -> AgentConfig:
 
 
 def row(scores: Sequence[Score]) -> list[str]:
-    """Cells of a table: runs that are right on all problems, then means with intervals over runs."""
-    right = sum(one.right == 1.0 for one in scores)
-    return [f"{right} of {len(scores)}", *(show([one[column] for one in scores]) for column in (0, 1, 2))]
+    """Cells of a table: how many runs are right with the exact 95% interval of their share, then mean (range)."""
+    right, runs = sum(one.right for one in scores), len(scores)
+    share = stats.binomtest(right, runs).proportion_ci()
+    cells = [f"{right} of {runs} [{share.low:.2f}, {share.high:.2f}]"]
+    for values in ([one.payoff for one in scores], [one.gap for one in scores]):
+        cells.append(f"{np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})")
+    return cells
 
 
 @click.command()
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(1), help="Runs of each variant.")
 @click.option("--episodes", default=800, show_default=True, type=click.IntRange(1), help="Episodes of a run.")
+@click.option("--costs", multiple=True, type=click.Choice(list(COSTS)), help="Only these costs; repeatable.")
 @click.option("--only", multiple=True, type=click.Choice(list(VARIANTS)), help="Only these variants; repeatable.")
-def main(seeds: int, episodes: int, only: tuple[str, ...]) -> None:
-    """Train each variant with each credit, and print payoffs, right profiles and gaps."""
+def main(seeds: int, episodes: int, costs: tuple[str, ...], only: tuple[str, ...]) -> None:
+    """Train each variant with each credit, and print how many teams agree, their payoffs and gaps."""
     torch.set_num_threads(1)
     start = time.perf_counter()
-    names = only or tuple(VARIANTS)
     jobs = [
-        (task, credit, name) for task in COSTS for credit in CREDITS for name in names if task == "equal" or name in FEW
+        (task, credit, name)
+        for task in costs or COSTS
+        for credit in CREDITS
+        for name in only or VARIANTS
+        if task == "equal" or name in FEW or only
     ]
-    columns = ("always right", "payoff", "right", "gap")
-    trained, refined = (
-        Table("costs", "credit", title, *columns) for title in ("trained with", "defaults, tested with")
-    )
+    columns = ("right in all problems", "payoff", "gap")
+    trained = Table("costs", "credit", "trained with", *columns)
+    refined = Table("costs", "credit", "defaults, tested with", *columns)
     for task, credit, name in track(jobs, "runs", console=Console(stderr=True)):
         config = variant(VARIANTS[name])
         policies = [learn(COSTS[task], credit, config, episodes, seed) for seed in range(seeds)]

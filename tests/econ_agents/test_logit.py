@@ -37,7 +37,7 @@ def logit(temperature: float, **changes: Any) -> EquilibriumConfig:
         ({"temperature": 0.5}, "logit", 0.5),
         ({"temperature": 0.0}, "best", None),
         ({"temperature": 0}, "best", None),
-        ({"response": "logit"}, "logit", 0.1),
+        ({"response": "logit"}, "logit", 0.05),
         ({"response": "logit", "temperature": 0.3}, "logit", 0.3),
         ({"response": "best", "temperature": 0.3}, "best", None),
     ],
