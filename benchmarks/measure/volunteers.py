@@ -139,7 +139,9 @@ def main(seeds: int, episodes: int, costs: tuple[str, ...], only: tuple[str, ...
         for title, (rounds, bne) in REFINEMENTS.items() if name == "defaults" else ():
             refined.add_row(task, credit, title, *row([score(one, COSTS[task], rounds, bne) for one in policies]))
     console = Console(width=140)
-    console.print(trained, refined)
+    console.print(trained)
+    if refined.row_count:
+        console.print(refined)
     console.print(f"{episodes} episodes, seeds 0 to {seeds - 1}, {time.perf_counter() - start:.0f} s")
 
 

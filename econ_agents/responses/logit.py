@@ -1,5 +1,7 @@
 """Computes logit responses: each agent mixes over a finite set of candidates, better ones with more weight.
 
+DICE (Xie et al. 2026, arXiv:2606.08068) selects equilibria of teams of language models by such responses, with
+temperatures that depend on agent and state; here one temperature holds for all.
 Axes: B batch, N agents, M candidate actions, A controls of one agent. Actions lie in [-1, 1].
 """
 

@@ -36,9 +36,7 @@ async def decide(together: Together, obs_1ND: Tensor) -> list[Tensor]:
 COOLING = EquilibriumConfig(response="logit", temperature=1.0, temperature_end=1e-3)
 
 
-def play(
-    policy: Any, rows: list[Tensor], late: int = 0, config: EquilibriumConfig | None = None
-) -> list[list[Tensor]]:
+def play(policy: Any, rows: list[Tensor], late: int = 0, config: EquilibriumConfig | None = None) -> list[list[Tensor]]:
     async def run() -> list[list[Tensor]]:
         together = Together(policy, config or EquilibriumConfig())
 
