@@ -185,7 +185,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.add("encoder", weights.encoder, losses.encoder(read_BN, target_BN, w_B))
         self._add_voice(total, rows, belief_BNH)
         total.descend(self.value_optim)
-        self._learn_alpha(rows, local_BN.detach() - future_BN, stats)
+        self._learn_alpha(rows, local_BN.detach() - future_BN + rows.price_BN, stats)
         return (values.total_B - target_B).detach().abs() * (w_B > 0)  # nothing is learned from a failed problem
 
     def _learn_voice(self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats) -> Tensor:

@@ -346,8 +346,8 @@ class RewardParts:
     cc: float
     """Collaborative contribution: fidelity and novelty."""
     total: float
-    """The sum of the terms, weighted by alpha, less `price`; in [0, 1] where nothing has a price. Whether an executor is
-    paid its own is up to `reward.credit`."""
+    """The sum of the terms, weighted by alpha, less `price`; in [0, 1] where nothing has a price. With
+    `reward.credit: team` it is not what the executor is paid."""
     further: Mapping[str, float] = field(default_factory=dict)
     """Further terms, by name."""
     price: float = 0.0

@@ -22,10 +22,12 @@ OWN = (RewardParts(1.0, 1.0, 1.0, 1.0), RewardParts(0.5, 0.0, 0.75, 0.125))
 TEAM = RewardParts(0.75, 1.0, 0.875, 0.9625)
 
 
-def make(credit="own"):
+def make(credit="own", price=0.0):
     """The first executor and the team are right on the first problem, the second executor never is."""
     llm = ScriptedLLM(lambda request: "It must be 5." if request.agent == "executor_1" else "The answer is 4.")
-    return parallel_env(PROBLEMS, n_agents=2, llm=llm, embedder="hash", config={"reward": {"credit": credit}})
+    return parallel_env(
+        PROBLEMS, n_agents=2, llm=llm, embedder="hash", config={"reward": {"credit": credit, "price": price}}
+    )
 
 
 def stepped(env, problem=0):
@@ -59,6 +61,13 @@ def test_with_team_credit_all_are_paid_alike_and_the_terms_stay_their_own(credit
     assert all(type(reward) is float for reward in rewards.values())
 
 
+def test_with_team_credit_each_pays_for_the_calls_of_all():
+    _, free, _, _, _ = stepped(make("team"))
+    _, rewards, _, _, infos = stepped(make("team", price=0.125))
+    assert rewards == {agent: pytest.approx(reward - 2 * 0.125) for agent, reward in free.items()}
+    assert {info["team_price"] for info in infos.values()} == {0.25}
+
+
 def test_the_record_says_who_was_paid_for_what():
     env = make("team")
     stepped(env)
@@ -85,9 +94,10 @@ def test_the_learner_sees_the_credit_also_through_a_wrapper(credit):
     assert JointEnv(NormalizedActions(make(credit))).team.credit == credit
 
 
+@pytest.mark.parametrize("price", [0.0, 0.125])
 @pytest.mark.parametrize("credit", ["own", "team"])
 @pytest.mark.parametrize("learned", [False, True])
-def test_local_values_are_trained_on_what_was_paid(credit, learned, monkeypatch):
+def test_local_values_are_trained_on_what_was_paid(credit, learned, price, monkeypatch):
     seen = []
 
     def noted(batch, spec, alpha_R):
@@ -98,7 +108,7 @@ def test_local_values_are_trained_on_what_was_paid(credit, learned, monkeypatch)
     monkeypatch.setattr("econ_agents.algorithm.to_team_batch", noted)
     small = {"hidden_dim": 8, "encoder_dim": 4, "mixer_dim": 4, "heads": 1, "ffn_dim": 8}
     config = {"belief_dim": 8, "num_envs": 2, "update_interval": 2, "network": small, "alpha": {"learn": learned}}
-    train(lambda: make(credit), parse_config(config), episodes=6)
+    train(lambda: make(credit, price), parse_config(config), episodes=6)
     rows, info = seen[0]  # the weights are still those that the environment paid with
     np.testing.assert_allclose(rows.reward_BN, np.asarray(info.agent_rewards), rtol=1e-5)
     np.testing.assert_allclose(rows.team_reward_B, np.asarray(info.team_reward), rtol=1e-5)
