@@ -299,8 +299,9 @@ class RewardConfig(Settings):
     team_ts: Literal["commitment", "mean"] = "commitment"
     """TS of the team reward: the commitment's correctness, or the mean of the executors'."""
     credit: Credit = "own"
-    """What each executor is paid: the reward of its own reply, or the team's r_tot, also for an invalid reply. The
-    reward terms in infos and traces stay those of its own reply."""
+    """What each executor is paid: the reward of its own reply, or the team's r_tot less the price of all calls, also
+    for an invalid reply. The reward terms in infos and traces stay those of its own reply. Where executors may stay
+    silent, the learner pays all alike with both."""
     price: float = Field(0.0, ge=0.0, allow_inf_nan=False)
     """What executors' calls cost, taken off the rewards: each executor pays for its own calls, the team for all."""
     price_max: float | None = Field(None, gt=0.0, allow_inf_nan=False)
