@@ -1,7 +1,8 @@
 """Updates the team's policy: losses, target networks and optimizers.
 
 In the targets, the target network's own heads choose the controls instead of a maximum over continuous controls, as in
-FACMAC (Peng et al. 2021, arXiv:2003.06709); the heads ascend Q_tot.
+FACMAC (Peng et al. 2021, arXiv:2003.06709); the heads ascend Q_tot. Q_tot learns the team's reward, and each Q_i what
+its agent is paid: its own reward, or the team's if the environment's `reward_credit` is `team`.
 Axes: B batch, N agents, D observation, H belief, A controls, M candidates, K rounds, R reward terms, C critics.
 """
 
@@ -184,7 +185,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             total.add("encoder", weights.encoder, losses.encoder(read_BN, target_BN, w_B))
         self._add_voice(total, rows, belief_BNH)
         total.descend(self.value_optim)
-        self._learn_alpha(rows, local_BN.detach() - future_BN, stats)
+        self._learn_alpha(rows, local_BN.detach() - future_BN + rows.price_BN, stats)
         return (values.total_B - target_B).detach().abs() * (w_B > 0)  # nothing is learned from a failed problem
 
     def _learn_voice(self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats) -> Tensor:

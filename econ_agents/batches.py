@@ -6,7 +6,7 @@ terms (3 or more).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -47,7 +47,9 @@ class TeamBatch(NamedTuple):
     obs_next_BND: Tensor
     """Observations after the step."""
     reward_BN: Tensor
-    """Each agent's reward, under the live reward weights if its terms are known."""
+    """What each agent is paid, under the live reward weights if its terms are known; trains Q_i."""
+    price_BN: Tensor | float
+    """What was taken off it for calls, if it was computed from terms; 0 where calls have no price."""
     team_reward_B: Tensor
     """The team's reward, under the same condition."""
     going_B: Tensor
@@ -55,7 +57,8 @@ class TeamBatch(NamedTuple):
     weight_B: Tensor
     """Weight of the row in every loss: 0 for failed problems, else 1 or the importance weight of prioritised replay."""
     parts_BNR: Tensor | None
-    """Each agent's reward terms, if the environment reports them."""
+    """The reward terms that each agent is paid for, if the environment reports them: its own or, if the team's credit
+    is `team`, the team's."""
     wave: Wave | None
     """What was said before and after the step, if the environment's executors may stay silent."""
     first_obs_BND: Tensor | None
@@ -77,10 +80,12 @@ def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) 
     floats = partial(_floats, device=alpha_R.device)
     obs_BND = floats(batch.obs)
     rows = len(obs_BND)
-    parts_BNR = floats(info["reward_parts"]) if "reward_parts" in info else None
-    team_B = floats(info["team_parts"]) @ alpha_R if "team_parts" in info else floats(batch.rew)
+    parts_BNR, price_BN = _paid_for(info, spec, floats)
+    team_B = floats(batch.rew)
+    if "team_parts" in info:
+        team_B = floats(info["team_parts"]) @ alpha_R - (floats(info["team_price"]) if "team_price" in info else 0.0)
     if parts_BNR is not None:
-        reward_BN = parts_BNR @ alpha_R
+        reward_BN = parts_BNR @ alpha_R - price_BN
     elif "agent_rewards" in info:
         reward_BN = floats(info["agent_rewards"])
     else:
@@ -94,6 +99,7 @@ def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) 
         act_BNA=floats(batch.act).reshape(rows, spec.n_agents, spec.action_dim),
         obs_next_BND=floats(batch.obs_next),
         reward_BN=reward_BN,
+        price_BN=price_BN,
         team_reward_B=team_B.reshape(rows),
         going_B=1.0 - floats(batch.terminated),
         weight_B=weight_B,
@@ -102,6 +108,20 @@ def to_team_batch(batch: RolloutBatchProtocol, spec: TeamSpec, alpha_R: Tensor) 
         first_obs_BND=floats(extra["first_obs"]) if "first_obs" in extra else None,
         prioritized="weight" in held,
     )
+
+
+def _paid_for(
+    info: Mapping[str, Any], spec: TeamSpec, floats: Callable[[Any], Tensor]
+) -> tuple[Tensor | None, Tensor | float]:
+    """The reward terms [B, N, R] that each agent is paid for, if they are known, and the price [B, N] of the calls."""
+    priced = "team_price" in info
+    if spec.credit == "own":
+        parts_BNR = floats(info["reward_parts"]) if "reward_parts" in info else None
+        return parts_BNR, floats(info["price"]) if priced else 0.0
+    if "team_parts" not in info:
+        return None, 0.0
+    parts_BNR = floats(info["team_parts"])[:, None].expand(-1, spec.n_agents, -1)
+    return parts_BNR, floats(info["team_price"])[:, None].expand(-1, spec.n_agents) if priced else 0.0
 
 
 def _floats(values: Any, device: torch.device) -> Tensor:

@@ -206,8 +206,14 @@ class EquilibriumConfig(AgentSettings):
     damping: float = Field(0.0, ge=0, lt=1)
     """Share of the old controls that is kept in each response; 0 jumps to the response, where all move at once and the
     critics were trained little."""
-    temperature: float = Field(0.0, ge=0)
-    """Entropy regularisation tau, in units of payoff: 0 is a plain best response, above it a quantal response."""
+    response: Literal["best", "logit"] = "best"
+    """What each agent moves to: its best action, or the mean of its logit response, which weighs all candidates by
+    softmax(payoff / temperature). A `temperature` given without it means `logit`, and a temperature of 0 `best`."""
+    temperature: float = Field(0.05, gt=0)
+    """Temperature of the logit response, in units of payoff."""
+    temperature_end: float | None = Field(None, gt=0)
+    """If given, the temperature halves with each response of a refinement, down to this, so that it does not depend on
+    how many rounds there are; a row then ends by a small move or a cycle only once the temperature no longer falls."""
     stop_when_repeated: bool = True
     """Whether refinement ends once two rounds in a row give the same answer, which saves the other rounds."""
     oscillation_window: int = Field(4, ge=0)
@@ -222,6 +228,32 @@ class EquilibriumConfig(AgentSettings):
     """Candidates whose payoffs are computed exactly, where a game can estimate them all first."""
     polish_steps: int = Field(6, ge=0)
     """Limit on local quadratic fits around the best candidate; 6 find a smooth optimum of two controls to 1e-4."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _temperature_names_the_response(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "response" in values or "temperature" not in values:
+            return values
+        temperature = values["temperature"]
+        if temperature == 0 and not isinstance(temperature, bool):
+            return {name: value for name, value in values.items() if name != "temperature"} | {"response": "best"}
+        return {**values, "response": "logit"}
+
+    @model_validator(mode="after")
+    def _temperature_falls(self) -> Self:
+        if self.temperature_end is not None and self.temperature_end > self.temperature:
+            raise ValueError(
+                f"temperature_end must be at most temperature, got {self.temperature_end} and {self.temperature}"
+            )
+        return self
+
+    def logit_temperature(self, number: int) -> float | None:
+        """Temperature of a refinement's response after `number` earlier ones; None if responses are best ones."""
+        if self.response == "best":
+            return None
+        if self.temperature_end is None:
+            return self.temperature
+        return max(self.temperature_end, self.temperature * 0.5**number)
 
 
 class BneConfig(EquilibriumConfig):

@@ -20,7 +20,7 @@ from torch import Tensor
 from econ_agents.config import EquilibriumConfig
 from econ_agents.errors import ConfigError, TeamError
 from econ_agents.plugins import SOLVERS, load_plugin, made_by
-from econ_agents.responses import BestResponse, Game, Solver, best_response, respond
+from econ_agents.responses import BestResponse, Game, LogitResponse, Solver, best_response, logit_response, respond
 
 __all__ = [
     "Acts",
@@ -29,6 +29,7 @@ __all__ = [
     "BestResponse",
     "EquilibriumConfig",
     "Game",
+    "LogitResponse",
     "Outcome",
     "RefinementResult",
     "Refiner",
@@ -103,6 +104,9 @@ class RefinementResult:
     """Best responses to the first profile; its `nash_conv_B` is the gap before."""
     after: BestResponse
     """Best responses to the last profile, in the same game as `before`: the last one seen."""
+    mixed: LogitResponse | None
+    """Logit responses to the last profile in that game, at the last temperature; None with `response: best`. Where the
+    profile is their mean, they are the agents' mixed actions in a quantal response equilibrium."""
 
     @property
     def converged_B(self) -> Tensor:
@@ -111,11 +115,11 @@ class RefinementResult:
 
 
 class SimultaneousResponses:
-    """The built-in solver: all agents move at once to their damped best or quantal responses."""
+    """The built-in solver: all agents move at once to their damped best or logit responses."""
 
     def respond(self, game: Game, trajectory: Sequence[Tensor], config: EquilibriumConfig) -> Tensor:
         """Apply `responses.respond` to the last profile."""
-        return respond(game, trajectory[-1], config)
+        return respond(game, trajectory[-1], config, len(trajectory) - 1)
 
 
 def make_solver(spec: str | Solver) -> Solver:
@@ -221,10 +225,14 @@ class Refiner:
         residual_B = (proposal_BNA - self.profile_BNA).abs().amax(dim=(1, 2))
         cycling_B = self._returns(proposal_BNA, residual_B).cpu().tolist()
         moves_B = torch.zeros_like(residual_B, dtype=torch.bool)
+        number = len(self.trajectory) - 1
+        cooling = self.config.logit_temperature(number + 1) != self.config.logit_temperature(number)
         for row in self.active:
             residual = float(residual_B[row])
             self.residuals[row].append(residual)
-            if residual < self.config.convergence_threshold or residual == 0.0:
+            if cooling:
+                moves_B[row] = True
+            elif residual < self.config.convergence_threshold or residual == 0.0:
                 self.stop_reasons[row] = "small_change"
             elif cycling_B[row]:
                 self.stop_reasons[row] = "oscillation"
@@ -244,6 +252,10 @@ class Refiner:
         after = best_response(game, self.profile_BNA, self.config)
         first_BNA = self.trajectory[0]
         unmoved = torch.equal(first_BNA, self.profile_BNA)
+        temperature = self.config.logit_temperature(max(len(self.trajectory) - 2, 0))
+        mixed = None
+        if temperature is not None:
+            mixed = logit_response(game, self.profile_BNA, self.config, temperature)
         return RefinementResult(
             profile_BNA=self.profile_BNA,
             trajectory_KBNA=torch.stack(self.trajectory[: max(self.rounds)]),
@@ -252,6 +264,7 @@ class Refiner:
             stop_reasons=reasons,
             before=after if unmoved else best_response(game, first_BNA, self.config),
             after=after,
+            mixed=mixed,
         )
 
     def _returns(self, proposal_BNA: Tensor, residual_B: Tensor) -> Tensor:

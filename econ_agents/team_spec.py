@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from gymnasium import spaces
@@ -63,6 +63,9 @@ class TeamSpec:
     """Names of the reward terms, in the order of their weights; AL, TS and CC come first."""
     controls: tuple[str, ...] = ()
     """Names of the controls, in the order of an action; empty if they are unknown."""
+    credit: Literal["own", "team"] = field(default="own", compare=False)
+    """Whether each agent is paid for its own terms or for the team's, which its Q_i then learns; as the environment's
+    `reward_credit` says. A policy may act where the other holds."""
 
     def __post_init__(self) -> None:
         if self.n_agents < 1 or self.obs_dim < 1 or not self.action_low:
@@ -169,6 +172,7 @@ class TeamSpec:
             memory_shape=memory_shape,
             reward_terms=tuple(env.reward_terms) if hasattr(env, "reward_terms") else REWARD_TERMS,
             controls=_control_names(env, act.shape[0]),
+            credit="team" if hasattr(env, "reward_credit") and env.reward_credit == "team" else "own",
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -187,6 +191,7 @@ class TeamSpec:
             memory_shape=(int(values["memory_shape"][0]), int(values["memory_shape"][1])),
             reward_terms=tuple(str(name) for name in values.get("reward_terms", REWARD_TERMS)),
             controls=tuple(str(name) for name in values.get("controls", ())),
+            credit="team" if values.get("credit") == "team" else "own",
         )
 
 

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -83,7 +84,9 @@ class Together:
     async def respond(self, obs_1ND: Tensor, trajectory: Sequence[Tensor]) -> Tensor:
         """The solver's next profile [1, N, A] in the game at these observations, after these profiles."""
         if isinstance(self._solver, SimultaneousResponses):
-            (response_1NA,) = await self._ask("respond", self._respond, (obs_1ND, trajectory[-1]))
+            number = len(trajectory) - 1
+            kind = f"respond at {self._config.logit_temperature(number)}"  # a pass has one temperature
+            (response_1NA,) = await self._ask(kind, partial(self._respond, number), (obs_1ND, trajectory[-1]))
             return response_1NA
         # Another solver may look at the whole trajectory, and trajectories differ in length.
         if self._thread is None:
@@ -148,8 +151,8 @@ class Together:
     def _propose(self, obs_RND: Tensor) -> Row:
         return (self._policy.propose(obs_RND),)
 
-    def _respond(self, obs_RND: Tensor, profile_RNA: Tensor) -> Row:
-        return (respond(self._game(obs_RND), profile_RNA, self._config),)
+    def _respond(self, number: int, obs_RND: Tensor, profile_RNA: Tensor) -> Row:
+        return (respond(self._game(obs_RND), profile_RNA, self._config, number),)
 
     def _gap(self, obs_RND: Tensor, profile_RNA: Tensor) -> Row:
         return best_response(self._game(obs_RND), profile_RNA, self._config)

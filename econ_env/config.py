@@ -23,7 +23,7 @@ from econ_env import plugins
 from econ_env.control_names import DEFAULT_CONTROLS, NEUTRAL_PENALTY, SAMPLERS, ControlName, second_of
 from econ_env.errors import ConfigError
 from econ_env.extra import JsonObject, check_body, check_headers, check_members
-from econ_env.records import PromptEmbedding, SecondControl
+from econ_env.records import Credit, PromptEmbedding, SecondControl
 
 Weights = tuple[Annotated[float, Field(ge=0, le=1)], ...]
 """alpha: weights of AL, TS, CC, then of the further reward terms, in this order."""
@@ -298,6 +298,10 @@ class RewardConfig(Settings):
     """w_f: share of fidelity in CC; the rest is novelty."""
     team_ts: Literal["commitment", "mean"] = "commitment"
     """TS of the team reward: the commitment's correctness, or the mean of the executors'."""
+    credit: Credit = "own"
+    """What each executor is paid: the reward of its own reply, or the team's r_tot less the price of all calls, also
+    for an invalid reply. The reward terms in infos and traces stay those of its own reply. Where executors may stay
+    silent, the learner pays all alike with both."""
     price: float = Field(0.0, ge=0.0, allow_inf_nan=False)
     """What executors' calls cost, taken off the rewards: each executor pays for its own calls, the team for all."""
     price_max: float | None = Field(None, gt=0.0, allow_inf_nan=False)

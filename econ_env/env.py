@@ -116,6 +116,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         prompts: What the models are asked.
         reward_terms: Names of all reward terms, in the order of `reward_weights`.
         control_names: Names of the controls, in the order of an action.
+        reward_credit: Whether each executor is paid the reward of its own reply or the team's; see `reward.credit`.
 
     Raises:
         ConfigError: A setting is refused.
@@ -161,6 +162,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self._terms = make_terms(config.reward.terms if reward_terms is None else reward_terms)
         self._parts = self._made_parts(config.observation.parts if observation_parts is None else observation_parts)
         self.reward_terms = (*TERMS, *(term.name for term in self._terms))
+        self.reward_credit = config.reward.credit
         self._weights = check_weights(config.reward.initial_weights, self.reward_terms)
         self._price = config.reward.price
         self._draws_price = config.reward.price_max is not None
@@ -360,7 +362,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         return await background.submit(self._deliberate(actions))
 
     def step(self, actions: Actions) -> Transition:
-        """Judge the commitment for these controls, and pay every executor its reward.
+        """Judge the commitment for these controls, and pay every executor its own reward or the team's.
 
         Runs a round first, unless the last round of this decision had exactly these controls. With the control `speak`
         it runs one only if the decision has none. Where only weights are new, they are counted in a round without a
@@ -520,7 +522,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         names = self.possible_agents
         if done:
             self.agents = []
-        rewards = {agent: float(part.total) for agent, part in zip(names, decision.rewards, strict=True)}
+        rewards = {agent: float(paid) for agent, paid in zip(names, decision.paid, strict=True)}
         return self._observe(), rewards, dict.fromkeys(names, done), dict.fromkeys(names, False), infos
 
     def _needs_round(self, last: Round, profile: tuple[PromptEmbedding, ...]) -> bool:
@@ -592,6 +594,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
             paid = charge(paid, costs(decision.rounds, self._price, self.config.reward.price_per))
         decision.judgement, decision.replies_judged = paid.judgement, paid.replies
         decision.rewards, decision.team_reward, decision.weights = paid.rewards, paid.team, self._weights
+        decision.credit = self.reward_credit
 
     def _score(self, round_: Round) -> Score:
         """Judgements and rewards of the last round, without a price; blocks."""

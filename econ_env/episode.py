@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from econ_env.control_names import DEFAULT_CONTROLS, written
-from econ_env.records import Commitment, Judgement, Problem, Reply, RewardParts, Round, Strategy, Usage, as_plain
+from econ_env.records import (
+    Commitment,
+    Credit,
+    Judgement,
+    Problem,
+    Reply,
+    RewardParts,
+    Round,
+    Strategy,
+    Usage,
+    as_plain,
+)
 
 
 @dataclass(slots=True)
@@ -21,11 +32,13 @@ class Decision:
     replies_judged: tuple[Judgement | None, ...] = ()
     """The judgement of each of `replies`; `None` for an invalid one."""
     rewards: tuple[RewardParts, ...] = ()
-    """One per executor."""
+    """One per executor: the reward of its own reply."""
     team_reward: RewardParts | None = None
     """The team's reward r_tot and its parts."""
     weights: tuple[float, ...] | None = None
     """The weights alpha used: AL, TS, CC, then further terms."""
+    credit: Credit = "own"
+    """Whether each executor was paid the reward of its own reply or the team's."""
 
     @property
     def replies(self) -> tuple[Reply, ...]:
@@ -42,6 +55,13 @@ class Decision:
     def failed(self) -> bool:
         """Whether it was submitted and could not be judged."""
         return self.submitted and self.judgement is None
+
+    @property
+    def paid(self) -> tuple[float, ...]:
+        """What each executor was paid; empty until submitted."""
+        if self.credit == "team" and self.team_reward is not None:
+            return (self.team_reward.total,) * len(self.rewards)
+        return tuple(parts.total for parts in self.rewards)
 
 
 @dataclass(slots=True)
@@ -97,7 +117,7 @@ class Episode:
                 lines += _round_lines(round_, self.controls)
             if decision.submitted:
                 verdict = "failed" if decision.judgement is None else decision.judgement.verdict
-                paid = ", ".join(f"{part.total:.3f}" for part in decision.rewards)
+                paid = ", ".join(f"{reward:.3f}" for reward in decision.paid)
                 price = 0.0 if decision.team_reward is None else decision.team_reward.price
                 cost = f"; price {price:.3f}" if price else ""
                 lines.append(f"  {verdict}; gold {self.problem.answer}; rewards {paid}{cost}")

@@ -28,6 +28,8 @@ CallRole = Literal["strategy", "executor", "commitment", "other"]
 
 SecondControl = Literal["repetition_penalty", "top_p"]
 """The sampling parameter that the action's second number p sets."""
+Credit = Literal["own", "team"]
+"""Whose reward an executor is paid: that of its own reply, or the team's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +346,8 @@ class RewardParts:
     cc: float
     """Collaborative contribution: fidelity and novelty."""
     total: float
-    """The sum of the terms, weighted by alpha, less `price`; in [0, 1] where nothing has a price."""
+    """The sum of the terms, weighted by alpha, less `price`; in [0, 1] where nothing has a price. With
+    `reward.credit: team` it is not what the executor is paid."""
     further: Mapping[str, float] = field(default_factory=dict)
     """Further terms, by name."""
     price: float = 0.0

@@ -5,6 +5,8 @@ Axes: B batch, N agents, M candidates, A controls in [-1, 1], S pure strategies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -75,6 +77,63 @@ class MatchingPennies:
         """Payoffs [B, 2, M]."""
         sign_N = torch.tensor([1.0, -1.0], dtype=profile_BNA.dtype)
         return sign_N[:, None] * (candidates_BNMA * profile_BNA.flip(1)[:, :, None]).sum(-1)
+
+
+class VolunteersDilemma:
+    """Someone must do it: u_i = b (1 - prod_j q_j) - c_i (1 - q_i), where q = (1 - a) / 2 is the chance to stay silent.
+
+    The benefit b goes to all if at least one agent volunteers, and each volunteer pays its cost (Diekmann 1985, Journal
+    of Conflict Resolution 29(4); with unequal costs Diekmann 1993, International Journal of Game Theory 22). For costs
+    below b, each profile with exactly one sure volunteer is an equilibrium, and best for the team if its cost is the
+    lowest. If all mix, equal agents are silent with probability (c / b)^(1 / (n - 1)).
+
+    One agent's payoff is linear in its own action, so logit responses on the candidates -1 and 1 (`grid_size` 2) are
+    those of the game with the two actions silent and volunteer. For equal costs its symmetric quantal equilibrium is
+    the root of p = 1 / (1 + exp((c - b (1 - p)^(n - 1)) / temperature)). With g = p (1 - p)^(n - 1) b / temperature
+    there, simultaneous responses from nearby approach it if g (n - 1) < 1, and with damping d if g < 1 and
+    d > (g (n - 1) - 1) / (g (n - 1) + 1). For g > 1 it is unstable, and any small difference between agents grows.
+
+    Args:
+        costs_N: c, one for each agent.
+        benefit: b > 0.
+    """
+
+    def __init__(self, costs_N: Sequence[float], benefit: float = 1.0) -> None:
+        self.costs_N = torch.tensor(costs_N, dtype=torch.float64)
+        self.benefit = benefit
+
+    def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
+        """Payoffs [B, N, M]; actions have one control."""
+        silent_BN, tried_BNM = (1.0 - profile_BNA[..., 0]) / 2.0, (1.0 - candidates_BNMA[..., 0]) / 2.0
+        own = torch.eye(silent_BN.shape[1], dtype=torch.bool, device=silent_BN.device)
+        others_BN = torch.where(own, 1.0, silent_BN[:, None]).prod(-1)
+        costs_N1 = self.costs_N.to(profile_BNA)[:, None]
+        return self.benefit * (1.0 - others_BN[..., None] * tried_BNM) - costs_N1 * (1.0 - tried_BNM)
+
+    def mixed_equilibrium(self, mixing: Sequence[int] | None = None) -> Tensor | None:
+        """The equilibrium [N, 1] in which these agents mix and the others are silent; None if there is none.
+
+        A mixing agent must find c_i = b prod_{j != i} q_j. So with P the product of their n chances of silence,
+        P^(n - 1) = prod_i c_i / b^n and q_i = b P / c_i: the higher an agent's cost, the likelier it volunteers. No q_i
+        may exceed 1, and no silent agent's cost may be below b P.
+
+        Args:
+            mixing: At least two agents; by default all.
+        """
+        chosen = list(range(len(self.costs_N)) if mixing is None else mixing)
+        costs_n = self.costs_N[chosen]
+        nobody = (costs_n / self.benefit).prod() ** (1.0 / (len(chosen) - 1))
+        silent_N = torch.ones_like(self.costs_N)
+        silent_N[chosen] = self.benefit * nobody / costs_n
+        if bool((silent_N > 1.0).any()) or bool((self.costs_N < self.benefit * nobody)[silent_N == 1.0].any()):
+            return None
+        return (1.0 - 2.0 * silent_N)[:, None]
+
+    def single_volunteer(self, agent: int) -> Tensor:
+        """The profile [N, 1] in which this agent alone volunteers."""
+        profile_N1 = torch.full((len(self.costs_N), 1), -1.0, dtype=torch.float64)
+        profile_N1[agent] = 1.0
+        return profile_N1
 
 
 class MatrixGame:

@@ -28,7 +28,8 @@ where they are unknown (see `Confidence` and `llm.logprobs`)."""
 REWARD_KEYS = (
     "reward_al", "reward_ts", "reward_cc", "correct", "team_correct", "team_reward", "team_al", "team_ts", "team_cc",
 )  # fmt: skip
-"""Further infos of `step`: the agent's reward terms, whether its own answer was right, and the team's."""
+"""Further infos of `step`: the terms of the agent's own reply, whether its own answer was right, and the team's. With
+`reward.credit: team` each agent is paid `team_reward`, and these terms stay those of its own reply."""
 
 INFO_KEYS = ROUND_KEYS + REWARD_KEYS
 """All infos of `step`; with further reward terms, controls or a price, see `info_keys`."""

@@ -24,7 +24,7 @@ class Score(NamedTuple):
     replies: tuple[Judgement | None, ...]
     """Each reply's judgement; `None` for an invalid or silent one."""
     rewards: tuple[RewardParts, ...]
-    """One per executor."""
+    """One per executor: the reward of its own reply."""
     team: RewardParts
     """r_tot: the mean over the executors that have spoken; TS follows `RewardConfig.team_ts`."""
 

@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.measure import embedders, faults, judge_speed, large_teams, memory, sweep
+from benchmarks.measure import embedders, faults, judge_speed, large_teams, memory, sweep, volunteers
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,8 @@ from benchmarks.measure import embedders, faults, judge_speed, large_teams, memo
         (memory, ["--problems", "-1"]),
         (sweep, ["--problems", "0"]),
         (sweep, ["--samples", "0"]),
+        (volunteers, ["--seeds", "0"]),
+        (volunteers, ["--costs", "none"]),
     ],
 )
 def test_numbers_out_of_range_are_refused(script, arguments):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from econ_agents.batches import to_team_batch
 from econ_agents.errors import ConfigError
 from econ_agents.networks.alpha import RewardWeights
 from econ_agents.policy import EconPolicy
+from econ_agents.team_spec import TeamSpec
 
 SPEC = make_spec()
 
@@ -370,6 +371,47 @@ def test_rewards_come_from_the_terms_else_from_the_agents_else_from_the_team() -
     rows = replayed(SPEC, reward_parts=None, team_parts=None, agent_rewards=None)
     batch = to_team_batch(rows, SPEC, alpha_R)
     np.testing.assert_allclose(batch.reward_BN, np.tile(rows.rew[:, None], (1, 3)), rtol=1e-6)
+
+
+def test_with_team_credit_each_agent_is_trained_on_the_teams_terms() -> None:
+    alpha_R, shared = torch.tensor([0.2, 0.5, 0.3]), dataclasses.replace(SPEC, credit="team")
+    rows = replayed(SPEC)
+    batch = to_team_batch(rows, shared, alpha_R)
+    for agent in range(3):
+        assert torch.equal(batch.reward_BN[:, agent], batch.team_reward_B)
+    assert batch.parts_BNR is not None
+    np.testing.assert_array_equal(batch.parts_BNR, np.tile(rows.info.team_parts[:, None], (1, 3, 1)))
+    rows = replayed(SPEC, reward_parts=None, team_parts=None)  # without terms it is as the environment paid
+    assert np.array_equal(to_team_batch(rows, shared, alpha_R).reward_BN, rows.info.agent_rewards)
+    assert shared == SPEC
+    assert TeamSpec.from_json(shared.to_json()).credit == "team"
+    assert TeamSpec.from_json({n: v for n, v in shared.to_json().items() if n != "credit"}).credit == "own"
+
+
+@pytest.mark.parametrize("credit", ["own", "team"])
+def test_prices_of_calls_are_taken_off_what_agents_are_trained_on(credit: Literal["own", "team"]) -> None:
+    alpha_R, spec = torch.tensor([0.2, 0.5, 0.3]), dataclasses.replace(SPEC, credit=credit)
+    price = np.random.default_rng(3).uniform(0, 0.1, (8, 3)).astype(np.float32)
+    free = to_team_batch(replayed(SPEC), spec, alpha_R)
+    batch = to_team_batch(replayed(SPEC, price=price, team_price=price.sum(1)), spec, alpha_R)
+    expected = np.tile(price.sum(1, keepdims=True), (1, 3)) if credit == "team" else price
+    np.testing.assert_allclose(free.reward_BN - batch.reward_BN, expected, atol=1e-6)
+    np.testing.assert_allclose(free.team_reward_B - batch.team_reward_B, price.sum(1), atol=1e-6)
+    np.testing.assert_allclose(batch.price_BN, expected)
+
+
+def test_a_price_does_not_change_what_alpha_is_learned_from() -> None:
+    # The critics expect the price too; without it they would expect that much more.
+    def moves(**priced: Any) -> Tensor:
+        algorithm = make(alpha={"learn": True}, losses=only("td_local"))
+        with torch.no_grad():
+            for member in algorithm.policy.network.critic.members:
+                member.members[0][-1].bias -= 0.25 if priced else 0.0
+        algorithm._update_with_batch(replayed(SPEC, terminated=np.ones(8, bool), **priced))
+        return algorithm.policy.alpha().detach()
+
+    price = np.full((8, 3), 0.25, np.float32)
+    torch.testing.assert_close(moves(price=price, team_price=price.sum(1)), moves())
 
 
 # Learned reward weights -------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from econ_agents.equilibrium import Asked, EquilibriumConfig, Game, Refiner, best_response, refine
 from econ_agents.errors import TeamError
-from econ_agents.responses import quantal_response
+from econ_agents.responses import logit_response
 from econ_agents.testing import (
     MatchingPennies,
     QuadraticGame,
@@ -142,13 +142,13 @@ def test_payoffs_that_cannot_be_used_are_refused(returned: Tensor, told: str) ->
         best_response(Broken(), torch.zeros(1, 2, 2), EquilibriumConfig())
 
 
-def test_the_quantal_response_is_the_softmax_mean_over_the_candidates() -> None:
+def test_the_logit_response_is_the_softmax_mean_over_the_candidates() -> None:
     class Sloped:
         def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
             return candidates_BNMA[..., 0]
 
     config = EquilibriumConfig(grid_size=3, temperature=0.5)
-    found = quantal_response(Sloped(), torch.zeros(1, 1, 1, dtype=torch.float64), config)
+    found = logit_response(Sloped(), torch.zeros(1, 1, 1, dtype=torch.float64), config).mean_BNA
     # Weights exp(-2), 1, exp(2) on -1, 0, 1.
     low, high = torch.exp(torch.tensor([-2.0, 2.0], dtype=torch.float64))
     torch.testing.assert_close(found.squeeze(), (high - low) / (low + 1 + high))
@@ -292,7 +292,7 @@ def test_without_looking_for_cycles_it_goes_on_to_the_last_round() -> None:
 @pytest.mark.parametrize(("temperature", "damping"), [(0.6, 0.0), (0.3, 0.5)])
 def test_entropy_regularised_responses_to_matching_pennies_converge(temperature: float, damping: float) -> None:
     start_BNA = torch.tensor([[[0.3, 0.2], [0.4, 0.1]]], dtype=torch.float64)
-    config = MANY.model_copy(update={"temperature": temperature, "damping": damping})
+    config = EquilibriumConfig(convergence_threshold=1e-6, temperature=temperature, damping=damping)
     result = refine(MatchingPennies(), start_BNA, config, rounds=200)
     assert result.stop_reasons == ("small_change",)
     torch.testing.assert_close(result.profile_BNA, torch.zeros(1, 2, 2, dtype=torch.float64), atol=1e-4, rtol=0)

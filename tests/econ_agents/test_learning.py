@@ -6,7 +6,7 @@ Settings are those that learn these small, noiseless tasks quickly, not the defa
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from econ_agents.config import AgentConfig, parse_config
 from econ_agents.equilibrium import Acts
 from econ_agents.evaluate import evaluate
 from econ_agents.team_spec import TeamSpec
-from econ_agents.testing import CoordinationEnv, QuadraticEnv
+from econ_agents.testing import CoordinationEnv, QuadraticEnv, VolunteersEnv
 from econ_agents.train import train
 from econ_agents.trial import EpisodeResult, Trial
 
@@ -132,6 +132,35 @@ def test_the_second_decision_uses_what_the_first_revealed() -> None:
 
     # Who ignores the place stays at 0.3 s_i and misses 0.6 m by 0.36 E[m^2] = 0.12.
     assert mean_return(play(train(make, settings(), episodes=150).policy, make)) > 0.88 + 0.06
+
+
+# Who does the work ------------------------------------------------------------------------------------------------
+
+
+def volunteers(costs: tuple[float, ...], credit: Literal["own", "team"], seed: int) -> list[float]:
+    """Payoffs of a trained team as shares of the best one, a problem each: 1 if one cheapest agent volunteers alone."""
+    config = settings(gradient_steps=2.0, optimizer={"actor_learning_rate": 6e-3})
+    policy = train(lambda: VolunteersEnv(costs, credit=credit), config, episodes=600, seed=seed).policy
+    env, found = VolunteersEnv(costs), []
+    for result in play(policy, lambda: VolunteersEnv(costs), problems=20):
+        env.reset(options={"problem": result.problem})
+        pure_1NA = env.pure(np.array(result.decisions[0].profiles[-1]))
+        found.append(float(env.game.utilities(pure_1NA, pure_1NA[:, :, None]).mean()) / env.best_payoff)
+    return found
+
+
+# With two types and the team's reward, what a dearer volunteer costs is a tenth of that reward: not always learned.
+@pytest.mark.parametrize(
+    ("costs", "credit"), [((0.4, 0.4, 0.4), "own"), ((0.4, 0.4, 0.4), "team"), ((0.2, 0.6, 0.6), "own")]
+)
+def test_one_agent_comes_to_volunteer_for_all(costs: tuple[float, ...], credit: Literal["own", "team"]) -> None:
+    assert volunteers(costs, credit, seed=1) == pytest.approx([1.0] * 20)
+
+
+def test_what_pays_the_team_alone_is_learned_with_the_teams_reward_alone() -> None:
+    dear = (1.5, 1.5, 1.5)  # a volunteer is paid 1 - 1.5 itself, and the team 3 - 1.5
+    assert volunteers(dear, "team", seed=1) == pytest.approx([1.0] * 20)
+    assert volunteers(dear, "own", seed=1) == [0.0] * 20
 
 
 # Any parallel environment -----------------------------------------------------------------------------------------

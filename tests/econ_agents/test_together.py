@@ -33,9 +33,12 @@ async def decide(together: Together, obs_1ND: Tensor) -> list[Tensor]:
     return [*profiles, before.action_BNA, before.gain_BN, after.gain_BN, after.utility_BN]
 
 
-def play(policy: Any, rows: list[Tensor], late: int = 0) -> list[list[Tensor]]:
+COOLING = EquilibriumConfig(response="logit", temperature=1.0, temperature_end=1e-3)
+
+
+def play(policy: Any, rows: list[Tensor], late: int = 0, config: EquilibriumConfig | None = None) -> list[list[Tensor]]:
     async def run() -> list[list[Tensor]]:
-        together = Together(policy, EquilibriumConfig())
+        together = Together(policy, config or EquilibriumConfig())
 
         async def one(place: int) -> list[Tensor]:
             for _ in range(place % (late + 1)):  # some come while others are being served
@@ -50,14 +53,14 @@ def play(policy: Any, rows: list[Tensor], late: int = 0) -> list[list[Tensor]]:
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("n_agents", SIZES)
-def test_numbers_depend_on_no_other_episode(n_agents: int) -> None:
+@pytest.mark.parametrize(("n_agents", "config"), [*((n, EquilibriumConfig()) for n in SIZES), (3, COOLING)])
+def test_numbers_depend_on_no_other_episode(n_agents: int, config: EquilibriumConfig) -> None:
     policy = make(n_agents)
     rows = list(observations(policy.spec, EPISODES).split(1))
-    alone = [play(policy, [row])[0] for row in rows]
+    alone = [play(policy, [row], 0, config)[0] for row in rows]
     for order, late in ((range(EPISODES), 0), (reversed(range(EPISODES)), 3), (range(1, EPISODES, 3), 1)):
         places = list(order)
-        for place, got in zip(places, play(policy, [rows[place] for place in places], late), strict=True):
+        for place, got in zip(places, play(policy, [rows[place] for place in places], late, config), strict=True):
             assert all(torch.equal(a, b) for a, b in zip(got, alone[place], strict=True))
     assert any(not torch.equal(a, b) for a, b in zip(alone[0], alone[1], strict=True))
 
@@ -82,6 +85,19 @@ def test_it_decides_as_the_policy_and_its_game_do() -> None:
         response = respond(policy.game(obs_BND), proposed, EquilibriumConfig())
     torch.testing.assert_close(torch.cat([tensors[0] for tensors in played]), proposed)
     torch.testing.assert_close(torch.cat([tensors[1] for tensors in played]), response, atol=1e-3, rtol=0)
+
+
+def test_each_response_has_the_temperature_of_its_number() -> None:
+    policy = make(3)
+    obs_BND = observations(policy.spec, EPISODES)
+    played = play(policy, list(obs_BND.split(1)), 0, COOLING)
+    with torch.no_grad():
+        profile_BNA, game = policy.propose(obs_BND), policy.game(obs_BND)
+        for number in range(2):
+            profile_BNA = respond(game, profile_BNA, COOLING, number)
+            found = torch.cat([tensors[1 + number] for tensors in played])
+            torch.testing.assert_close(found, profile_BNA, atol=1e-5, rtol=0)
+    assert not torch.equal(profile_BNA, respond(game, profile_BNA, COOLING, 0))
 
 
 def test_many_share_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,20 @@ from econ_agents.testing import (
     QuadraticEnv,
     QuadraticGame,
     QuadraticPolicy,
+    VolunteersEnv,
     biased_rock_paper_scissors,
     check_deliberates,
     mean_of_others,
 )
 
 torch.set_num_threads(1)
-ENVS = [CoordinationEnv, lambda: CoordinationEnv(horizon=3, revealed_late=True), QuadraticEnv, AsyncQuadraticEnv]
+ENVS = [
+    CoordinationEnv,
+    lambda: CoordinationEnv(horizon=3, revealed_late=True),
+    QuadraticEnv,
+    AsyncQuadraticEnv,
+    VolunteersEnv,
+]
 
 
 @pytest.mark.parametrize("make", ENVS)
