@@ -42,9 +42,9 @@ __all__ = [
     "refine",
 ]
 
-StopReason = Literal["commitment_repeated", "small_change", "oscillation", "max_rounds", "all_invalid"]
-"""Why refinement ended: the answer repeated, no agent would move, a cycle was found, all rounds were used, or the last
-round gave no valid reply."""
+StopReason = Literal["commitment_repeated", "small_change", "oscillation", "max_rounds", "all_invalid", "silence"]
+"""Why refinement ended: the answer repeated, no agent would move, a cycle was found, all rounds were used, the last
+round gave no valid reply, or nobody spoke."""
 
 
 class Acts(Protocol):

@@ -16,7 +16,7 @@ from torch import Tensor
 from econ_agents.config import BneConfig
 from econ_agents.equilibrium import Acts, EquilibriumConfig, Outcome, Refiner, StopReason
 from econ_agents.errors import ConfigError
-from econ_agents.joint_env import Array, JointEnv
+from econ_agents.joint_env import Array, JointEnv, WaveEnv
 from econ_agents.policy import EconPolicy
 from econ_agents.together import Together
 
@@ -170,6 +170,8 @@ class Trial:
             together: Shared by all episodes in flight.
         """
         obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
+        if isinstance(env, WaveEnv):
+            return await _hear(self._policy(seed, together), env, obs_ND)
         return await _consult(self, self._policy(seed, together), env, obs_ND)
 
     def _policy(self, seed: int, together: Together) -> Together:
@@ -189,6 +191,18 @@ async def _decide(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array) 
         numbers={name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in info.items()},
     )
     return decision, obs_ND, terminated or truncated
+
+
+async def _hear(policy: Together, env: WaveEnv, obs_ND: Array) -> Consultation:
+    """Let agents speak until nobody does."""
+    profiles, answers, over = [], [], False
+    while not over:
+        action = _action(env, await policy.propose(torch.as_tensor(obs_ND)[None]))
+        obs_ND, over = await env.ahear(action)
+        outcome = env.last_outcome
+        profiles.append(action.reshape(env.team.n_agents, -1).tolist())
+        answers.append(None if outcome is None else outcome.answer)
+    return Consultation(profiles, answers, "silence", [], None, None)
 
 
 async def _consult(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array) -> Consultation:

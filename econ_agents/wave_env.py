@@ -51,7 +51,8 @@ class WaveEnv(JointEnv):
     """A joint view with a step for each wave.
 
     A step in which an agent speaks plays a round; one in which nobody does submits what stands, with the weights of its
-    action. The first step always plays a round, and after `most` rounds the next step submits.
+    action. The first step always plays a round. An agent speaks at most once in a decision: what it says later about
+    speaking is ignored. After `most` rounds the next step submits.
 
     The rewards of a decision add up to the team reward. Each step pays by how much it changed the reward that would be
     paid now, less what its calls cost: a potential (Ng, Harada, Russell 1999, "Policy invariance under reward
@@ -92,7 +93,7 @@ class WaveEnv(JointEnv):
     def step(self, action: ArrayLike) -> JointTransition:
         """Play a wave, or submit what stands; see the class."""
         if self._plays(action):
-            return self._wave(*self._waves.deliberate(self._split(action)))
+            return self._wave(*self._waves.deliberate(self._asking(action)))
         return self._submitted(self.parallel_env.step(self._split(action)))
 
     async def astep(self, action: ArrayLike) -> JointTransition:
@@ -100,22 +101,43 @@ class WaveEnv(JointEnv):
         if not self.is_concurrent:
             return self.step(action)
         if self._plays(action):
-            return self._wave(*await self.parallel_env.adeliberate(self._split(action)))
+            return self._wave(*await self.parallel_env.adeliberate(self._asking(action)))
         return self._submitted(await self.parallel_env.astep(self._split(action)))
+
+    async def ahear(self, action: ArrayLike) -> tuple[Array, bool]:
+        """Play a wave, or count what stands with the weights of this action; judges nothing, so no gold is needed.
+
+        Returns:
+            The new observation [N, D], and whether nobody spoke: `last_outcome` is then the team's answer.
+        """
+        plays = self._plays(action)
+        if plays:
+            self._rounds += 1
+        asking = self._asking(action)
+        obs, _ = await self.parallel_env.adeliberate(asking) if self.is_concurrent else self._waves.deliberate(asking)
+        return self._stack(obs), not plays
 
     def _begin(self) -> None:
         self._rounds, self._paid, self._spent = 0, 0.0, 0.0
+        self._asked_N = np.zeros(self.team.n_agents, bool)
         self._before = np.full(self.team.n_agents, -1.0, np.float32), np.zeros(self.team.n_agents, np.float32)
 
     def _plays(self, action: ArrayLike) -> bool:
         """Whether a step with this joint action plays a round; notes who speaks."""
         speak_N = np.asarray(action, np.float32).reshape(self.team.n_agents, -1)[:, self._speak]
-        spoke_N = speak_N >= 0.5
+        spoke_N = (speak_N >= 0.5) & ~self._asked_N
         if self._rounds == 0 and not spoke_N.any():
             spoke_N[speak_N.argmax()] = True
         plays = self._rounds < self.most and bool(spoke_N.any())
         self._spoke_N = (spoke_N if plays else np.zeros_like(spoke_N)).astype(np.float32)
+        self._asked_N = self._asked_N | (self._spoke_N > 0)
         return plays
+
+    def _asking(self, action: ArrayLike) -> dict[str, Array]:
+        """The agents' actions, with those speaking that are asked."""
+        rows_NA = np.array(action, np.float32).reshape(self.team.n_agents, -1)
+        rows_NA[:, self._speak] = self._spoke_N
+        return self._split(rows_NA)
 
     def _wave(self, obs: dict[str, Array], infos: Infos) -> JointTransition:
         self._rounds += 1

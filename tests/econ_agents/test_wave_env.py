@@ -84,6 +84,27 @@ def test_the_first_step_asks_somebody_and_the_last_nobody(mixed):
     assert (ended, info["wave_spoke"].tolist(), info["calls"]) == (True, [0, 0, 0], 2.0)
 
 
+def test_an_agent_speaks_once_in_a_decision(mixed):
+    env = as_joint(team(mixed))
+    env.reset(seed=0)
+    everyone = action((1, 1), (1, 1), (1, 1))
+    env.step(everyone)
+    *_, ended, _, info = env.step(everyone)
+    assert (ended, info["calls"], info["wave_spoke"].tolist()) == (True, 3.0, [0, 0, 0])
+
+
+def test_a_question_without_gold_is_heard_to_the_end(mixed):
+    """As `econ solve` does: nothing is judged, and the last weights count."""
+    env = as_joint(team(mixed))
+    run = env.run_coroutine
+    run(env.areset(seed=0, options={"problem": "p1"}))
+    steps = [action((1, 0), (1, 1), (0, 0)), action((0, 1), (0, 0), (0, 1))]
+    overs = [run(env.ahear(step))[1] for step in steps]
+    assert overs == [False, True]
+    assert env.last_outcome.answer == "7"
+    assert not env.parallel_env.episode.decisions[-1].submitted
+
+
 def test_each_episode_has_its_own_price_until_one_is_set(mixed):
     env = team(mixed, price=0.01, price_max=0.1)
     prices = []

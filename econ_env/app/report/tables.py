@@ -30,6 +30,7 @@ REASONS = {
     "oscillation": "cycle seen",
     "max_rounds": "rounds used up",
     "all_invalid": "nothing valid",
+    "silence": "nobody spoke",
 }
 """Reasons why refinement ended, as shown."""
 
