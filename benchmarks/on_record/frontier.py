@@ -76,8 +76,12 @@ def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
             [row["calls"] for row in own], points, yerr=spread, fmt="D" if kind == "learned" else "o",
             color=COLORS[kind], label=label, capsize=2, elinewidth=0.8, markersize=5,
         )  # fmt: skip
-    for calls, point, names in labels(rows):
-        axes.annotate("\n".join(names), (calls, point), xytext=(6, 4), textcoords="offset points", fontsize=8)
+    for number, (calls, point, names) in enumerate(sorted(labels(rows))):
+        below = number % 2 > 0  # neighbours do not write over one another
+        axes.annotate(
+            "\n".join(names), (calls, point), xytext=(6, -5 if below else 5), textcoords="offset points", fontsize=8,
+            va="top" if below else "bottom",
+        )  # fmt: skip
     playable = frontier([row for row in rows if kind_of(row["method"]) != "bound"])
     axes.plot(
         [row["calls"] for row in playable], [100.0 * row["accuracy"] for row in playable],
