@@ -54,8 +54,8 @@ VOICE_SETTINGS: Mapping[str, Any] = {
 }  # fmt: skip
 """Settings of teams that learn who speaks and whom to believe: small networks, since there are a thousand problems.
 
-They were chosen on two other teams of the same source (Mixtral-8x7B, command-r-plus, Llama-3.1-8B; and these with
-Phi-3.5-mini and deepseek-coder), on training folds of one seed."""
+They were chosen by the results of two other teams on the same problems (Mixtral-8x7B, command-r-plus, Llama-3.1-8B; and
+these with Phi-3.5-mini and deepseek-coder), some of whose models are in other teams too."""
 
 BOUNDS = ("any_right", "best_stop")
 """Rows that no method can play: they know the answers."""
