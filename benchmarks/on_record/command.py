@@ -74,6 +74,7 @@ ONE_MODEL_SIZE = 10
     multiple=True,
     help="Hide the length of replies, or what numbers the answers are, from the learned teams; repeat it.",
 )
+@click.option("--rules-only", is_flag=True, help="Leave out what learns by playing; takes seconds.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option(
     "--out",
@@ -92,6 +93,7 @@ def recorded(
     voice_episodes: int,
     prices: tuple[float, ...],
     without: tuple[str, ...],
+    rules_only: bool,
     jobs: int,
     out: Path,
 ) -> None:
@@ -100,7 +102,7 @@ def recorded(
     team = _team(replies, models, n_agents)
     if len(replies.problems) < 2 * folds:
         raise BankError(f"{replies.name} has {len(replies.problems)} problems, too few for {folds} folds")
-    setup = Setup(bank, team, folds, temperature, episodes, voice_episodes, prices, without)
+    setup = Setup(bank, team, folds, temperature, episodes, voice_episodes, prices, rules_only, without)
     start = time.perf_counter()
     outcomes = play(setup, len(replies.problems), seeds, jobs)
     found = rows(outcomes)
@@ -185,4 +187,4 @@ def _points(difference: Sequence[float] | None) -> str:
     if difference is None:
         return "-"
     mean, low, high = (100 * value for value in difference)
-    return f"{mean:+.1f} [{low:.1f},{high:.1f}]"
+    return f"{mean:+.1f}[{low:.1f},{high:.1f}]"

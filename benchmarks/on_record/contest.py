@@ -79,6 +79,8 @@ class Setup:
     """Training episodes of teams that learn who speaks and whom to believe."""
     prices: tuple[float, ...]
     """Prices of a call, in reward, at which those teams are tested."""
+    rules_only: bool = False
+    """Whether all that learns by playing is left out."""
     without: tuple[str, ...] = ()
     """What is hidden from those teams: `length` of replies, `numbers` of answers."""
 
@@ -144,6 +146,8 @@ class _Contest:
         """Answers of all methods, and the bounds."""
         fitted = Fitted.of(background.run(self._record(self.learn)))
         methods = self._rules(fitted)
+        if self.setup.rules_only:
+            return background.run(self._all(methods, fitted))
         methods += [self._team(name, policy) for name, policy in background.run(self._searched()).items()]
         methods.append(self._team("econ_sampling", self._learned()))
         methods += self._voices()
@@ -158,7 +162,7 @@ class _Contest:
         team, warm, size = self.env.team, self.setup.temperature, len(self.setup.models)
         rules: list[Method] = [
             BestSingle(team, fitted.order[0], warm, "best_single"),
-            SelfConsistency(team, size, warm, "majority"),
+            SelfConsistency(team, size, warm, "majority", lots=True),
             AdaptiveConsistency(team, 0.8, warm, most=size, name="adaptive_consistency@0.8"),
             EarlyStopping(team, 2, warm, most=size, name="esc@2"),
             BestFirst(team, fitted.order, 2, warm, most=size, name="best_first@2"),

@@ -9,12 +9,15 @@ import time
 from dataclasses import dataclass, replace
 
 from econ_env.errors import ConfigError
+from econ_env.llm.seeding import derive_seed
 from econ_env.methods.method import Answer
 from econ_env.records import Commitment, Problem, PromptEmbedding, Reply, Round, Strategy
 from econ_env.team.rounds import Team
 
 TEMPERATURE = 0.7
 """Default temperature of baselines; self-consistency was introduced with it (https://arxiv.org/abs/2203.11171)."""
+LOT = 1e-6
+"""Largest share of a vote that decides a tie by lot."""
 MOST = 10
 """Most asks of executors that share one model, if the team is not larger."""
 
@@ -51,6 +54,9 @@ class SelfConsistency:
     """Temperature of every sample."""
     name: str = "sc"
     """Name in files and tables."""
+    lots: bool = False
+    """Whether a tie is decided by lot instead of by the first sample; between different models, whose order means
+    nothing, the first one would win ties only because it is named first."""
 
     def __post_init__(self) -> None:
         _at_least_one(self.name, self.samples)
@@ -58,7 +64,9 @@ class SelfConsistency:
     async def answer(self, problem: Problem, seed: int) -> Answer:
         """Sample k replies at once and let them vote."""
         replies, seconds = await sample(self.team, problem, self.samples, self.temperature, seed)
-        return one_round(problem, seed, replies, await self.team.vote(replies), seconds)
+        lots = [1.0 + LOT * derive_seed(seed, "lot", number) / 2**31 for number in range(len(replies))]
+        commitment = await self.team.vote(replies, lots if self.lots else None)
+        return one_round(problem, seed, replies, commitment, seconds)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from econ_env.team.rounds import Team
 
 BUILT_IN: Mapping[str, str] = {
     "single": "one greedy call",
-    "majority": "each executor once, majority",
+    "majority": "each executor once, majority, ties by lot",
     "best_single": "one call of the best executor",
     "sc": "self-consistency: k samples, majority",
     "adaptive_consistency": "samples until the majority is sure",
@@ -210,7 +210,7 @@ class MethodMaker:
         if name.base == "single":
             return SingleCall(self.team, name.key)
         if name.base == "majority":
-            return SelfConsistency(self.team, self.config.n_agents, self.temperature, name.key)
+            return SelfConsistency(self.team, self.config.n_agents, self.temperature, name.key, lots=True)
         if name.base in FITTED:
             return self._of_fitted(name)
         if name.setting is not None:

@@ -138,3 +138,14 @@ def test_what_makes_no_sense_is_refused(make, message):
     team, _ = table_team([4])
     with pytest.raises(ConfigError, match=message):
         make(team)
+
+
+def test_lots_decide_ties_evenly_and_nothing_else():
+    """The first of two models would win every tie only because it is named first."""
+    team, _ = table_team([5, 4], ("a", "b"))
+    won = [answered(SelfConsistency(team, 2, lots=True), seed=seed).rounds[0].commitment.answer for seed in range(200)]
+    assert 70 < won.count("5") < 130  # 100 plus or minus more than four standard deviations
+    team, _ = table_team([5, 4, 4], ("a", "b", "c"))
+    assert {
+        answered(SelfConsistency(team, 3, lots=True), seed=seed).rounds[0].commitment.answer for seed in range(40)
+    } == {"4"}
