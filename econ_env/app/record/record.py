@@ -86,8 +86,12 @@ def record(config: RunConfig, wanted: Wanted) -> None:
     )
     recording = Recording(config, team, problems, tuple(dict.fromkeys(Cell(*cell) for cell in cells)), wanted.samples)
     shared_meter(config.llm).reset()
-    with nullcontext() if wanted.dry_run else Kept(wanted.out, recording, force=wanted.force) as kept:
-        _Recorder(recording, kept).run()
+    try:
+        with nullcontext() if wanted.dry_run else Kept(wanted.out, recording, force=wanted.force) as kept:
+            _Recorder(recording, kept).run()
+    finally:
+        for llm in dict.fromkeys((team.coordinator, *team.executors)):
+            background.run(llm.aclose())
     if wanted.dry_run:
         display.console.print("\na dry run: nothing was written", highlight=False)
     else:

@@ -20,6 +20,7 @@ from econ_env import EnvConfig, PromptEmbedding, load_bank, load_problems
 from econ_env.answers import DEFAULT_RULE, judge
 from econ_env.app.cli import econ
 from econ_env.errors import LLMReplyError
+from econ_env.llm.http import engine
 from econ_env.llm.make import make_llm
 from econ_env.team.prompts import DEFAULT_PROMPTS
 from econ_env.team.rounds import Team
@@ -435,3 +436,4 @@ def test_a_real_model_is_recorded(run):
     assert len(rows) == 4
     assert all(row["mean_logprob"] <= 0 and 0 < row["tokens"] <= 24 for row in rows)
     assert "/" not in "".join(load_bank("made.parquet").manifest.models.values())
+    assert engine._engines == {}  # the model's memory is free again
