@@ -61,8 +61,8 @@ class Voice(nn.Module):
         negative below one half. With more answers such a voter still speaks for its own, so c is added.
         """
         largest = LARGEST_ODDS + self.constant
-        share_BN = (odds_BN.clamp(-LARGEST_ODDS, LARGEST_ODDS) + self.constant).clamp(min=0.0) / largest
-        return 2.0 * share_BN - 1.0
+        share_BN = (odds_BN.clamp(-LARGEST_ODDS, LARGEST_ODDS) + self.constant) / largest
+        return 2.0 * share_BN.clamp(0.0, 1.0) - 1.0
 
 
 def next_speaker(gain_BN: Tensor, may_BN: Tensor | None) -> Tensor:
