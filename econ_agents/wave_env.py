@@ -70,6 +70,8 @@ class WaveEnv(JointEnv):
         super().__init__(env)
         self._waves: Waves = env
         self._speak = self.team.controls.index(SPEAK)
+        self._silence = self.team.action_low[self._speak]
+        self._speech = self.team.action_high[self._speak]
         self.most = self.team.n_agents if most is None else most
         self._begin()
 
@@ -125,7 +127,7 @@ class WaveEnv(JointEnv):
     def _plays(self, action: ArrayLike) -> bool:
         """Whether a step with this joint action plays a round; notes who speaks."""
         speak_N = np.asarray(action, np.float32).reshape(self.team.n_agents, -1)[:, self._speak]
-        spoke_N = (speak_N >= 0.5) & ~self._asked_N
+        spoke_N = (speak_N >= (self._silence + self._speech) / 2.0) & ~self._asked_N
         if self._rounds == 0 and not spoke_N.any():
             spoke_N[speak_N.argmax()] = True
         plays = self._rounds < self.most and bool(spoke_N.any())
@@ -136,7 +138,7 @@ class WaveEnv(JointEnv):
     def _asking(self, action: ArrayLike) -> dict[str, Array]:
         """The agents' actions, with those speaking that are asked."""
         rows_NA = np.array(action, np.float32).reshape(self.team.n_agents, -1)
-        rows_NA[:, self._speak] = self._spoke_N
+        rows_NA[:, self._speak] = np.where(self._spoke_N > 0, self._speech, self._silence)
         return self._split(rows_NA)
 
     def _wave(self, obs: dict[str, Array], infos: Infos) -> JointTransition:

@@ -80,6 +80,21 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
         return self.env.prospect
 
     @property
+    def spent(self) -> float:
+        """What the running decision's calls cost so far, in reward."""
+        return self.env.spent
+
+    @property
+    def standing_right(self) -> tuple[bool | None, ...]:
+        """Whether each executor's standing reply is right; for training alone, see the environment."""
+        return self.env.standing_right
+
+    @property
+    def standing_labels(self) -> tuple[int, ...]:
+        """A number for each executor's standing answer, equal for equal answers; -1 for none."""
+        return self.env.standing_labels
+
+    @property
     def control_names(self) -> tuple[str, ...]:
         """Names of the environment's controls."""
         return self.env.control_names

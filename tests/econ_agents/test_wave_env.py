@@ -13,6 +13,7 @@ from econ_agents.trial import Trial
 from econ_agents.wave_env import WaveEnv
 from econ_env import parallel_env
 from econ_env.recorded import BankRow, Manifest, load_bank, write_bank
+from econ_env.wrappers import NormalizedActions
 
 PRICE = 0.05
 
@@ -82,6 +83,17 @@ def test_the_first_step_asks_somebody_and_the_last_nobody(mixed):
     env.step(action((1, 1), (0, 1), (0, 1)))
     *_, ended, _, info = env.step(action((1, 1), (1, 1), (1, 1)))
     assert (ended, info["wave_spoke"].tolist(), info["calls"]) == (True, [0, 0, 0], 2.0)
+
+
+def test_agents_that_act_in_other_units_speak_above_the_middle(mixed):
+    """A wrapper's actions lie in [-1, 1]."""
+    env = as_joint(NormalizedActions(team(mixed)))
+    assert isinstance(env, WaveEnv)
+    env.reset(seed=0, options={"problem": "p1"})
+    _, reward, _, _, info = env.step(action((0.1, 1), (-0.1, 1), (-1, 1)))
+    assert (info["wave_spoke"].tolist(), reward) == ([1, 0, 0], pytest.approx(-PRICE))
+    *_, ended, _, info = env.step(action((-1, 1), (-0.1, 1), (-0.1, 1)))
+    assert (ended, info["calls"]) == (True, 1.0)
 
 
 def test_an_agent_speaks_once_in_a_decision(mixed):
