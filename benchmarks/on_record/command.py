@@ -30,7 +30,7 @@ ONE_MODEL_SIZE = 10
 """Executors of a team of one model."""
 
 
-@click.command(help=__doc__)
+@click.command()
 @click.option("--bank", required=True, help="A Parquet file of recorded replies, or gsm8k-small7.")
 @click.option("--models", help="Models of the team, separated by commas; by default all of the bank.")
 @click.option(
@@ -97,7 +97,10 @@ def recorded(
     jobs: int,
     out: Path,
 ) -> None:
-    """Compare learned teams with rules of thumb on recorded replies, cross-validated over problems."""
+    """Compare learned teams with rules of thumb on recorded replies, cross-validated over problems.
+
+    Prints a table, and writes a row for each method, the facts of the run, and a picture of accuracy against calls.
+    """
     replies = load_bank(bank)
     team = _team(replies, models, n_agents)
     if len(replies.problems) < 2 * folds:

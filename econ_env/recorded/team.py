@@ -195,9 +195,13 @@ class RecordedTeam(Team):
     def _check_plain(self, problem: Problem, prompts: Sequence[tuple[Message, ...]]) -> None:
         """Refuse prompts that show more than the question."""
         forms: tuple[ReplyFormat, ...] = ("json", "text")
-        plain = [self.prompts.executor(problem.question, None, None, form) for form in forms]
-        if any(prompt not in plain for prompt in prompts):
-            raise BankError(
-                f"{self.bank.name} can't show what a plan, other replies or a last commitment would change: only the "
-                "plain question can be asked"
-            )
+        left = list(prompts)
+        for form in forms:
+            plain = self.prompts.executor(problem.question, None, None, form)
+            left = [prompt for prompt in left if prompt != plain]
+            if not left:
+                return
+        raise BankError(
+            f"{self.bank.name} can't show what a plan, other replies or a last commitment would change: only the "
+            "plain question can be asked"
+        )
