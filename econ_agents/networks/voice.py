@@ -31,8 +31,9 @@ class Voice(nn.Module):
     """Two readings of an agent's belief and of its token of the group: P(my reply is right), and the gain of a call.
 
     The first is trained by its log score, the binary cross-entropy with TS, a proper score: it is best for the true
-    probability alone (Gneiting and Raftery 2007, https://doi.org/10.1198/016214506000001437). The second is the agent's gain from speaking in the game in which calls cost and one good reply serves
-    all (the volunteer's dilemma), against silent others.
+    probability alone (Gneiting and Raftery 2007, https://doi.org/10.1198/016214506000001437). The second is the agent's
+    gain from speaking in the game in which calls cost and one good reply serves all (the volunteer's dilemma), against
+    silent others.
 
     Args:
         belief_dim: H.
