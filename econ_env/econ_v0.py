@@ -50,7 +50,7 @@ def _many(make: Callable[P, EconParallelEnv]) -> Callable[..., VectorTeam]:
 
     def made(
         num_envs: int,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> VectorTeam:
@@ -85,4 +85,8 @@ def tuple_env(parallel: EconParallelEnv) -> TupleView:
 
 
 joint_vector_env = _many(parallel_env)
-"""What `gymnasium.make_vec("econ_env/Joint-v0")` calls: `num_envs` problems at once."""
+"""What `gymnasium.make_vec("econ_env/Joint-v0")` calls: `num_envs` problems at once, reset in the same step.
+
+Where the call names a `vectorization_mode`, gymnasium makes its own vector of joint views instead, which throws away
+every second action of one-step episodes unless it gets `vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP}`.
+"""

@@ -38,14 +38,17 @@ class VectorTeam(SyncVectorEnv):
 
     Args:
         env_fns: One factory per team. Teams share what their factories share (an LLM, loaded problems).
-        autoreset_mode: When a finished team gets its next problem: at the next step (gymnasium's default), in the
-            same step (no step is idle, which suits short episodes), or only by `reset`.
+        autoreset_mode: When a finished team gets its next problem. `SAME_STEP`: in the same step; the states belong to
+            the next episode, the finished one's last state and info are in `infos["final_obs"]` and
+            `infos["final_info"]`. `NEXT_STEP`, the default of gymnasium's own vectors: at the next step, whose action
+            is thrown away and whose reward is 0; with episodes of one step that is every second action. `DISABLED`:
+            only by `reset`.
     """
 
     envs: list[_Ahead]  # type: ignore[assignment] # narrower than the base's
 
     def __init__(
-        self, env_fns: Sequence[Callable[[], JointView]], autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP
+        self, env_fns: Sequence[Callable[[], JointView]], autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP
     ) -> None:
         super().__init__([partial(_ahead, make) for make in env_fns], autoreset_mode=autoreset_mode)
 

@@ -278,10 +278,10 @@ def test_gymnasium_knows_the_views_by_id():
     tuples = gymnasium.make("econ_env:econ_env/Tuple-v0", max_episode_steps=2, **arguments)
     tuples.reset(seed=0)
     assert tuples.step([0, 1, 2])[2:4] == (True, False)
-    vector = gymnasium.make_vec("econ_env:econ_env/Joint-v0", num_envs=3, autoreset_mode="SameStep", **arguments)
+    vector = gymnasium.make_vec("econ_env:econ_env/Joint-v0", num_envs=3, autoreset_mode="NextStep", **arguments)
     assert isinstance(vector, VectorTeam)
     assert vector.reset(seed=0)[0].shape == (3, *vector.single_observation_space.shape)
-    assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    assert vector.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
 
 
 def test_pettingzoo_knows_it_by_id():
@@ -312,7 +312,7 @@ def test_a_vector_of_teams_gives_what_gymnasiums_own_gives(mode, max_rounds):
 
 
 def test_some_teams_of_a_vector_can_be_reset():
-    ours, theirs = (make([joint] * 3) for make in (VectorTeam, SyncVectorEnv))
+    ours, theirs = (make([joint] * 3, autoreset_mode=MODES[0]) for make in (VectorTeam, SyncVectorEnv))
     for env in (ours, theirs):
         env.reset(seed=[1, 2, 3])
     some = np.array([True, False, True])
@@ -328,8 +328,34 @@ def test_a_vector_of_teams_deliberates_and_takes_weights():
     assert states.shape == (2, *env.single_observation_space.shape)
     assert infos["executor_1"]["rounds"].tolist() == [1.0, 1.0]
     _, rewards, *_, infos = env.step(act(env))
+    infos = infos["final_info"]
     assert infos["executor_1"]["rounds"].tolist() == [1.0, 1.0]  # nobody was asked again
     assert rewards == pytest.approx(np.mean([infos[f"executor_{i}"]["reward_ts"] for i in range(3)], axis=0))
+
+
+def asked(make, steps=6, **arguments):
+    """Questions answered and rewards paid in some steps of a vector of two teams."""
+    llm = ScriptedLLM(lambda request: "The answer is 4.")
+    vector = make(problems=PROBLEMS, llm=llm, embedder="hash", config={"llm": {"cache": False}}, **arguments)
+    vector.reset(seed=0)
+    rewards = [vector.step(act(vector, number))[1] for number in range(steps)]
+    executors = [request for request in llm.requests if request.role == "executor"]
+    return len(executors) // 3, int(np.count_nonzero(rewards))
+
+
+def own(**arguments):
+    return gymnasium.make_vec("econ_env:econ_env/Joint-v0", num_envs=2, **arguments)
+
+
+def gymnasiums(**arguments):
+    return gymnasium.make_vec("econ_env:econ_env/Joint-v0", num_envs=2, vectorization_mode="sync", **arguments)
+
+
+def test_every_action_of_a_vector_is_played():
+    assert asked(own) == (12, 12)
+    assert asked(own, autoreset_mode="NextStep") == (6, 6)
+    assert asked(gymnasiums) == (6, 6)  # every second action is thrown away, as our pages warn
+    assert asked(gymnasiums, vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP}) == (12, 12)
 
 
 @pytest.mark.parametrize("max_rounds", [1, 2])
