@@ -5,6 +5,7 @@
 # make thirdparty    other projects' trainers learn on the environment (their packages go to the user's cache folder)
 # make engines    a team is trained on other projects' engines and gateways (their packages go there too)
 # make lint    style and types alone
+# make docs    docs/ as a site in site/, with the API reference; a link to nowhere is an error
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 DEMO_LOGS ?= logs_demo
 DEMO_MODELS ?= models_demo
 
-.PHONY: demo test slow browser thirdparty engines lint clean
+.PHONY: demo test slow browser thirdparty engines lint docs clean
 
 demo: $(VENV)/.installed-local
 	$(BIN)/python benchmarks/run_math_test.py --config benchmarks/config_demo.yaml \
@@ -40,6 +41,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/codespell
 	$(BIN)/mypy
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -53,5 +57,9 @@ $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed-local
 	$(BIN)/python -m pip install --quiet -e '.[local,report,dev]'
 	touch $@
 
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info

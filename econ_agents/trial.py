@@ -34,7 +34,7 @@ class Consultation:
     """The rounds of one decision, in plain values; nothing is submitted yet."""
 
     profiles: list[list[list[float]]]
-    """Controls of each round played, [K][N][A], in the environment's units; the last ones are to be submitted."""
+    """Controls of each round played, [K, N, A], in the environment's units; the last ones are to be submitted."""
     answers: list[str | None]
     """The commitment's answer after each round; empty if the environment does not deliberate."""
     stop_reason: StopReason

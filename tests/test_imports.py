@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "tianshou", "sentence_transformers", "datasets", "transformers", "matplotlib", "scipy", "pandas")
 
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 
 
 def modules(package: str) -> list[Path]:
@@ -54,13 +54,13 @@ ARROWS = {name: {to for to, _ in imported(path) if to in MODULES} - {name} for n
 
 
 def room(module: str) -> str:
-    """What the README's map has a line for: `econ_env.llm` for `econ_env.llm.http.pool`."""
+    """What the map in docs/design.md has a line for: `econ_env.llm` for `econ_env.llm.http.pool`."""
     return ".".join(module.split(".")[:2])
 
 
 def floors() -> dict[str, int]:
-    """The line of each room on the README's map; the packages' own faces stand above all."""
-    (plan,) = re.findall(r"^```\n(econ_env\n.*?)^```", README, re.M | re.S)
+    """The line of each room on the map in docs/design.md; the packages' own faces stand above all."""
+    (plan,) = re.findall(r"^```\n(econ_env\n.*?)^```", DESIGN, re.M | re.S)
     found: dict[str, int] = {}
     package = ""
     for number, line in enumerate(plan.splitlines()):

@@ -1,38 +1,122 @@
-"""The README: its code runs, and what its commands name exists."""
+"""README and docs: their code runs, and what they name exists."""
+
+from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.M | re.S)
-CODE = [text for language, text in BLOCKS if language == "python"]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
 
 
-@pytest.mark.parametrize("number", range(len(CODE)))
-def test_python_blocks_run(number):
-    run = subprocess.run([sys.executable, "-c", CODE[number]], cwd=ROOT, capture_output=True, text=True, timeout=100)
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: its language ('' for none), its text, and where it starts, as `README.md:23`."""
+
+    language: str
+    text: str
+    place: str
+
+
+def blocks(name: str) -> list[Block]:
+    found = re.finditer(r"^```(\w*)\n(.*?)^```$", TEXTS[name], re.M | re.S)
+    return [Block(m[1], m[2], f"{name}:{TEXTS[name].count(chr(10), 0, m.start()) + 2}") for m in found]
+
+
+BLOCKS = [block for name in TEXTS for block in blocks(name)]
+CODE = [block for block in BLOCKS if block.language == "python"]
+
+
+@pytest.mark.parametrize("block", CODE, ids=lambda block: block.place)
+def test_python_blocks_run(block: Block) -> None:
+    run = subprocess.run([sys.executable, "-c", block.text], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert run.returncode == 0, run.stderr[-2000:]
 
 
 def test_the_ten_lines_print_the_episode_and_what_it_paid():
-    run = subprocess.run([sys.executable, "-c", CODE[0]], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    (block,) = blocks_of("README.md", "python")
+    run = subprocess.run([sys.executable, "-c", block.text], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert "executor_2 [T=0.70 p=1.10]" in run.stdout
     assert "commitment (coordinator)" in run.stdout
     assert re.search(r"\{'executor_0': 0\.\d+, .*\} [01]\.0", run.stdout)
 
 
+def blocks_of(name: str, language: str) -> list[Block]:
+    return [block for block in blocks(name) if block.language == language]
+
+
+def test_the_readme_is_short():
+    assert len(TEXTS["README.md"].splitlines()) <= 200
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_fence_is_closed_and_code_is_never_merely_indented(name):
+    """Indented code has no language, so nothing here would run or read it."""
+    assert len(re.findall(r"^```", TEXTS[name], re.M)) == 2 * len(blocks(name))
+    prose = re.sub(r"^```.*?^```$", "", TEXTS[name], flags=re.M | re.S)
+    assert not re.findall(r"\n\n {4}\S.*", prose)
+
+
 def test_files_named_exist():
-    pattern = r"(?:benchmarks|econ_env|econ_agents|tests|assets)/[\w/]+\.(?:py|sh|yaml|jsonl|png)"
-    named = set(re.findall(pattern, README))
+    pattern = r"(?:benchmarks|econ_env|econ_agents|tests|docs|findings)/[\w/-]+\.(?:py|sh|yaml|jsonl|png|md)"
+    named = {(name, file) for name, text in TEXTS.items() for file in re.findall(pattern, text)}
     assert len(named) > 10
-    assert not {name for name in named if not (ROOT / name).exists()}
+    assert not {(name, file) for name, file in named if not (ROOT / file).exists()}
 
 
 def test_targets_named_exist():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
-    assert {"demo", "test"} <= set(re.findall(r"\bmake ([a-z]+)\b", README)) <= targets
+    named = {target for text in TEXTS.values() for target in re.findall(r"(?:`|^)make ([a-z]+)\b", text, re.M)}
+    assert {"demo", "test", "docs"} <= named <= targets
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub and the site make it of plain words."""
+    return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading.replace("`", "")).strip().lower())
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_between_pages_lead_somewhere(name):
+    page = ROOT / name
+    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
+        if re.match(r"https?:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        other = (page.parent / file).resolve() if file else page
+        assert other.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.M)
+            assert anchor in {slug(heading) for heading in headings}, target
+
+
+def test_the_site_shows_every_page():
+    def files(entry: object) -> list[str]:
+        if isinstance(entry, dict):
+            return [file for value in entry.values() for file in files(value)]
+        return [file for item in entry for file in files(item)] if isinstance(entry, list) else [str(entry)]
+
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    assert sorted(files(nav)) == sorted(str(page.relative_to(ROOT / "docs")) for page in PAGES if page != README)
+
+
+def test_the_readme_leads_to_every_page():
+    pages = {f"docs/{page.name}" for page in PAGES if page.parent == ROOT / "docs" and page.name != "index.md"}
+    assert pages <= set(re.findall(r"\]\((docs/[\w-]+\.md)\)", TEXTS["README.md"]))
+
+
+def test_every_public_face_is_in_the_reference():
+    faces = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for package in ("econ_env", "econ_agents")
+        for path in (ROOT / package).glob("*/__init__.py")
+    } | {"econ_env", "econ_agents"}
+    shown = {module for text in TEXTS.values() for module in re.findall(r"^::: ([\w.]+)$", text, re.M)}
+    assert faces - {"econ_env.app"} <= shown

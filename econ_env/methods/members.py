@@ -74,7 +74,7 @@ class MemberRecord:
     """
 
     answers: tuple[tuple[str | None, ...], ...]
-    """Answers [P][N] as read; `None` where there is none."""
+    """Answers [P, N] as read; `None` where there is none."""
     labels: npt.NDArray[np.int64]
     """Labels [P, N]: equal answers to a problem have equal ones, >= 0; else `NO_ANSWER` or `FAILED`."""
     correct: npt.NDArray[np.bool_]
