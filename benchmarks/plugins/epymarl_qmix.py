@@ -1,9 +1,8 @@
-"""Trains our own QMIX on the tuple view, using it as EPyMARL's `gymma` does (EPyMARL is not on PyPI).
+"""Trains our own QMIX on the tuple view, using it as EPyMARL's `gymma` does.
 
 python benchmarks/plugins/epymarl_qmix.py
 
-With EPyMARL: `python src/main.py --config=qmix --env-config=gymma with env_args.time_limit=2
-env_args.key="econ_env:econ_env/Tuple-v0"`, which we do not run.
+`epymarl_itself` trains EPyMARL's.
 """
 
 from __future__ import annotations

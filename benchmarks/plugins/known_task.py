@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from econ_env import EconParallelEnv, parallel_env
-from econ_env.simulation import KnownOptimum, known_optimum
+from econ_env.config import LLMConfig
+from econ_env.simulation import KnownOptimum, SimulatedLLM, known_optimum
 from econ_env.wrappers import DiscreteActions, NormalizedActions, TeamEnv
 
 KIND = "shop"
@@ -40,6 +41,11 @@ def arguments(test: bool = False) -> dict[str, Any]:
     half = PROBLEMS // 2
     problems = task().problems[half:] if test else task().problems[:half]
     return {"problems": list(problems), "llm": task().llm, "embedder": "hash"}
+
+
+def team_llm(_: LLMConfig, __: str | None) -> SimulatedLLM:
+    """The simulated team's model, for tools that take `known_task:team_llm` from a command line."""
+    return task().llm
 
 
 def team(test: bool = False) -> EconParallelEnv:
@@ -79,20 +85,35 @@ def run_trial(library: str, make_env: Callable[[bool], TeamEnv], act: Act, train
         act: The policy; each call must use its current weights.
         train: Trains the policy and returns how many episodes that took.
     """
-    env, plain = make_env(True), team(test=True)
-    rng = np.random.default_rng(0)
-    space = plain.action_space(plain.possible_agents[0])
-    peak = task().landscape.peak_of(KIND)
-    chance = mean_return(plain, lambda seen, _: {agent: rng.uniform(space.low, space.high) for agent in seen})
-    best = mean_return(plain, lambda seen, _: dict.fromkeys(seen, peak))
+    env = make_env(True)
     untrained = mean_return(env, act)
     start = time.perf_counter()
     episodes = train()
     seconds = time.perf_counter() - start
-    trained = mean_return(env, act)
+    print_trial(library, version(library), episodes, seconds, untrained, mean_return(env, act))
+
+
+def print_trial(
+    library: str, library_version: str, episodes: int, seconds: float, untrained: float, trained: float
+) -> None:
+    """Print a trial as a line of JSON, beside the mean returns of random and of the best controls.
+
+    Args:
+        library: The trainer's name.
+        library_version: Its version.
+        episodes: How many episodes it was trained on.
+        seconds: How long that took.
+        untrained: The policy's mean return before training.
+        trained: The policy's mean return after it.
+    """
+    plain, rng = team(test=True), np.random.default_rng(0)
+    space = plain.action_space(plain.possible_agents[0])
+    peak = task().landscape.peak_of(KIND)
+    chance = mean_return(plain, lambda seen, _: {agent: rng.uniform(space.low, space.high) for agent in seen})
+    best = mean_return(plain, lambda seen, _: dict.fromkeys(seen, peak))
     result = {
         "library": library,
-        "version": version(library),
+        "version": library_version,
         "train_episodes": episodes,
         "train_seconds": round(seconds, 1),
         "random": round(chance, 4),

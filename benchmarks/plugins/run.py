@@ -24,6 +24,8 @@ OVERLAYS = {
     "benchmarl": ("benchmarl_task",),
     "rllib": ("rllib_ppo",),
     "agilerl": ("agilerl_maddpg",),
+    "xuance": ("xuance_mappo",),
+    "epymarl": ("epymarl_itself",),
 }
 """Scripts that can share a Python environment; `own` is the one that runs this file."""
 TRIALS = [name for names in OVERLAYS.values() for name in names]
@@ -47,6 +49,7 @@ def python_for(trial: str, cache: Path) -> Path:
 
 @click.command()
 @click.argument("trial", type=click.Choice(TRIALS))
+@click.argument("options", nargs=-1)
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
@@ -55,10 +58,10 @@ def python_for(trial: str, cache: Path) -> Path:
     show_default=True,
     help="Folder for the Python environments.",
 )
-def main(trial: str, cache: Path) -> None:
-    """Run one trial; the last line of its output is the result as JSON."""
+def main(trial: str, options: tuple[str, ...], cache: Path) -> None:
+    """Run one trial; the last line of its output is the result as JSON. OPTIONS are given to its script."""
     python = python_for(trial, cache)
-    sys.exit(subprocess.run([python, HERE / f"{trial}.py"], check=False).returncode)
+    sys.exit(subprocess.run([python, HERE / f"{trial}.py", *options], check=False).returncode)
 
 
 if __name__ == "__main__":
