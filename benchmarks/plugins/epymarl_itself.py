@@ -24,7 +24,7 @@ from pathlib import Path
 import click
 from known_task import TEST_EPISODES, arguments, print_trial
 
-from econ_env.wrappers.epymarl import config
+from econ_env.wrappers import epymarl_config
 
 EPISODES = 5000
 TRAINING = {
@@ -69,7 +69,7 @@ class Checkout:
             "local_results_path": self.models.parent,
             **settings,
         }
-        command = [sys.executable, self._main, "--config=qmix", f"--env-config={config()}", "with"]
+        command = [sys.executable, self._main, "--config=qmix", f"--env-config={epymarl_config()}", "with"]
         done = subprocess.run(
             [*command, *(f"{name}={value}" for name, value in chosen.items())],
             env={**os.environ, "PYTHONPATH": self._path, "OMP_NUM_THREADS": "1"},

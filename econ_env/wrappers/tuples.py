@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,15 @@ from econ_env.wrappers.actions import TeamEnv
 from econ_env.wrappers.view import View
 
 PerAgent = tuple[NDArray[np.float32], ...]
+
+
+def epymarl_config() -> str:
+    """Path of the configuration file for EPyMARL, `epymarl.yaml`, without its suffix.
+
+    EPyMARL looks for `--env-config` in its own folder and adds `.yaml`, but takes any absolute path as it is:
+    `python src/main.py --config=qmix --env-config="$(python -m econ_env.wrappers.epymarl)"`.
+    """
+    return str(files("econ_env.wrappers") / "epymarl")
 
 
 class TupleView(View):

@@ -10,7 +10,7 @@ import pytest
 from platformdirs import user_cache_path
 
 from benchmarks.plugins.run import python_for
-from econ_env.wrappers.epymarl import config
+from econ_env.wrappers import epymarl_config
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "plugins"
 OVERLAYS = {
@@ -76,6 +76,6 @@ def epymarl(*settings, cwd):
         "epymarl_itself", Path(os.environ.get("ECON_PLUGINS_CACHE", user_cache_path("econ-bne") / "plugins"))
     )
     main = STAND_INS["epymarl_itself"] / "src" / "main.py"
-    command = [python, main, "--config=qmix", f"--env-config={config()}", "with", *settings]
+    command = [python, main, "--config=qmix", f"--env-config={epymarl_config()}", "with", *settings]
     environment = {**os.environ, "PYTHONPATH": str(FOLDER.parents[1])}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)

@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from econ_env import parallel_env
-from econ_env.wrappers.epymarl import config
+from econ_env.wrappers import epymarl_config
 
 GYMMA = {"key", "time_limit", "pretrained_wrapper"}
 
 
 @pytest.fixture
 def settings():
-    return yaml.safe_load(Path(f"{config()}.yaml").read_text())
+    return yaml.safe_load(Path(f"{epymarl_config()}.yaml").read_text())
 
 
 def test_it_has_every_argument_of_the_environment(settings):
