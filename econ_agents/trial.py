@@ -17,6 +17,7 @@ from econ_agents.config import BneConfig
 from econ_agents.equilibrium import Acts, EquilibriumConfig, Outcome, Refiner, StopReason
 from econ_agents.errors import ConfigError
 from econ_agents.joint_env import Array, JointEnv, WaveEnv
+from econ_agents.passes import Kind
 from econ_agents.policy import EconPolicy
 from econ_agents.together import Together
 
@@ -146,7 +147,7 @@ class Trial:
         Raises:
             Exception: An error that is not among `recoverable`.
         """
-        policy = self._policy(seed, together)
+        policy = self._policy(seed, together, env)
         decisions: list[DecisionResult] = []
         error = None
         start = time.perf_counter()
@@ -169,15 +170,26 @@ class Trial:
             seed: Seed of the episode, >= 0.
             together: Shared by all episodes in flight.
         """
+        policy = self._policy(seed, together, env)
         obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
         if isinstance(env, WaveEnv):
-            return await _hear(self._policy(seed, together), env, obs_ND)
-        return await _consult(self, self._policy(seed, together), env, obs_ND)
+            return await _hear(policy, env, obs_ND)
+        return await _consult(self, policy, env, obs_ND)
 
-    def _policy(self, seed: int, together: Together) -> Together:
+    def _policy(self, seed: int, together: Together, env: JointEnv) -> Together:
+        """What decides in an episode that starts in this environment now."""
         if isinstance(self.policy, Seeded):  # it draws for this episode alone
-            return Together(self.policy.seeded(seed), self.equilibrium)
+            together = Together(self.policy.seeded(seed), self.equilibrium)
+        self.prepare(together, env, "propose", "respond" if self.rounds > 1 else "gap")
         return together
+
+    def prepare(self, together: Together, env: JointEnv, *kinds: Kind) -> None:
+        """Get ready for those of these kinds that this trial needs, while models are being waited for."""
+        refines = not isinstance(env, WaveEnv)
+        needed = {"propose": True, "respond": refines and self.rounds > 1}
+        needed |= dict.fromkeys(("gap", "gaps"), refines and self.measures_gaps)
+        team = env.team
+        together.prepare([kind for kind in kinds if needed[kind]], team.n_agents, team.obs_dim, team.action_dim)
 
 
 async def _decide(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array) -> tuple[DecisionResult, Array, bool]:
@@ -208,6 +220,8 @@ async def _hear(policy: Together, env: WaveEnv, obs_ND: Array) -> Consultation:
 async def _consult(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array) -> Consultation:
     """Play K rounds of one decision."""
     refiner = Refiner(await policy.propose(torch.as_tensor(obs_ND)[None]), trial.equilibrium, trial.rounds)
+    if trial.rounds > 1:
+        trial.prepare(policy, env, "gaps")  # not sooner: the profile would wait for it
     answers: list[str | None] = []
     while refiner.active:
         outcome: Outcome | None = None

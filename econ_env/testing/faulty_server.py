@@ -110,7 +110,7 @@ class FaultyServer:
     Args:
         reply: Function from a request's body to the answer's text, or a `RawAnswer`; by default 4, as JSON or text as
             requested. An `LLMRequestError` it raises becomes a 400, any other `LLMError` a 500.
-        latency: Seconds that every answer takes.
+        latency: Seconds from a request to its answer.
         jitter: Most seconds that are added at random.
         faults: Share of the requests that fail in each way; the shares sum up to 1 at most.
         script: Faults of the first requests, in order of arrival, `None` for no fault; after them `faults` applies.
@@ -227,27 +227,36 @@ class FaultyServer:
         seen.in_flight += 1
         seen.most_in_flight = max(seen.most_in_flight, seen.in_flight)
         try:
-            return await self._complete(request, await request.read())
+            return await self._complete(request, await request.read(), time.perf_counter())
         finally:
             seen.in_flight -= 1
             seen.last = time.perf_counter()
 
-    async def _complete(self, request: web.BaseRequest, raw: bytes) -> web.StreamResponse:
+    async def _complete(self, request: web.BaseRequest, raw: bytes, came: float) -> web.StreamResponse:
         body = json.loads(raw)
         self.seen.bodies.append(body)
         digest = hashlib.blake2b(raw, digest_size=16).digest()
         self._times_seen[digest] += 1
-        time = self._times_seen[digest]
-        fault = self._script.popleft() if self._script else self._drawn_fault(_draw(self._seed, "fault", time, digest))
-        delay = self._latency + self._jitter * _draw(self._seed, "jitter", time, digest)
-        if delay:
-            await asyncio.sleep(delay)
+        times = self._times_seen[digest]
+        if self._script:
+            fault = self._script.popleft()
+        else:
+            fault = self._drawn_fault(_draw(self._seed, "fault", times, digest)) if self._faults else None
+        delay = self._latency
+        if self._jitter:
+            delay += self._jitter * _draw(self._seed, "jitter", times, digest)
+        # The answer is made first: the latency is all that a request waits, whatever making the answer takes.
+        refusal = self._refusal(body)
+        answer = self._answer(body, self._text(body)) if refusal is None and fault is None else refusal
+        rest = came + delay - time.perf_counter()
+        if rest > 0:
+            await asyncio.sleep(rest)
         if fault is not None:
             self.seen.faults[fault] += 1
-        refusal = self._refusal(body)
-        if refusal is not None:
-            return refusal
-        return await self._fail(request, body, fault) if fault else self._answer(body, self._text(body))
+        if answer is not None:
+            return answer
+        assert fault is not None
+        return await self._fail(request, body, fault)
 
     async def _fail(self, request: web.BaseRequest, body: dict[str, Any], fault: Fault) -> web.StreamResponse:
         if fault in _STATUS:

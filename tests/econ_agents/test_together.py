@@ -14,7 +14,8 @@ from econ_agents.baselines import FixedControls
 from econ_agents.config import EquilibriumConfig
 from econ_agents.equilibrium import respond
 from econ_agents.policy import EconPolicy
-from econ_agents.together import TRIALS, Together, _size, rows_of_a_pass
+from econ_agents.passes import TRIALS, Kind, rows_of_a_pass, rows_tried
+from econ_agents.together import Together
 
 EPISODES = 10
 
@@ -65,15 +66,57 @@ def test_numbers_depend_on_no_other_episode(n_agents: int, config: EquilibriumCo
     assert any(not torch.equal(a, b) for a, b in zip(alone[0], alone[1], strict=True))
 
 
-@pytest.mark.parametrize("same", [True, False])
-def test_where_a_rows_place_counts_passes_have_one_row(same: bool) -> None:
-    row = (torch.zeros(1, 3, 5), torch.zeros(1, 3, 2))
+class Placed(torch.nn.Module):
+    """A policy whose game depends on a row's place, far below what a best response shows."""
 
-    def compute(obs_RND: Tensor, profile_RNA: Tensor) -> tuple[Tensor, ...]:
-        places_R = torch.zeros(len(obs_RND)) if same else torch.arange(len(obs_RND)) * 1e-7
-        return obs_RND + places_R[:, None, None], profile_RNA
+    def __init__(self, step: float) -> None:
+        super().__init__()
+        self.step, self.passes = step, 0
 
-    assert _size(compute, row, torch.device("cpu")) == (rows_of_a_pass(3) if same else 1)
+    def propose(self, obs_RND: Tensor) -> Tensor:
+        return obs_RND[..., :2]
+
+    def game(self, obs_RND: Tensor) -> Placed:
+        self.passes += 1
+        return self
+
+    def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
+        places_B = torch.arange(len(profile_BNA)) * self.step
+        near_BNM = -(candidates_BNMA - 0.3).pow(2).sum(-1)
+        # Only a candidate that no agent would choose is computed otherwise.
+        return torch.where(near_BNM < -1.0, near_BNM - places_B[:, None, None], near_BNM)
+
+
+KINDS: dict[Kind, int] = {"respond": 1, "gap": 1, "gaps": 2}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("step", [0.0, 1e-3])
+def test_where_a_rows_place_counts_passes_have_one_row(kind: Kind, step: float) -> None:
+    policy, shapes = Placed(step), [torch.Size((1, 3, 5)), *[torch.Size((1, 3, 2))] * KINDS[kind]]
+    for _ in range(2):
+        size = rows_tried(policy, EquilibriumConfig(), kind, shapes, torch.device("cpu"))
+        assert size == (rows_of_a_pass(3) if step == 0 else 1)
+    assert policy.passes == (TRIALS if step == 0 else 1)  # it is tried out once
+
+
+def test_rows_are_tried_before_the_first_pass_waits_for_it() -> None:
+    policy = make(3)
+    obs_1ND = observations(policy.spec, 1)
+
+    async def run() -> None:
+        together = Together(policy, EquilibriumConfig())
+        together.prepare(["propose", "gap"], 3, policy.spec.obs_dim, 2)
+        sizes = dict(together._sizes)
+        assert set(sizes) == {"propose", "gap"}
+        profile_1NA = await together.propose(obs_1ND)
+        await together.gaps(obs_1ND, profile_1NA, profile_1NA)
+        assert together._sizes == sizes
+        together.prepare(["gaps"], 3, policy.spec.obs_dim, 2)
+        together.close()
+        assert together._sizes["gaps"].cancelled()
+
+    asyncio.run(run())
 
 
 def test_it_decides_as_the_policy_and_its_game_do() -> None:

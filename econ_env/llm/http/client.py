@@ -261,7 +261,7 @@ class OpenAIClient:
     ) -> Completion:
         """Send the request with `room` more tokens for thought, fewer if they do not fit into the model's context."""
         while True:
-            longer = replace(request, max_tokens=request.max_tokens + room)
+            longer = replace(request, max_tokens=request.max_tokens + room) if room else request
             try:
                 done = await self._send_once(pool, longer, model, seed, tally)
             except LLMContextError as error:

@@ -81,6 +81,8 @@ class ServerPool:
 
     def refused(self, model: str) -> frozenset[str]:
         """Optional fields that any server of the pool has refused for a model."""
+        if len(self.connections) == 1:
+            return self.connections[0].fields.refused(model)
         return frozenset().union(*(connection.fields.refused(model) for connection in self.connections))
 
     def dead(self, model: str) -> frozenset[str]:
