@@ -28,7 +28,7 @@ BATCH_TEXTS = 16
 """Most texts of a model batch."""
 HUB_TIMEOUT = 2.0
 """Seconds to wait for the hub; after that it counts as unreachable."""
-LENGTH_STEP = 16
+LENGTH_STEP = 8
 """Texts are padded to a multiple of so many tokens."""
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from econ_agents.baselines import FixedControls
 from econ_agents.config import EquilibriumConfig
 from econ_agents.equilibrium import respond
-from econ_agents.policy import EconPolicy
 from econ_agents.passes import TRIALS, Kind, rows_of_a_pass, rows_tried
+from econ_agents.policy import EconPolicy
 from econ_agents.together import Together
 
 EPISODES = 10
