@@ -7,10 +7,11 @@ on `reward_weights`, `price`, `prospect` and `control_names`, and can be pickled
 
 from econ_env.wrappers.actions import ActionWrapper, DiscreteActions, NormalizedActions, TeamEnv
 from econ_env.wrappers.joint import JointView
+from econ_env.wrappers.offline import store_episodes
 from econ_env.wrappers.tuples import TupleView, epymarl_config
 from econ_env.wrappers.vector import ParallelVectorTeam, VectorTeam
 
 __all__ = [
     "ActionWrapper", "DiscreteActions", "JointView", "NormalizedActions", "ParallelVectorTeam", "TeamEnv", "TupleView",
-    "VectorTeam", "epymarl_config",
+    "VectorTeam", "epymarl_config", "store_episodes",
 ]  # fmt: skip
