@@ -28,7 +28,7 @@ from econ_agents.networks.alpha import DEFAULT_WEIGHTS, TS, RewardWeights
 from econ_agents.networks.mixer import Mixer
 from econ_agents.networks.network import TeamNetwork
 from econ_agents.plugins import is_path
-from econ_agents.team_spec import SPEAK, WEIGHT, TeamSpec
+from econ_agents.team_spec import EMBEDDINGS, SPEAK, WEIGHT, TeamSpec
 
 
 class EconPolicy(Policy, ModelHubMixin):
@@ -117,11 +117,7 @@ class EconPolicy(Policy, ModelHubMixin):
                 f"{', '.join(their_parts)}; use those that it was trained with"
             )
         if replace(mine, controls=()) != replace(theirs, controls=()):
-            raise TeamError(
-                f"the policy was trained on observations of width {mine.obs_dim} and controls in {_bounds(mine)}, "
-                f"the environment has width {theirs.obs_dim} and {_bounds(theirs)}; use the embedder, memory and "
-                "bounds that it was trained with"
-            )
+            raise TeamError(f"{_difference(mine, theirs)} that it was trained with")
 
     @classmethod
     def from_pretrained(  # type: ignore[override] # takes no further keywords
@@ -217,6 +213,23 @@ class EconPolicy(Policy, ModelHubMixin):
         one_BN = np.where(np.arange(n_agents) == drawn_BN.argmax(axis=1)[:, None], 1.0, -1.0)
         others_B = random_B & may_BN.any(axis=1)
         explored_BNA[others_B, :, speak] = one_BN[others_B]
+
+
+def _difference(mine: TeamSpec, theirs: TeamSpec) -> str:
+    """What differs between the shapes of a policy and of an environment, and what to use instead."""
+    bounds = _bounds(mine), _bounds(theirs)
+    if bounds[0] != bounds[1]:
+        return f"the policy was trained on controls in {bounds[0]}, the environment has {bounds[1]}; use the bounds"
+    sizes = [{name: stop - start for name, start, stop in spec.layout} for spec in (mine, theirs)]
+    for name, size in sizes[0].items():
+        other = sizes[1].get(name, size)
+        if size != other:
+            part = "memory" if name == "agent_memory" else "embedder" if name in EMBEDDINGS else f"part {name}"
+            return f"the policy was trained on {size} numbers of {name}, the environment has {other}; use the {part}"
+    return (
+        f"the policy was trained on observations of width {mine.obs_dim} and controls in {bounds[0]}, "
+        f"the environment has width {theirs.obs_dim} and {bounds[1]}; use the embedder, memory and bounds"
+    )
 
 
 def _bounds(spec: TeamSpec) -> str:

@@ -66,6 +66,9 @@ class TeamSpec:
     credit: Literal["own", "team"] = field(default="own", compare=False)
     """Whether each agent is paid for its own terms or for the team's, which its Q_i then learns; as the environment's
     `reward_credit` says. A policy may act where the other holds."""
+    made_with: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Plain values that the environment offers as `made_with`, so that another one like it can be made: they are kept
+    with a policy, and nothing here reads them."""
 
     def __post_init__(self) -> None:
         if self.n_agents < 1 or self.obs_dim < 1 or not self.action_low:
@@ -173,6 +176,7 @@ class TeamSpec:
             reward_terms=tuple(env.reward_terms) if hasattr(env, "reward_terms") else REWARD_TERMS,
             controls=_control_names(env, act.shape[0]),
             credit="team" if hasattr(env, "reward_credit") and env.reward_credit == "team" else "own",
+            made_with=dict(env.made_with) if hasattr(env, "made_with") else {},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -192,6 +196,7 @@ class TeamSpec:
             reward_terms=tuple(str(name) for name in values.get("reward_terms", REWARD_TERMS)),
             controls=tuple(str(name) for name in values.get("controls", ())),
             credit="team" if values.get("credit") == "team" else "own",
+            made_with=dict(values.get("made_with") or {}),
         )
 
 

@@ -252,6 +252,25 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self._weights = check_weights(weights, self.reward_terms)
 
     @property
+    def made_with(self) -> dict[str, Any]:
+        """What is needed to make such a team again for a policy that was trained here; plain values for JSON.
+
+        All settings of team and episodes, without those on calls and devices; `embedder`, a description that
+        `make_embedder` accepts, or `None` with its `embedder_name` if it was given as an object; `llm`, for people,
+        without the address of a server.
+        """
+        settings = self.config.model_dump(mode="json", exclude={"llm", "device", "text_infos", "recorded"})
+        name = self.encoder.embedder.name
+        spec = self._embedder if isinstance(self._embedder, str) else None
+        llm = self._llm if isinstance(self._llm, str) else type(self._llm).__name__
+        return {
+            **settings,
+            "embedder": name if spec == "auto" else spec,
+            "embedder_name": name,
+            "llm": without_address(llm),
+        }
+
+    @property
     def price(self) -> float:
         """What a call, or 1,000 tokens, takes off the rewards of the next `step`; can be set at any time, >= 0.
 
@@ -639,3 +658,8 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
 def _compared(round_: Round, rule: AnswerRule, everyone: bool) -> tuple[list[bool], tuple[int, ...]]:
     """Who agrees with the commitment and, for `everyone`, numbers that tell who agrees with whom."""
     return agrees(round_, rule), labels_of([r.answer for r in round_.replies], rule) if everyone else ()
+
+
+def without_address(llm: str) -> str:
+    """The name of a backend for people: `a server` for a URL, which no file may choose and nobody else needs."""
+    return "a server" if "://" in llm else llm

@@ -49,6 +49,10 @@ class ProblemGoldError(ProblemError):
     """A gold answer could not be read, or the judge does not accept it."""
 
 
+class UnknownQuestionError(ProblemError):
+    """A team that knows only certain problems, since it is simulated or recorded, was asked another question."""
+
+
 class BankError(EconError):
     """A bank of recorded replies is missing, can't be read, or can't play what was asked of it."""
 

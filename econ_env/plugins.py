@@ -73,6 +73,11 @@ def find(kind: Kind, name: str) -> EntryPoint | None:
     return EntryPoint(name, name, kind.group) if _PATH.fullmatch(name) else None
 
 
+def is_path(name: str) -> bool:
+    """Whether a name is `module:attribute`, so that using it imports the module."""
+    return _PATH.fullmatch(name) is not None
+
+
 def names(kind: Kind) -> list[str]:
     """All names of a kind: those built in first, then those registered."""
     return list(dict.fromkeys([*kind.built_in, *sorted(entry_points(group=kind.group).names)]))

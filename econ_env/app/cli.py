@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -49,15 +50,42 @@ def solve(config: RunConfig, question: str, gold: str | None, model_dir: Path | 
     type=click.Path(path_type=Path),
     help="File with the key that clients send; by default the environment variable ECON_API_KEY.",
 )
+@click.option(
+    "--cors-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Web pages of this origin may use it, such as http://localhost:3000; repeat it. null: pages opened from a "
+    "file; *: every page.",
+)
+@click.option(
+    "--words",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="When the answer is written in the form that a request asks for, with one more call: if it asks for one.",
+)
 @settings_options(None)
 def serve(
-    config: RunConfig, model_dir: Path | None, host: str, port: int, model_name: str, key_file: Path | None
+    config: RunConfig,
+    model_dir: Path | None,
+    host: str,
+    port: int,
+    model_name: str,
+    key_file: Path | None,
+    origins: tuple[str, ...],
+    words: Literal["auto", "always", "never"],
 ) -> None:
-    """Serve the team behind an OpenAI-compatible endpoint: /v1/chat/completions and /v1/models."""
+    """Serve the team behind an OpenAI-compatible endpoint: /v1/chat/completions and /v1/responses."""
+    from econ_env.app.ask.cross_origin import check_origins
     from econ_env.app.ask.serve import read_key
     from econ_env.app.ask.serve import serve as run
 
-    run(config, model_dir, host=host, port=port, model_name=model_name, key=read_key(key_file))
+    pages = check_origins(origins)
+    run(
+        config, model_dir, host=host, port=port, model_name=model_name, key=read_key(key_file), origins=pages,
+        words=words,
+    )  # fmt: skip
 
 
 @click.command()

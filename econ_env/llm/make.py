@@ -62,7 +62,7 @@ def make_llm(
     spec = spec.strip()
     if spec == "auto":
         llm = make_llm(resolve(spec), settings, model=model, device=device)
-        logger.info("llm=auto: %s %s at %s", llm.info.backend, llm.info.model or "(the server's model)", llm.info.where)
+        _say_choice(llm.info.backend, llm.info.model or "(the server's model)", llm.info.where)
         return llm
     if spec == "simulated":
         raise ConfigError(
@@ -77,6 +77,12 @@ def make_llm(
 
     server = _server(spec, settings, model, device)
     return OpenAIClient(server, settings if server.engine is None else _patient(settings))
+
+
+@lru_cache
+def _say_choice(backend: str, model: str, where: str) -> None:
+    """Say which model `auto` is, once a process: a team makes it for each of its members."""
+    logger.info("llm=auto: %s %s at %s", backend, model, where)
 
 
 def _patient(config: LLMConfig) -> LLMConfig:

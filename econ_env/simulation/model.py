@@ -6,6 +6,7 @@ answers of the problems it was made from. From the messages alone it recognises 
 * a strategy: a short plan without numbers,
 * an executor's reply: the gold answer with the chance that the `Landscape` gives for (T, p) and the problem's kind,
   otherwise one of the problem's wrong answers, each with the same chance,
+* the words of a decided answer for a reader, in the form that is asked for (see `econ_env.simulation.wording`),
 * a commitment: the most frequent answer among the given solutions. A tie is decided by a draw that depends on question,
   answer and seed, but not on the order of the solutions.
 
@@ -29,6 +30,7 @@ from econ_env.errors import ConfigError, LLMReplyError, LLMRequestError
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo, Message
 from econ_env.records import Problem, Usage
 from econ_env.simulation.landscape import Landscape, unit_draw
+from econ_env.simulation.wording import WordsAsked, worded
 from econ_env.team.prompts import (
     DEFAULT_PROMPTS,
     LAST_ANSWER_HEADING,
@@ -38,6 +40,7 @@ from econ_env.team.prompts import (
     PromptSet,
     ReplyFormat,
 )
+from econ_env.team.wording import opening as wording_opening
 
 MODEL = "simulated"
 
@@ -61,7 +64,7 @@ _FORMS: tuple[ReplyFormat, ...] = ("text", "json")
 class _Ask(NamedTuple):
     """A request as read from its messages."""
 
-    role: Literal["strategy", "executor", "commitment"]
+    role: Literal["strategy", "executor", "commitment", "words"]
     question: str
     solutions: tuple[str, ...]
     as_json: bool
@@ -117,6 +120,8 @@ class _Reader(NamedTuple):
         Raises:
             LLMReplyError: No message holds a question.
         """
+        if _opening(messages) == wording_opening():
+            return _Ask("words", next(said.content for said in messages if said.role == "user"), (), schema)
         asked = [said.content for said in messages if said.role == "user" and QUESTION_HEADING in said.content]
         if not asked:
             raise LLMReplyError(f"the simulated model found no {QUESTION_HEADING.strip()!r} in the messages")
@@ -186,6 +191,7 @@ class SimulatedLLM:
             self._reader.read(request.messages, request.json_schema is not None),
             (request.temperature, request.top_p if by_top_p else request.repetition_penalty),
             (request.seed + request.sample_index) % 2**31,
+            request.json_schema,
         )
         cut = _cut(text, request.max_tokens)
         usage = Usage(
@@ -221,7 +227,8 @@ class SimulatedLLM:
         except LLMReplyError as error:
             raise LLMRequestError(str(error)) from None  # no further attempt would help
         controls = (read.temperature, read.top_p if by_top_p else read.repetition_penalty)
-        return _cut(self._text(ask, controls, read.seed % 2**31), read.max_tokens)
+        asked_schema = read.response_format.get("json_schema", {}).get("schema")
+        return _cut(self._text(ask, controls, read.seed % 2**31, asked_schema), read.max_tokens)
 
     def wrong_answers(self, question: str) -> tuple[str, ...]:
         """The wrong answers that executors may give to a question.
@@ -240,7 +247,11 @@ class SimulatedLLM:
             )
         return found
 
-    def _text(self, ask: _Ask, controls: tuple[float, float], seed: int) -> str:
+    def _text(
+        self, ask: _Ask, controls: tuple[float, float], seed: int, schema: Mapping[str, Any] | None = None
+    ) -> str:
+        if ask.role == "words":
+            return worded(WordsAsked.read(ask.question), schema)
         gold, kind = self._lookup(ask.question)
         if ask.role == "strategy":
             parts = (_PLAN_START, _PLAN_MIDDLE, _PLAN_END)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from econ_env.answers import AnswerRule, Extracted, judging
 from econ_env.config import EnvConfig
@@ -358,6 +358,50 @@ class Team:
             return replace(counted, usage=done.usage)
         read = await self._read(done.text)
         return Commitment(done.text, read.answer, "coordinator", read.parsed_json, done.usage, thought=done.thought)
+
+    async def write(
+        self,
+        messages: tuple[Message, ...],
+        *,
+        problem_id: str,
+        seed: int,
+        max_tokens: int,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Completion | LLMError:
+        """A text of the coordinator's model besides its commitment, such as the words of an answer for a reader.
+
+        Args:
+            messages: The chat.
+            problem_id: The problem that it is about.
+            seed: Seed of the sample.
+            max_tokens: Most tokens of the text.
+            temperature: Sampling temperature; by default `coordinator_temperature`.
+            top_p: Nucleus mass, above 0; by default that of the coordinator's calls.
+            schema: Schema of the JSON to write; `None` for text.
+
+        Returns:
+            The text, or the error if only this call failed.
+
+        Raises:
+            LLMRequestError: The server will refuse every request.
+            BudgetError: The budget is spent.
+        """
+        sampling = self.config.sampling
+        request = ChatRequest(
+            messages=messages,
+            model=self.coordinator.info.model,
+            temperature=self.config.coordinator_temperature if temperature is None else temperature,
+            repetition_penalty=NEUTRAL_PENALTY,
+            top_p=sampling.top_p_default if top_p is None else top_p,
+            max_tokens=max_tokens,
+            seed=seed,
+            json_schema=schema,
+            role="commitment",
+            problem_id=problem_id,
+        )
+        return await self._ask(self.coordinator, request)
 
     async def _count(self, said: Sequence[Reply] | Sequence[Commitment]) -> Commitment:
         """The majority's answer in a sentence of its own, so that AL favours no executor; weighted if that is set."""

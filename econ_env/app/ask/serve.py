@@ -1,10 +1,11 @@
 """Serves a team behind an OpenAI-compatible endpoint, for any client of that protocol.
 
-* `POST /v1/chat/completions`, also with `stream`; `GET /v1/models`.
-* The question is the last user message; system messages and earlier turns, if any, are placed before it.
+* `POST /v1/chat/completions` and `POST /v1/responses`, both also with `stream`; `GET /v1/models`; `GET /health`.
+* The question is the last user message; instructions and earlier turns, if any, are placed before it.
+* The team decides by its answers. The words follow the request (see `econ_env.app.ask.words`).
 * A stream starts only when the answer is complete, because a team makes its commitment at the end.
-* The learned controls decide how models are sampled: `temperature`, `top_p`, `max_tokens` and similar fields are
-  accepted and have no effect. Unsupported ones (`n` other than 1, `tools`, `logprobs`, images) are refused.
+* The learned controls decide how the team is sampled: `temperature` and similar fields hold for the words alone. What a
+  team can't do (tools, log-probabilities, images) is refused in words.
 * `usage` counts all tokens of the team; the field `econ` holds strategy, rounds and cost.
 """
 
@@ -18,7 +19,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -26,17 +27,25 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from econ_env.app.ask.chat_protocol import ApiError, chunks, completion, read_request
+from econ_env.app.ask.chat_protocol import chunks, completion, read_chat
+from econ_env.app.ask.cross_origin import add_headers, allowed, is_preflight
+from econ_env.app.ask.details import Told
+from econ_env.app.ask.request import ApiError, Asked, read_json
+from econ_env.app.ask.responses_protocol import events, read_response, response
 from econ_env.app.ask.solver import QuestionTeam, failure, known_problems
+from econ_env.app.ask.words import Policy, check_can_word, find_words
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs.display import console
-from econ_env.errors import BudgetError, ConfigError, EconError
+from econ_env.errors import BudgetError, ConfigError, EconError, UnknownQuestionError
+from econ_env.llm.seeding import derive_seed
+from econ_env.team.rounds import all_or_none
 
 log = logging.getLogger(__name__)
 
 KEY_VARIABLE = "ECON_API_KEY"
 MOST_BYTES = 1_000_000
 """Maximum size of a request body."""
+PATHS = "POST /v1/chat/completions, POST /v1/responses, GET /v1/models, GET /health"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,15 +59,22 @@ class ServedTeam(NamedTuple):
     """The model name for clients."""
     key: str | None
     """The key that clients must send; `None` requires no key."""
+    origins: frozenset[str] = frozenset()
+    """Origins of web pages that may use it; see `check_origins`."""
+    words: Policy = "auto"
+    """When the answer is written in the form that a request asks for."""
 
 
 def make_app(team: ServedTeam) -> web.Application:
     """The web application, ready to be run."""
     api = _Api(team)
     app = web.Application(middlewares=[api.guard], client_max_size=MOST_BYTES)
+    app.router.add_get("/health", api.health)
     app.router.add_get("/v1/models", api.models)
-    app.router.add_get("/v1/models/{name}", api.model)
+    app.router.add_get("/v1/models/{name:.+}", api.model)
     app.router.add_post("/v1/chat/completions", api.complete)
+    app.router.add_post("/v1/responses", api.respond)
+    app.on_response_prepare.append(api.prepare)
     return app
 
 
@@ -85,7 +101,15 @@ async def listening(team: ServedTeam, host: str, port: int) -> AsyncIterator[str
 
 
 def serve(
-    config: RunConfig, checkpoint: Path | None, *, host: str, port: int, model_name: str, key: str | None
+    config: RunConfig,
+    checkpoint: Path | None,
+    *,
+    host: str,
+    port: int,
+    model_name: str,
+    key: str | None,
+    origins: frozenset[str] = frozenset(),
+    words: Policy = "auto",
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -96,6 +120,8 @@ def serve(
         port: Port to listen on; 0 picks a free one.
         model_name: The model name for clients.
         key: The key that clients must send; `None` requires no key.
+        origins: As in `ServedTeam`.
+        words: As in `ServedTeam`.
 
     Raises:
         ConfigError: The address or port can't be used.
@@ -103,7 +129,8 @@ def serve(
     """
     solver = QuestionTeam(config, checkpoint, known_problems(config))
     solver.prepare()
-    asyncio.run(_serve(ServedTeam(solver, model_name, key), host, port))
+    solver.print_known()
+    asyncio.run(_serve(ServedTeam(solver, model_name, key, origins, words), host, port))
 
 
 def read_key(file: Path | None) -> str | None:
@@ -158,12 +185,24 @@ class _Api:
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             try:
-                self._check_key(request)
+                if is_preflight(request) and allowed(request, self._team.origins):
+                    return web.Response(status=204)  # comes without a key
+                if request.path != "/health":
+                    self._check_key(request)
                 return await handler(request)
             except ApiError as error:
                 return _refuse(error)
+            except web.HTTPNotFound:
+                return _refuse(ApiError(404, f"there is no {request.path[:100]}; there are {PATHS}", "not_found"))
+            except web.HTTPMethodNotAllowed as error:
+                return _refuse(
+                    ApiError(405, f"{request.method} {request.path} is not there; there are {PATHS}", "http_error"),
+                    {"Allow": error.headers["Allow"]},
+                )
             except web.HTTPException as error:
                 return _refuse(ApiError(error.status, error.reason, "http_error"))
+            except UnknownQuestionError as error:
+                return _refuse(ApiError(400, str(error), "unknown_question"))
             except BudgetError as error:
                 return _refuse(ApiError(429, str(error), "insufficient_quota"))
             except EconError as error:
@@ -173,6 +212,14 @@ class _Api:
                 return _refuse(ApiError(500, "the server failed; see its log for the reason", "internal_error"))
 
         return guard
+
+    async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add the headers that every response has, also errors and streams."""
+        add_headers(request, response, self._team.origins)
+
+    async def health(self, _: web.Request) -> web.Response:
+        """Say that the server is there; the models are not asked."""
+        return web.json_response({"status": "ok"})
 
     async def models(self, _: web.Request) -> web.Response:
         """List the only model."""
@@ -184,23 +231,39 @@ class _Api:
         return web.json_response(self._describe())
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
-        """Ask the team."""
-        if request.content_type != "application/json":  # also blocks forms sent by other web pages
-            raise ApiError(400, "send the header Content-Type: application/json", "invalid_content_type")
-        asked = read_request(await request.read())
+        """Ask the team, for a chat completion."""
+        asked = read_chat(await _body(request))
+        told = await self._ask(asked)
+        head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": self._team.name}
+        if asked.stream:
+            return await _stream(request, chunks(head, told, usage=asked.tells_usage))
+        return web.json_response(completion(head, told))
+
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        """Ask the team, for a response."""
+        asked = read_response(await _body(request))
+        (told,) = await self._ask(asked)
+        head = {"id": f"resp_{uuid.uuid4().hex}", "created_at": int(time.time()), "model": self._team.name}
+        if asked.stream:
+            return await _stream(request, events(head, asked, told))
+        return web.json_response(response(head, asked, told))
+
+    async def _ask(self, asked: Asked) -> tuple[Told, ...]:
+        """The team's answers to a request, one per choice, all asked for at once."""
         self._check_name(asked.model)
-        seed = self._team.solver.config.seed if asked.seed is None else asked.seed % 2**31
-        done = await self._team.solver.solve(asked.question(), seed=seed)
+        check_can_word(asked, self._team.solver.team, self._team.words)
+        first = self._team.solver.config.seed if asked.seed is None else asked.seed % 2**31
+        seeds = [first if number == 0 else derive_seed(first, "choice", number) for number in range(asked.n)]
+        if len(seeds) == 1:
+            return (await self._answer(asked, first),)
+        return await all_or_none([asyncio.ensure_future(self._answer(asked, seed)) for seed in seeds])
+
+    async def _answer(self, asked: Asked, seed: int) -> Told:
+        solver = self._team.solver
+        done = await solver.solve(asked.question, seed=seed)
         if done.answer.rounds[-1].failed:
             raise ApiError(502, failure(done.answer), "team_failed")
-        head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": self._team.name}
-        if not asked.stream:
-            return web.json_response(completion(head, done))
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
-        await response.prepare(request)
-        for chunk in chunks(head, done, usage=asked.tells_usage):
-            await response.write(chunk)
-        return response
+        return Told(done, await find_words(asked, done, solver.team, self._team.words, seed))
 
     def _describe(self) -> dict[str, Any]:
         return {"id": self._team.name, "object": "model", "created": self._started, "owned_by": "econ"}
@@ -218,5 +281,19 @@ class _Api:
             raise ApiError(404, f"there is no model {name!r}, only {self._team.name!r}", "model_not_found", "model")
 
 
-def _refuse(error: ApiError) -> web.Response:
-    return web.json_response(error.body(), status=error.status)
+async def _body(request: web.Request) -> Any:
+    if request.content_type != "application/json":  # also blocks forms sent by other web pages
+        raise ApiError(400, "send the header Content-Type: application/json", "invalid_content_type")
+    return read_json(await request.read())
+
+
+async def _stream(request: web.Request, parts: Iterable[bytes]) -> web.StreamResponse:
+    streamed = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+    await streamed.prepare(request)
+    for part in parts:
+        await streamed.write(part)
+    return streamed
+
+
+def _refuse(error: ApiError, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response(error.body(), status=error.status, headers=headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,21 +16,24 @@ from econ_agents.joint_env import JointEnv, as_joint
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import Trial
+from econ_env.app.ask.trained_with import trained_with
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs.team_facts import print_facts, reach_team
 from econ_env.control_names import short_names
-from econ_env.env import EconParallelEnv
-from econ_env.errors import ConfigError
+from econ_env.env import EconParallelEnv, without_address
+from econ_env.errors import ConfigError, UnknownQuestionError
 from econ_env.factory import parallel_env
 from econ_env.llm.protocol import LLM
 from econ_env.methods import Answer, judged
 from econ_env.methods.sampling import TEMPERATURE, neutral_controls
 from econ_env.observations.controls import ControlScale
 from econ_env.problems.load import ProblemSet, load_problems
+from econ_env.recorded.load import given_bank
 from econ_env.records import Commitment, Problem, Reply
 from econ_env.simulation.landscape import Landscape
 from econ_env.simulation.model import SimulatedLLM
 from econ_env.team.prompts import make_prompts
+from econ_env.team.rounds import Team
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class QuestionTeam:
         config: Settings of team and models.
         checkpoint: Folder or hub repository of the policy that chooses the controls; without one they are neutral:
             every executor is sampled at temperature 0.7 without penalty, in one round.
-        known: Problems that the simulated model knows; other models do not need them.
+        known: Problems that a simulated or recorded team knows; others do not need them.
 
     Raises:
         ConfigError: More than one decision was asked for.
@@ -63,8 +67,10 @@ class QuestionTeam:
         if checkpoint is not None:
             policy = EconPolicy.from_pretrained(str(checkpoint), n_agents=n_agents, trust=config.trusted)
             self._policy = policy.to(find_device(config.device))
+            config = trained_with(config, policy.spec.made_with, policy.config)
             config = config.model_copy(update={"n_agents": policy.spec.n_agents})
-        self.config, self.checkpoint = config, checkpoint
+        self.config, self.checkpoint, self._known = config, checkpoint, known
+        self._by_question = {problem.question.strip(): problem for problem in known}
         self._llm: str | LLM = config.llm.backend
         if self._llm == "simulated":
             landscape, prompts = Landscape(sampling=config.sampling), make_prompts(config.prompts)
@@ -81,9 +87,14 @@ class QuestionTeam:
         env = self._env()
         reach_team(env, learner=device_of(self._policy).type if isinstance(self._policy, EconPolicy) else None)
         spec = TeamSpec.of(env)
+        self.team: Team = env.team
+        """The models, which all questions share."""
         if isinstance(self._policy, EconPolicy):
             self._policy.fits(spec)
             print_facts({"controls": f"{self.checkpoint}, up to {self.rounds} rounds"})
+            trained, now = self._policy.spec.made_with.get("llm"), without_address(self.config.llm.backend)
+            if trained is not None and trained != now:
+                print_facts({"trained": f"with --llm {trained}, now {now}"})
         else:
             neutral = neutral_controls(env.team, TEMPERATURE)
             action = ControlScale(self.config.sampling).action(neutral)
@@ -94,6 +105,12 @@ class QuestionTeam:
         self._trial = Trial(self._policy, rounds=self.rounds, config=self.config.bne)
         self._together = self._trial.together()
         self._idle.append(as_joint(env))
+
+    def print_known(self) -> None:
+        """Print what a team that knows only certain problems can answer; nothing for other teams."""
+        if self._known:
+            shown = textwrap.shorten(self._known[0].question, 60, placeholder=" ...")
+            print_facts({"answers": f"only its {len(self._known):,} problems, such as {shown!r}"})
 
     @cached_property
     def rounds(self) -> int:
@@ -109,9 +126,10 @@ class QuestionTeam:
             gold: The right answer; if given, the team's answer is judged.
 
         Raises:
+            UnknownQuestionError: The team knows only certain problems, and the text holds none of them.
             EconError: The models refuse every request, or the budget is spent.
         """
-        problem = Problem(question, gold or "", "question", source="question")
+        problem = self._problem(question, gold)
         env = self._idle.pop() if self._idle else as_joint(self._env())
         start = time.perf_counter()
         env.parallel_env.unwrapped.problems = ProblemSet((problem,))
@@ -123,6 +141,32 @@ class QuestionTeam:
         if gold is not None:
             await judged(answer, env.parallel_env.unwrapped.answer_rule)
         return Solution(answer, time.perf_counter() - start)
+
+    def _problem(self, question: str, gold: str | None) -> Problem:
+        """The problem to solve: the question, or for a team that knows only some, the one that it ends with.
+
+        Clients put instructions and examples around a question.
+        """
+        if not self._known:
+            return Problem(question, gold or "", "question", source="question")
+        found = self._by_question.get(question.strip())
+        if found is None:
+            ends = ((question.rfind(text), len(text), text) for text in self._by_question)
+            start, _, text = max(ends, default=(-1, 0, ""))
+            if start < 0:
+                raise UnknownQuestionError(
+                    f"this team is {self._kind} and knows only {len(self._known):,} problems, such as "
+                    f"{textwrap.shorten(self._known[0].question, 60, placeholder=' ...')!r}: ask one of them, or serve "
+                    "a team of real models"
+                )
+            found = self._by_question[text]
+        if self._kind == "recorded":
+            return found
+        return Problem(found.question.strip(), gold or "", "question", source="question")
+
+    @property
+    def _kind(self) -> str:
+        return "simulated" if self.config.llm.backend == "simulated" else "recorded"
 
     def _env(self) -> EconParallelEnv:
         config = self.config
@@ -150,13 +194,18 @@ def check_one_decision(config: RunConfig) -> None:
 
 
 def known_problems(config: RunConfig, question: str | None = None, gold: str | None = None) -> tuple[Problem, ...]:
-    """The problems a simulated model knows: those of `--dataset`, or the question if its gold answer is given.
+    """The problems that a simulated or recorded team knows: those of `--dataset` or of the bank.
+
+    A simulated one also knows the question if its gold answer is given.
 
     Raises:
         ProblemError: They can't be loaded.
         ConfigError: The simulated model does not know the question, or more than one decision was asked for.
     """
     check_one_decision(config)
+    bank = given_bank(config.llm.backend)
+    if bank is not None:
+        return bank.problems.problems
     if config.llm.backend != "simulated":
         return ()
     args = config.env_args

@@ -3,56 +3,16 @@
 import asyncio
 import json
 import socket
-import threading
-from contextlib import contextmanager
-from pathlib import Path
 
 import httpx2 as httpx
 import openai
 import pytest
 
-from econ_env.app.ask.serve import ServedTeam, listening, read_key
-from econ_env.app.ask.solver import QuestionTeam, known_problems
+from econ_env.app.ask.serve import read_key
 from econ_env.app.cli import econ
-from econ_env.app.run_config import load_run_config
 from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError
-from econ_env.problems.load import load_problems
 from econ_env.testing.faulty_server import FaultyServer, RawAnswer
-
-PROBLEMS = load_problems("bundled:1", split="test", limit=12)
-
-
-@contextmanager
-def served(solver, key=None, name="econ"):
-    """The team's base URL while it is served by a thread of its own."""
-    ready, box = threading.Event(), {}
-
-    async def main():
-        box["loop"], box["stop"] = asyncio.get_running_loop(), asyncio.Event()
-        async with listening(ServedTeam(solver, name, key), "127.0.0.1", 0) as url:
-            box["url"] = url
-            ready.set()
-            await box["stop"].wait()
-
-    thread = threading.Thread(target=asyncio.run, args=(main(),))
-    thread.start()
-    assert ready.wait(30)
-    try:
-        yield box["url"]
-    finally:
-        box["loop"].call_soon_threadsafe(box["stop"].set)
-        thread.join()
-
-
-def a_client(url, key="any"):
-    return openai.OpenAI(base_url=url, api_key=key, max_retries=0)
-
-
-def a_solver(small, checkpoint=None, *assignments):
-    config = load_run_config(Path(small[1]), ["env_args.dataset_split=test", *assignments])
-    solver = QuestionTeam(config, checkpoint, known_problems(config))
-    solver.prepare()
-    return solver
+from tests.econ_env.app.ask.serving import PROBLEMS, a_client, a_solver, ask, served
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +30,6 @@ def url(solver):
 def client(url):
     with a_client(url) as client:
         yield client
-
-
-def ask(client, question, **more):
-    return client.chat.completions.create(model="econ", messages=[{"role": "user", "content": question}], **more)
 
 
 def test_models_are_listed(client):
@@ -162,10 +118,14 @@ def test_the_same_seed_gives_the_same_answer_and_another_one_another(client):
     assert any(texts(1) != texts(seed) for seed in (2, 3, 4, 5))
 
 
-def test_sampling_wishes_have_no_effect(client):
+def test_wishes_on_sampling_do_not_change_what_the_team_decides(client):
     plain = ask(client, PROBLEMS[3].question)
-    wished = ask(client, PROBLEMS[3].question, temperature=0.0, top_p=0.1, max_tokens=5, stop=["a"], user="me")
+    wished = ask(client, PROBLEMS[3].question, temperature=0.0, top_p=0.1, max_tokens=5, user="me", store=True)
     assert wished.choices == plain.choices
+    assert plain.choices[0].message.content.count("\n\nThe answer is") == 1
+    stopped = ask(client, PROBLEMS[3].question, stop=["\n\nThe", "never"])
+    assert stopped.choices[0].message.content == plain.choices[0].message.content.partition("\n\nThe")[0]
+    assert stopped.model_extra["econ"]["answer"] == plain.model_extra["econ"]["answer"]
 
 
 def test_instructions_and_earlier_turns_stand_before_the_question(url, solver, monkeypatch):
@@ -196,9 +156,10 @@ def test_instructions_and_earlier_turns_stand_before_the_question(url, solver, m
 @pytest.mark.parametrize(
     ("more", "param"),
     [
-        ({"n": 2}, "n"),
+        ({"n": 9}, "n"),
+        ({"n": 0}, "n"),
         ({"logprobs": True}, "logprobs"),
-        ({"response_format": {"type": "json_object"}}, "response_format.type"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
@@ -232,7 +193,7 @@ def test_an_unknown_model_is_not_found(client):
         ("POST", "/chat/completions", b"{}", {"Content-Type": "text/plain"}, 400, "invalid_content_type"),
         ("POST", "/chat/completions", b"x" * 1_100_000, {"Content-Type": "application/json"}, 413, "http_error"),
         ("GET", "/chat/completions", b"", {}, 405, "http_error"),
-        ("GET", "/nothing", b"", {}, 404, "http_error"),
+        ("GET", "/nothing", b"", {}, 404, "not_found"),
     ],
 )
 def test_bodies_and_paths_that_make_no_sense(url, method, path, content, headers, status, code):
@@ -256,10 +217,10 @@ def test_a_key_is_asked_for_where_there_is_one(solver):
             ask(client, PROBLEMS[0].question)
 
 
-def test_a_question_the_models_can_not_answer_is_a_bad_gateway(client):
-    with pytest.raises(openai.InternalServerError, match="has no answer to") as caught:
+def test_a_question_that_a_simulated_team_does_not_know_is_refused_with_one_that_it_knows(client):
+    with pytest.raises(openai.BadRequestError, match="simulated and knows only 50 problems, such as 'Emma") as caught:
         ask(client, "What is the airspeed of a swallow?")
-    assert (caught.value.status_code, caught.value.code) == (502, "team_failed")
+    assert caught.value.code == "unknown_question"
     assert ask(client, PROBLEMS[0].question).choices  # the next one is answered
 
 

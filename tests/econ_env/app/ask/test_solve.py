@@ -82,7 +82,7 @@ def test_bad_input_is_one_clear_line(run, small, arguments, message):
 def test_a_team_of_another_shape_is_refused(run, small, checkpoint):
     ran = run(econ, "solve", *small, "--model-dir", checkpoint, "--set", "env_args.memory_length=7", PROBLEM.question)
     assert ran.code == 2
-    assert "trained on observations of width" in ran.err
+    assert "trained on 24 numbers of agent_memory, the environment has 42; use the memory" in ran.err
 
 
 def test_the_checkpoint_decides_how_many_executors_there_are_unless_told(run, small, checkpoint):

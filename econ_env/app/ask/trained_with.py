@@ -1,0 +1,139 @@
+"""Takes a team's settings from a checkpoint, so that the checkpoint alone is enough to ask the team."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from econ_agents.config import AgentConfig
+from econ_env import plugins
+from econ_env.app.run_config import EnvArgs, RunConfig
+from econ_env.config import (
+    EpisodeConfig,
+    ObservationConfig,
+    RewardConfig,
+    SamplingConfig,
+    check_counted,
+    parse_settings,
+)
+from econ_env.embedding import shared_encoder
+from econ_env.errors import ConfigError, EmbeddingError
+
+_GROUPS: Mapping[str, type[SamplingConfig] | type[RewardConfig] | type[ObservationConfig]] = {
+    "sampling": SamplingConfig,
+    "reward": RewardConfig,
+    "observation": ObservationConfig,
+}
+_NAMES = {"answer_rule": plugins.ANSWER_RULES, "prompts": plugins.PROMPT_SETS}
+_ONE_DECISION = "max_rounds"
+
+
+def trained_with(config: RunConfig, made_with: Mapping[str, Any], learner: AgentConfig) -> RunConfig:
+    """The settings, with those of a checkpoint wherever none was given.
+
+    What the team is (controls and bounds, memory, parts of the observation, rewards, embedder, how it commits, rules of
+    its rounds) comes from the checkpoint; which models are called does not, since a file may not choose an address.
+
+    Args:
+        config: The settings that were given.
+        made_with: What the checkpoint's environment was made with, as `EconParallelEnv.made_with`; empty if the
+            checkpoint does not say.
+        learner: The learner's settings in the checkpoint.
+
+    Raises:
+        ConfigError: A part is missing here, or the file names code to import; the message names it.
+    """
+    bne = config.bne.model_copy(update=_unset(config.bne, dict(learner.bne)))
+    changed: dict[str, Any] = {"bne": bne}
+    if not made_with:
+        return config.model_copy(update=changed)
+    for key, kind, name in _imports(made_with):
+        if not _given(config, key):
+            _check_here(key, kind, name)
+    for name, model in _GROUPS.items():
+        own = _group(config, name)
+        kept = dict(made_with.get(name) or {})
+        if name == "sampling" and {"controls", "second_action"} & own.model_fields_set:
+            kept = {key: value for key, value in kept.items() if key not in ("controls", "second_action")}
+        changed[name] = parse_settings(model, {**kept, **_set(own)})
+    episode = {key: value for key, value in made_with.items() if key in EpisodeConfig.model_fields}
+    episode.pop(_ONE_DECISION, None)  # a question takes one decision, however many an episode had
+    changed["env_args"] = parse_settings(EnvArgs, {**episode, **_set(config.env_args)})
+    changed |= _unset(config, {name: made_with[name] for name in _NAMES if name in made_with})
+    if "embedder" not in config.model_fields_set or config.embedder == "auto":
+        changed["embedder"] = _embedder(made_with, config)
+    try:
+        check_counted(changed["sampling"], changed["env_args"])
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return config.model_copy(update=changed)
+
+
+def _group(config: RunConfig, name: str) -> BaseModel:
+    """A group of settings by name."""
+    groups = {"sampling": config.sampling, "reward": config.reward, "observation": config.observation}
+    return groups[name]
+
+
+def _set(group: BaseModel) -> dict[str, Any]:
+    """The settings of a group that were given; inner groups stay the same objects."""
+    return {name: value for name, value in group if name in group.model_fields_set}
+
+
+def _unset(group: BaseModel, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that were not given."""
+    return {name: value for name, value in values.items() if name not in group.model_fields_set}
+
+
+def _given(config: RunConfig, key: str) -> bool:
+    """Whether a setting was given, by its dotted key."""
+    group, _, name = key.rpartition(".")
+    return name in (_group(config, group) if group else config).model_fields_set
+
+
+def _imports(made_with: Mapping[str, Any]) -> Iterator[tuple[str, plugins.Kind, str]]:
+    """The extensions that the checkpoint's team had: dotted key, kind and name."""
+    for key, kind in _NAMES.items():
+        if isinstance(made_with.get(key), str):
+            yield key, kind, made_with[key]
+    for name in (made_with.get("reward") or {}).get("terms", ()):
+        yield "reward.terms", plugins.REWARD_TERMS, name
+    for name in (made_with.get("observation") or {}).get("parts", ()):
+        yield "observation.parts", plugins.OBSERVATION_PARTS, name
+
+
+def _check_here(key: str, kind: plugins.Kind, name: str) -> None:
+    """Refuse an extension that is not installed, or that a file would import by its path."""
+    if plugins.is_path(name):
+        raise ConfigError(
+            f"the checkpoint was trained with the {kind.noun} {name}, and a file may not choose what is imported: if "
+            f"you trust it, give --set {key}={name}"
+        )
+    try:
+        plugins.check_name(kind, name)
+    except ConfigError as error:
+        raise ConfigError(
+            f"the checkpoint was trained with the {kind.noun} {name}, which is missing: {error}"
+        ) from None
+
+
+def _embedder(made_with: Mapping[str, Any], config: RunConfig) -> str:
+    """The checkpoint's embedder.
+
+    Raises:
+        ConfigError: It is not to be had here.
+    """
+    spec, name = made_with.get("embedder"), made_with.get("embedder_name")
+    if spec is None:
+        text = f"the checkpoint was trained with the embedder {name}, an object without a name: give it as --embedder"
+        raise ConfigError(text)
+    if plugins.is_path(spec):
+        _check_here("embedder", plugins.EMBEDDERS, spec)
+    try:
+        shared_encoder(str(spec), config.device).encode(["text"])  # loads it
+    except EmbeddingError as error:
+        text = f"the checkpoint was trained with the embedder {name}, which is missing: {error}"
+        raise ConfigError(text) from None
+    return str(spec)
