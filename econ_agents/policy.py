@@ -218,7 +218,7 @@ class EconPolicy(Policy, ModelHubMixin):
 def _difference(mine: TeamSpec, theirs: TeamSpec) -> str:
     """What differs between the shapes of a policy and of an environment, and what to use instead."""
     bounds = _bounds(mine), _bounds(theirs)
-    if bounds[0] != bounds[1]:
+    if mine.obs_dim == theirs.obs_dim and bounds[0] != bounds[1]:
         return f"the policy was trained on controls in {bounds[0]}, the environment has {bounds[1]}; use the bounds"
     sizes = [{name: stop - start for name, start, stop in spec.layout} for spec in (mine, theirs)]
     for name, size in sizes[0].items():

@@ -138,7 +138,7 @@ def test_a_policy_says_what_does_not_fit() -> None:
         policy.fits(make_spec(3, memory=False))
     with pytest.raises(TeamError, match="reward terms al, ts, cc, the environment has al, ts, cc, brevity; use those"):
         policy.fits(replace(make_spec(3), reward_terms=("al", "ts", "cc", "brevity")))
-    with pytest.raises(TeamError, match=r"width 16 and controls .*has width 16 and 0 to 3, 1 to 1\.5; use"):
+    with pytest.raises(TeamError, match=r"on controls in 0 to 2, .* has 0 to 3, 1 to 1\.5; use the bounds"):
         policy.fits(replace(make_spec(3), action_high=(3.0, 1.5)))
 
 

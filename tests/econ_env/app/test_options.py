@@ -205,7 +205,7 @@ def test_nor_is_it_by_a_bad_policy_or_a_dead_server(run, small, checkpoint, tmp_
     message, arguments = {
         "missing": ("no folder 'none'", [option, "./none"]),
         "damaged": ("is no checkpoint", [option, "./damaged"]),
-        "another team": ("trained on observations of width", [option, checkpoint, "--set", "env_args.memory_length=7"]),
+        "another team": ("use the memory that it was", [option, checkpoint, "--set", "env_args.memory_length=7"]),
         "dead server": ("no connection to http://127.0.0.1:9/v1", [option, checkpoint, *nobody]),
     }[wrong]
     assert_refused(run(script, *given, *arguments), message)
@@ -264,7 +264,7 @@ def test_a_missing_or_damaged_checkpoint_is_one_clear_line(run, small, checkpoin
 
 def test_a_checkpoint_for_another_team_is_one_clear_line(run, small, checkpoint):
     given = [*small, "--model-dir", checkpoint, "--test-eps", 2]
-    assert_refused(run("test_p0.py", *given, "--set", "env_args.memory_length=7"), "trained on observations of width")
+    assert_refused(run("test_p0.py", *given, "--set", "env_args.memory_length=7"), "24 numbers of agent_memory, the")
     assert_refused(run("test_p0.py", *given, "--set", "sampling.temperature_max=1"), "controls in")
 
 
