@@ -2,7 +2,8 @@
 
 python benchmarks/plugins/run.py torchrl_mappo
 
-Each group of projects gets an environment of its own, in a cache folder (`benchmarks/overlays.py`).
+Each group of projects gets an environment of its own, in a cache folder (`benchmarks/overlays.py`). What is in a script's
+`alone-` file is installed without the packages it asks for, because it asks for an old gymnasium and runs with a new one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ OVERLAYS = {
     "benchmarl": ("benchmarl_task",),
     "rllib": ("rllib_ppo",),
     "agilerl": ("agilerl_maddpg",),
+    "offline": ("d3rlpy_offline",),
     "xuance": ("xuance_mappo",),
     "epymarl": ("epymarl_itself",),
 }
@@ -44,7 +46,9 @@ def python_for(trial: str, cache: Path) -> Path:
     overlay = next(name for name, names in OVERLAYS.items() if trial in names)
     if overlay == "own":
         return Path(sys.executable)
-    return python_with(overlay, [HERE / f"requirements-{name}.txt" for name in OVERLAYS[overlay]], cache)
+    names = OVERLAYS[overlay]
+    alone = [file for name in names if (file := HERE / f"alone-{name}.txt").exists()]
+    return python_with(overlay, [HERE / f"requirements-{name}.txt" for name in names], cache, alone=alone)
 
 
 @click.command()

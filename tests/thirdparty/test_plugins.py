@@ -23,6 +23,7 @@ OVERLAYS = {
     "rllib_ppo": "rllib",
     "agilerl_maddpg": "agilerl",
     "xuance_mappo": "xuance",
+    "d3rlpy_offline": "offline",
     "epymarl_itself": "epymarl",
 }
 STAND_INS = {"epymarl_itself": FOLDER.parents[1] / "tests" / "thirdparty" / "epymarl_stand_in"}
