@@ -2,8 +2,9 @@
 
 python benchmarks/plugins/run.py torchrl_mappo
 
-Each group of projects gets an environment of its own, in a cache folder (`benchmarks/overlays.py`). What is in a script's
-`alone-` file is installed without the packages it asks for, because it asks for an old gymnasium and runs with a new one.
+Each group of projects gets an environment of its own, in a cache folder (`benchmarks/overlays.py`). What is in the
+`alone-` file of a script is installed without the packages it asks for: it asks for an old gymnasium, but runs with a
+new one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ OVERLAYS = {
     "rllib": ("rllib_ppo",),
     "agilerl": ("agilerl_maddpg",),
     "offline": ("d3rlpy_offline",),
-    "xuance": ("xuance_mappo",),
+    "old_numpy": ("xuance_mappo", "sample_factory_appo"),
     "epymarl": ("epymarl_itself",),
 }
 """Scripts that can share a Python environment; `own` is the one that runs this file."""

@@ -22,7 +22,8 @@ OVERLAYS = {
     "benchmarl_task": "benchmarl",
     "rllib_ppo": "rllib",
     "agilerl_maddpg": "agilerl",
-    "xuance_mappo": "xuance",
+    "xuance_mappo": "old_numpy",
+    "sample_factory_appo": "old_numpy",
     "d3rlpy_offline": "offline",
     "epymarl_itself": "epymarl",
 }
