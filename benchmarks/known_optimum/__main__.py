@@ -36,9 +36,9 @@ def plan(variants: Sequence[Variant], seeds: int, episodes: int, short: int, gap
     first = [(v, seed, episodes) for v in variants if v.kind == "main" for seed in range(seeds)]
     rest = [v for v in variants if v.kind != "main"]
     return first + [
-        (v, seed, short if v.kind in ("ablation", "gap") else episodes)
+        (v, seed, short if v.kind in ("ablation", "gap", "coupled") else episodes)
         for seed in range(max(seeds, gap_seeds))
-        for v in sorted(rest, key=lambda v: ("peer", "gap", "ablation").index(v.kind))
+        for v in sorted(rest, key=lambda v: ("peer", "gap", "ablation", "coupled").index(v.kind))
         if seed < (gap_seeds if v.kind == "gap" else seeds)
     ]
 

@@ -66,6 +66,7 @@ def sheets(results: Results, http: Mapping[str, Any] | None) -> list[Sheet]:
         made.append(_peers(results))
     if "coupled" in results:
         made += _gaps(results["coupled"])
+        made.append(_coupled(results))
     if http is not None:
         made.append(_http(http))
     return [sheet for sheet in made if sheet.rows]
@@ -166,6 +167,25 @@ def _gaps(runs: Sequence[Mapping[str, Any]]) -> list[Sheet]:
         Sheet(title, ["episodes", "K=1 [95%]", "K=3 [95%]", "K=3 less K=1 [95%]"], along, note),
         Sheet("True gap of what is submitted at the end", columns, end),
     ]
+
+
+def _coupled(results: Results) -> Sheet:
+    base = results["coupled"]
+    gaps = {run["seed"]: run["refined"]["K=1"]["gap"] for run in base}
+    ends = show([run["share"][-1] for run in base])
+    rows = [["defaults", str(len(base)), ends, "", "", show(list(gaps.values())), "", ""]]
+    for variant in _with_results(results, "coupled"):
+        runs = [run for run in results[variant.name] if run["seed"] in gaps]
+        last, areas = paired(runs, base)
+        gap = [run["refined"]["K=1"]["gap"] for run in runs]
+        more = [value - gaps[run["seed"]] for value, run in zip(gap, runs, strict=True)]
+        share = show([run["share"][-1] for run in runs])
+        compared = [show(last, True), show(areas, True), show(gap), show(more, True), verdict(areas)]
+        rows.append([variant.label, str(len(runs)), share, *compared])
+    columns = ["switch", "seeds", "share at the end", "less defaults'", "mean over curve", "true gap", "less defaults'"]
+    note = "Means with 95% intervals; differences are paired over seeds; the verdict is on the mean over the curve."
+    title = f"One switch each with coupling {COUPLING:g}, where agents depend on one another"
+    return Sheet(title, [*columns, "curve"], rows if len(rows) > 1 else [], note)
 
 
 def _beside(pairs: Sequence[tuple[float, float]]) -> list[str]:

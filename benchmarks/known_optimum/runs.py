@@ -84,9 +84,10 @@ def tasks(coupling: float) -> tuple[KnownOptimum, KnownOptimum]:
     return KnownOptimum(parts[0], both.landscape), KnownOptimum(parts[1], both.landscape)
 
 
-def environment(task: KnownOptimum, weights: tuple[float, float, float] | None) -> EconParallelEnv:
+def environment(task: KnownOptimum, weights: tuple[float, float, float] | None, credit: str = "own") -> EconParallelEnv:
     """A team on the task's problems, with the simulated model in this process."""
-    return parallel_env(task.problems, llm=task.llm, embedder="hash", reward_weights=weights)
+    paid = {"reward": {"credit": credit}}
+    return parallel_env(task.problems, llm=task.llm, embedder="hash", reward_weights=weights, config=paid)
 
 
 class Measure:
@@ -145,7 +146,7 @@ def run(variant: Variant, seed: int, episodes: int) -> dict[str, Any]:
     elif variant.rates is not None:
         task, judge = tasks(variant.coupling)[0], measure(variant.coupling)
         note = partial(_note, result, judge)
-        make = partial(environment, task, variant.weights())
+        make = partial(environment, task, variant.weights(), variant.credit)
         train_actor_critic(variant.learner, make, variant.config(), variant.rates, episodes, seed, note, CHECKPOINT)
     result.seconds, result.cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
     return asdict(result)
@@ -185,11 +186,12 @@ def _note(result: Result, judge: Measure, episodes: int, policy: Acts) -> None:
 
 
 def _learn(variant: Variant, seed: int, episodes: int, result: Result) -> None:
-    make = partial(environment, tasks(variant.coupling)[0], variant.weights())
+    make = partial(environment, tasks(variant.coupling)[0], variant.weights(), variant.credit)
     policy = learn(make, variant, seed, episodes, result)
-    if variant.kind == "gap":
+    if variant.kind in ("gap", "coupled"):
         judge = measure(variant.coupling)
-        result.refined = {name: refined(policy, judge, *how) for name, how in REFINEMENTS.items()}
+        names = REFINEMENTS if variant.kind == "gap" else ("K=1",)
+        result.refined = {name: refined(policy, judge, *REFINEMENTS[name]) for name in names}
 
 
 def refined(

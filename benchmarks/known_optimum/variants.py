@@ -12,11 +12,11 @@ from typing import Any, Literal
 from econ_agents.config import AgentConfig, parse_config
 from econ_env.app import load_run_config
 
-Kind = Literal["main", "ablation", "peer", "gap"]
+Kind = Literal["main", "ablation", "peer", "gap", "coupled"]
 PAPER = Path(__file__).parents[1] / "config_paper.yaml"
 COUPLING = 0.6
-"""Coupling of the task on which true gaps are measured."""
-VERSION = 3
+"""Coupling of the task on which agents depend on one another: there true gaps are measured."""
+VERSION = 4
 """Part of a stored result's key; increase it when the measurement changes."""
 
 
@@ -37,6 +37,8 @@ class Variant:
     """(AL, TS, CC) instead of the environment's default."""
     coupling: float = 0.0
     """Coupling of the task."""
+    credit: Literal["own", "team"] = "own"
+    """What executors are paid; see `reward.credit`."""
     paper: bool = False
     """Whether `config_paper.yaml` replaces the defaults."""
 
@@ -72,7 +74,15 @@ def paper_settings() -> tuple[AgentConfig, tuple[float, float, float]]:
 
 
 def _ablation(name: str, label: str, **changes: Any) -> Variant:
-    return Variant(name, "ablation", label, {key.replace("__", "."): value for key, value in changes.items()})
+    return Variant(name, "ablation", label, _dotted(changes))
+
+
+def _coupled(name: str, label: str, *, credit: Literal["own", "team"] = "own", **changes: Any) -> Variant:
+    return Variant(f"coupled_{name}", "coupled", label, _dotted(changes), coupling=COUPLING, credit=credit)
+
+
+def _dotted(changes: dict[str, Any]) -> dict[str, Any]:
+    return {key.replace("__", "."): value for key, value in changes.items()}
 
 
 VARIANTS = (
@@ -103,5 +113,20 @@ VARIANTS = (
     Variant("td3", "peer", "Tianshou TD3", {"exploration.noise_end": 0.5}, "td3", (1e-4, 1e-3)),
     Variant("random_search", "peer", "random search", learner="random_search"),
     Variant("coupled", "gap", "defaults, coupled task", coupling=COUPLING),
+    _coupled("no_mixer", "no mixer", network__mixer=False),
+    _coupled("no_encoder", "no encoder", network__encoder=False),
+    _coupled("no_memory", "no memory", network__memory=False),
+    _coupled("no_equilibrium", "no equilibrium loss", losses__equilibrium=0.0),
+    _coupled("no_response", "no response loss", losses__response=0.0),
+    _coupled("three_rounds", "K = 3 in training", bne__max_iterations_train=3),
+    _coupled(
+        "no_improvement",
+        "K = 3 in training, no improvement loss",
+        bne__max_iterations_train=3,
+        losses__improvement=0.0,
+    ),
+    _coupled("logit", "K = 3 in training, logit", bne__max_iterations_train=3, bne__response="logit"),
+    _coupled("team_credit", "team credit", credit="team"),
+    _coupled("team_credit_no_mixer", "team credit, no mixer", credit="team", network__mixer=False),
 )
 BY_NAME = {variant.name: variant for variant in VARIANTS}

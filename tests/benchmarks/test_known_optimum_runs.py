@@ -15,7 +15,7 @@ from benchmarks.known_optimum.__main__ import collect, plan
 from benchmarks.known_optimum.http import over_http
 from benchmarks.known_optimum.peers import ARMS, random_search
 from benchmarks.known_optimum.report import interval, markdown, paired, sheets, verdict
-from benchmarks.known_optimum.runs import Result, environment, first_reaching, learn, measure, run, tasks
+from benchmarks.known_optimum.runs import REFINEMENTS, Result, environment, first_reaching, learn, measure, run, tasks
 from benchmarks.known_optimum.variants import BY_NAME, VARIANTS, Variant
 from econ_agents.baselines import FixedControls
 from econ_agents.config import AgentConfig
@@ -61,6 +61,45 @@ def test_an_ablation_changes_exactly_one_setting(variant):
     assert len(changed) == 1
 
 
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if v.kind == "coupled"], ids=lambda v: v.name)
+def test_a_coupled_ablation_changes_what_it_names_and_plays_the_coupled_task(variant):
+    changed = {key for key, value in settings_of(variant).items() if value != DEFAULT[key]}
+    assert changed == set(variant.changes)
+    assert changed or variant.credit == "team"
+    assert variant.coupling == BY_NAME["coupled"].coupling
+
+
+@pytest.mark.parametrize("credit", ["own", "team"])
+def test_executors_are_paid_as_the_variant_says(credit):
+    env = environment(TRAIN, None, credit)
+    env.reset(seed=0)
+    _, rewards, _, _, infos = env.step({agent: env.action_space(agent).sample() for agent in env.agents})
+    team = infos["executor_0"]["team_reward"]
+    assert (set(rewards.values()) == {team}) == (credit == "team")
+
+
+def test_the_table_of_the_coupled_task_has_the_paired_differences_of_share_and_gap():
+    def row(name: str, seed: int, share: float, gap: float) -> dict:
+        gaps = {"gap_episodes": [16, 64], "gap": [gap] * 2, "gap_refined": [gap] * 2}
+        refined = {key: {"gap": gap, "share": share, "rounds": 1.0} for key in REFINEMENTS}
+        return {"name": name, "seed": seed, "episodes": [64], "share": [share], "refined": refined, **gaps}
+
+    results = {
+        "coupled": [row("coupled", seed, 0.9, 0.02) for seed in range(4)],
+        "coupled_no_mixer": [row("coupled_no_mixer", seed, 0.8, 0.05) for seed in range(3)],
+    }
+    *_, sheet = sheets(results, None)
+    assert [line[:2] for line in sheet.rows] == [["defaults", "4"], ["no mixer", "3"]]
+    assert sheet.rows[1][2:] == [
+        "0.800 [0.800, 0.800]",
+        "-0.100 [-0.100, -0.100]",
+        "-0.100 [-0.100, -0.100]",
+        "0.050 [0.050, 0.050]",
+        "+0.030 [+0.030, +0.030]",
+        "worse",
+    ]
+
+
 def test_the_paper_s_settings_come_from_its_file():
     assert BY_NAME["paper"].config().replay.capacity == 32
     assert BY_NAME["paper"].weights() == (0.4, 0.4, 0.2)
@@ -77,7 +116,7 @@ def test_the_defaults_are_run_first_and_then_all_learners_seed_by_seed():
     jobs = plan(VARIANTS, seeds=2, episodes=500, short=320, gap_seeds=1)
     assert [(v.name, seed, n) for v, seed, n in jobs[:2]] == [("default", 0, 500), ("default", 1, 500)]
     assert [seed for _, seed, _ in jobs[2:]] == sorted(seed for _, seed, _ in jobs[2:])
-    assert {n for v, _, n in jobs if v.kind in ("ablation", "gap")} == {320}
+    assert {n for v, _, n in jobs if v.kind in ("ablation", "gap", "coupled")} == {320}
     assert [seed for v, seed, _ in jobs if v.kind == "gap"] == [0]
     assert len(jobs) == 2 * len(VARIANTS) - 1
 
