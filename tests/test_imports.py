@@ -236,6 +236,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs signals of POSIX")
 def test_training_has_not_loaded_what_it_does_not_need_when_the_first_call_is_sent(tmp_path: Path) -> None:
     script = str(ROOT / "benchmarks" / "run_math_test.py")

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from click.testing import CliRunner
 
 from benchmarks.measure.embedders import main, texts_of
@@ -13,6 +14,7 @@ def test_no_text_of_a_run_is_embedded_twice():
         assert len(texts) == len(set(texts)) == 2 * count
 
 
+@pytest.mark.slow
 def test_it_prints_a_line_for_each_model():
     ran = CliRunner().invoke(main, ["--model", "hash", "--model", "hash-7", "--problems", "1"])
     assert ran.exit_code == 0, ran.output

@@ -71,6 +71,7 @@ def test_points_that_lie_together_share_a_label():
     assert sorted(names for *_, names in labels(made)) == [["b", "a"], ["c"]]
 
 
+@pytest.mark.slow
 def test_what_is_learned_comes_from_the_other_folds(tmp_path):
     """A model that is right only on the problems of the test fold is not the best on the others."""
     path = tmp_path / "traps.parquet"

@@ -123,6 +123,7 @@ def test_decisions_are_those_of_the_cpu(n_agents: int) -> None:
         torch.testing.assert_close(other, one, atol=1e-2, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_run_there_is_saved_loaded_and_continued_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def env() -> QuadraticEnv:
         return QuadraticEnv(low=0.5, high=2.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 from torch import nn
 
@@ -77,6 +78,7 @@ def test_hooks_of_torch_are_called_once():
     assert seen == ["before", "after"]
 
 
+@pytest.mark.slow
 def test_learning_loads_no_compiler():
     code = (
         "import sys\n"

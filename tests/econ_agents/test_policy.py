@@ -187,6 +187,7 @@ def test_contradictory_shapes_are_refused(changes: dict[str, Any], told: str) ->
         TeamSpec(**{**values, **changes})
 
 
+@pytest.mark.slow
 def test_making_a_policy_compiles_nothing() -> None:
     # Tianshou 2.0.1, algorithm_base.Policy.__init__: compiles return functions that our learner never calls (2 s).
     code = (

@@ -27,6 +27,7 @@ def test_many_threads_get_their_own_verdicts():
     assert len(process._pool._idle) <= process.MAX_PROCESSES
 
 
+@pytest.mark.slow
 def test_inside_a_running_event_loop():
     async def main():
         direct = [judge(rf"\boxed{{{reply}}}", gold).correct for reply, gold in PAIRS[:3]]

@@ -47,6 +47,7 @@ SPEC: dict[str, list[str]] = {
 SPEC_KEYS = [f"{group}.{key}".lstrip(".") for group, keys in SPEC.items() for key in keys]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["p0", "math", "svamp"])
 def test_a_checkpoint_is_tested_without_and_with_bne(run, small, checkpoint, tmp_path, name):
     ran = run(f"test_{name}.py", *small, "--model-dir", checkpoint, "--log-dir", "logs", "--test-eps", 3)

@@ -190,6 +190,7 @@ def test_a_comparison_with_prices(compared):
     assert "0.375" in ran.out
 
 
+@pytest.mark.slow
 def test_its_report_and_judging_it_again(compared, run):
     _, logs = compared
     tables = all_tables(load_runs([logs]))

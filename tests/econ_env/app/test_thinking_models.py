@@ -24,6 +24,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -71,6 +72,7 @@ def test_a_run_of_nothing_but_thought_says_why_and_fails(
     assert (tmp_path / "logs" / "summary.json").exists()
 
 
+@pytest.mark.slow
 def test_training_of_nothing_but_thought_says_why_and_fails(run, small, tmp_path):
     with FaultyServer(thought_only) as server:
         ran = run(econ, "train", *small, "--train-eps", 2, "--llm", server.url, "--no-cache", "--log-dir", "logs")

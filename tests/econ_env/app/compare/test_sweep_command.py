@@ -20,6 +20,7 @@ def rows(folder):
     return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_every_model_meets_every_data_set(sweep, tmp_path):
     with FaultyServer(models=["m"]) as server:
         done = sweep("--model", "simulated", "--model", f"m@{server.url}", "--on", "bundled:1", "--on", "bundled:2")
@@ -51,6 +52,7 @@ def test_a_login_is_used_and_nowhere_shown(sweep, tmp_path):
     assert not [text for text in texts if "geheim" in text]
 
 
+@pytest.mark.slow
 def test_one_that_fails_does_not_stop_the_others_and_is_repeated_alone(sweep, tmp_path):
     with FaultyServer(models=["m"], script=["error_500"] * 200) as server:
         arguments = ["--model", f"m@{server.url}", "--model", "simulated", "--set", "llm.max_retries=0"]
@@ -73,6 +75,7 @@ def test_a_data_set_that_is_not_there_is_found_before_the_first_call(sweep):
         assert server.seen.calls == 0
 
 
+@pytest.mark.slow
 def test_files_of_one_name_get_folders_of_their_own(sweep, tmp_path):
     paths = []
     for name in ("a", "b"):

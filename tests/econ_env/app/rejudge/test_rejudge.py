@@ -128,6 +128,7 @@ def test_judging_back_gives_the_first_verdicts_again(logs, strict, monkeypatch):
     assert len(list(logs.glob("judged-by-*"))) == 2
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_changed_and_writes_the_report_anew(run, logs, strict):
     write_report([logs])
     page = (logs / "report.html").read_text()

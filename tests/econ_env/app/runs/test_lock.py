@@ -45,6 +45,7 @@ def test_the_second_is_refused_and_told_who_holds_it(other, tmp_path):
         FolderLocks([("--log-dir", tmp_path / "logs")])
 
 
+@pytest.mark.slow
 def test_a_crash_releases_the_folder(other, tmp_path):
     process = other(tmp_path / "logs")
     process.send_signal(signal.SIGKILL)
@@ -54,6 +55,7 @@ def test_a_crash_releases_the_folder(other, tmp_path):
     assert not (tmp_path / "logs" / HOLDER_FILE).exists()
 
 
+@pytest.mark.slow
 def test_what_was_locked_before_a_refusal_is_released(other, tmp_path):
     other(tmp_path / "models")
     with pytest.raises(ConfigError, match="choose another --model-dir"):
@@ -61,6 +63,7 @@ def test_what_was_locked_before_a_refusal_is_released(other, tmp_path):
     FolderLocks([("--log-dir", tmp_path / "logs")]).release()
 
 
+@pytest.mark.slow
 def test_a_holder_that_can_not_be_read_is_another_run(other, tmp_path):
     other(tmp_path / "logs")
     (tmp_path / "logs" / HOLDER_FILE).write_text("{")
@@ -86,6 +89,7 @@ def test_no_login_of_the_command_line_is_written(tmp_path, monkeypatch, argument
     assert "geheim" not in written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["logs_exp1", "models_exp1"])
 def test_a_run_in_a_held_folder_is_one_line_and_leaves_its_files(run, small, other, tmp_path, folder):
     assert run(econ, "train", *small, "--train-eps", 2).code == 0

@@ -51,6 +51,7 @@ def test_a_dead_control_is_said_loudly_and_kept(train):
         assert len(asked(server)) == count  # remembered
 
 
+@pytest.mark.slow
 def test_where_all_controls_work_nothing_is_said(train):
     with FaultyServer(sampler()) as server:
         done, summary = train(server)
@@ -64,6 +65,7 @@ def test_where_all_controls_work_nothing_is_said(train):
         assert summary["versions"]["controls"] == "econ-controls-v2"
 
 
+@pytest.mark.slow
 def test_a_refused_control_is_said_at_once_and_at_the_end(train):
     with FaultyServer(sampler(refuses=["temperature"])) as server:
         done, summary = train(server)
@@ -79,6 +81,7 @@ def test_a_refused_control_is_said_at_once_and_at_the_end(train):
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["off", "'off'"])
 def test_it_can_be_switched_off(train, value):
     with FaultyServer(sampler(ignores=["temperature"])) as server:
@@ -88,6 +91,7 @@ def test_it_can_be_switched_off(train, value):
         assert "probe" not in summary
 
 
+@pytest.mark.slow
 def test_a_server_that_takes_no_such_questions_is_trained_on_all_the_same(train):
     def reply(body):
         if PROBED.search(body["messages"][-1]["content"]):
@@ -101,6 +105,7 @@ def test_a_server_that_takes_no_such_questions_is_trained_on_all_the_same(train)
         assert "probe" not in summary
 
 
+@pytest.mark.slow
 def test_thought_of_training_is_counted(train):
     with FaultyServer(sampler(thinks=True)) as server:
         done, summary = train(server)

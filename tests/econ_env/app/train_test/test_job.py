@@ -56,6 +56,7 @@ def test_no_problem_is_trained_and_tested_on(trained, run, small, tmp_path):
     assert "8 problems to test on, without the 4 that the checkpoint was trained on, not 9" in ran.err
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_tested_on_the_problems_that_its_run_tested_on(trained, run, small, tmp_path):
     ran = run("test_p0.py", *small, "--dataset", tmp_path / "table.jsonl", "--model-dir", "models/final",
               "--test-eps", 3, "--log-dir", "logs_again")  # fmt: skip
@@ -68,18 +69,21 @@ def test_a_checkpoint_is_tested_on_the_problems_that_its_run_tested_on(trained, 
     assert plain(tmp_path / "logs_again") == plain(tmp_path / "logs")
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_can_not_test_on_what_it_was_trained_on(trained, run):
     ran = run("run_p0_test.py", *trained, "--test-eps", 6, "--resume")
     assert ran.code == 2
     assert re.search(r"the run in models was trained on \d+ of the 6 test problems", ran.err)
 
 
+@pytest.mark.slow
 def test_results_of_a_policy_are_not_mixed_with_those_of_one_trained_longer(trained, run):
     ran = run("run_p0_test.py", *trained, "--train-eps", 6, "--test-eps", 3, "--resume")
     assert ran.code == 2
     assert "train_eps was 4, is 6" in ran.err
 
 
+@pytest.mark.slow
 def test_a_finished_run_that_is_resumed_asks_nothing_and_says_the_same(trained, run, tmp_path, monkeypatch):
     before = json.loads((tmp_path / "logs" / "summary.json").read_text())
     monkeypatch.setattr("econ_env.team.rounds.Team._ask", None)
@@ -92,6 +96,7 @@ def test_a_finished_run_that_is_resumed_asks_nothing_and_says_the_same(trained, 
     assert after == before
 
 
+@pytest.mark.slow
 def test_training_can_be_skipped_and_keeps_the_trained_checkpoint(trained, run, tmp_path):
     before = (tmp_path / "models" / "final" / "config.json").read_bytes()
     ran = run("run_p0_test.py", *trained, "--train-eps", 0, "--test-eps", 2)
@@ -119,6 +124,7 @@ def test_the_test_pays_with_the_policy_s_weights_and_stops_by_the_threshold(run,
         assert not config.stop_when_repeated
 
 
+@pytest.mark.slow
 def test_more_problems_in_flight_than_there_are_to_train_on_is_no_mistake(run, small, tmp_path):
     given = [*small, "--train-eps", 3, "--test-eps", 1, "--train-envs", 64, "--log-dir", "logs"]
     ran = run("run_p0_test.py", *given)
@@ -126,6 +132,7 @@ def test_more_problems_in_flight_than_there_are_to_train_on_is_no_mistake(run, s
     assert [row["episode"] for row in read_lines(tmp_path / "logs" / "training.jsonl")] == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["test_p0.py", "run_p0_test.py"])
 def test_loggers_get_the_test(run, small, checkpoint, tmp_path, script):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -319,6 +319,7 @@ def test_a_disk_that_fills_up_while_checkpoints_are_written_is_one_clear_line(ru
     assert "the checkpoint in models_exp1/state can't be written: [Errno 28] No space left on device" in ran.err
 
 
+@pytest.mark.slow
 def test_a_budget_that_is_spent_stops_the_run_and_a_larger_one_goes_on(run, small, tmp_path):
     with FaultyServer(SimulatedLLM(load_problems("bundled:1", split="test")).serve_reply) as server:
         arguments = [*small, "--llm", server.url, "--no-cache", "--train-eps", 0, "--test-eps", 4, "--concurrency", 1]

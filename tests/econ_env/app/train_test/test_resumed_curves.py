@@ -22,6 +22,7 @@ def doubled(folder):
     return {tag: count for tag, found in steps(folder).items() if (count := max(Counter(found).values())) > 1}
 
 
+@pytest.mark.slow
 def test_numbers_that_are_held_back_are_dropped_by_a_failure(tmp_path):
     def fail():
         with loggers.logger(tmp_path, None, {}, held=True) as shown:
@@ -50,6 +51,7 @@ def test_without_holding_back_a_failure_loses_nothing(tmp_path):
     assert set(map(tuple, steps(tmp_path).values())) == {(1,)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("interval", "said"), [(4, "training goes on after episode 4 of 12"), (100, "begins anew")])
 def test_a_stopped_training_goes_on_without_a_step_twice(run, small, tmp_path, monkeypatch, interval, said):
     arguments = [*small, "--train-eps", 12, "--set", f"checkpoint_interval={interval}"]
