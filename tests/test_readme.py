@@ -5,34 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import yaml
+from pages import PAGES, ROOT, TEXTS, Block, blocks, prose
 
-ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
-TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page: its language ('' for none), its text, and where it starts, as `README.md:23`."""
-
-    language: str
-    text: str
-    place: str
-
-
-def blocks(name: str) -> list[Block]:
-    found = re.finditer(r"^```(\w*)\n(.*?)^```$", TEXTS[name], re.M | re.S)
-    return [Block(m[1], m[2], f"{name}:{TEXTS[name].count(chr(10), 0, m.start()) + 2}") for m in found]
-
-
-BLOCKS = [block for name in TEXTS for block in blocks(name)]
-CODE = [block for block in BLOCKS if block.language == "python"]
+CODE = [block for page in TEXTS for block in blocks(page, "python")]
 
 
 @pytest.mark.parametrize("block", CODE, ids=lambda block: block.place)
@@ -42,15 +21,11 @@ def test_python_blocks_run(block: Block) -> None:
 
 
 def test_the_ten_lines_print_the_episode_and_what_it_paid():
-    (block,) = blocks_of("README.md", "python")
+    (block,) = blocks("README.md", "python")
     run = subprocess.run([sys.executable, "-c", block.text], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert "executor_2 [T=0.70 p=1.10]" in run.stdout
     assert "commitment (coordinator)" in run.stdout
     assert re.search(r"\{'executor_0': 0\.\d+, .*\} [01]\.0", run.stdout)
-
-
-def blocks_of(name: str, language: str) -> list[Block]:
-    return [block for block in blocks(name) if block.language == language]
 
 
 def test_the_readme_is_short():
@@ -61,8 +36,7 @@ def test_the_readme_is_short():
 def test_every_fence_is_closed_and_code_is_never_merely_indented(name):
     """Indented code has no language, so nothing here would run or read it."""
     assert len(re.findall(r"^```", TEXTS[name], re.M)) == 2 * len(blocks(name))
-    prose = re.sub(r"^```.*?^```$", "", TEXTS[name], flags=re.M | re.S)
-    assert not re.findall(r"\n\n {4}\S.*", prose)
+    assert not re.findall(r"\n\n {4}\S.*", prose(name))
 
 
 def test_files_named_exist():
@@ -104,7 +78,9 @@ def test_the_site_shows_every_page():
         return [file for item in entry for file in files(item)] if isinstance(entry, list) else [str(entry)]
 
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
-    assert sorted(files(nav)) == sorted(str(page.relative_to(ROOT / "docs")) for page in PAGES if page != README)
+    assert sorted(files(nav)) == sorted(
+        str(page.relative_to(ROOT / "docs")) for page in PAGES if page.is_relative_to(ROOT / "docs")
+    )
 
 
 def test_the_readme_leads_to_every_page():
