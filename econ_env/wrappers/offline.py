@@ -100,7 +100,8 @@ def store_episodes(
 
 def _minari() -> tuple[Callable[..., MinariDataset], Callable[[str], Any]]:
     try:
-        import h5py  # noqa: F401 # minari can be installed without it, but not store
+        import h5py  # noqa: F401 # minari can be installed without these two, but not store
+        import PIL  # noqa: F401
         from minari import create_dataset_from_buffers
         from minari.dataset.minari_dataset import parse_dataset_id
         from minari.storage import get_dataset_path

@@ -41,8 +41,8 @@ class VectorTeam(SyncVectorEnv):
         autoreset_mode: When a finished team gets its next problem. `SAME_STEP`: in the same step; the states belong to
             the next episode, the finished one's last state and info are in `infos["final_obs"]` and
             `infos["final_info"]`. `NEXT_STEP`, the default of gymnasium's own vectors: at the next step, whose action
-            is thrown away and whose reward is 0; with episodes of one step that is every second action. `DISABLED`:
-            only by `reset`.
+            is thrown away and whose reward is 0; with episodes of one step that is every second action. RLlib needs
+            it, and loses decisions without. `DISABLED`: only by `reset`.
     """
 
     envs: list[_Ahead]  # type: ignore[assignment] # narrower than the base's
