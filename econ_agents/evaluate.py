@@ -41,7 +41,8 @@ def evaluate(
     Each episode has its own seed, derived from `seed` and the index of its problem, so that its result depends neither
     on the order nor on the concurrency. Environments without async methods are played one after another.
 
-    >>> results = evaluate(Trial(policy, rounds=3), make_env, range(100))
+    Examples:
+        >>> results = evaluate(Trial(policy, rounds=3), make_env, range(100))
 
     Args:
         trial: The policy, and how its decisions are refined.

@@ -1,8 +1,9 @@
 """Teams of language models that answer math problems, as a PettingZoo parallel environment.
 
->>> import econ_env
->>> env = econ_env.parallel_env(problems="bundled", llm="simulated", embedder="hash")
->>> observations, infos = env.reset(seed=0)
+Examples:
+    >>> import econ_env
+    >>> env = econ_env.parallel_env(problems="bundled", llm="simulated", embedder="hash")
+    >>> observations, infos = env.reset(seed=0)
 
 The import registers these ids. Gymnasium can do the import itself: `gymnasium.make("econ_env:econ_env/Joint-v0")`.
 All ids take the arguments of `parallel_env`. Everything else loads when it is first used.

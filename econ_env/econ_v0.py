@@ -1,7 +1,8 @@
 """Makes the environment under PettingZoo's names `parallel_env`, `env` and `raw_env`, and gymnasium's views of it.
 
->>> from econ_env import econ_v0
->>> env = econ_v0.parallel_env(llm="simulated", embedder="hash")
+Examples:
+    >>> from econ_env import econ_v0
+    >>> env = econ_v0.parallel_env(llm="simulated", embedder="hash")
 
 All take the arguments of `parallel_env`. The number in the module's name is the environment's version.
 """

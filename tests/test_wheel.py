@@ -34,7 +34,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name.startswith(("econ_env/", "econ_agents/")) or "/" not in name:
             (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / "source" / name).write_bytes((ROOT / name).read_bytes())
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", "dist", "source", folder=folder)
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", "dist", folder / "source", folder=folder)
     (wheel,) = (folder / "dist").glob("*.whl")
     venv.create(folder / "venv", with_pip=True)
     run(folder / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", f"{wheel}[report]", folder=folder)

@@ -51,7 +51,7 @@ class TeamMixer(Protocol):
 
     `econ_agents.testing.check_mixer` tests all requirements.
 
-    Example:
+    Examples:
         >>> class Sum(nn.Module):
         ...     def __init__(self, shape: MixerShape) -> None:
         ...         super().__init__()

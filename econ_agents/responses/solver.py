@@ -23,7 +23,7 @@ class Solver(Protocol):
 
     It must be picklable and a pure function; `econ_agents.testing.check_solver` tests all requirements.
 
-    Example:
+    Examples:
         >>> class FictitiousPlay:
         ...     def respond(self, game, trajectory, config):
         ...         latest = trajectory[-1]

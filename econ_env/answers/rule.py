@@ -23,7 +23,7 @@ class AnswerRule(Protocol):
 
     It must be picklable and safe in threads; `econ_env.testing.check_answer_rule` tests all of this.
 
-    Example:
+    Examples:
         >>> class WholeNumbers:
         ...     name = "whole-numbers-v1"
         ...     def extract(self, reply: str) -> Extracted:

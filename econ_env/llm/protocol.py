@@ -116,7 +116,7 @@ class LLMInfo:
 class LLM(Protocol):
     """A language model, or a server with several models.
 
-    Example:
+    Examples:
         >>> class Parrot:
         ...     info = LLMInfo(backend="parrot", model="parrot-1", where="", json_mode=False)
         ...     async def complete(self, request: ChatRequest) -> Completion:

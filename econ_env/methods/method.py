@@ -69,7 +69,7 @@ class Method(Protocol):
     A callable that makes one from a `Team` can be named in `compare.py --methods`; `econ_env.testing.check_method`
     tests all of this.
 
-    Example:
+    Examples:
         >>> class AskTwice:
         ...     name = "ask_twice"
         ...     def __init__(self, team: Team) -> None:

@@ -30,7 +30,7 @@ class ObservationPart(Protocol):
 
     It must be picklable and a pure function; `econ_env.testing.check_observation_part` tests all of this.
 
-    Example:
+    Examples:
         >>> class QuestionLength:
         ...     name = "question_length"
         ...     dim = 1

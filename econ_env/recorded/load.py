@@ -46,8 +46,9 @@ SHIPPED: Mapping[str, str] = {"gsm8k-small7": "gsm8k-small7.parquet"}
 def load_bank(source: str | os.PathLike[str] | Bank, *, models: Sequence[str] | None = None) -> Bank:
     """Load recorded replies; a file that is loaded again is read once a process, as long as it is the same.
 
-    >>> bank = econ_env.load_bank("gsm8k-small7")
-    >>> env = econ_env.parallel_env(llm=bank, executors=["Qwen2-7B-Instruct", "Yi-1.5-9B-Chat"])
+    Examples:
+        >>> bank = econ_env.load_bank("gsm8k-small7")
+        >>> env = econ_env.parallel_env(llm=bank, executors=["Qwen2-7B-Instruct", "Yi-1.5-9B-Chat"])
 
     Args:
         source: A name of `SHIPPED`, a Parquet file with the columns of `econ_env.recorded.columns`, or a bank.

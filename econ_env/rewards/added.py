@@ -40,7 +40,7 @@ class RewardTerm(Protocol):
 
     It must be picklable and a pure function; `econ_env.testing.check_reward_term` tests all of this.
 
-    Example:
+    Examples:
         >>> class Brevity:
         ...     name = "brevity"
         ...     def value(self, submission: Submission, agent: int) -> float:

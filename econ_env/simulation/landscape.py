@@ -54,7 +54,7 @@ def unit_draw(*parts: str | int) -> float:
 class Landscape(Settings):
     """Chance of a right answer over the controls, and the draw that decides each reply.
 
-    Example:
+    Examples:
         >>> landscape = Landscape(peaks={"shop": (0.5, 1.1)})
         >>> float(landscape.chance("shop", (0.5, 1.1)))
         0.93

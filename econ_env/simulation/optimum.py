@@ -75,7 +75,7 @@ class KnownOptimum:
 
     The numbers hold for a flat team: with more than four executors, make the environment with `cluster_size=0`.
 
-    Example:
+    Examples:
         >>> task = known_optimum(n_problems=100)
         >>> 0.98 < task.oracle.accuracy < 0.99
         True
