@@ -4,6 +4,7 @@
 # make browser the report in headless Chromium (Debian: apt-get install chromium)
 # make thirdparty    other projects' trainers learn on the environment (their packages go to the user's cache folder)
 # make engines    a team is trained on other projects' engines and gateways (their packages go there too)
+# make clients    other projects' clients ask a served team (their packages go there too; npm and Chromium are needed)
 # make lint    style and types alone
 # make docs    docs/ as a site in site/, with the API reference; a link to nowhere is an error
 
@@ -13,14 +14,14 @@ BIN := $(VENV)/bin
 DEMO_LOGS ?= logs_demo
 DEMO_MODELS ?= models_demo
 
-.PHONY: demo test slow browser thirdparty engines lint docs clean
+.PHONY: demo test slow browser thirdparty engines clients lint docs clean
 
 demo: $(VENV)/.installed-local
 	$(BIN)/python benchmarks/run_math_test.py --config benchmarks/config_demo.yaml \
 	  --train-eps 8 --test-eps 8 --log-dir $(DEMO_LOGS) --model-dir $(DEMO_MODELS)
 
 test: lint
-	$(BIN)/python -m pytest -q -n 2 -m "not slow and not llm and not faults and not thirdparty and not engines and not browser"
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not llm and not faults and not thirdparty and not engines and not clients and not browser"
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -m "slow or llm or faults"
@@ -34,6 +35,9 @@ thirdparty: $(VENV)/.installed-dev
 
 engines: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -m engines tests/engines
+
+clients: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -rP -m clients tests/clients
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check --no-cache .

@@ -10,10 +10,11 @@ lm = dspy.LM(f"openai/{MODEL}", api_base=url, api_key=KEY, cache=False, num_retr
 dspy.configure(lm=lm)
 predict, think = dspy.Predict("question -> answer: int"), dspy.ChainOfThought("question -> answer")
 thought = think(question=questions[0])
+text = lm.history[-1]["outputs"]
 seen = {
     "predict": [predict(question=question).answer for question in questions],
     "thought": [thought.reasoning, thought.answer],
-    "text": lm.history[-1]["outputs"],
+    "text": text,
 }
 with dspy.context(adapter=dspy.JSONAdapter()):
     seen["as_json"] = [predict(question=question).answer for question in questions[:2]]

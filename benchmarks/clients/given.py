@@ -31,11 +31,12 @@ def given() -> Given:
     return Given(url, [one["question"] for one in problems], [one["answer"] for one in problems])
 
 
-def tell(package: str, **seen: Any) -> None:
+def tell(package: str, *, release: str | None = None, **seen: Any) -> None:
     """Print what was seen, as one line of JSON.
 
     Args:
         package: The client's distribution, whose version is told too.
+        release: The version, if it is no distribution of Python's.
         seen: Plain values by name.
     """
-    print(json.dumps({"client": package, "version": version(package), **seen}))
+    print(json.dumps({"client": package, "version": release or version(package), **seen}))

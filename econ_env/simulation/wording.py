@@ -38,14 +38,16 @@ class WordsAsked(NamedTuple):
     @classmethod
     def read(cls, content: str) -> Self:
         """Take the message apart; the request comes first and may hold anything, so headings count from the end."""
-        rest, _, form = content.rpartition(FORM_HEADING) if FORM_HEADING in content else (content, "", "")
-        rest, found, solution = rest.rpartition(SOLUTION_HEADING)
-        rest = rest if found else solution
-        before, found, answer = rest.rpartition(DECIDED_HEADING)
-        request = before if found else answer
-        return cls(
-            request.removeprefix(REQUEST_HEADING), answer if found else None, solution if found else "", form.strip()
-        )
+        rest, form = _split(content, FORM_HEADING)
+        rest, solution = _split(rest, SOLUTION_HEADING)
+        request, answer = _split(rest, DECIDED_HEADING)
+        return cls(request.removeprefix(REQUEST_HEADING), answer, solution or "", (form or "").strip())
+
+
+def _split(text: str, heading: str) -> tuple[str, str | None]:
+    """The text before the last heading and behind it; `None` if there is no such heading."""
+    before, found, after = text.rpartition(heading)
+    return (before, after) if found else (text, None)
 
 
 def worded(asked: WordsAsked, schema: Mapping[str, Any] | None) -> str:

@@ -165,7 +165,7 @@ def carries(text: str, answer: str, form: Form, rule: AnswerRule) -> bool:
         return _stands_in(text, answer)
     if read.origin == "number":  # the last number of a form with several fields may be another field's
         return _is_field(text, answer)
-    return _stands_in(read.answer, answer)  # "4, with confidence 90%"
+    return _stands_in(read.answer.rpartition("=")[2], answer)  # "4, with confidence 90%", but not "5 + 4 = 9"
 
 
 # jsonschema is loaded where a request has a schema, so that nothing else waits for it.

@@ -19,7 +19,8 @@ from econ_env.llm.seeding import derive_seed
 from econ_env.recorded.team import RecordedTeam
 from econ_env.records import Usage
 from econ_env.team.rounds import Team
-from econ_env.team.wording import SchemaError, asks_for_form, carries, unfenced, wording
+from econ_env.team.votes import stated
+from econ_env.team.wording import PLAIN, SchemaError, asks_for_form, carries, unfenced, wording
 
 MOST_TOKENS = 1024
 """Most tokens of a written text."""
@@ -92,9 +93,9 @@ async def find_words(asked: Asked, done: Solution, team: Team, policy: Policy, s
         ApiError: JSON was asked for and could not be written, or the schema can't be checked.
         EconError: The models refuse every request, or the budget is spent.
     """
-    own = readable(done.answer.rounds[-1].commitment)
+    own = await judging(team.rule, _own, asked, done, team)
     if not wants_words(asked, policy) or isinstance(team, RecordedTeam):
-        return Words(_stopped(own, asked), written=False)
+        return Words(own, written=False)
     answer = done.answer.rounds[-1].commitment.answer
     solution = await judging(team.rule, _solution, done, team) or own
     request, used, why = asked.question, Usage(), ""
@@ -126,7 +127,17 @@ async def find_words(asked: Asked, done: Solution, team: Team, policy: Policy, s
         again = (made.text, fault)
     if asked.form.json:
         raise ApiError(502, f"the team's model did not write the answer in the form asked for: {why}", "form_failed")
-    return Words(_stopped(own, asked), written=False, usage=used, error=why)
+    return Words(own, written=False, usage=used, error=why)
+
+
+def _own(asked: Asked, done: Solution, team: Team) -> str:
+    """The team's own words; if a stop sequence would take the answer away, the answer in a sentence."""
+    made = done.answer.rounds[-1].commitment
+    text = _stopped(readable(made), asked)
+    if asked.stop and made.answer is not None and not carries(text, made.answer, PLAIN, team.rule):
+        short = _stopped(stated(made.answer), asked)
+        return short if carries(short, made.answer, PLAIN, team.rule) else text
+    return text
 
 
 def _fault(text: str, answer: str | None, asked: Asked, team: Team) -> str | None:

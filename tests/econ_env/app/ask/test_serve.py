@@ -123,9 +123,20 @@ def test_wishes_on_sampling_do_not_change_what_the_team_decides(client):
     wished = ask(client, PROBLEMS[3].question, temperature=0.0, top_p=0.1, max_tokens=5, user="me", store=True)
     assert wished.choices == plain.choices
     assert plain.choices[0].message.content.count("\n\nThe answer is") == 1
-    stopped = ask(client, PROBLEMS[3].question, stop=["\n\nThe", "never"])
-    assert stopped.choices[0].message.content == plain.choices[0].message.content.partition("\n\nThe")[0]
-    assert stopped.model_extra["econ"]["answer"] == plain.model_extra["econ"]["answer"]
+
+
+def test_a_stop_sequence_ends_the_text_but_takes_no_answer_away_if_it_can_be_helped(client):
+    plain = ask(client, PROBLEMS[3].question)
+    whole, answer = plain.choices[0].message.content, plain.model_extra["econ"]["answer"]
+    for stop, text in (
+        ("\n\n", f"The answer is {answer}."),  # which lm-eval sends if a task names none
+        (["never", "."], f"The answer is {answer}"),
+        ("The answer", whole.partition("The answer")[0]),
+        (["solutions", "\n\n"], f"The answer is {answer}."),
+    ):
+        stopped = ask(client, PROBLEMS[3].question, stop=stop)
+        assert stopped.choices[0].message.content == text
+        assert stopped.model_extra["econ"]["answer"] == answer
 
 
 def test_instructions_and_earlier_turns_stand_before_the_question(url, solver, monkeypatch):
