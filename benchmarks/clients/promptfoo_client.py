@@ -12,9 +12,15 @@ from pathlib import Path
 from given import KEY, MODEL, given, tell
 
 SCHEMA = {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]}
-NUMBER = "{{question}} Reply with only the number."
-JSON = "{{question}} Reply with a JSON object with the field `answer`."
-SENTENCE = "{{question}}"
+CASES = {
+    "number": ("{{question}} Reply with only the number.", {"type": "regex", "value": r"^-?\d+$"}),
+    "json": (
+        "{{question}} Reply with a JSON object with the field `answer`.",
+        {"type": "is-json", "value": SCHEMA},
+    ),
+    "plain": ("{{question}}", {"type": "icontains", "value": "answer is"}),
+}
+"""Prompt and assertion by name."""
 
 url, questions, _ = given()
 to = {"apiBaseUrl": url, "apiKey": KEY}
@@ -22,13 +28,11 @@ folder = Path(os.environ["PROMPTFOO_HOME"])  # of the package; see `run.py`
 package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
 config = {
     "providers": [{"id": f"openai:{api}:{MODEL}", "config": to} for api in ("chat", "responses")],
-    "prompts": [{"id": name, "raw": text} for name, text in (("number", NUMBER), ("json", JSON), ("plain", SENTENCE))],
+    "prompts": [{"label": name, "raw": prompt} for name, (prompt, _) in CASES.items()],
     "tests": [
-        {"vars": {"question": questions[0]}, "assert": [{"type": "regex", "value": r"^-?\d+$"}], "prompts": ["number"]},
-        {"vars": {"question": questions[0]}, "assert": [{"type": "is-json", "value": SCHEMA}], "prompts": ["json"]},
-        {"vars": {"question": questions[0]}, "assert": [{"type": "icontains", "value": "answer is"}], "prompts": ["plain"]},
+        {"vars": {"question": questions[0]}, "assert": [claim], "prompts": [name]} for name, (_, claim) in CASES.items()
     ],
-}  # fmt: skip
+}
 with tempfile.TemporaryDirectory() as here:
     (Path(here) / "config.json").write_text(json.dumps(config), encoding="utf-8")
     evaluate = ["eval", "-c", "config.json", "--no-cache", "--no-progress-bar", "--no-table", "-o", "out.json"]

@@ -30,7 +30,7 @@ CLIENTS = (*PYTHON, PROMPTFOO)
 
 
 def node_package(name: str, cache: Path) -> Path:
-    """The folder of a package from npm, whose version is in `NAME.version`; it is installed at first use.
+    """The folder of a package from npm; `npm-NAME.txt` lists it and what it needs. It is installed at first use.
 
     Args:
         name: The package.
@@ -39,19 +39,21 @@ def node_package(name: str, cache: Path) -> Path:
     Raises:
         click.ClickException: npm is missing or failed.
     """
-    wanted = f"{name}@{(HERE / f'{name}.version').read_text(encoding='utf-8').strip()}"
-    folder = cache.absolute() / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    wanted = (HERE / f"npm-{name}.txt").read_text(encoding="utf-8").split()
+    folder = cache.absolute() / f"{name}-{hashlib.sha256(' '.join(wanted).encode()).hexdigest()[:12]}"
     done = folder / "installed"
     if not done.exists():
         npm = shutil.which("npm")
         if npm is None:
-            raise click.ClickException(f"npm is missing, which installs {wanted}: install Node.js")
+            raise click.ClickException(f"npm is missing, which installs {name}: install Node.js")
         click.echo(f"creating {folder}", err=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        quiet = ("--no-audit", "--no-fund", "--loglevel=error")
-        if subprocess.run([npm, "install", "--prefix", folder, *quiet, wanted], check=False).returncode:
+        shutil.rmtree(folder, ignore_errors=True)  # of an installation that was stopped
+        folder.mkdir(parents=True)
+        # What is optional takes a gigabyte; the part of it that is needed is in the list.
+        quiet = ("--omit=optional", "--no-audit", "--no-fund", "--loglevel=error")
+        if subprocess.run([npm, "install", "--prefix", folder, *quiet, *wanted], check=False).returncode:
             shutil.rmtree(folder)
-            raise click.ClickException(f"npm could not install {wanted}; see its message above")
+            raise click.ClickException(f"npm could not install {name}; see its message above")
         done.touch()
     return folder / "node_modules" / name
 

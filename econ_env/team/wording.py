@@ -30,6 +30,8 @@ _SYSTEM = (
 _AGAIN = "Your last reply was not usable: {why}. Write it again."
 _LONGEST_SOLUTION = 2000
 _LONGEST_SCHEMA = 30_000
+_DEEPEST = 64
+"""Most levels of a schema, and of JSON."""
 
 _ASKS_FOR_FORM = re.compile(
     r"""(?ix)
@@ -65,10 +67,8 @@ class Form:
         """The form of JSON that fits a schema.
 
         Raises:
-            SchemaError: It is no JSON schema, or too long.
+            SchemaError: It is no JSON schema, too long, or too deep.
         """
-        if len(json.dumps(schema)) > _LONGEST_SCHEMA:
-            raise SchemaError(f"the schema is longer than {_LONGEST_SCHEMA:,} characters")
         _check_schema(schema)
         return cls("json_schema", schema)
 
@@ -95,6 +95,8 @@ class Form:
             value = json.loads(text)
         except (ValueError, RecursionError):
             return "it is not JSON"
+        if _too_deep(value):
+            return f"it is nested in more than {_DEEPEST} levels"
         if self.schema is None:
             return None if isinstance(value, dict) else "it is not a JSON object"
         return _misfit(value, self.schema)
@@ -175,17 +177,18 @@ def _check_schema(schema: Mapping[str, Any]) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema import SchemaError as NoSchema
     from jsonschema.validators import validator_for
-    from referencing.exceptions import Unresolvable
 
+    if _too_deep(schema):
+        raise SchemaError(f"the schema is nested in more than {_DEEPEST} levels")
+    if len(json.dumps(schema)) > _LONGEST_SCHEMA:
+        raise SchemaError(f"the schema is longer than {_LONGEST_SCHEMA:,} characters")
     try:
         validator_for(schema, default=Draft202012Validator).check_schema(schema)
-        _misfit(None, schema)
     except NoSchema as error:
         raise SchemaError(f"it is no valid JSON schema: {_one_line(error.message)}") from None
-    except Unresolvable as error:
-        raise SchemaError(f"it is no valid JSON schema: {_one_line(str(error))}") from None
-    except RecursionError:
-        raise SchemaError("the schema is nested too deeply") from None
+    except Exception as error:  # as in `_misfit`
+        raise SchemaError(f"it is no valid JSON schema: {_one_line(f'{type(error).__name__}: {error}')}") from None
+    _misfit(None, schema)
 
 
 def _misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
@@ -199,8 +202,8 @@ def _misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
-    kind = validator_for(schema, default=Draft202012Validator)
     try:
+        kind = validator_for(schema, default=Draft202012Validator)
         # With a registry of its own it fetches nothing: by default a reference to a URL would be downloaded.
         found = next(kind(schema, registry=Registry()).iter_errors(value), None)
     except Unresolvable as error:
@@ -209,6 +212,8 @@ def _misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
         raise SchemaError("the schema refers to itself without an end") from None
     except re.error as error:
         raise SchemaError(f"the schema has a pattern that can't be read: {error}") from None
+    except Exception as error:  # a schema may hold anything, and what is no fault of its form shows in many ways
+        raise SchemaError(f"the schema can't be used: {_one_line(f'{type(error).__name__}: {error}')}") from None
     if found is None:
         return None
     where = "".join(f".{part}" for part in found.absolute_path).lstrip(".")
@@ -241,6 +246,17 @@ def _leaves(value: Any) -> Iterator[str | int | float | bool]:
             yield from _leaves(part)
     elif value is not None:
         yield value
+
+
+def _too_deep(value: Any) -> bool:
+    """Whether JSON has more than `_DEEPEST` levels."""
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        inner = [part for one in level if isinstance(one, dict) for part in one.values()]
+        level = inner + [part for one in level if isinstance(one, list) for part in one]
+        if not level:
+            return False
+    return True
 
 
 def _stands_in(text: str, answer: str) -> bool:

@@ -1,4 +1,4 @@
-"""Other people's clients ask a served team, each in an environment of its own, and a page asks it from another origin."""
+"""Other people's clients ask a served team, each in an environment of its own; a page asks it from another origin."""
 
 from __future__ import annotations
 

@@ -236,9 +236,10 @@ def form_of(wished: FormatBody | None, where: str) -> Form:
     schema = wished.schema_ if wished.json_schema is None else wished.json_schema.schema_
     if schema is None:
         raise ApiError(400, f"{where} has type json_schema and needs a schema", "invalid_value", where)
-    check_text(json.dumps(schema, ensure_ascii=False), where)
     try:
-        return Form.of_schema(schema)
+        form = Form.of_schema(schema)
+        check_text(json.dumps(schema, ensure_ascii=False), where)
+        return form
     except SchemaError as error:
         raise ApiError(400, f"{where}: {error}", "invalid_json_schema", where) from None
 

@@ -121,6 +121,8 @@ def test_json_that_says_the_answer(value, answer, says):
         (JSON, '{"a": 1}', None),
         (JSON, "[1]", "it is not a JSON object"),
         (JSON, "a: 1", "it is not JSON"),
+        (JSON, '{"a": ' * 500 + "1" + "}" * 500, "it is nested in more than 64 levels"),
+        (JSON, "[" * 100_000, "it is not JSON"),
         (Form.of_schema({"type": "array", "items": {"type": "integer"}}), "[1, 2]", None),
         (Form.of_schema({"type": "array", "items": {"type": "integer"}}), '[1, "x"]', "1 does not fit the schema: "),
         (Form.of_schema({"$defs": {"n": {"minimum": 3}}, "$ref": "#/$defs/n"}), "2", "the JSON does not fit the sch"),
@@ -132,6 +134,13 @@ def test_what_fits_a_form(form, text, fault):
     assert found is None if fault is None else found is not None and found.startswith(fault)
 
 
+def nested(name, levels):
+    made = {}
+    for _ in range(levels):
+        made = {name: made}
+    return made
+
+
 @pytest.mark.parametrize(
     ("schema", "says"),
     [
@@ -141,6 +150,10 @@ def test_what_fits_a_form(form, text, fault):
         ({"$ref": "https://models.example/schema.json"}, "leads nowhere"),
         ({"$ref": "#"}, "refers to itself"),
         ({"pattern": "("}, "'(' is not a 'regex'"),
+        ({"$schema": ["x"]}, "no valid JSON schema"),
+        ({"$ref": "http://[x"}, "leads nowhere"),
+        ({"$id": "http://[x", "$ref": "y"}, "can't be used: ValueError"),
+        (nested("properties", 70), "nested in more than 64 levels"),
     ],
 )
 def test_schemas_that_nothing_can_be_checked_with(schema, says):
