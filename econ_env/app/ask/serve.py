@@ -158,7 +158,8 @@ async def _serve(team: ServedTeam, host: str, port: int) -> None:
         loop.add_signal_handler(number, stopped.set)
     async with listening(team, host, port) as url:
         asks = "key required" if team.key else "no key required"
-        console.print(f"serving  {url}, model {team.name}, {asks}; press Ctrl-C to stop", highlight=False, markup=False)
+        line = f"serving  {url}, model {team.name}, {asks}; press Ctrl-C to stop"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
         if team.key is None and not _loopback(host):
             console.print(f"warning: anyone who can connect to {host} can use it; set {KEY_VARIABLE}", highlight=False)
         await stopped.wait()
