@@ -143,6 +143,11 @@ def opening() -> str:
     return _SYSTEM.split(". ")[0]
 
 
+def repeats_prompt(text: str) -> bool:
+    """Whether a text has the prompt's headings, which very small models copy."""
+    return any(heading.strip() in text for heading in (DECIDED_HEADING, SOLUTION_HEADING))
+
+
 def unfenced(text: str) -> str:
     """JSON without the code fence that models like to put around it."""
     found = re.fullmatch(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", text, re.DOTALL | re.IGNORECASE)

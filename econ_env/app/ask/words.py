@@ -20,7 +20,7 @@ from econ_env.recorded.team import RecordedTeam
 from econ_env.records import Usage
 from econ_env.team.rounds import Team
 from econ_env.team.votes import stated
-from econ_env.team.wording import PLAIN, SchemaError, asks_for_form, carries, unfenced, wording
+from econ_env.team.wording import PLAIN, SchemaError, asks_for_form, carries, repeats_prompt, unfenced, wording
 
 MOST_TOKENS = 1024
 """Most tokens of a written text."""
@@ -146,6 +146,8 @@ def _fault(text: str, answer: str | None, asked: Asked, team: Team) -> str | Non
         fault = asked.form.fault(text)
     except SchemaError as error:
         raise ApiError(400, str(error), "invalid_json_schema", "response_format") from None
+    if fault is None and repeats_prompt(text):
+        fault = "it repeats the prompt"
     if fault is None and answer is not None and not carries(text, answer, asked.form, team.rule):
         fault = f"it does not state the answer {answer}"
     return fault

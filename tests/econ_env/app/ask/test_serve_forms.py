@@ -338,6 +338,14 @@ def test_words_that_keep_changing_the_answer_are_not_used(written):
     assert done.model_extra["econ"]["answer"] == "4"
 
 
+def test_words_that_repeat_the_prompt_are_not_used(written):
+    done, _ = written(["The team's answer: 4\n\nThe team's solution: 4", "4"])
+    assert done.choices[0].message.content == "4"
+    done, _ = written(["The team's answer: 4"])
+    assert done.choices[0].message.content == "The answer is 4."
+    assert done.model_extra["econ"]["words"]["error"] == "it repeats the prompt"
+
+
 def test_json_that_does_not_fit_is_asked_for_again_and_then_an_error(written):
     done, _ = written(['{"n": "four"}', '```json\n{"n": 4}\n```'], response_format=schema_format())
     assert json.loads(done.choices[0].message.content) == {"n": 4}
