@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal, Self, get_args
@@ -209,8 +210,11 @@ class EquilibriumConfig(AgentSettings):
     response: Literal["best", "logit"] = "best"
     """What each agent moves to: its best action, or the mean of its logit response, which weighs all candidates by
     softmax(payoff / temperature). A `temperature` given without it means `logit`, and a temperature of 0 `best`."""
-    temperature: float = Field(0.05, gt=0)
-    """Temperature of the logit response, in units of payoff."""
+    temperature: float | Literal["state"] = 0.05
+    """Temperature of the logit response, in units of payoff; `state` lets each agent's follow from the state: it is
+    `temperature_share` of the standard deviation of its candidates' payoffs there."""
+    temperature_share: float = Field(0.25, gt=0)
+    """tau, the temperature that `temperature: state` means, in standard deviations of an agent's payoffs."""
     temperature_end: float | None = Field(None, gt=0)
     """If given, the temperature halves with each response of a refinement, down to this, so that it does not depend on
     how many rounds there are; a row then ends by a small move or a cycle only once the temperature no longer falls."""
@@ -229,6 +233,19 @@ class EquilibriumConfig(AgentSettings):
     polish_steps: int = Field(6, ge=0)
     """Limit on local quadratic fits around the best candidate; 6 find a smooth optimum of two controls to 1e-4."""
 
+    @field_validator("temperature", mode="before")
+    @classmethod
+    def _number_or_state(cls, value: Any) -> Any:
+        if value == "state" or isinstance(value, bool):
+            return value
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not 0.0 < number < math.inf:
+            raise ValueError(f"temperature must be a number greater than 0, or state, got {value!r}")
+        return number
+
     @model_validator(mode="before")
     @classmethod
     def _temperature_names_the_response(cls, values: Any) -> Any:
@@ -241,17 +258,21 @@ class EquilibriumConfig(AgentSettings):
 
     @model_validator(mode="after")
     def _temperature_falls(self) -> Self:
-        if self.temperature_end is not None and self.temperature_end > self.temperature:
+        if self.temperature_end is None:
+            return self
+        if self.temperature == "state":
+            raise ValueError("temperature_end goes with a number as temperature, not with state: leave it out")
+        if self.temperature_end > self.temperature:
             raise ValueError(
                 f"temperature_end must be at most temperature, got {self.temperature_end} and {self.temperature}"
             )
         return self
 
-    def logit_temperature(self, number: int) -> float | None:
+    def logit_temperature(self, number: int) -> float | Literal["state"] | None:
         """Temperature of a refinement's response after `number` earlier ones; None if responses are best ones."""
         if self.response == "best":
             return None
-        if self.temperature_end is None:
+        if self.temperature_end is None or self.temperature == "state":
             return self.temperature
         return max(self.temperature_end, self.temperature * 0.5**number)
 

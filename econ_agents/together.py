@@ -38,7 +38,7 @@ class Together:
     numbers, and takes no time worth sharing.
 
     Args:
-        policy: Chooses controls; for responses and gaps it must have `game`.
+        policy: Chooses controls; for responses and gaps it must have `game`, to be heard `hear`.
         config: Responses.
     """
 
@@ -47,7 +47,7 @@ class Together:
         self._passes = Passes(policy, config)
         self._device = device_of(policy)
         self._solver = make_solver(config.solver)
-        self._waiting: dict[tuple[Kind, float | None], _Waiting] = {}
+        self._waiting: dict[tuple[Kind, float | str | None], _Waiting] = {}
         self._sizes: dict[Kind, asyncio.Future[int]] = {}
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "econ-agents-policy") if isinstance(policy, torch.nn.Module) else None
@@ -68,6 +68,7 @@ class Together:
         obs, profile = torch.Size((1, n_agents, obs_dim)), torch.Size((1, n_agents, action_dim))
         shapes: dict[Kind, tuple[torch.Size, ...]] = {
             "propose": (obs,),
+            "hear": (obs,),
             "respond": (obs, profile),
             "gap": (obs, profile),
             "gaps": (obs, profile, profile),
@@ -80,6 +81,11 @@ class Together:
         """The profile [1, N, A] that the policy chooses."""
         (profile_1NA,) = await self._ask("propose", (obs_1ND,))
         return profile_1NA
+
+    async def hear(self, obs_1ND: Tensor) -> tuple[Tensor, Tensor]:
+        """P(right) and gains [1, N] that the policy tells; it must have `hear`."""
+        right_1N, gain_1N = await self._ask("hear", (obs_1ND,))
+        return right_1N, gain_1N
 
     async def respond(self, obs_1ND: Tensor, trajectory: Sequence[Tensor]) -> Tensor:
         """The solver's next profile [1, N, A] in the game at these observations, after these profiles."""

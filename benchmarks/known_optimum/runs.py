@@ -47,6 +47,8 @@ REFINEMENTS = {
     "K=3": (3, BneConfig()),
     "K=3, plays on when an answer repeats": (3, BneConfig(stop_when_repeated=False)),
     "K=3, not damped": (3, BneConfig(damping=0.0)),
+    "K=3, logit 0.05": (3, BneConfig(response="logit", temperature=0.05)),
+    "K=3, logit by state": (3, BneConfig(temperature="state")),
 }
 """Refinements of the final policy for measuring true gaps: rounds K and settings of the responses."""
 

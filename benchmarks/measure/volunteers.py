@@ -50,6 +50,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "no response loss": {"losses": {"response": 0.0}},
     "K = 3, best": {"bne": {"max_iterations_train": 3}},
     "K = 3, logit": {"bne": {"max_iterations_train": 3, "response": "logit"}},
+    "K = 3, state": {"bne": {"max_iterations_train": 3, "temperature": "state"}},
     "K = 3, no improvement loss": {"bne": {"max_iterations_train": 3}, "losses": {"improvement": 0.0}},
 }
 """Settings that differ. The environment has no memory to leave out, and the improvement loss needs several rounds."""
@@ -61,6 +62,9 @@ REFINEMENTS = {
     "K = 3, logit 0.05": (3, BneConfig(response="logit", temperature=0.05)),
     "K = 3, logit 0.2": (3, BneConfig(response="logit", temperature=0.2)),
     "K = 3, logit 0.2 to 0.05": (3, BneConfig(response="logit", temperature=0.2, temperature_end=0.05)),
+    "K = 3, state 0.1": (3, BneConfig(temperature="state", temperature_share=0.1)),
+    "K = 3, state 0.25": (3, BneConfig(temperature="state")),
+    "K = 3, state 0.5": (3, BneConfig(temperature="state", temperature_share=0.5)),
 }
 """Refinements of the defaults' final policies: rounds K and settings of the responses."""
 

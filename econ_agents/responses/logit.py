@@ -1,19 +1,21 @@
 """Computes logit responses: each agent mixes over a finite set of candidates, better ones with more weight.
 
 DICE (Xie et al. 2026, arXiv:2606.08068) selects equilibria of teams of language models by such responses, with
-temperatures that depend on agent and state; here one temperature holds for all.
+temperatures that depend on agent and state. Here one temperature holds for all, or each agent has its own at each
+state, see `state_temperature`.
 Axes: B batch, N agents, M candidate actions, A controls of one agent. Actions lie in [-1, 1].
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from econ_agents.config import EquilibriumConfig
 from econ_agents.responses.game import Game, candidates, payoffs
+from econ_agents.responses.polish import NOISE_ULPS
 
 
 class LogitResponse(NamedTuple):
@@ -42,7 +44,10 @@ class LogitResponse(NamedTuple):
 
 @torch.no_grad()
 def logit_response(
-    game: Game, profile_BNA: Tensor, config: EquilibriumConfig, temperature: float | None = None
+    game: Game,
+    profile_BNA: Tensor,
+    config: EquilibriumConfig,
+    temperature: float | Literal["state"] | None = None,
 ) -> LogitResponse:
     """The logit response: candidates weighted by softmax(payoff / temperature). Deterministic.
 
@@ -54,7 +59,7 @@ def logit_response(
         game: Gives the payoffs.
         profile_BNA: Current actions of all agents, in [-1, 1].
         config: Candidates.
-        temperature: In units of payoff, above 0; by default that of `config`.
+        temperature: In units of payoff, above 0, or `state`; by default that of `config`.
 
     Raises:
         TeamError: The game's payoffs have the wrong shape or are not finite.
@@ -63,4 +68,27 @@ def logit_response(
     B, N, A = profile_BNA.shape
     utility_BNM = payoffs(game, profile_BNA, grid_MA.expand(B, N, -1, A))
     scale = config.temperature if temperature is None else temperature
-    return LogitResponse(torch.softmax(utility_BNM / scale, dim=-1), grid_MA)
+    scale_BN1 = state_temperature(utility_BNM, config.temperature_share) if scale == "state" else scale
+    return LogitResponse(torch.softmax(utility_BNM / scale_BN1, dim=-1), grid_MA)
+
+
+def state_temperature(utility_BNM: Tensor, share: float) -> Tensor:
+    """Temperatures [B, N, 1] chosen by the state: a share of the standard deviation of an agent's payoffs there.
+
+    So a response depends on how payoffs compare, not on their unit or zero: where little is at stake temperatures are
+    low, where much is they are high, and one share fits tasks, agents and stages of training whose payoffs differ. As
+    the share goes to 0, responses become best ones among the candidates. With two candidates the better one always has
+    the chance 1 / (1 + exp(-2 / share)), however little it gains: such responses tremble, but do not settle where an
+    agent is indifferent.
+
+    A temperature that is learned by the value of the profile that is played would always fall to its bound, since by
+    the critics' own account nothing is worth more than a best response.
+
+    Args:
+        utility_BNM: Payoffs of the candidates.
+        share: tau, above 0.
+    """
+    deviation_BN1 = utility_BNM.std(dim=-1, correction=0, keepdim=True)
+    # Payoffs that differ by rounding alone must count as equal, not as best and worst.
+    noise_BN1 = NOISE_ULPS * torch.finfo(utility_BNM.dtype).eps * utility_BNM.abs().amax(dim=-1, keepdim=True)
+    return (share * deviation_BN1 + noise_BN1).clamp(min=torch.finfo(utility_BNM.dtype).tiny)

@@ -15,6 +15,7 @@ from econ_agents.config import BneConfig, parse_config
 from econ_agents.equilibrium import EquilibriumConfig, RefinementResult, Refiner, refine
 from econ_agents.errors import ConfigError
 from econ_agents.responses import logit_response, respond
+from econ_agents.responses.logit import state_temperature
 from econ_agents.testing import MatchingPennies, QuadraticGame, VolunteersDilemma
 
 torch.set_num_threads(1)
@@ -40,9 +41,12 @@ def logit(temperature: float, **changes: Any) -> EquilibriumConfig:
         ({"response": "logit"}, "logit", 0.05),
         ({"response": "logit", "temperature": 0.3}, "logit", 0.3),
         ({"response": "best", "temperature": 0.3}, "best", None),
+        ({"temperature": "state"}, "logit", "state"),
+        ({"temperature": "0.5"}, "logit", 0.5),
+        ({"response": "best", "temperature": "state"}, "best", None),
     ],
 )
-def test_what_settings_mean(values: dict[str, Any], response: str, temperature: float | None) -> None:
+def test_what_settings_mean(values: dict[str, Any], response: str, temperature: float | str | None) -> None:
     for config in (EquilibriumConfig(**values), BneConfig(**values), parse_config({"bne": values}).bne):
         assert config.response == response
         assert config.logit_temperature(0) == config.logit_temperature(7) == temperature
@@ -52,9 +56,15 @@ def test_what_settings_mean(values: dict[str, Any], response: str, temperature: 
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"response": "logit", "temperature": 0.0}, r"bne\.temperature: .*greater than 0"),
-        ({"temperature": -0.1}, r"bne\.temperature: .*greater than 0"),
+        ({"response": "logit", "temperature": 0.0}, "temperature must be a number greater than 0, or state, got 0.0"),
+        ({"temperature": -0.1}, "temperature must be a number greater than 0, or state, got -0.1"),
+        ({"temperature": float("nan")}, "temperature must be a number greater than 0, or state, got nan"),
+        ({"temperature": "stat"}, "temperature must be a number greater than 0, or state, got 'stat'"),
+        ({"temperature": None}, "temperature must be a number greater than 0, or state, got None"),
         ({"temperature": False}, "must be a number, not true or false"),
+        ({"temperature": True}, "must be a number, not true or false"),
+        ({"temperature": "state", "temperature_end": 0.1}, "temperature_end goes with a number as temperature"),
+        ({"temperature": "state", "temperature_share": 0}, r"bne\.temperature_share: .*greater than 0"),
         ({"temperature": 0.1, "temperature_end": 0.2}, "temperature_end must be at most temperature, got 0.2 and 0.1"),
         ({"response": "quantal"}, r"bne\.response: .*'best' or 'logit'"),
     ],
@@ -118,6 +128,102 @@ def test_the_mean_lies_between_two_peaks_and_the_best_response_does_not() -> Non
     assert mixed.candidates_MA[mixed.weight_BNM.argmax()] == 1.0
     assert respond(TwoPeaks(), at_BNA, EquilibriumConfig(grid_size=3)).item() == 1.0
     assert {*mixed.draw(torch.Generator().manual_seed(0)).flatten().tolist()} <= {-1.0, 1.0}
+
+
+# Temperatures that the state chooses ----------------------------------------------------------------------------------
+
+
+class Table:
+    """Payoffs [B, N, M] that are given, whatever is played."""
+
+    def __init__(self, utility_BNM: Tensor) -> None:
+        self.utility_BNM = utility_BNM
+
+    def utilities(self, profile_BNA: Tensor, candidates_BNMA: Tensor) -> Tensor:
+        return self.utility_BNM.expand(candidates_BNMA.shape[:3])
+
+
+def by_state(share: float, candidates: int) -> EquilibriumConfig:
+    return EquilibriumConfig(temperature="state", temperature_share=share, grid_size=candidates)
+
+
+def weights_at(payoffs: list[float], share: float) -> Tensor:
+    utility_BNM = torch.tensor([[payoffs]], dtype=torch.float64)
+    at_BNA = torch.zeros(1, 1, 1, dtype=torch.float64)
+    return logit_response(Table(utility_BNM), at_BNA, by_state(share, len(payoffs))).weight_BNM[0, 0]
+
+
+def test_the_temperature_is_a_share_of_the_payoffs_deviation() -> None:
+    # Mean 2, deviation sqrt((4 + 0 + 4) / 3).
+    utility_BNM = torch.tensor([[[0.0, 2.0, 4.0]]], dtype=torch.float64)
+    expected = 0.5 * math.sqrt(8.0 / 3.0)
+    assert state_temperature(utility_BNM, 0.5).item() == pytest.approx(expected)
+    fixed = EquilibriumConfig(temperature=expected, grid_size=3)
+    at_BNA = torch.zeros(1, 1, 1, dtype=torch.float64)
+    same = logit_response(Table(utility_BNM), at_BNA, fixed).weight_BNM[0, 0]
+    torch.testing.assert_close(weights_at([0.0, 2.0, 4.0], 0.5), same)
+
+
+@quick
+@given(
+    st.lists(st.integers(-50, 50), min_size=2, max_size=7),
+    st.floats(1e-6, 1e6),
+    st.floats(0.05, 5.0),
+    st.integers(-50, 50),
+)
+def test_weights_do_not_depend_on_the_unit_or_the_zero_of_payoffs(
+    payoffs: list[int], unit: float, share: float, zero: int
+) -> None:
+    scaled = [unit * (payoff + zero) for payoff in payoffs]
+    torch.testing.assert_close(weights_at(scaled, share), weights_at([*map(float, payoffs)], share), atol=1e-9, rtol=0)
+
+
+def test_as_the_share_goes_to_0_responses_become_best_ones_and_as_it_grows_even() -> None:
+    payoffs = [0.3, 0.9, 0.8, -2.0]
+    torch.testing.assert_close(weights_at(payoffs, 1e-3), torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64))
+    torch.testing.assert_close(weights_at(payoffs, 1e6), torch.full((4,), 0.25, dtype=torch.float64), atol=1e-5, rtol=0)
+    shares = [2.0, 1.0, 0.5, 0.25, 0.1]
+    best = [weights_at(payoffs, share)[1].item() for share in shares]
+    assert best == sorted(best)
+    game = QuadraticGame(torch.full((1, 3, 2), 0.5, dtype=torch.float64), 0.4)
+    start_BNA = torch.zeros(1, 3, 2, dtype=torch.float64)
+    config = by_state(1e-3, 5)
+    torch.testing.assert_close(
+        respond(game, start_BNA, config), respond(game, start_BNA, EquilibriumConfig(grid_size=5, polish_steps=0))
+    )
+
+
+@pytest.mark.parametrize("payoffs", [[0.0, 1.0], [-3.0, 1e-9], [7.0, 7.0 + 1e-6]])
+def test_of_two_candidates_the_better_one_has_the_same_chance_however_little_it_gains(payoffs: list[float]) -> None:
+    for share in (0.25, 0.5, 2.0):
+        assert weights_at(payoffs, share)[1].item() == pytest.approx(1 / (1 + math.exp(-2 / share)), abs=1e-6)
+
+
+@pytest.mark.parametrize("payoff", [0.0, 1.0, -1e6])
+def test_equal_payoffs_have_even_weights_also_where_rounding_tells_them_apart(payoff: float) -> None:
+    rounded = [payoff, payoff * (1 + 2**-52), payoff]
+    torch.testing.assert_close(
+        weights_at(rounded, 1e-6), torch.full((3,), 1 / 3, dtype=torch.float64), atol=0.03, rtol=0
+    )
+
+
+def test_each_agent_and_row_has_its_own_temperature() -> None:
+    utility_BNM = torch.tensor([[[0.0, 1.0], [0.0, 100.0]], [[5.0, 5.0], [0.0, 1e-3]]], dtype=torch.float64)
+    found = state_temperature(utility_BNM, 1.0).squeeze(-1)
+    torch.testing.assert_close(found, torch.tensor([[0.5, 50.0], [0.0, 5e-4]], dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+def test_refinement_goes_by_the_states_temperature() -> None:
+    game, start_BNA = VolunteersDilemma([0.4] * 3), torch.full((1, 3, 1), 0.1, dtype=torch.float64)
+    config = logit(0.8).model_copy(update={"temperature": "state", "damping": 0.5})
+    result = refine(game, start_BNA, config, rounds=2)
+    # Volunteering is worth (silence of the others) - 0.4 more than silence: 0.45^2 - 0.4 < 0, so all prefer silence.
+    chance = 1 / (1 + math.exp(2 / config.temperature_share))
+    once = (0.1 + 2 * chance - 1) / 2
+    assert (1 - (1 + once) / 2) ** 2 > 0.4  # and now all prefer to volunteer
+    twice = (once + 1 - 2 * chance) / 2
+    torch.testing.assert_close(result.profile_BNA, torch.full_like(start_BNA, twice))
+    assert result.mixed is not None
 
 
 # Refinement ----------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ async def decide(together: Together, obs_1ND: Tensor) -> list[Tensor]:
 
 
 COOLING = EquilibriumConfig(response="logit", temperature=1.0, temperature_end=1e-3)
+BY_STATE = EquilibriumConfig(temperature="state")
 
 
 def play(policy: Any, rows: list[Tensor], late: int = 0, config: EquilibriumConfig | None = None) -> list[list[Tensor]]:
@@ -54,7 +55,9 @@ def play(policy: Any, rows: list[Tensor], late: int = 0, config: EquilibriumConf
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize(("n_agents", "config"), [*((n, EquilibriumConfig()) for n in SIZES), (3, COOLING)])
+@pytest.mark.parametrize(
+    ("n_agents", "config"), [*((n, EquilibriumConfig()) for n in SIZES), (3, COOLING), (3, BY_STATE)]
+)
 def test_numbers_depend_on_no_other_episode(n_agents: int, config: EquilibriumConfig) -> None:
     policy = make(n_agents)
     rows = list(observations(policy.spec, EPISODES).split(1))
