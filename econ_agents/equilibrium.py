@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ __all__ = [
     "BestResponse",
     "EquilibriumConfig",
     "Game",
+    "Hears",
     "LogitResponse",
     "Outcome",
     "RefinementResult",
@@ -52,6 +53,17 @@ class Acts(Protocol):
 
     def propose(self, obs_BND: Tensor) -> Tensor:
         """The profile [B, N, A] in [-1, 1] for these observations."""
+
+
+@runtime_checkable
+class Hears(Acts, Protocol):
+    """A policy that also tells what its agents expect, where they may stay silent or weigh their reply."""
+
+    def hear(self, obs_BND: Tensor) -> tuple[Tensor, Tensor]:
+        """How likely each agent's standing reply is right, and what the team would gain if it alone spoke next.
+
+        Both [B, N]; the price of the call is taken off the gain. NaN where nothing is expected.
+        """
 
 
 class Refines(Acts, Protocol):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from econ_agents.config import EquilibriumConfig
-from econ_agents.equilibrium import Acts, Refines
+from econ_agents.equilibrium import Acts, Hears, Refines
 from econ_agents.responses import best_response, respond
 from econ_agents.responses.game import Game, Screens
 
@@ -33,7 +33,7 @@ so one row finds a difference almost surely."""
 
 Row = tuple[Tensor, ...]
 """Tensors with a leading axis of one."""
-Kind = Literal["propose", "respond", "gap", "gaps"]
+Kind = Literal["propose", "hear", "respond", "gap", "gaps"]
 """What a pass computes; all passes of a kind have the same number of rows."""
 
 
@@ -52,7 +52,7 @@ class Passes:
     """What is computed for R rows in one pass.
 
     Args:
-        policy: Chooses controls; for responses and gaps it must have `game`.
+        policy: Chooses controls; for responses and gaps it must have `game`, to be heard `hear`.
         config: Responses.
     """
 
@@ -63,6 +63,7 @@ class Passes:
         """The function for a kind of pass; `number` counts the responses of a decision before this one."""
         kinds = {
             "propose": self._propose,
+            "hear": self._hear,
             "respond": partial(self._respond, number),
             "gap": self._gap,
             "gaps": self._gaps,
@@ -75,6 +76,9 @@ class Passes:
 
     def _propose(self, obs_RND: Tensor) -> Row:
         return (self._policy.propose(obs_RND),)
+
+    def _hear(self, obs_RND: Tensor) -> Row:
+        return cast(Hears, self._policy).hear(obs_RND)
 
     def _respond(self, number: int, obs_RND: Tensor, profile_RNA: Tensor) -> Row:
         return (respond(self.game(obs_RND), profile_RNA, self._config, number),)

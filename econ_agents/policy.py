@@ -84,6 +84,15 @@ class EconPolicy(Policy, ModelHubMixin):
         network = self.network
         return network.controls(network.belief(obs_BND), may_BN=network.silent(obs_BND))
 
+    @torch.no_grad()
+    def hear(self, obs_BND: Tensor) -> tuple[Tensor, Tensor]:
+        """P(right) of each agent's standing reply, and what its call would gain; see `equilibrium.Hears`."""
+        if self.network.voice is None:
+            nothing_BN = torch.full(obs_BND.shape[:2], torch.nan, device=obs_BND.device)
+            return nothing_BN, nothing_BN
+        heard = self.network.heard(obs_BND)
+        return torch.sigmoid(heard.odds_BN), heard.gain_BN
+
     def game(self, obs_BND: Tensor) -> TeamGame:
         """The game at these observations, with payoffs from the critics."""
         return TeamGame(self.network, self.network.belief(obs_BND))

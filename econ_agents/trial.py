@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from econ_agents.config import BneConfig
-from econ_agents.equilibrium import Acts, EquilibriumConfig, Outcome, Refiner, StopReason
+from econ_agents.equilibrium import Acts, EquilibriumConfig, Hears, Outcome, Refiner, StopReason
 from econ_agents.errors import ConfigError
 from econ_agents.joint_env import Array, JointEnv, WaveEnv
 from econ_agents.passes import Kind
@@ -28,6 +28,16 @@ class Seeded(Protocol):
 
     def seeded(self, seed: int) -> Acts:
         """The same policy for one episode, drawing from this seed."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the policy told before a round; NaN where nothing was expected."""
+
+    right: list[float]
+    """How likely each agent's standing reply is right, in [0, 1]; without meaning for an agent that has none."""
+    gain: list[float]
+    """What the team would gain if this agent alone spoke next, less the price of its call."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Consultation:
     """Gain of each agent's best deviation from the first profile, in the policy's own game; None if not measured."""
     gap_after: list[float] | None
     """The same for the last profile, in the same game; None if not measured."""
+    expected: list[Expected] | None
+    """What was expected before each round, where executors may stay silent and the policy tells; else None."""
 
     @property
     def rounds(self) -> int:
@@ -171,9 +183,12 @@ class Trial:
             together: Shared by all episodes in flight.
         """
         policy = self._policy(seed, together, env)
+        told = isinstance(env, WaveEnv) and isinstance(self.policy, Hears)
+        if told:
+            self.prepare(policy, env, "hear")
         obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
         if isinstance(env, WaveEnv):
-            return await _hear(policy, env, obs_ND)
+            return await _hear(policy, env, obs_ND, told=told)
         return await _consult(self, policy, env, obs_ND)
 
     def _policy(self, seed: int, together: Together, env: JointEnv) -> Together:
@@ -186,7 +201,7 @@ class Trial:
     def prepare(self, together: Together, env: JointEnv, *kinds: Kind) -> None:
         """Get ready for those of these kinds that this trial needs, while models are being waited for."""
         refines = not isinstance(env, WaveEnv)
-        needed = {"propose": True, "respond": refines and self.rounds > 1}
+        needed = {"propose": True, "hear": True, "respond": refines and self.rounds > 1}
         needed |= dict.fromkeys(("gap", "gaps"), refines and self.measures_gaps)
         team = env.team
         together.prepare([kind for kind in kinds if needed[kind]], team.n_agents, team.obs_dim, team.action_dim)
@@ -205,16 +220,22 @@ async def _decide(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array) 
     return decision, obs_ND, terminated or truncated
 
 
-async def _hear(policy: Together, env: WaveEnv, obs_ND: Array) -> Consultation:
+async def _hear(policy: Together, env: WaveEnv, obs_ND: Array, *, told: bool) -> Consultation:
     """Let agents speak until nobody does."""
     profiles, answers, over = [], [], False
+    expected: list[Expected] | None = [] if told else None
     while not over:
-        action = _action(env, await policy.propose(torch.as_tensor(obs_ND)[None]))
+        seen_1ND = torch.as_tensor(obs_ND)[None]
+        if expected is not None:
+            right_1N, gain_1N = await policy.hear(seen_1ND)
+            expected.append(Expected(right_1N[0].tolist(), gain_1N[0].tolist()))
+        action = _action(env, await policy.propose(seen_1ND))
         obs_ND, over = await env.ahear(action)
         outcome = env.last_outcome
         profiles.append(action.reshape(env.team.n_agents, -1).tolist())
         answers.append(None if outcome is None else outcome.answer)
-    return Consultation(profiles, answers, "silence", [], None, None)
+    reason: StopReason = "silence" if len(profiles) <= env.most or env.everyone_spoke else "max_rounds"
+    return Consultation(profiles, answers, reason, [], None, None, expected)
 
 
 async def _consult(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array) -> Consultation:
@@ -246,6 +267,7 @@ async def _consult(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array)
         residuals=list(refiner.residuals[0]),
         gap_before=None if before is None else before.gain_BN[0].tolist(),
         gap_after=None if after is None else after.gain_BN[0].tolist(),
+        expected=None,
     )
 
 

@@ -80,6 +80,11 @@ class WaveEnv(JointEnv):
         """Never: rounds are steps here."""
         return False
 
+    @property
+    def everyone_spoke(self) -> bool:
+        """Whether every agent has spoken in the running decision."""
+        return bool(self._asked_N.all())
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """As in `JointEnv`."""
         self._begin()

@@ -48,7 +48,7 @@ from econ_env.embedding import Embedder, TextEncoder, shared_encoder
 from econ_env.episode import Decision, Episode
 from econ_env.errors import ConfigError, EpisodeError
 from econ_env.llm import background
-from econ_env.llm.http.address import without_login
+from econ_env.llm.http.address import model_without_login, without_login
 from econ_env.llm.make import make_llm
 from econ_env.llm.protocol import LLM, LLMInfo
 from econ_env.llm.seeding import derive_seed
@@ -102,7 +102,7 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         config: All settings.
         llm: A description that `make_llm` accepts, `simulated`, `recorded:BANK`, a bank, or an LLM.
         coordinator: Model of the coordinators, a name or an LLM; by default the LLM's own.
-        executors: Model of all executors, or one model each, as names or LLMs.
+        executors: Model of all executors, or one model each, as names (see `make_llm`) or LLMs.
         embedder: A description that `make_embedder` accepts, or an embedder.
         answer_rule: Reads and judges answers. Defaults of this and the next three arguments are those in `config`.
         prompts: What the models are asked.
@@ -151,7 +151,10 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         self.agents: list[str] = []
         self.episode: Episode | None = None
         self._llm = without_login(llm) if isinstance(llm, str) else llm
-        self._coordinator, self._executors = coordinator, tuple(executors)
+        self._coordinator, *others = (
+            model_without_login(model) if isinstance(model, str) else model for model in (coordinator, *executors)
+        )
+        self._executors = tuple(others)
         self._embedder = embedder
         self._trace = trace
         self.answer_rule = make_rule(config.answer_rule if answer_rule is None else answer_rule)

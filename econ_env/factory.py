@@ -63,8 +63,9 @@ def parallel_env(
             `recorded:BANK` or a `Bank` plays recorded replies: each executor is one of its models (all of them, unless
             `executors` names some), plans are off, and commitments are votes.
         coordinator: Name of the coordinators' model; by default the server's own. An `LLM` if it is on another server.
-        executors: Name of the executors' model at `llm`, or a list with one name per executor. An `LLM` in place of a
-            name is called directly, so executors can be on different servers.
+        executors: Name of the executors' model at `llm`, or a list with one name per executor. `NAME@URL` or a URL is
+            a model at a server of its own, and an `LLM` in place of a name is called directly, so executors can be on
+            different servers.
         embedder: `auto` (MiniLM; on an accelerator bge-large if the hub has it; `none` where a bank has no text),
             `minilm`, `hash`, `none`, a sentence-transformers name or path, or an `Embedder`.
         strategy: When the coordinator plans: at `reset` (default), `lazy` (at the first round), or `off`.

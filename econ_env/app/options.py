@@ -157,7 +157,8 @@ _SETTINGS_IN_GENERAL = (
     click.option("--llm", multiple=True,
                  help="auto, local, local:FILE.gguf, together, simulated, recorded:BANK, a URL, or your own; repeat it "
                       "for several servers with the same model; URL*3 gets three times the calls. [llm.backend]"),
-    click.option("--executor-model", multiple=True, help="Model of the executors; repeat it to give each its own."),
+    click.option("--executor-model", multiple=True,
+                 help="Model of the executors; repeat it to give each its own; NAME@URL is at a server of its own."),
     click.option("--no-cache", is_flag=True, help="Do not use the cache of model answers."),
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ from econ_env.config import (
 from econ_env.env import EconParallelEnv
 from econ_env.errors import ConfigError
 from econ_env.factory import parallel_env
-from econ_env.llm.http.address import read_addresses, without_login
+from econ_env.llm.http.address import model_without_login, read_addresses, without_login
 from econ_env.problems.load import ProblemSet
 from econ_env.recorded.load import given_bank
 from econ_env.recorded.playing import PLAYED, cast, played_embedder, played_weights
@@ -108,7 +108,8 @@ class RunConfig(AgentConfig, TeamConfig):
     coordinator_model: str | None = None
     """Model of the coordinator and of local coordinators; by default the server's own."""
     executor_model: str | list[str] | None = None
-    """Model of all executors, or a list with one for each."""
+    """Model of all executors, or a list with one for each: a name at `llm.backend`, or a model at a place of its own,
+    as `NAME@URL`, a URL, `local:FILE.gguf` or `hub:ORG/REPO/FILE.gguf`."""
     embedder: str = "auto"
     """`auto` (MiniLM; on an accelerator bge-large if the hub has it), `minilm`, `hash`, a sentence-transformers name or
     path, a registered embedder, or `module:attribute`."""
@@ -125,6 +126,13 @@ class RunConfig(AgentConfig, TeamConfig):
     """Models and calls."""
     ray: RayConfig = RayConfig()
     """Workers on a Ray cluster; by default the run is one process."""
+
+    @field_validator("coordinator_model", "executor_model")
+    @classmethod
+    def _without_login(cls, value: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(value, list):
+            return [model_without_login(name) for name in value]
+        return None if value is None else model_without_login(value)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

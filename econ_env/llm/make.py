@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from econ_env import plugins
 from econ_env.config import Device, LLMConfig
 from econ_env.errors import ConfigError
-from econ_env.llm.http.address import Address, clean_url, read_addresses
+from econ_env.llm.http.address import Address, clean_url, read_addresses, read_model
 from econ_env.llm.protocol import LLM
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def make_llm(
             * a name that a package registers, or `module:attribute`: a `MakesLLM`, called once per model and process.
             * an `LLM` object: used unchanged.
         config: Deadlines, retries, limits, cache and budget; `None` means the defaults.
-        model: The model's name at the server; by default the server's own. For `local`: a file, `local:FILE.gguf` or
-            `hub:...`.
+        model: The model's name at the server; by default the server's own. For `local`: a file, or `local` for the
+            default. A model at a place of its own, whatever `spec` is: `NAME@URL`, a URL, `local:FILE.gguf`, `hub:...`.
         device: Where a model of this process computes; `auto` takes an accelerator if the engine finds one.
 
     Raises:
@@ -57,6 +57,10 @@ def make_llm(
         LLMUnavailableError: A local model was not found and could not be downloaded.
     """
     settings = LLMConfig() if config is None else config
+    if model is not None:
+        name, backend = read_model(model)
+        if backend is not None:
+            return make_llm(backend, settings, model=name, device=device)
     if not isinstance(spec, str):
         return _given(spec, model)
     spec = spec.strip()
@@ -147,8 +151,8 @@ def _server(spec: str, config: LLMConfig, model: str | None, device: Device) -> 
     if spec == "local" or spec.startswith(("local:", "hub:")) or spec.endswith(".gguf"):
         from econ_env.llm.http.local import local_server
 
-        named = spec.removeprefix("local").removeprefix(":") or None
-        return local_server((model or "").removeprefix("local:") or named, config, device)
+        file = spec if model is None else model
+        return local_server(None if file == "local" else file.removeprefix("local:"), config, device)
     names = plugins.names(plugins.LLMS)
     close = difflib.get_close_matches(spec, names, n=1)
     hint = (

@@ -34,8 +34,9 @@ def details(told: Told) -> dict[str, Any]:
         "answer": answer.rounds[-1].commitment.answer,
         "words": {"by": "request" if words.written else "team", "error": words.error},
         "strategy": None if strategy is None else strategy.text,
-        "rounds": [_round(round_, further_of(answer.episode.controls)) for round_ in answer.rounds],
+        "rounds": _rounds(told.done),
         "stop_reason": answer.stop_reasons[-1],
+        "stopped": told.done.account.stopped,
         "residuals": list(answer.residuals),
         "gap": answer.gap,
         "tokens": {**{role: part.tokens for role, part in answer.usage.items()}, "words": words.usage.tokens},
@@ -43,6 +44,17 @@ def details(told: Told) -> dict[str, Any]:
         "cache_hits": total.cache_hits,
         "seconds": round(told.done.seconds, 3),
     }
+
+
+def _rounds(done: Solution) -> list[dict[str, Any]]:
+    """All rounds; where executors may stay silent, also who was asked and what each one is believed."""
+    shown = [_round(round_, further_of(done.answer.episode.controls)) for round_ in done.answer.rounds]
+    for row, wave in zip(shown, done.account.waves, strict=False):
+        row["asked"] = list(wave.asked)
+        row["expected_gains"] = list(wave.gains)
+        for reply, standing in zip(row["replies"], wave.after, strict=True):
+            reply |= {"right": standing.right, "gain": standing.gain}
+    return shown
 
 
 def _round(round_: Round, further: Sequence[str]) -> dict[str, Any]:

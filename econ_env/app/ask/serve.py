@@ -32,7 +32,7 @@ from econ_env.app.ask.cross_origin import add_headers, allowed, is_preflight
 from econ_env.app.ask.details import Told
 from econ_env.app.ask.request import ApiError, Asked, read_json
 from econ_env.app.ask.responses_protocol import events, read_response, response
-from econ_env.app.ask.solver import QuestionTeam, failure, known_problems
+from econ_env.app.ask.solver import QuestionTeam, failure, known_problems, line_of
 from econ_env.app.ask.words import Policy, check_can_word, find_words
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs.display import console
@@ -262,6 +262,7 @@ class _Api:
     async def _answer(self, asked: Asked, seed: int) -> Told:
         solver = self._team.solver
         done = await solver.solve(asked.question, seed=seed)
+        log.info("%s", line_of(done))
         if done.answer.rounds[-1].failed:
             raise ApiError(502, failure(done.answer), "team_failed")
         return Told(done, await find_words(asked, done, solver.team, self._team.words, seed))

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from econ_env.answers import read_gold
+from econ_env.app.ask.account import Wave
 from econ_env.app.ask.solver import QuestionTeam, Solution, failure, known_problems, readable
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs import display
@@ -54,8 +56,9 @@ def print_solution(console: Console, done: Solution, config: RunConfig) -> None:
     _say(console, "\nquestion", episode.problem.question)
     if strategy is not None:
         _say(console, "strategy", strategy.text or f"none: {strategy.error or 'not asked for'}")
-    for number, round_ in enumerate(done.answer.rounds, start=1):
-        _print_round(console, number, round_, episode.controls)
+    waves: Sequence[Wave | None] = done.account.waves or [None] * len(done.answer.rounds)
+    for number, (round_, wave) in enumerate(zip(done.answer.rounds, waves, strict=True), start=1):
+        _print_round(console, number, round_, episode.controls, wave)
     last = done.answer.rounds[-1].commitment
     verdict = ""
     judgement = episode.decisions[-1].judgement
@@ -73,20 +76,26 @@ def print_solution(console: Console, done: Solution, config: RunConfig) -> None:
         {
             "cost": f"{usage.tokens:,} tokens ({parts}){thought}",
             "": f"{usage.calls} calls{cached}, {done.seconds:.1f} s{dollars}",
-            "rounds": f"{len(done.answer.rounds)}, ended by {done.answer.stop_reasons[-1].replace('_', ' ')}",
+            "rounds": f"{len(done.answer.rounds)}",
+            "stopped": done.account.stopped,
         }
     )
 
 
-def _print_round(console: Console, number: int, round_: Round, names: Sequence[str]) -> None:
-    console.print(Text(f"\nround {number}", style="bold"))
-    for reply in round_.replies:
-        controls = written(reply.controls, names)
-        if reply.silent:
-            console.print(Text(f"  {reply.agent} {controls}: silent", style="bold"))
-            continue
+def _print_round(console: Console, number: int, round_: Round, names: Sequence[str], wave: Wave | None) -> None:
+    """Print a round: the replies that were given in it and, where executors may stay silent, how all stand then."""
+    if wave is None:
+        console.print(Text(f"\nround {number}", style="bold"))
+    else:
+        who = ", ".join(wave.asked) or "nobody"
+        console.print(Text(f"\nround {number}: {who} asked{_hopes(wave)}", style="bold"))
+        names = [name for name in names if name not in ("speak", "weight")]
+    for reply in round_.given if wave is not None else round_.replies:
+        heading = " ".join(filter(None, (reply.agent, written(reply.controls, names))))
         said = readable(reply) if reply.valid else f"INVALID: {reply.error}"
-        _say(console, f"  {reply.agent} {controls} -> {reply.answer or 'no answer'}", said, indent=4)
+        _say(console, f"  {heading} -> {reply.answer or 'no answer'}", said, indent=4)
+    if wave is not None:
+        _print_standings(console, wave)
     for cluster in round_.clusters:
         local = cluster.commitment
         names = f"{cluster.agents[0]} to {cluster.agents[-1]}"
@@ -94,6 +103,34 @@ def _print_round(console: Console, number: int, round_: Round, names: Sequence[s
     made = round_.commitment
     text = readable(made) or f"none: {made.error}"
     _say(console, f"  commitment ({made.source}) -> {made.answer or 'no answer'}", text, indent=4)
+
+
+def _hopes(wave: Wave) -> str:
+    """What the calls of a round were expected to gain."""
+    known = [gain for gain in wave.gains if gain is not None]
+    if not known or len(known) < len(wave.asked):
+        return ""
+    return f", expected to gain {', '.join(f'{gain:+.3f}' for gain in known)}"
+
+
+def _print_standings(console: Console, wave: Wave) -> None:
+    """Print a line for each executor: its answer, how likely it is right, its weight, and what its call would gain."""
+    shown: dict[str, list[str]] = {
+        "P(right)": ["" if one.right is None else f"{one.right:.2f}" for one in wave.after],
+        "weight": ["" if one.weight is None else f"{one.weight:.2f}" for one in wave.after],
+        "would gain": ["" if one.gain is None else f"{one.gain:+.3f}" for one in wave.after],
+    }
+    columns = {heading: cells for heading, cells in shown.items() if any(cells)}
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", no_wrap=True)
+    table.add_column("answer", overflow="fold")
+    for heading in columns:
+        table.add_column(heading, justify="right", overflow="fold", min_width=max(map(len, columns[heading])))
+    for place, one in enumerate(wave.after):
+        said = {"silent": "not asked", "invalid": "INVALID"}.get(one.status, one.answer or "no answer")
+        style = "dim" if one.status == "silent" else ""
+        table.add_row(Text(one.agent), Text(said), *(cells[place] for cells in columns.values()), style=style)
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 
 def _say(console: Console, heading: str, text: str, indent: int = 2) -> None:

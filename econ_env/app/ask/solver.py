@@ -16,6 +16,7 @@ from econ_agents.joint_env import JointEnv, as_joint
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import Trial
+from econ_env.app.ask.account import Account, account
 from econ_env.app.ask.trained_with import trained_with
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs.team_facts import print_facts, reach_team
@@ -42,6 +43,8 @@ class Solution:
 
     answer: Answer
     """All rounds, and how refinement went."""
+    account: Account
+    """Who was asked, how far each was believed, and why the team stopped."""
     seconds: float
     """Wall time in seconds."""
 
@@ -138,9 +141,11 @@ class QuestionTeam:
         self._idle.append(env)  # not after a cancelled question: its environment may still be busy
         gap = None if done.gap_after is None else sum(done.gap_after)
         answer = Answer(episode, (done.stop_reason,), tuple(done.residuals), gap)
+        price = env.parallel_env.unwrapped.price
+        told = account(answer.rounds, episode.controls, done.stop_reason, done.expected, self.config.reward, price)
         if gold is not None:
             await judged(answer, env.parallel_env.unwrapped.answer_rule)
-        return Solution(answer, time.perf_counter() - start)
+        return Solution(answer, told, time.perf_counter() - start)
 
     def _problem(self, question: str, gold: str | None) -> Problem:
         """The problem to solve: the question, or for a team that knows only some, the one that it ends with.
@@ -230,6 +235,19 @@ def known_problems(config: RunConfig, question: str | None = None, gold: str | N
 def failure(answer: Answer) -> str:
     """Why a team gave no answer."""
     return f"the team gave no valid reply: {answer.rounds[-1].error}"
+
+
+def line_of(done: Solution) -> str:
+    """A question as one line of a log: the answer, who was asked, the cost, why the team stopped; not its text."""
+    answer, told = done.answer, done.account
+    asked = ", ".join(agent for wave in told.waves for agent in wave.asked)
+    number = len(answer.rounds)
+    how = f"asked {asked}" if told.waves else f"{number} round{'' if number == 1 else 's'}"
+    usage = answer.episode.usage
+    found = answer.rounds[-1].commitment.answer or "none"
+    calls = f"{usage.calls} call{'' if usage.calls == 1 else 's'}"
+    shown = textwrap.shorten(found, 60, placeholder=" ...")
+    return f"answer {shown}; {how}; {calls}, {usage.tokens:,} tokens, {done.seconds:.1f} s; {told.stopped}"
 
 
 def readable(said: Reply | Commitment) -> str:

@@ -1,4 +1,4 @@
-"""Reads server addresses: one URL or several with weights. Logins and keys are removed."""
+"""Reads server addresses: one URL or several with weights, or a model's at a server. Logins and keys are removed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from econ_env.errors import ConfigError
 from econ_env.llm.http.secrets import hide_login, remember_login, remember_secret
 
 _BETWEEN_URLS = re.compile(r",(?=\s*[A-Za-z]+://)")  # a password may hold commas too
+_MODEL_AT_URL = re.compile(r"(?:(?P<name>.+?)@)?(?P<url>https?://.*)", re.IGNORECASE | re.DOTALL)
 _WEIGHT = re.compile(r"\*(\d+\.?\d*|\.\d+)\s*$")
 
 
@@ -24,6 +25,42 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return self.url if self.weight == 1.0 else f"{self.url}*{self.weight:g}"
+
+
+class ModelAt(NamedTuple):
+    """Which model is meant, and where it runs."""
+
+    name: str | None
+    """Its name there; `None` for the one that is there."""
+    backend: str | None
+    """A description of the place for `make_llm`; `None` for the team's own."""
+
+
+def read_model(text: str) -> ModelAt:
+    """Read the name of a model, which may bring a place of its own.
+
+    Args:
+        text: A name at the team's backend; `NAME@URL` or a URL, for a server of its own; or `local:FILE.gguf` or
+            `hub:ORG/REPO/FILE.gguf`, for a model in this process.
+    """
+    at_url = _MODEL_AT_URL.fullmatch(text.strip())
+    if at_url is not None:
+        return ModelAt(at_url["name"], at_url["url"])
+    if text.startswith("hub:") or (text.startswith("local:") and text.endswith(".gguf")):
+        return ModelAt(None, text)
+    return ModelAt(text, None)
+
+
+def model_without_login(text: str) -> str:
+    """The name of a model, safe to store; see `read_model` and `without_login`.
+
+    Raises:
+        ConfigError: Its place looks like a URL but is not one.
+    """
+    name, backend = read_model(text)
+    if backend is None or "://" not in backend:
+        return text
+    return without_login(backend) if name is None else f"{name}@{without_login(backend)}"
 
 
 @lru_cache(maxsize=64)  # each environment of a run asks again

