@@ -10,7 +10,7 @@ from econ_env.methods.debate import Debate
 from econ_env.methods.fitting import Fitted, accuracies, cisc_temperature, order, vote_constant, vote_weights
 from econ_env.methods.members import MemberRecord, MemberRow, ask_members
 from econ_env.methods.method import Answer, Method, judged
-from econ_env.methods.sampling import BestOfN, SelfConsistency, SingleCall, most_asks
+from econ_env.methods.sampling import BestOfN, SelfConsistency, SingleCall, most_asks, tie_lots
 from econ_env.methods.stopping import AdaptiveConsistency, BestFirst, EarlyStopping
 from econ_env.methods.weighing import BestSingle, ConfidenceVote, WeightedVote
 from econ_env.team.votes import vote
@@ -18,6 +18,6 @@ from econ_env.team.votes import vote
 __all__ = [
     "AdaptiveConsistency", "Answer", "BestFirst", "BestOfN", "BestSingle", "ConfidenceVote", "Debate", "EarlyStopping",
     "Fitted", "MemberRecord", "MemberRow", "Method", "SelfConsistency", "SingleCall", "Stops", "WeightedVote",
-    "accuracies", "any_right", "ask_members", "best_stop", "cisc_temperature", "judged", "most_asks", "order", "vote",
-    "vote_constant", "vote_weights",
+    "accuracies", "any_right", "ask_members", "best_stop", "cisc_temperature", "judged", "most_asks", "order",
+    "tie_lots", "vote", "vote_constant", "vote_weights",
 ]  # fmt: skip

@@ -64,9 +64,18 @@ class SelfConsistency:
     async def answer(self, problem: Problem, seed: int) -> Answer:
         """Sample k replies at once and let them vote."""
         replies, seconds = await sample(self.team, problem, self.samples, self.temperature, seed)
-        lots = [1.0 + LOT * derive_seed(seed, "lot", number) / 2**31 for number in range(len(replies))]
-        commitment = await self.team.vote(replies, lots if self.lots else None)
+        commitment = await self.team.vote(replies, tie_lots(seed, len(replies)) if self.lots else None)
         return one_round(problem, seed, replies, commitment, seconds)
+
+
+def tie_lots(seed: int, count: int) -> list[float]:
+    """Weights of votes that decide a tie by lot and change nothing else.
+
+    Args:
+        seed: Seed of the method's answer.
+        count: Number of votes.
+    """
+    return [1.0 + LOT * derive_seed(seed, "lot", number) / 2**31 for number in range(count)]
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def test_filters_show_what_the_rows_say(open_page, report):
     wrong = [row for row in every if row["verdict"] == "wrong"]
     settle(page, len(wrong))
     assert all("wrong" in entry for entry in entries(page))
-    page.select_option("#method", label="bne")
+    page.select_option("#method", label="ECON with 3 rounds")
     settle(page, sum(row["method"] == "bne" for row in wrong))
     page.select_option("#stop", "commitment_repeated")
     settle(page, sum(row["method"] == "bne" and "commitment_repeated" in row["stop_reasons"] for row in wrong))
@@ -84,7 +84,7 @@ def test_search_reads_all_texts_of_all_episodes(open_page, report):
 def test_order_by_tokens(open_page, report):
     page = open_page(report)
     page.select_option("#sort", "tokens")
-    page.wait_for_function("() => document.querySelector('#list .who').textContent === 'bne'")
+    page.wait_for_function("() => document.querySelector('#list .who').textContent === 'ECON with 3 rounds'")
     tokens = [int(re.search(r"([\d,]+) tokens", entry)[1].replace(",", "")) for entry in entries(page)]
     assert tokens == sorted((sum(row["tokens"].values()) for row in rows(report)), reverse=True)[:50]
 
@@ -99,7 +99,7 @@ def test_pages_of_the_list(open_page, report):
         page.click("#next")
     assert len(entries(page)) == 30
     assert page.is_disabled("#next")
-    page.select_option("#method", label="single")
+    page.select_option("#method", label="One greedy call")
     settle(page, 60)
     assert page.inner_text("#page") == "Page 1 of 2"
 
@@ -112,7 +112,7 @@ def test_an_episode_shows_everything(open_page, report):
     )
     row = next(row for row in rows(report) if row["method"] == "bne" and row["problem"] == line["problem_id"])
     page.fill("#search", line["problem_id"])
-    page.select_option("#method", label="bne")
+    page.select_option("#method", label="ECON with 3 rounds")
     page.locator("#list a").filter(has_text=re.compile(rf"{line['problem_id']} ")).first.click()
     page.wait_for_selector("dialog[open] .round")
     dialog = page.locator("#episode")
@@ -199,7 +199,7 @@ def test_an_episode_has_an_address(open_page, report):
 def test_no_script_of_a_reply_runs(open_page, hostile_report):
     page = open_page(hostile_report)
     page.select_option("#kind", index=1)
-    for place, method in ((0, "single"), (1, HOSTILE)):
+    for place, method in ((0, "One greedy call"), (1, HOSTILE)):
         page.evaluate("place => { location.hash = `#episode-${place}` }", place)
         page.wait_for_function("name => document.querySelector('dialog h2').textContent.startsWith(name)", arg=method)
         page.wait_for_selector("dialog[open]")

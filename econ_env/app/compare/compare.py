@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from econ_env.app.compare.method_names import (
 )
 from econ_env.app.compare.overview import REFERENCE, overview
 from econ_env.app.compare.played import check_playable
+from econ_env.app.compare.readable import Play, readable_names
 from econ_env.app.compare.search import check_plays
 from econ_env.app.entry import need
 from econ_env.app.options import CommonOptions
@@ -47,6 +48,7 @@ from econ_env.app.train_test.dead_controls import warn_of_dead_controls
 from econ_env.app.train_test.training import train_policy
 from econ_env.errors import ConfigError
 from econ_env.llm import background
+from econ_env.llm.probe import Probed
 from econ_env.llm.seeding import derive_seed
 from econ_env.methods import Answer, Method, judged
 from econ_env.recorded import RecordedTeam
@@ -122,11 +124,17 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
         complete = True
     finally:
         seen = comparison.close(complete=complete)
-    print_overview(display.console, seen, comparison.matching.told)
+    print_overview(display.console, seen, comparison.matching.told, names_of(seen, config))
     display.print_recorded(comparison.recorded())
     display.console.print(f"\nwritten to {run.folder.path}", highlight=False)
     check_judged(run.folder.read_rows())
     return seen
+
+
+def names_of(seen: Mapping[str, Any], config: RunConfig) -> dict[str, str]:
+    """The readable name of each method in the result of `overview`."""
+    play = Play(config.test_rounds, "speak" in config.sampling.controls)
+    return readable_names(seen["methods"], dict.fromkeys(seen["methods"], play))
 
 
 def _trains(names: Sequence[MethodName], options: CompareOptions) -> bool:
@@ -232,6 +240,7 @@ class _Comparison:
         )
         self.fits = Fits(maker, run.folder, problems.train[: options.fit])
         self._failures = Failures()
+        self._probed: list[Probed] = []
 
     def learn(self) -> None:
         """Train a policy now, if none was loaded."""
@@ -240,7 +249,7 @@ class _Comparison:
             return
         if episodes:
             if self.config.llm.probe == "auto":
-                warn_of_dead_controls(self.maker.env.team.executors, self.config.sampling)
+                self._probed = warn_of_dead_controls(self.maker.env.team.executors, self.config.sampling)
             make = partial(make_env, self.config, problems, self.folder.rounds_file)
             policy = train_policy(self.common, self.folder, problems, make, episodes, self.common.model_dir).policy
         else:
@@ -327,6 +336,7 @@ class _Comparison:
             name = BUILT_IN.get(key.partition("@")[0], key)
             methods[key] = {"name": name, **summary, "wall_seconds": self.run.method_seconds(key)}
         fitting = {"fitting": self.fits.told} if self.fits.told else {}
-        shown = {"matching": self.matching.told, "recorded": self.recorded(), **fitting}
+        probed = {"probe": [found.plain() for found in self._probed]} if self._probed else {}
+        shown = {"matching": self.matching.told, "recorded": self.recorded(), **fitting, **probed}
         self.run.close({"methods": methods, "overview": seen, **shown}, complete=complete)
         return seen

@@ -3,26 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from econ_env.app.compare.headline import TESTS, headline
 
-def print_overview(console: Console, seen: Mapping[str, Any], matching: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print the result of `overview`, and how budgets were matched."""
-    methods, baseline = seen["methods"], seen["baseline"]
-    headings: tuple[str, ...] = ("accuracy", "right", "share [95%]", f"vs {baseline} [95%]", "p", "p Holm", "needed")
+HEADING = 18
+"""Most letters of a line of a heading that holds a method's name."""
+
+
+def print_overview(
+    console: Console, seen: Mapping[str, Any], matching: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]
+) -> None:
+    """Print the result of `overview`, and how budgets were matched.
+
+    Args:
+        console: Where.
+        seen: The result.
+        matching: How budgets were matched, by label.
+        names: The readable name of each label.
+    """
+    methods, baseline = {names[label]: part for label, part in seen["methods"].items()}, names[seen["baseline"]]
+    for line in headline(seen, names):
+        console.print()
+        console.print(line, style="bold", highlight=False, markup=False)
+    against = fill(f"vs {baseline}", HEADING) + "\n[95%]"
+    headings: tuple[str, ...] = ("accuracy", "right", "share [95%]", against, "p", "p Holm", "needed")
     _show(console, headings, (_accuracy(name, part) for name, part in methods.items()))
     priced = any(part["cost"]["usd"] is not None for part in methods.values())
-    headings = ("per problem", "tokens", f"x {seen['reference']}", "plan", "exec.", "commit", "calls", "rounds", "s")
+    reference = names.get(seen["reference"], seen["reference"])
+    headings = (
+        "per problem",
+        "tokens",
+        fill(f"x {reference}", HEADING // 2),
+        "plan",
+        "exec.",
+        "commit",
+        "calls",
+        "rounds",
+        "s",
+    )
     headings = (*headings, "USD") if priced else headings
     charged = any(part["cost"]["price"] for part in methods.values())
     headings = (*headings, "price") if charged else headings
     _show(console, headings, (_cost(name, part, priced, charged) for name, part in methods.items()))
     headings = ("executors", "unparsed", "agree", "each", "any", "majority", "wrong>right", "right>wrong")
     _show(console, headings, (_behaviour(name, part) for name, part in methods.items()))
-    for line in _notes(seen, matching):
+    for line in _notes(seen, matching, names):
         console.print(line, highlight=False, soft_wrap=False)
 
 
@@ -73,12 +103,16 @@ def _behaviour(name: str, part: Mapping[str, Any]) -> list[str]:
     return [name, *("-" if share is None else f"{share:.0%}" for share in shares), *moved]
 
 
-def _notes(seen: Mapping[str, Any], matching: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    methods, lines = seen["methods"], [""]
-    for name, found in matching.items():
+def _notes(seen: Mapping[str, Any], matching: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> list[str]:
+    methods, lines = {names[label]: part for label, part in seen["methods"].items()}, [""]
+    other = {label: names[label] for label in seen["methods"] if names[label] != label}
+    if other:
+        lines.append("names in files: " + ", ".join(f"{name} is {label}" for label, name in other.items()))
+    reference = names.get(seen["reference"], seen["reference"])
+    for label, found in matching.items():
         lines.append(
-            f"{name}: {found['units']} {found['unit']} cost {found['ratio']:.2f} times the {found['by']} of "
-            f"{seen['reference']} (target 1)"
+            f"{names[label]}: {found['units']} {found['unit']} cost {found['ratio']:.2f} times the {found['by']} of "
+            f"{reference} (target 1)"
         )
     thought = {name: part["cost"]["thought_tokens"] for name, part in methods.items() if part["cost"]["thought_tokens"]}
     if thought:
@@ -91,13 +125,12 @@ def _notes(seen: Mapping[str, Any], matching: Mapping[str, Mapping[str, Any]]) -
         ratio = debate["ratio"]
         word = "fewer" if ratio["value"] <= 1 else "more"
         lines.append(
-            f"bne used {abs(debate['fewer']):.0%} {word} tokens than {debate['rounds']} rounds of debate "
+            f"{reference} used {abs(debate['fewer']):.0%} {word} tokens than {debate['rounds']} rounds of debate "
             f"(ratio {_interval(ratio, '{:.2f}', '{:.2f}', 1)})"
         )
     tests = {part["difference"]["test"] for part in methods.values() if part["difference"]}
     if tests:
-        named = {"mcnemar_exact": "McNemar's exact test", "sign_flip": "sign-flip permutation test over problems"}
-        lines.append("p: " + ", ".join(named[test] for test in sorted(tests)) + "; needed: problems for 80% power")
+        lines.append("p: " + ", ".join(TESTS[test] for test in sorted(tests)) + "; needed: problems for 80% power")
     if len(seen["seeds"]) > 1:
         lines.append(
             f"{len(seen['seeds'])} seeds, averaged per problem; intervals and tests count problems, not answers"

@@ -19,9 +19,11 @@ from scipy import stats  # type: ignore[import-untyped]  # scipy ships no type i
 from statsmodels.stats.contingency_tables import mcnemar  # type: ignore[import-untyped]  # nor does statsmodels
 from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]  # same
 
-from econ_env.answers import AnswerRule, majority_of
+from econ_env.answers import AnswerRule, heaviest, labels_of
 from econ_env.app.compare.intervals import ALPHA, Estimate, FloatArray, share_over_problems
 from econ_env.app.runs.results import ROLES, Row
+from econ_env.llm.seeding import derive_seed
+from econ_env.methods import tie_lots
 
 ResultRows = Sequence[Row]
 
@@ -89,6 +91,22 @@ def difference(rows: ResultRows, other: ResultRows) -> Difference | None:
     With one answer per problem the p-value is from McNemar's exact test, otherwise from a sign-flip permutation test on
     the problems' differences. McNemar's test is a special case of it.
     """
+    gains, p, test = _paired(rows, other)
+    if not len(gains):
+        return None
+    interval = _bootstrap(gains, lambda values, axis: np.mean(values, axis=axis))
+    better, worse = int((gains > 0).sum()), int((gains < 0).sum())
+    return Difference(interval, p, test, len(gains), better, worse, problems_needed(gains))
+
+
+def paired_p(rows: ResultRows, other: ResultRows) -> float | None:
+    """The p-value of `difference` alone; `None` if no problem and seed was judged in both."""
+    gains, p, _ = _paired(rows, other)
+    return p if len(gains) else None
+
+
+def _paired(rows: ResultRows, other: ResultRows) -> tuple[FloatArray, float, str]:
+    """Differences per problem, shape (n,), the p-value and the name of the test."""
     first, second = _right(rows), _right(other)
     pairs = {
         problem: [first[problem][seed] - second[problem][seed] for seed in first[problem] if seed in second[problem]]
@@ -96,16 +114,11 @@ def difference(rows: ResultRows, other: ResultRows) -> Difference | None:
         if problem in second
     }
     pairs = {problem: values for problem, values in pairs.items() if values}
-    if not pairs:
-        return None
     gains = np.array([np.mean(values) for values in pairs.values()])
-    better, worse = int((gains > 0).sum()), int((gains < 0).sum())
-    if all(len(values) == 1 for values in pairs.values()):
-        p, test = float(mcnemar([[0, better], [worse, 0]], exact=True).pvalue), "mcnemar_exact"
-    else:
-        p, test = _sign_flip(gains), "sign_flip"
-    interval = _bootstrap(gains, lambda values, axis: np.mean(values, axis=axis))
-    return Difference(interval, p, test, len(gains), better, worse, problems_needed(gains))
+    if not pairs or any(len(values) > 1 for values in pairs.values()):
+        return gains, _sign_flip(gains), "sign_flip"
+    discordant = [[0, int((gains > 0).sum())], [int((gains < 0).sum()), 0]]
+    return gains, float(mcnemar(discordant, exact=True).pvalue), "mcnemar_exact"
 
 
 def problems_needed(gains: npt.ArrayLike) -> int | None:
@@ -232,26 +245,39 @@ def executors(rows: ResultRows, rule: AnswerRule) -> dict[str, float | None]:
     """How good the last round's replies are by themselves, over judged answers.
 
     `each`: share of right replies, of the executors that have spoken. `any` (pass@n): share of answers with at least
-    one right reply out of n. `majority` (majority@n): share of answers whose most frequent reply is right; ties go to
-    the first, and the rule decides which answers are the same.
+    one right reply out of n. `majority` (majority@n): share of answers whose most frequent reply is right, as
+    `own_majority` finds it.
     """
-    judged = [
-        [reply for reply in row["replies"] if reply["verdict"] != "silent"]
-        for row in rows
-        if row["verdict"] != "failed"
-    ]
+    judged = [spoken(row) for row in rows if row["verdict"] != "failed"]
+    right = [row["verdict"] == "correct" for row in own_majority(rows, rule) if row["verdict"] != "failed"]
     return {
         "each": _mean([_mean([reply["verdict"] == "correct" for reply in replies]) for replies in judged]),
         "any": _mean([any(reply["verdict"] == "correct" for reply in replies) for replies in judged]),
-        "majority": _mean([_majority_right(replies, rule) for replies in judged]),
+        "majority": _mean(right),
     }
 
 
-def _majority_right(replies: Sequence[Mapping[str, Any]], rule: AnswerRule) -> bool:
-    winner = majority_of([reply["answer"] for reply in replies], rule)
-    if winner is None:
-        return False
-    return any(reply["answer"] == winner.answer and reply["verdict"] == "correct" for reply in replies)
+def own_majority(rows: ResultRows, rule: AnswerRule) -> list[Row]:
+    """The rows as if the plain majority of the replies that each answer is made from had answered instead.
+
+    All replies count the same, whatever weight they had; silent executors and replies without an answer don't vote. The
+    rule decides which answers are the same, and ties are decided by the lots of the method `majority`. A failed answer
+    stays failed.
+    """
+    return [row if row["verdict"] == "failed" else {**row, "verdict": _majority_verdict(row, rule)} for row in rows]
+
+
+def _majority_verdict(row: Row, rule: AnswerRule) -> str:
+    replies = spoken(row)
+    problem = _key(row)[0].removeprefix(f"{row['source']} ")  # a report of several sources puts them before the names
+    lots = tie_lots(derive_seed("episode", row["seed"], problem), len(replies))
+    first = heaviest(labels_of([reply["answer"] for reply in replies], rule), lots)
+    return "no_answer" if first is None else str(replies[first]["verdict"])
+
+
+def spoken(row: Row) -> list[Mapping[str, Any]]:
+    """The replies that a row's answer is made from, without executors that stayed silent."""
+    return [reply for reply in row["replies"] if reply["verdict"] != "silent"]
 
 
 def _right(rows: ResultRows) -> dict[str, dict[int, bool]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from econ_env.app.compare.compare import CompareOptions, choose_compared, compare
+from econ_env.app.compare.compare import CompareOptions, choose_compared, compare, names_of
 from econ_env.app.options import CommonOptions
 from econ_env.app.report.write import write_report
 from econ_env.app.run_config import RunConfig
@@ -111,9 +111,12 @@ def _slug(text: str) -> str:
 
 
 def _print(seen: Mapping[Cell, Mapping[str, Any]]) -> None:
-    methods = list(dict.fromkeys(name for found in seen.values() for name in found["methods"]))
+    methods = list(dict.fromkeys(label for found in seen.values() for label in found["methods"]))
+    every = [names_of(found, cell.common.config) for cell, found in seen.items()]
+    names = {label: {own[label] for own in every if label in own} for label in methods}
+    shown = [next(iter(own)) if len(own) == 1 else label for label, own in names.items()]  # budgets may differ
     table = Table(box=None, pad_edge=False, padding=(0, 1))
-    for place, heading in enumerate(("right [95%]", "on", *methods)):
+    for place, heading in enumerate(("right [95%]", "on", *shown)):
         table.add_column(heading, justify="right" if place > 1 else "left", overflow="fold")
     for cell, found in seen.items():
         table.add_row(cell.model, cell.source, *(_share(found["methods"].get(name)) for name in methods))

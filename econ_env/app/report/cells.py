@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from econ_env.app.compare.readable import key_of
+from econ_env.app.report.runs import Runs
+
 DASH = "–"
 
 
@@ -20,6 +23,8 @@ class Cell:
     """Smaller text after it, such as an interval or a count."""
     bar: tuple[float, float | None, float | None] | None = None
     """Value, lower and upper bound to draw as a bar, in the column's range."""
+    hint: str = ""
+    """What the pointer shows over it, such as a method's name in files."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,21 @@ class ReportTable:
     """Cells, one per column."""
     notes: tuple[str, ...] = ()
     """How to read it."""
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether a cell has a bar, which wants width."""
+        return any(cell.bar is not None for row in self.rows for cell in row)
+
+
+def named(runs: Runs, label: str) -> Cell:
+    """The cell that names a row's method; its name in files is the hint."""
+    return Cell(runs.names[label], hint=key_shown(runs, label))
+
+
+def key_shown(runs: Runs, label: str) -> str:
+    """A method's name in files; empty if readers see that name."""
+    return key_of(label) if runs.names[label] != label else ""
 
 
 def without_empty(table: ReportTable) -> ReportTable:

@@ -75,7 +75,13 @@ def _pack(runs: Runs, texts: Mapping[Key, bytes], previews: Mapping[Key, str]) -
     if held:
         chunks.append(_compress(held))
     several = len(runs.runs) > 1
-    about = {"methods": methods, "runs": [run.name for run in runs.runs] if several else [], "episodes": entries}
+    names = [runs.names[label] for label in methods]
+    about = {
+        "methods": methods,
+        "names": names,
+        "runs": [run.name for run in runs.runs] if several else [],
+        "episodes": entries,
+    }
     return Packed(_base64(_json(about)), chunks, len(texts))
 
 

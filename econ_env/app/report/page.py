@@ -14,11 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import econ_env
-from econ_env.app.report.cells import ReportTable, minus, p_value
+from econ_env.app.compare.headline import CLEAR, equals, headline
+from econ_env.app.report.cells import ReportTable, minus
 from econ_env.app.report.episodes import Packed
-from econ_env.app.report.plots import Plot
 from econ_env.app.report.runs import Runs
-from econ_env.app.report.style import DARK, LIGHT, NARROW, WIDE, render_svg
+from econ_env.app.report.style import DARK, FULL, LIGHT, NARROW, WIDE, Plot, render_svg
 from econ_env.app.report.tables import REASONS, control_columns, control_names
 from econ_env.app.runs.display import recorded_words
 from econ_env.app.runs.results import sum_recorded
@@ -28,11 +28,12 @@ from econ_env.problems.files import format_of
 SCRIPTS = ("data.js", "build.js", "episode.js", "browser.js")
 """The page's scripts, in order; they share one scope."""
 SECTIONS: Sequence[tuple[str, str, Sequence[str], Sequence[str]]] = (
-    ("accuracy", "Accuracy", ("accuracy_tokens",), ("accuracy",)),
+    ("accuracy", "Accuracy", ("accuracy_calls", "accuracy_tokens"), ("accuracy",)),
     ("cost", "Cost", ("tokens_by_role",), ("cost",)),
     ("team", "Executors", (), ("team", "transitions")),
+    ("calibration", "Confidence", ("calibration",), ("calibration",)),
     ("refinement", "Refinement", ("residuals",), ("refinement",)),
-    ("controls", "Controls", ("controls",), ("controls",)),
+    ("controls", "Controls", ("probe", "controls"), ("probe", "controls")),
     ("training", "Training", ("learning_curves",), ()),
 )
 """Sections of the page: id, title, figures, tables."""
@@ -67,7 +68,7 @@ def render_page(runs: Runs, tables: Mapping[str, ReportTable], plots: Mapping[st
             {"name": str(run.path), "text": json.dumps(run.about, indent=1, ensure_ascii=False)} for run in runs.runs
         ],
         names=", ".join(run.name for run in runs.runs),
-        baseline=runs.overview["baseline"],
+        baseline=runs.names[runs.overview["baseline"]],
         words={
             "STOP_REASONS": REASONS,
             "BASELINE": runs.overview["baseline"],
@@ -81,44 +82,50 @@ def render_page(runs: Runs, tables: Mapping[str, ReportTable], plots: Mapping[st
 
 
 def findings(runs: Runs) -> list[str]:
-    """The main results in sentences."""
-    seen = runs.overview
+    """The main results in sentences: first where a team is below the majority of its own executors."""
+    seen, names = runs.overview, runs.names
     judged = {label: part for label, part in seen["methods"].items() if part["accuracy"]}
     if not judged:
         return ["No answer could be judged."]
     best = max(judged, key=lambda label: judged[label]["accuracy"]["estimate"]["value"])
     found = judged[best]["accuracy"]["estimate"]
-    cheapest = min(judged, key=lambda label: judged[label]["cost"]["tokens"])
-    sentences = []
+    share, low, high = (100 * found[key] for key in ("value", "low", "high"))
+    interval = f"{share:.1f}% of its answers (95% interval {low:.1f} to {high:.1f})"
+    sentences = headline(seen, names)
     if len(judged) > 1:
-        sentences.append(
-            f"{best} was right most often, in {100 * found['value']:.1f}% of its answers (95% interval "
-            f"{100 * found['low']:.1f} to {100 * found['high']:.1f}); {cheapest} took the fewest tokens, "
-            f"{judged[cheapest]['cost']['tokens']:,.0f} per problem."
-        )
-    target = seen["reference"] if seen["reference"] in judged and seen["reference"] != seen["baseline"] else best
-    gain = judged[target]["difference"]
-    if gain is not None and gain["estimate"]["low"] is not None:
-        points, low, high = (100 * gain["estimate"][key] for key in ("value", "low", "high"))
-        gap = f"{abs(points):.1f} points {'more' if points >= 0 else 'less'} often than {seen['baseline']}"
-        clear = gain["p_holm"] < 0.05
-        verdict = "" if clear else f" This is no clear difference on {gain['problems']:,} problems."
-        interval = minus(f"{low:+.1f} to {high:+.1f}")
-        sentences.append(
-            f"{target} was right {gap} (95% interval {interval}, p {_equals(gain['p_holm'])} after Holm's "
-            f"adjustment).{verdict}"
-        )
-    elif not sentences:
-        sentences.append(
-            f"{best} was right in {100 * found['value']:.1f}% of its answers (95% interval {100 * found['low']:.1f} to "
-            f"{100 * found['high']:.1f})."
-        )
+        sentences.append(f"{names[best]} was right most often, in {interval}; {_cheapest(judged, names)}.")
+    gain = _against_baseline(runs, judged, best)
+    if gain:
+        sentences.append(gain)
+    elif len(judged) == 1:
+        sentences.append(f"{names[best]} was right in {interval}.")
     return sentences
 
 
-def _equals(p: float) -> str:
-    shown = p_value(p)
-    return shown.replace("<", "< ") if shown.startswith("<") else f"= {shown}"
+def _cheapest(judged: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    """The method with the fewest tokens; with the fewest calls, if no tokens are known."""
+    unit = "tokens" if any(part["cost"]["tokens"] for part in judged.values()) else "calls"
+    least = min(judged, key=lambda label: judged[label]["cost"][unit])
+    form = "{:,.0f}" if unit == "tokens" else "{:,.1f}"
+    return f"{names[least]} took the fewest {unit}, {form.format(judged[least]['cost'][unit])} per problem"
+
+
+def _against_baseline(runs: Runs, judged: Mapping[str, Mapping[str, Any]], best: str) -> str | None:
+    """The difference of the reference, or else of the best method, to the baseline; `None` if it has none."""
+    seen, names = runs.overview, runs.names
+    target = seen["reference"] if seen["reference"] in judged and seen["reference"] != seen["baseline"] else best
+    gain = judged[target]["difference"]
+    if gain is None or gain["estimate"]["low"] is None:
+        return None
+    points, low, high = (100 * gain["estimate"][key] for key in ("value", "low", "high"))
+    gap = f"{abs(points):.1f} points {'more' if points >= 0 else 'less'} often than {names[seen['baseline']]}"
+    clear = gain["p_holm"] < CLEAR
+    verdict = "" if clear else f" This is no clear difference on {gain['problems']:,} problems."
+    interval = minus(f"{low:+.1f} to {high:+.1f}")
+    return (
+        f"{names[target]} was right {gap} (95% interval {interval}, p {equals(gain['p_holm'])} after Holm's "
+        f"adjustment).{verdict}"
+    )
 
 
 def _warnings(runs: Runs) -> list[str]:
@@ -199,13 +206,15 @@ def _sections(tables: Mapping[str, ReportTable], plots: Mapping[str, Plot]) -> l
     return made
 
 
-def _figure(plot: Plot) -> dict[str, str]:
+def _figure(plot: Plot) -> dict[str, Any]:
+    widths = {"wide": WIDE, "narrow": NARROW, **({"full": FULL} if plot.full else {})}
     forms = {
         f"{size}_{shade}": _data_url(render_svg(plot.draw, theme, width))
-        for size, width in (("wide", WIDE), ("narrow", NARROW))
+        for size, width in widths.items()
         for shade, theme in (("light", LIGHT), ("dark", DARK))
     }
-    return {"title": plot.title, "caption": plot.caption, **forms}
+    said = f"{plot.title}: {plot.caption}" + (f" {plot.words}." if plot.words else "")
+    return {"title": plot.title, "caption": plot.caption, "said": said, "full": plot.full, **forms}
 
 
 def _data_url(svg: bytes) -> str:

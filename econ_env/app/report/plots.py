@@ -1,40 +1,33 @@
-"""Draws the report's figures from rows: accuracy against tokens, tokens by role, controls, residuals, curves."""
+"""Draws the report's figures from rows: tokens by role, controls, residuals, curves, and those of other modules."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from econ_env.app.report.calibration_plot import calibration_plots
 from econ_env.app.report.curves import Curve
+from econ_env.app.report.frontier import frontiers
+from econ_env.app.report.probe_plot import probe_plots
 from econ_env.app.report.runs import Runs
-from econ_env.app.report.style import Draw, Theme, color, legend, marker, new_figure, short
+from econ_env.app.report.style import LINE, Plot, Theme, color, legend, legend_height, marker, new_figure, short
 from econ_env.app.report.tables import by_kind, control_columns
 from econ_env.app.runs.results import ROLES, Row
 
+LETTERS = 36
+"""Most letters of a line of a label beside a bar; half as many on a phone."""
 MAX_PANELS = 12
 """Maximum kinds or curves drawn; the caption names the others."""
 RASTERISED = 400
 """Panels with more points than this draw them as an image."""
 RESPONDED = ("small_change", "oscillation")
 """Stop reasons found after a best response, whose residual was measured but which was not played."""
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One figure of the report."""
-
-    title: str
-    """What it shows."""
-    caption: str
-    """How to read it, with units; also the text for readers who can't see it."""
-    draw: Draw
-    """Draws it."""
 
 
 def all_plots(runs: Runs, curves: Mapping[str, Sequence[Curve]]) -> dict[str, Plot]:
@@ -44,10 +37,12 @@ def all_plots(runs: Runs, curves: Mapping[str, Sequence[Curve]]) -> dict[str, Pl
         runs: Rows and overview.
         curves: Learning curves by run.
     """
-    plots = {"accuracy_tokens": accuracy_tokens(runs), "tokens_by_role": tokens_by_role(runs)}
+    plots = {**frontiers(runs), **calibration_plots(runs), **probe_plots(runs)}
+    if any(part["cost"]["tokens"] for part in runs.overview["methods"].values()):
+        plots["tokens_by_role"] = tokens_by_role(runs)
     if len(control_columns(runs)) > 1:
         plots["controls"] = controls(runs)
-    steps = {label: residuals_by_step(rows) for label, rows in runs.methods.items()}
+    steps = {runs.names[label]: residuals_by_step(rows) for label, rows in runs.methods.items()}
     if any(steps.values()):
         plots["residuals"] = residuals(steps)
     if any(curves.values()):
@@ -55,56 +50,30 @@ def all_plots(runs: Runs, curves: Mapping[str, Sequence[Curve]]) -> dict[str, Pl
     return plots
 
 
-def accuracy_tokens(runs: Runs) -> Plot:
-    """Accuracy against tokens per problem, with 95% intervals."""
-    parts = {label: part for label, part in runs.overview["methods"].items() if part["accuracy"]}
-
-    def draw(theme: Theme, width: float) -> Figure:
-        figure, (axes,) = new_figure(width, 3.4 if width > 5 else 3.6)
-        for number, (label, part) in enumerate(runs.overview["methods"].items()):
-            if label not in parts:
-                continue
-            found, tokens = part["accuracy"]["estimate"], part["cost"]["tokens"]
-            low, high = found["value"] - found["low"], found["high"] - found["value"]
-            axes.errorbar(
-                tokens, 100 * found["value"], yerr=[[100 * max(low, 0.0)], [100 * max(high, 0.0)]],
-                fmt=marker(number), color=color(theme, number), capsize=2.5, markersize=6, elinewidth=1.1,
-                label=short(label),
-            )  # fmt: skip
-        top = max((part["accuracy"]["estimate"]["high"] for part in parts.values()), default=1.0)
-        axes.set(xlabel="tokens per problem", ylabel="accuracy (%)", ylim=(0, min(100.0, 100 * top + 10)))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        axes.set_xlim(left=0)
-        legend(figure, axes, 4 if width > 5 else 2)
-        return figure
-
-    caption = (
-        "Accuracy in % with its 95% interval against the mean number of tokens per problem; up and left is better."
-    )
-    return Plot("Accuracy against tokens", caption, draw)
-
-
 def tokens_by_role(runs: Runs) -> Plot:
     """Tokens per problem by role of the calls."""
-    parts = runs.overview["methods"]
+    parts, names = runs.overview["methods"], runs.names
 
     def draw(theme: Theme, width: float) -> Figure:
-        figure, (axes,) = new_figure(width, 0.9 + 0.3 * len(parts))
+        named = [fill(short(names[label]), LETTERS if width > 5 else LETTERS // 2) for label in parts]
+        lines = max(name.count("\n") + 1 for name in named)
+        figure, (axes,) = new_figure(width, 0.9 + (0.1 + LINE * lines) * len(parts))
         left = np.zeros(len(parts))
         for number, role in enumerate(ROLES):
             values = np.array([part["cost"]["tokens_by_role"][role] for part in parts.values()])
             axes.barh(range(len(parts)), values, left=left, height=0.62, color=color(theme, number), label=role)
             left += values
-        axes.set_yticks(range(len(parts)), [short(label) for label in parts])
+        axes.set_yticks(range(len(parts)), named)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.xaxis.set_major_locator(MaxNLocator(5 if width > 5 else 3))
         axes.set_xlabel("tokens per problem")
-        legend(figure, axes, 3)
+        legend(figure, axes)
         return figure
 
-    return Plot("Tokens by role", "Mean tokens per problem, prompts and generated text together, by role.", draw)
+    caption = "Mean tokens per problem, prompts and generated text together, by role."
+    return Plot("Tokens by role", caption, draw, full=True)
 
 
 def controls(runs: Runs) -> Plot:
@@ -112,21 +81,22 @@ def controls(runs: Runs) -> Plot:
     (x, x_title), (y, y_title) = list(control_columns(runs).items())[:2]
     kinds = list(by_kind(runs.rows))
     shown = kinds[:MAX_PANELS]
-    methods = {label: by_kind(rows) for label, rows in runs.methods.items()}
+    methods = {runs.names[label]: by_kind(rows) for label, rows in runs.methods.items()}
 
     def draw(theme: Theme, width: float) -> Figure:
-        figure, panels = _grid(width, len(shown), 2.4, sharex=True, sharey=True)
+        above = legend_height([short(label) for label in methods], width)
+        figure, panels = _grid(width, len(shown), 2.4, above, sharex=True, sharey=True)
         for axes, kind in zip(panels, shown, strict=True):
             for number, (label, groups) in enumerate(methods.items()):
                 _scatter(axes, groups.get(kind, []), (x, y), theme, number, label)
-            axes.set_title(short(kind))
+            axes.set_title(short(kind, 28))
         figure.supxlabel(x_title[0].lower() + x_title[1:], fontsize=9, color=theme.ink)
         figure.supylabel(y_title.lower(), fontsize=9, color=theme.ink)
-        legend(figure, panels[0], 5 if width > 5 else 3)
+        legend(figure, panels[0])
         return figure
 
     caption = "Controls of every executor in the last round; one point per executor and problem." + _left_out(kinds)
-    return Plot("Controls chosen per kind of problem", caption, draw)
+    return Plot("Controls chosen per kind of problem", caption, draw, full=len(shown) > 2)
 
 
 def _scatter(axes: Axes, rows: Sequence[Row], names: tuple[str, str], theme: Theme, number: int, label: str) -> None:
@@ -170,7 +140,8 @@ def residuals(steps: Mapping[str, Sequence[Sequence[float]]]) -> Plot:
     """Residual per BNE round: median and middle half."""
 
     def draw(theme: Theme, width: float) -> Figure:
-        figure, (axes,) = new_figure(width, 3.0)
+        above = legend_height([short(label) for label, own in steps.items() if own], width)
+        figure, (axes,) = new_figure(width, 2.8 + above)
         for number, (label, own) in enumerate(steps.items()):
             if not own:
                 continue
@@ -186,7 +157,7 @@ def residuals(steps: Mapping[str, Sequence[Sequence[float]]]) -> Plot:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.15)
         axes.set_ylim(bottom=0)
-        legend(figure, axes, 4 if width > 5 else 2)
+        legend(figure, axes)
         return figure
 
     caption = (
@@ -207,7 +178,8 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]]) -> Plot:
     order = list(curves)
 
     def draw(theme: Theme, width: float) -> Figure:
-        figure, panels = _grid(width, len(shown), 2.0)
+        above = legend_height([short(run) for run in order], width) if len(order) > 1 else 0.0
+        figure, panels = _grid(width, len(shown), 2.0, above)
         for axes, name in zip(panels, shown, strict=True):
             for run, curve in by_name[name].items():
                 _plot_curve(axes, curve, color(theme, order.index(run)), short(run))
@@ -216,14 +188,14 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]]) -> Plot:
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(4))
         if len(order) > 1:
-            legend(figure, panels[0], 3 if width > 5 else 1)
+            legend(figure, panels[0])
         return figure
 
     caption = (
         "Training curves by TensorBoard tag. Pale: raw values; strong: mean over a window of a tenth of the curve, if "
         "it has 50 points or more." + _left_out([name for name, _ in names])
     )
-    return Plot("Learning curves", caption, draw)
+    return Plot("Learning curves", caption, draw, full=len(shown) > 2)
 
 
 def _plot_curve(axes: Axes, curve: Curve, shade: str, label: str) -> None:
@@ -239,11 +211,11 @@ def _plot_curve(axes: Axes, curve: Curve, shade: str, label: str) -> None:
         axes.plot(curve.steps, curve.values, color=shade, label=label, marker=".", markersize=4, linewidth=1.1)
 
 
-def _grid(width: float, panels: int, height: float, **share: bool) -> tuple[Figure, list[Axes]]:
-    """A figure with this many panels, with as many in a row as fit."""
+def _grid(width: float, panels: int, height: float, above: float = 0.0, **share: bool) -> tuple[Figure, list[Axes]]:
+    """A figure with this many panels, with as many in a row as fit, and room `above` them; all in inches."""
     columns = max(1, min(panels, int(width / (2.3 if width > 5 else 1.8))))
     rows = math.ceil(panels / columns)
-    figure, axes = new_figure(width, height * rows + 0.7, rows, columns, **share)
+    figure, axes = new_figure(width, height * rows + 0.5 + above, rows, columns, **share)
     for spare in axes[panels:]:
         spare.set_visible(False)
     return figure, axes[:panels]

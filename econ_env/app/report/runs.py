@@ -9,6 +9,7 @@ from typing import Any
 
 from econ_env.answers import AnswerRule, make_rule
 from econ_env.app.compare.overview import REFERENCE, overview
+from econ_env.app.compare.readable import Play, key_of, readable_names
 from econ_env.app.runs.folder import RESULTS_FILE, RUN_FILE, SUMMARY_FILE, TRAINING_FILE, VOLATILE
 from econ_env.app.runs.results import Row, by_method
 from econ_env.errors import ConfigError, TraceError
@@ -69,6 +70,14 @@ class Runs:
         return {label: groups[label] for label in self.overview["methods"]}
 
     @property
+    def names(self) -> dict[str, str]:
+        """The readable name of each label, no two the same."""
+        plays = {
+            label: Play.of(self.runs[rows[0]["run"]].about.get("config", {})) for label, rows in self.methods.items()
+        }
+        return readable_names(self.overview["methods"], plays)
+
+    @property
     def matching(self) -> dict[str, dict[str, Any]]:
         """How budgets were matched; empty for several runs."""
         return dict(self.runs[0].summary.get("matching", {})) if len(self.runs) == 1 else {}
@@ -103,10 +112,10 @@ def load_runs(folders: Sequence[str | Path], baseline: str | None = None) -> Run
     if baseline is not None and baseline not in labels:
         raise ConfigError(f"there is no method {baseline!r} to compare to; choose from {', '.join(labels)}")
     order = _order(runs, labels)
-    chosen = baseline or next((label for label in order if _bare(label) == BASELINE), None)
+    chosen = baseline or next((label for label in order if key_of(label) == BASELINE), None)
     if chosen is None and len(runs) == 1:
         chosen = runs[0].summary.get("overview", {}).get("baseline")
-    reference = next((label for label in order if _bare(label) == REFERENCE), REFERENCE)
+    reference = next((label for label in order if key_of(label) == REFERENCE), REFERENCE)
     return Runs(runs, rows, overview(rows, chosen, reference, order, rule=_rule(runs)))
 
 
@@ -169,7 +178,3 @@ def _order(runs: Sequence[LoadedRun], labels: Sequence[str]) -> list[str]:
     """Labels in the order of a single run's own table; otherwise in order of appearance."""
     wanted = runs[0].summary.get("overview", {}).get("methods", {}) if len(runs) == 1 else {}
     return [label for label in dict.fromkeys([*wanted, *labels]) if label in labels]
-
-
-def _bare(label: str) -> str:
-    return label.rpartition(": ")[2]

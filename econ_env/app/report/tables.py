@@ -8,18 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from econ_env.app.compare.headline import TESTS
+from econ_env.app.report.calibration import calibration
 from econ_env.app.report.cells import (
     DASH,
     Cell,
     Column,
     ReportTable,
     estimate,
+    key_shown,
+    named,
     number,
     p_value,
     percent,
     spread,
     without_empty,
 )
+from econ_env.app.report.probe import probe
 from econ_env.app.report.runs import Runs
 from econ_env.app.runs.results import Row
 from econ_env.control_names import second_of
@@ -48,6 +53,8 @@ def all_tables(runs: Runs) -> dict[str, ReportTable]:
         "transitions": transitions(runs),
         "refinement": refinement(runs),
         "controls": controls(runs),
+        "calibration": calibration(runs),
+        "probe": probe(runs),
     }
     return {name: without_empty(table) for name, table in made.items() if table.rows}
 
@@ -62,23 +69,25 @@ def accuracy(runs: Runs) -> ReportTable:
         Column("Method", numeric=False),
         Column("Right", "of judged answers"),
         Column("Accuracy", "%, 95% interval"),
-        Column(f"Against {seen['baseline']}", "percentage points, 95% interval", span=(-reach, reach)),
+        Column(f"Against {runs.names[seen['baseline']]}", "percentage points, 95% interval", span=(-reach, reach)),
         Column("p", "two-sided"),
         Column("p, Holm", "for all methods"),
         Column("Needed", "problems"),
         Column("Failed", "not judged"),
     ]
     about = descriptions(runs)
-    rows = [_accuracy_row(label, about[label], part, seen["baseline"]) for label, part in seen["methods"].items()]
+    rows = []
+    for label, part in seen["methods"].items():
+        name = Cell(runs.names[label], key_shown(runs, label), hint=about[label])
+        rows.append([name, *_accuracy_cells(part, label == seen["baseline"])])
     notes = [
         "Accuracies have Wilson intervals, differences have bootstrap intervals over problems. "
         "An answer that can't be read counts as wrong; a problem without any model answer is failed and not counted.",
         "Needed: problems required to detect a difference of this size at the 5% level with 80% power.",
     ]
     tests = {part["difference"]["test"] for part in seen["methods"].values() if part["difference"]}
-    names = {"mcnemar_exact": "McNemar's exact test", "sign_flip": "a sign-flip permutation test over problems"}
     if tests:
-        notes.append("p is from " + " and ".join(names[test] for test in sorted(tests)) + ".")
+        notes.append("p is from " + " and ".join(TESTS[test] for test in sorted(tests)) + ".")
     if len(seen["seeds"]) > 1:
         notes.append(f"{len(seen['seeds'])} seeds, averaged per problem; intervals and tests count problems.")
     return ReportTable("Accuracy", columns, rows, tuple(notes))
@@ -91,29 +100,29 @@ def descriptions(runs: Runs) -> dict[str, str]:
         run = runs.runs[rows[0]["run"]]
         name = label.rpartition(": ")[2]
         text = str(run.summary.get("methods", {}).get(name, {}).get("name", ""))
-        units = rows[-1]["units"]
-        found[label] = ("" if text == name else text) + ("" if units is None else f" ({units})")
+        found[label] = "" if text == name else text
     return found
 
 
-def _accuracy_row(label: str, about: str, part: Mapping[str, Any], baseline: str) -> list[Cell]:
+def _accuracy_cells(part: Mapping[str, Any], is_baseline: bool) -> list[Cell]:
     found, gain = part["accuracy"], part["difference"]
-    cells = [Cell(label, about), *[Cell(DASH)] * 6, Cell(str(part["failed"]))]
+    cells = [*[Cell(DASH)] * 6, Cell(str(part["failed"]))]
     if found is not None:
-        cells[1] = Cell(f"{found['correct']}/{found['answers']}")
-        cells[2] = estimate(found["estimate"], "{:.1f}", "{:.1f}")
-    if label == baseline:
-        cells[3] = Cell("baseline")
+        cells[0] = Cell(f"{found['correct']}/{found['answers']}")
+        cells[1] = estimate(found["estimate"], "{:.1f}", "{:.1f}")
+    if is_baseline:
+        cells[2] = Cell("baseline")
     if gain is not None:
-        cells[3] = estimate(gain["estimate"], "{:+.1f}", "{:+.1f}")
-        cells[4], cells[5] = Cell(p_value(gain["p"])), Cell(p_value(gain["p_holm"]))
-        cells[6] = Cell(DASH if gain["needed"] is None else f"{gain['needed']:,}", f"have {gain['problems']:,}")
+        cells[2] = estimate(gain["estimate"], "{:+.1f}", "{:+.1f}")
+        cells[3], cells[4] = Cell(p_value(gain["p"])), Cell(p_value(gain["p_holm"]))
+        cells[5] = Cell(DASH if gain["needed"] is None else f"{gain['needed']:,}", f"have {gain['problems']:,}")
     return cells
 
 
 def cost(runs: Runs) -> ReportTable:
     """Tokens by role, calls, seconds and money per problem."""
-    reference = runs.overview["reference"]
+    names = runs.names
+    reference = names.get(runs.overview["reference"], runs.overview["reference"])
     columns = [
         Column("Method", numeric=False),
         Column("Tokens", "per problem"),
@@ -134,7 +143,7 @@ def cost(runs: Runs) -> ReportTable:
         roles = own["tokens_by_role"]
         rows.append(
             [
-                Cell(label),
+                named(runs, label),
                 Cell(number(own["tokens"], "{:,.0f}")),
                 Cell(DASH) if ratio is None else estimate(ratio, "{:.2f}", "{:.2f}", scale=1.0, bar=False),
                 *(Cell(number(roles[role], "{:,.0f}")) for role in ("strategy", "executor", "commitment")),
@@ -150,12 +159,12 @@ def cost(runs: Runs) -> ReportTable:
         "Means over all answers; failed answers are included, because they were paid for. Time is the mean over "
         "answers without cached calls; cost needs the settings price_prompt and price_completion.",
         *(
-            f"{label}: {found['units']} {found['unit']} were chosen to match the {found['by']} of {reference}; they "
-            f"cost {found['ratio']:.2f} times as many."
+            f"{names[label]}: {found['units']} {found['unit']} were chosen to match the {found['by']} of {reference}; "
+            f"they cost {found['ratio']:.2f} times as many."
             for label, found in runs.matching.items()
         ),
         *(
-            f"{label}: {part['cost']['thought_tokens']:,.0f} of the generated tokens per problem were thought."
+            f"{names[label]}: {part['cost']['thought_tokens']:,.0f} of the generated tokens per problem were thought."
             for label, part in runs.overview["methods"].items()
             if part["cost"]["thought_tokens"]
         ),
@@ -168,33 +177,50 @@ def _debate(runs: Runs) -> Iterable[str]:
     found = runs.overview["debate"]
     if found is not None:
         word = "fewer" if found["fewer"] >= 0 else "more"
+        name = runs.names[runs.overview["reference"]]
         yield (
-            f"bne used {abs(found['fewer']):.0%} {word} tokens than {found['rounds']} rounds of debate on the problems "
-            "that both finished."
+            f"{name} used {abs(found['fewer']):.0%} {word} tokens than {found['rounds']} rounds of debate on the "
+            "problems that both finished."
         )
 
 
 def team(runs: Runs) -> ReportTable:
-    """How good the executors are by themselves, and how much they agree."""
+    """How good the executors are by themselves, how much they agree, and what the team makes of them."""
+    gains = [part["own_majority"]["estimate"] for part in runs.overview["methods"].values() if part["own_majority"]]
+    reach = max([0.05, *(abs(x) for gain in gains for x in gain.values() if x is not None)])
     columns = [
         Column("Method", numeric=False),
         Column("Each reply right", "%"),
         Column("Any reply right", "%, pass@n"),
         Column("Majority right", "%, majority@n"),
         Column("Team right", "%"),
+        Column("Against own majority", "percentage points, 95% interval", span=(-reach, reach)),
+        Column("p, Holm", "for all teams"),
         Column("Agreement", "% of pairs"),
         Column("Unread replies", "%"),
         Column("Unread answers", "%"),
     ]
     rows = []
     for label, part in runs.overview["methods"].items():
-        own, found = part["executors"], part["accuracy"]
+        own, found, gain = part["executors"], part["accuracy"], part["own_majority"]
         shares = [own["each"], own["any"], own["majority"], found["estimate"]["value"] if found else None]
-        shares += [part["agreement"], part["unparsed"]["replies"], part["unparsed"]["answers"]]
-        rows.append([Cell(label), *(Cell(percent(share)) for share in shares)])
+        rest = [part["agreement"], part["unparsed"]["replies"], part["unparsed"]["answers"]]
+        against = [Cell(DASH), Cell(DASH)]
+        if gain is not None:
+            against = [estimate(gain["estimate"], "{:+.1f}", "{:+.1f}"), Cell(p_value(gain["p_holm"]))]
+        rows.append(
+            [
+                named(runs, label),
+                *(Cell(percent(share)) for share in shares),
+                *against,
+                *(Cell(percent(share)) for share in rest),
+            ]
+        )
     notes = (
-        "Computed from the last round's replies; executors that stayed silent are left out. Unread: no final answer "
-        "was found in the text. Agreement needs two replies or more.",
+        "Computed from the last replies; executors that stayed silent are left out. Unread: no final answer was found "
+        "in the text. Agreement needs two replies or more.",
+        "Majority: the most frequent answer of these replies, each counted once, ties decided by lot. Against own "
+        "majority: the team's answers minus that vote's, on the same problems; votes by rule are left out.",
     )
     return ReportTable("The executors by themselves", columns, rows, notes)
 
@@ -213,7 +239,9 @@ def transitions(runs: Runs) -> ReportTable:
     for label, part in runs.overview["methods"].items():
         for place, step in enumerate(part["transitions"], start=1):
             keys = ("right_right", "wrong_right", "right_wrong", "wrong_wrong")
-            rows.append([Cell(label), Cell(f"{place} to {place + 1}"), *(Cell(f"{step[key]:,}") for key in keys)])
+            rows.append(
+                [named(runs, label), Cell(f"{place} to {place + 1}"), *(Cell(f"{step[key]:,}") for key in keys)]
+            )
     return ReportTable("From round to round", columns, rows, ("Later steps leave out episodes that stopped early.",))
 
 
@@ -236,7 +264,7 @@ def refinement(runs: Runs) -> ReportTable:
             Cell(f"{100 * reasons[reason] / reasons.total():.0f}" if reasons[reason] else DASH) for reason in REASONS
         ]
         cells += [Cell(f"{np.median(last):.3f}" if last else DASH), Cell(f"{np.mean(gaps):.4f}" if gaps else DASH)]
-        rows.append([Cell(label), *cells])
+        rows.append([named(runs, label), *cells])
     notes = (
         "Residual: the largest change of a control in a best response, with every control scaled to [-1, 1]. "
         "Gap: what each executor could still gain by changing its controls alone, summed over executors and estimated "
@@ -263,7 +291,7 @@ def controls(runs: Runs) -> ReportTable:
             replies = [reply for row in part for reply in row["replies"]]
             rows.append(
                 [
-                    Cell(label),
+                    named(runs, label),
                     Cell(kind),
                     *(spread([reply[name] for reply in replies if name in reply]) for name in names),
                     Cell(f"{sum(judged)}/{len(judged)}"),

@@ -20,7 +20,7 @@ def print_summary(console: Console, runs: Runs) -> None:
     for run in runs.runs:
         state = "" if run.complete else " (not complete)"
         console.print(f"{run.path}: {len(run.rows):,} answers{state}", highlight=False, soft_wrap=True, markup=False)
-    print_overview(console, runs.overview, runs.matching)
+    print_overview(console, runs.overview, runs.matching, runs.names)
     names = short_names(control_names(runs))
     _print(console, "controls", controls(runs), ("method", "kind", *names, "right"))
     _print(

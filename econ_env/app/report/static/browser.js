@@ -28,7 +28,7 @@ async function startBrowser() {
 
   const kinds = [...new Set(index.episodes.map((entry) => entry.kind).filter(Boolean))].sort();
   const reasons = [...new Set(index.episodes.flatMap((entry) => entry.stop))].sort();
-  index.methods.forEach((label, place) => filters.method.append(h("option", { value: String(place) }, label)));
+  index.names.forEach((label, place) => filters.method.append(h("option", { value: String(place) }, label)));
   fill(filters.stop, reasons, (reason) => STOP_REASONS[reason] ?? reason);
   fill(filters.kind, kinds);
 
@@ -99,7 +99,7 @@ async function startBrowser() {
         "a",
         { href: `#episode-${place}`, class: "entry" },
         badge(entry.verdict),
-        h("span", { class: "who" }, index.methods[entry.method]),
+        h("span", { class: "who", title: index.methods[entry.method] }, index.names[entry.method]),
         h("span", { class: "what" }, entry.question ?? entry.problem),
         h("span", { class: "answers" }, h("b", null, few(entry.answer)), entry.verdict === "correct" ? "" : ` · gold ${few(entry.gold)}`),
         h("span", { class: "numbers" }, `${entry.problem} · seed ${entry.seed}${where} · ${number(total(entry.tokens))} tokens · ${entry.rounds} ${entry.rounds === 1 ? "round" : "rounds"}`),
@@ -122,7 +122,7 @@ async function startBrowser() {
     const asked = open;
     const episode = await episodeTexts(entry);
     if (asked !== open) return;
-    find("episode-title").replaceChildren(index.methods[entry.method], h("small", null, ` ${entry.problem} · seed ${entry.seed}`));
+    find("episode-title").replaceChildren(index.names[entry.method], h("small", null, ` ${index.methods[entry.method]} · ${entry.problem} · seed ${entry.seed}`));
     find("episode-body").replaceChildren(...showEpisode(entry, episode, index).filter(Boolean));
     const place = shown.indexOf(open);
     find("earlier").disabled = place <= 0;

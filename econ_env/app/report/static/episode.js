@@ -40,7 +40,7 @@ function others(entry, index) {
     .map((other, place) => [other, place])
     .filter(([other]) => other !== entry && other.problem === entry.problem && other.seed === entry.seed)
     .map(([other, place]) =>
-      h("li", null, h("a", { href: `#episode-${place}` }, index.methods[other.method]), " ", badge(other.verdict), ` ${few(other.answer)}`),
+      h("li", null, h("a", { href: `#episode-${place}` }, index.names[other.method]), " ", badge(other.verdict), ` ${few(other.answer)}`),
     );
   return links.length === 0 ? null : h("section", { class: "others" }, h("h3", null, "The same problem with other methods"), h("ul", null, links));
 }

@@ -20,6 +20,7 @@ from econ_env.app.compare import compare as compare_module
 from econ_env.app.compare.compare import CompareOptions
 from econ_env.app.compare.method_names import BUILT_IN, parse_names
 from econ_env.app.compare.overview import overview
+from econ_env.app.compare.statistics import own_majority
 from econ_env.errors import BudgetError, ConfigError, LLMUnavailableError, ProblemError
 from econ_env.methods import Answer
 from econ_env.records import PromptEmbedding, Reply, Round, Strategy
@@ -95,6 +96,13 @@ def test_the_summary_follows_from_the_rows_alone(tmp_path):
     )
     assert ratio["ratio"]["value"] == pytest.approx(bne / debate)
     assert ratio["fewer"] == pytest.approx(1 - bne / debate)
+
+
+def test_the_own_majority_is_what_the_method_majority_answers(tmp_path):
+    run(tmp_path, "--match", "none", methods="majority", problems=40)
+    rows = rows_of(tmp_path)
+    assert [row["verdict"] for row in own_majority(rows, DEFAULT_RULE)] == [row["verdict"] for row in rows]
+    assert any(len({reply["answer"] for reply in row["replies"]}) == 3 for row in rows)  # there were ties
 
 
 def test_budgets_are_matched_to_bne_and_what_was_chosen_is_told(tmp_path):

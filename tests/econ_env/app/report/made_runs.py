@@ -61,7 +61,8 @@ def make_run(
         complete: Whether the run came to its end.
         config: Settings to be noted.
     """
-    about = {"config": {"n_agents": 3, "seed": seed, **(config or {})}, "seed": seed, "dataset": "made up"}
+    settings = {"n_agents": 3, "seed": seed, "bne": {"max_iterations_infer": 3}, **(config or {})}
+    about = {"config": settings, "seed": seed, "dataset": "made up"}
     about["versions"] = {"econ": "0", "answer_rule": "rule-v1", "prompts": "prompts-v1"}
     run = RunFolder(folder, about, resume=False)
     for number in range(problems):

@@ -192,7 +192,8 @@ def test_hostile_texts_are_in_the_episodes_as_they_were(hostile_page):
 def test_plots_are_at_print_resolution(page):
     plots = {path.name for path in (page.parent / "plots").iterdir()}
     assert plots == {
-        "accuracy_tokens.png", "tokens_by_role.png", "controls.png", "residuals.png", "learning_curves.png",
+        "accuracy_calls.png", "accuracy_tokens.png", "tokens_by_role.png", "controls.png", "residuals.png",
+        "learning_curves.png",
     }  # fmt: skip
     for name in plots:
         with Image.open(page.parent / "plots" / name) as image:
@@ -241,8 +242,9 @@ def test_the_summary_fits_eighty_columns(run_folder):
     lines = console.export_text().splitlines()
     table = [line for line in lines if not line.startswith(str(run_folder))]
     assert max(map(len, table)) <= 80
-    for label in ("bne", "no_bne", "single"):
-        assert sum(line.startswith(f"{label} ") for line in table) >= 4
+    for name in ("ECON with 3", "ECON with 1 round", "One greedy call"):
+        assert sum(line.startswith(f"{name} ") for line in table) >= 4
+    assert "is bne, ECON with 1 round is no_bne" in " ".join(" ".join(table).split())
     assert "…" not in "".join(table)
 
 
@@ -256,7 +258,7 @@ def test_the_command_writes_beside_the_run_and_says_what_is_not_complete(tmp_pat
     run(monkeypatch, folder, "--baseline", "no_bne")
     assert "is not complete" in (folder / "report.html").read_text()
     printed = capsys.readouterr().out
-    assert "vs no_bne" in printed
+    assert "vs ECON with 1" in printed
     assert "(not complete)" in printed
 
 
@@ -264,7 +266,7 @@ def test_the_summary_alone_writes_nothing(run_folder, monkeypatch, capsys):
     before = sorted(run_folder.iterdir())
     run(monkeypatch, run_folder, "--summary-only")
     assert sorted(run_folder.iterdir()) == before
-    assert "vs single" in capsys.readouterr().out
+    assert "vs One greedy call" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

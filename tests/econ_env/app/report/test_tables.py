@@ -5,7 +5,7 @@ import pytest
 from econ_env.app.report.cells import DASH
 from econ_env.app.report.plots import residuals_by_step
 from econ_env.app.report.runs import load_runs
-from econ_env.app.report.tables import accuracy, all_tables, controls, refinement, transitions
+from econ_env.app.report.tables import accuracy, all_tables, controls, refinement, team, transitions
 from tests.econ_env.app.report.made_runs import make_run
 
 
@@ -21,7 +21,8 @@ def changed(runs, **overview):
 def test_accuracy_is_what_the_overview_says(runs):
     table = accuracy(runs)
     part = runs.overview["methods"]["bne"]
-    row = next(row for row in table.rows if row[0].text == "bne")
+    row = next(row for row in table.rows if row[0].text == "ECON with 3 rounds")
+    assert row[0].detail == "bne"
     found = part["accuracy"]
     assert row[1].text == f"{found['correct']}/12"
     assert row[2].text == f"{100 * found['correct'] / 12:.1f}"
@@ -40,8 +41,8 @@ def test_bars_stay_in_their_columns(runs):
 
 def test_nothing_judged_is_a_dash_and_not_a_zero(runs):
     empty = {**runs.overview["methods"]["bne"], "accuracy": None, "difference": None}
-    table = accuracy(changed(runs, methods={"bne": empty}, baseline="single"))
-    assert [cell.text for cell in table.rows[0][1:4]] == [DASH] * 3
+    table = accuracy(changed(runs, methods={**runs.overview["methods"], "bne": empty}))
+    assert [cell.text for cell in table.rows[2][1:4]] == [DASH] * 3
 
 
 def test_columns_in_which_nothing_stands_are_left_out(tmp_path):
@@ -62,25 +63,26 @@ def _without_price(line):
 
 def test_controls_are_averaged_per_kind_and_once_where_they_never_change(runs):
     lines = {(row[0].text, row[1].text): row for row in controls(runs).rows}
-    kinds = [kind for label, kind in lines if label == "bne"]
+    name = runs.names["bne"]
+    kinds = [kind for label, kind in lines if label == name]
     assert kinds == ["level1", "level2", "level3"]
     rows = [row for row in runs.methods["bne"] if row["kind"] == "level2"]
     values = [reply["temperature"] for row in rows for reply in row["replies"]]
-    assert lines["bne", "level2"][2].text.startswith(f"{sum(values) / len(values):.2f} ±")
+    assert lines[name, "level2"][2].text.startswith(f"{sum(values) / len(values):.2f} ±")
     fixed = [{**row, "replies": [{**r, "temperature": 0.7, "p": 1.0} for r in row["replies"]]} for row in runs.rows]
     assert [row[1].text for row in controls(replace(runs, rows=fixed)).rows] == ["all"] * 3
 
 
 def test_steps_and_reasons_are_counted(runs):
-    assert {row[0].text for row in transitions(runs).rows} == {"bne"}
+    assert {row[0].text for row in transitions(runs).rows} == {"ECON with 3 rounds"}
     steps = runs.overview["methods"]["bne"]["transitions"]
     assert [int(cell.text) for cell in transitions(runs).rows[0][2:]] == [
         steps[0][key] for key in ("right_right", "wrong_right", "right_wrong", "wrong_wrong")
     ]
     lines = {row[0].text: row for row in refinement(runs).rows}
-    assert "single" not in lines
+    assert "One greedy call" not in lines
     reasons = [reason for row in runs.methods["bne"] for reason in row["stop_reasons"]]
-    assert lines["bne"][1].text == f"{100 * reasons.count('commitment_repeated') / len(reasons):.0f}"
+    assert lines["ECON with 3 rounds"][1].text == f"{100 * reasons.count('commitment_repeated') / len(reasons):.0f}"
 
 
 def test_residuals_of_several_decisions_start_anew():
@@ -88,3 +90,17 @@ def test_residuals_of_several_decisions_start_anew():
     row["residuals"] = [0.5, 0.4, 0.01, 0.3, 0.2]
     assert residuals_by_step([row]) == [[0.5, 0.01, 0.3], [0.4, 0.2]]
     assert residuals_by_step([{**row, "residuals": [0.5]}]) == []
+
+
+def test_the_team_stands_beside_the_majority_of_its_executors(runs):
+    table = team(runs)
+    lines = {row[0].text: row for row in table.rows}
+    place = [column.name for column in table.columns].index("Against own majority")
+    gain = runs.overview["methods"]["bne"]["own_majority"]["estimate"]
+    assert lines["ECON with 3 rounds"][place].bar == tuple(gain.values())
+    assert lines["One greedy call"][place].text == DASH
+
+
+def test_names_in_files_are_shown_beside_the_readable_ones(runs):
+    assert [row[0].detail for row in accuracy(runs).rows] == ["single", "no_bne", "bne"]
+    assert [row[0].hint for row in team(runs).rows] == ["single", "no_bne", "bne"]

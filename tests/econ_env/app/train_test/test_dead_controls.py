@@ -52,6 +52,17 @@ def test_a_dead_control_is_said_loudly_and_kept(train):
 
 
 @pytest.mark.slow
+def test_a_comparison_that_trains_keeps_what_was_found(run, small):
+    pytest.importorskip("statsmodels")
+    with FaultyServer(sampler(ignores=["temperature"])) as server:
+        given = ["--methods", "bne", "--problems", 2, "--train-eps", 2, "--match", "none", "--set", "llm.max_retries=0"]
+        done = run(econ, "compare", *small, "--llm", server.url, *given)
+    assert done.code == 0, done.err
+    (found,) = json.loads(Path("logs_compare/summary.json").read_text())["probe"]
+    assert [line["verdict"] for line in found["lines"]] == ["dead", "alive"]
+
+
+@pytest.mark.slow
 def test_where_all_controls_work_nothing_is_said(train):
     with FaultyServer(sampler()) as server:
         done, summary = train(server)
