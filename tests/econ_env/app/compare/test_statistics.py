@@ -12,7 +12,8 @@ def row(problem, verdict="correct", *, seed=0, **changes):
     return {
         "method": "m", "problem": str(problem), "source": "made", "seed": seed, "verdict": verdict, "replies": [],
         "round_verdicts": [], "round_tokens": [], "tokens": {"strategy": 0, "executor": 0, "commitment": 0},
-        "prompt_tokens": 0, "completion_tokens": 0, "calls": 1, "cache_hits": 0, "rounds": [1], "seconds": 1.0, "usd": None,
+        "prompt_tokens": 0, "completion_tokens": 0, "calls": 1, "cache_hits": 0, "rounds": [1], "seconds": 1.0,
+        "usd": None,
     } | changes  # fmt: skip
 
 
