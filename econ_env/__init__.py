@@ -5,8 +5,13 @@ Examples:
     >>> env = econ_env.parallel_env(problems="bundled", llm="simulated", embedder="hash")
     >>> observations, infos = env.reset(seed=0)
 
-The import registers these ids. Gymnasium can do the import itself: `gymnasium.make("econ_env:econ_env/Joint-v0")`.
-All ids take the arguments of `parallel_env`. Everything else loads when it is first used.
+The import registers these ids. Gymnasium can do the import itself:
+
+>>> import gymnasium
+>>> env = gymnasium.make("econ_env:econ_env/Joint-v0", llm="simulated", embedder="hash")
+
+All ids take the arguments of `parallel_env`; without `llm` they ask Together if `TOGETHER_API_KEY` is set, which costs
+money. Everything else loads when it is first used.
 
 | id                   | made by                                | what                                               |
 |----------------------|----------------------------------------|----------------------------------------------------|
