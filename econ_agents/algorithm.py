@@ -27,11 +27,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from econ_agents import losses
 from econ_agents.batches import TeamBatch, to_team_batch
 from econ_agents.networks.belief import squash
-from econ_agents.networks.network import Outlook, TeamNetwork
+from econ_agents.networks.network import Outlook, TeamNetwork, share_statistics
 from econ_agents.networks.voice import answer_right, going_on
 from econ_agents.optimizers import AdamW
 from econ_agents.policy import EconPolicy, TeamGame
-from econ_agents.team_spec import SPEAK, WEIGHT
 
 NEARBY = 0.2
 """Standard deviation of candidates near an agent's own controls, on [-1, 1]; the other candidates are uniform."""
@@ -105,7 +104,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         self._learned, self._lagged = list(net.parameters()), list(self.target.parameters())
         self._soft_update = get_ema_multi_avg_fn(1.0 - self.tau)  # type: ignore[no-untyped-call] # untyped upstream
         # Soft updates move parameters only, so both networks must share the running input statistics.
-        cast(TeamNetwork, self.target.module).belief.norm = net.belief.norm
+        share_statistics(cast(TeamNetwork, self.target.module), net)
         values = nn.ModuleList([net.belief, net.critic, net.encoder, net.mixer])
         rates = [step.learning_rate] * 2 + [step.coordinator_learning_rate] * 2
         if net.voice is not None:
@@ -120,24 +119,25 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         self.alpha_optim = self._create_optimizer(
             policy.alpha, TorchOptimizerFactory(AdamW, weight_decay=0.0, lr=self.config.alpha.learning_rate)
         )
-        self._steers = bool(set(policy.spec.controls) - {SPEAK, WEIGHT}) or not policy.spec.controls
         self.gradient_steps = 0
 
     def _update_with_batch(self, batch: RolloutBatchProtocol) -> EconTrainingStats:
         """Take one gradient step on all networks; sets the batch's weights for prioritised replay."""
         policy = self.policy
         rows = to_team_batch(batch, policy.spec, policy.alpha().detach())
-        policy.network.belief.observe(rows.obs_BND)
-        stats = EconTrainingStats()
-        belief_BNH = policy.network.belief(rows.obs_BND)
-        if self._steers:
-            error_B = self._learn_values(rows, belief_BNH, stats)
+        net, stats = policy.network, EconTrainingStats()
+        if net.voice is not None:
+            net.voice.observe(net.said(rows.obs_next_BND))
+        if net.steers:
+            net.belief.observe(rows.obs_BND)
+            error_B = self._learn_values(rows, net.belief(rows.obs_BND), stats)
         else:
-            error_B = self._learn_voice(rows, belief_BNH, stats)
+            error_B = self._learn_voice(rows, stats)
         # Noise on the inputs keeps the critics from overfitting, but heads must learn from the beliefs from which they
         # will act: with the weaker signal of noisy ones they learn to exaggerate, and without noise go too far.
-        with _as_in_play(policy.network.belief, policy.network.encoder):
-            self._learn_controls(rows, stats)
+        if net.steers:
+            with _as_in_play(net.belief, net.encoder):
+                self._learn_controls(rows, stats)
         self.gradient_steps += 1
         if self.gradient_steps % self.config.target_update_interval == 0:
             self._update_lagged_network_weights()
@@ -183,19 +183,19 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         if weights.encoder:
             read_BN = net.encoder.values(values.group, rows.act_BNA)
             total.add("encoder", weights.encoder, losses.encoder(read_BN, target_BN, w_B))
-        self._add_voice(total, rows, belief_BNH)
+        self._add_voice(total, rows)
         total.descend(self.value_optim)
         self._learn_alpha(rows, local_BN.detach() - future_BN + rows.price_BN, stats)
         return (values.total_B - target_B).detach().abs() * (w_B > 0)  # nothing is learned from a failed problem
 
-    def _learn_voice(self, rows: TeamBatch, belief_BNH: Tensor, stats: EconTrainingStats) -> Tensor:
-        """Update beliefs, encoder and voice alone, where agents only speak and weigh; return the errors [B]."""
+    def _learn_voice(self, rows: TeamBatch, stats: EconTrainingStats) -> Tensor:
+        """Update the voice alone, where agents only speak and weigh; return the errors [B]."""
         total = _Total(stats)
-        error_B = self._add_voice(total, rows, belief_BNH)
+        error_B = self._add_voice(total, rows)
         total.descend(self.value_optim)
         return error_B
 
-    def _add_voice(self, total: _Total, rows: TeamBatch, belief_BNH: Tensor) -> Tensor:
+    def _add_voice(self, total: _Total, rows: TeamBatch) -> Tensor:
         """Add the losses of trust and gains; returns the error [B] of the gains, 0 where nobody spoke alone.
 
         A call gains what it changes in the team's correctness, less its price, plus what is gained after it. Both
@@ -207,20 +207,19 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         target = cast(TeamNetwork, self.target.module)  # always in eval mode
         with torch.no_grad():
             before, after = (target.heard(obs_BND) for obs_BND in (rows.obs_BND, rows.obs_next_BND))
-            right_before_B = answer_right(wave.label_before, wave.right_before, target.vote_weights(before.odds_BN))
-            right_B = answer_right(wave.label, wave.right, target.vote_weights(after.odds_BN))
-            may_BN = net.silent(rows.obs_next_BND)
-            later_B = going_on(
-                after.gain_BN, torch.ones_like(wave.spoke, dtype=torch.bool) if may_BN is None else may_BN
-            )
+            right_before_B = answer_right(wave.label_before, wave.right_before, target.vote_weights(before))
+            right_B = answer_right(wave.label, wave.right, target.vote_weights(after))
+            later_B = going_on(after.gain_BN, net.said.silent(rows.obs_next_BND))
             target_B = right_B - right_before_B - wave.cost + self.config.gamma * rows.going_B * later_B
-        heard = net.voice(belief_BNH, net.encoder(belief_BNH).tokens_BNE)
+        gain_BN = net.heard(rows.obs_BND).gain_BN
         if weights.gain:
-            total.add("gain", weights.gain, losses.gain(heard.gain_BN, target_B, wave.spoke, rows.weight_B))
+            total.add("gain", weights.gain, losses.gain(gain_BN, target_B, wave.spoke, rows.weight_B))
         if weights.trust:
-            odds_BN = net.heard(rows.obs_next_BND).odds_BN
-            total.add("trust", weights.trust, losses.trust(odds_BN, wave.right, wave.valid, rows.weight_B))
-        error_BN = (heard.gain_BN.detach() - target_B[:, None]).abs() * wave.spoke
+            said = net.said(rows.obs_next_BND)  # nothing, after the decision was submitted
+            odds_BN = net.voice(said).odds_BN
+            answered_BN = said.answered_BN.to(odds_BN)
+            total.add("trust", weights.trust, losses.trust(odds_BN, wave.right, answered_BN, rows.weight_B))
+        error_BN = (gain_BN.detach() - target_B[:, None]).abs() * wave.spoke
         error_B: Tensor = error_BN.sum(-1) * (wave.spoke.sum(-1) == 1) * (rows.weight_B > 0)
         return error_B
 
@@ -235,8 +234,6 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
 
     def _learn_controls(self, rows: TeamBatch, stats: EconTrainingStats) -> None:
         """Update the heads, with all value networks fixed."""
-        if not self._steers:
-            return
         net, weights, total = self.policy.network, self.config.losses, _Total(stats)
         with torch.no_grad():
             belief_BNH = net.belief(rows.obs_BND)
@@ -244,8 +241,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         logit_BNA = net.heads(belief_BNH)
         with _fixed(self.value_params):
             act_BNA = squash(logit_BNA)
-            if net.speak is not None or net.weight is not None:
-                act_BNA = net.completed(act_BNA, belief_BNH, group, net.silent(rows.obs_BND))
+            act_BNA = net.completed(act_BNA, rows.obs_BND)
             values = net.values(belief_BNH, act_BNA, pessimistic=True, group=group)
             if weights.policy:
                 total.add("policy", weights.policy, losses.ascent(values.total_B, rows.weight_B))

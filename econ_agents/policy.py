@@ -81,8 +81,23 @@ class EconPolicy(Policy, ModelHubMixin):
 
     def propose(self, obs_BND: Tensor) -> Tensor:
         """The profile [B, N, A] in [-1, 1] that the heads choose."""
+        return self.network.controls(obs_BND)
+
+    @torch.no_grad()
+    def believed(self, obs_BND: Tensor) -> Tensor:
+        """How likely each agent's standing answer is right, [B, N] in [0, 1]; NaN without an answer.
+
+        Args:
+            obs_BND: Observations of a team whose executors may stay silent or weigh their reply.
+
+        Raises:
+            TeamError: The team has no such controls, so nothing is believed.
+        """
         network = self.network
-        return network.controls(network.belief(obs_BND), may_BN=network.silent(obs_BND))
+        if network.voice is None:
+            raise TeamError(f"nothing is believed of replies without the control {SPEAK} or {WEIGHT}")
+        answered_BN = network.said(obs_BND).answered_BN
+        return torch.sigmoid(network.heard(obs_BND).odds_BN).masked_fill(~answered_BN, torch.nan)
 
     @torch.no_grad()
     def hear(self, obs_BND: Tensor) -> tuple[Tensor, Tensor]:
@@ -216,8 +231,7 @@ class EconPolicy(Policy, ModelHubMixin):
         explored_BNA[..., speak] = act_BNA[..., speak]
         rows, n_agents, _ = act_BNA.shape
         random_B = random_B | (self.noise.random(rows) < self.config.exploration.random_speakers)
-        silent_BN = self.network.silent(torch.as_tensor(np.asarray(batch.obs)))
-        may_BN = np.ones((rows, n_agents), bool) if silent_BN is None else silent_BN.numpy()
+        may_BN = self.network.said.silent(torch.as_tensor(np.asarray(batch.obs))).numpy()
         drawn_BN = np.where(may_BN, self.noise.random((rows, n_agents)), -1.0)
         one_BN = np.where(np.arange(n_agents) == drawn_BN.argmax(axis=1)[:, None], 1.0, -1.0)
         others_B = random_B & may_BN.any(axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.on_record.calibration import Forecasts, calibration, draw_calibration
 from benchmarks.on_record.contest import BOUNDS, Setup, play_fold
 from benchmarks.on_record.frontier import draw
 from benchmarks.on_record.intervals import Outcome, rows
@@ -55,7 +56,7 @@ ONE_MODEL_SIZE = 10
 @click.option(
     "--voice-episodes",
     type=click.IntRange(50),
-    default=800,
+    default=2000,
     show_default=True,
     help="Training episodes of teams that learn who speaks and whom to believe.",
 )
@@ -75,6 +76,12 @@ ONE_MODEL_SIZE = 10
     help="Hide the length of replies, or what numbers the answers are, from the learned teams; repeat it.",
 )
 @click.option("--rules-only", is_flag=True, help="Leave out what learns by playing; takes seconds.")
+@click.option(
+    "--sampling/--no-sampling",
+    default=True,
+    show_default=True,
+    help="Search and learn sampling controls, too; where a bank has one reply a cell they can change nothing.",
+)
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option(
     "--out",
@@ -94,20 +101,22 @@ def recorded(
     prices: tuple[float, ...],
     without: tuple[str, ...],
     rules_only: bool,
+    sampling: bool,
     jobs: int,
     out: Path,
 ) -> None:
     """Compare learned teams with rules of thumb on recorded replies, cross-validated over problems.
 
-    Prints a table, and writes a row for each method, the facts of the run, and a picture of accuracy against calls.
+    Prints a table, and writes a row for each method, the facts of the run, and a picture of accuracy against calls; of
+    what learned teams believe of replies, a reliability table and its picture.
     """
     replies = load_bank(bank)
     team = _team(replies, models, n_agents)
     if len(replies.problems) < 2 * folds:
         raise BankError(f"{replies.name} has {len(replies.problems)} problems, too few for {folds} folds")
-    setup = Setup(bank, team, folds, temperature, episodes, voice_episodes, prices, rules_only, without)
+    setup = Setup(bank, team, folds, temperature, episodes, voice_episodes, prices, rules_only, sampling, without)
     start = time.perf_counter()
-    outcomes = play(setup, len(replies.problems), seeds, jobs)
+    outcomes, beliefs = play(setup, len(replies.problems), seeds, jobs)
     found = rows(outcomes)
     facts = {
         "bank": replies.name,
@@ -125,9 +134,16 @@ def recorded(
     draw(found, about, out.with_suffix(".png"))
     console = Console()
     console.print(_table(found, about))
+    written = [out.with_suffix(".png").name, out.with_suffix(".facts.json").name]
+    if beliefs:
+        tables, picture = out.with_suffix(".calibration.json"), out.with_suffix(".calibration.png")
+        write_json(tables, beliefs)
+        draw_calibration(beliefs, about, picture)
+        written += [tables.name, picture.name]
+        console.print(_beliefs(beliefs))
     console.print(
         f"bars and brackets: 95%, bootstrap over problems; {facts['seconds']:.0f} s\nwritten to {out}, "
-        f"{out.with_suffix('.png').name} and {out.with_suffix('.facts.json').name}",
+        f"{', '.join(written)}",
         highlight=False,
         soft_wrap=True,
     )
@@ -149,10 +165,11 @@ def _team(bank: Bank, models: str | None, n_agents: int | None) -> tuple[str, ..
     return names
 
 
-def play(setup: Setup, problems: int, seeds: int, jobs: int) -> dict[str, Outcome]:
-    """Play all folds of all seeds in processes; the outcome of each method."""
+def play(setup: Setup, problems: int, seeds: int, jobs: int) -> tuple[dict[str, Outcome], dict[str, dict[str, Any]]]:
+    """Play all folds of all seeds in processes; the outcome of each method, and how those that believe are calibrated."""
     tasks = list(itertools.product(range(seeds), range(setup.folds)))
     made: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    forecasts: dict[str, list[Forecasts]] = {}
     context = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context) as pool,
@@ -162,12 +179,20 @@ def play(setup: Setup, problems: int, seeds: int, jobs: int) -> dict[str, Outcom
         waiting = {pool.submit(play_fold, setup, *task): task for task in tasks}
         for future in as_completed(waiting):
             seed, _ = waiting[future]
-            for name, (places, right, calls) in future.result().items():
+            fold = future.result()
+            for name, (right, calls) in fold.played.items():
                 if name not in made:
                     made[name] = np.zeros((seeds, problems), bool), np.full((seeds, problems), np.nan)
-                made[name][0][seed, places], made[name][1][seed, places] = right, calls
+                made[name][0][seed, fold.places], made[name][1][seed, fold.places] = right, calls
+            for name, own in fold.forecasts.items():
+                forecasts.setdefault(name, []).append(own)
             progress.advance(bar)
-    return {name: Outcome(*parts) for name, parts in made.items()}
+    outcomes = {name: Outcome(*parts) for name, parts in made.items()}
+    return outcomes, {name: calibration(_joined(parts)) for name, parts in sorted(forecasts.items())}
+
+
+def _joined(parts: Sequence[Forecasts]) -> Forecasts:
+    return np.concatenate([chance for chance, _ in parts]), np.concatenate([happened for _, happened in parts])
 
 
 def _table(found: Sequence[dict[str, Any]], title: str) -> Table:
@@ -183,6 +208,17 @@ def _table(found: Sequence[dict[str, Any]], title: str) -> Table:
             *(_points(row[name]) for name in ("less_majority", "less_best_first")),
             style="dim" if row["method"] in BOUNDS else None,
         )
+    return table
+
+
+def _beliefs(beliefs: Mapping[str, Mapping[str, Any]]) -> Table:
+    title = "beliefs that replies are right, when the team stops"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    for heading in ("method", "replies", "right %", "calibration error", "log score", "of the best constant"):
+        table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
+    for name, one in beliefs.items():
+        scores = (f"{one[key]:.3f}" for key in ("error", "log_score", "constant_log_score"))
+        table.add_row(name, f"{one['replies']:,}", f"{100 * one['right']:.1f}", *scores)
     return table
 
 

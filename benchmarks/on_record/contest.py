@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from benchmarks.on_record.calibration import Forecasts
 from econ_agents.baselines import FixedControls
 from econ_agents.config import AgentConfig, parse_config
 from econ_agents.equilibrium import Acts
@@ -40,22 +41,20 @@ from econ_env.problems import ProblemSet
 from econ_env.recorded import load_bank
 
 VOICE_SETTINGS: Mapping[str, Any] = {
-    "network": {
-        "memory": False, "hidden_dim": 64, "encoder_dim": 32, "ffn_dim": 64, "mixer_dim": 32, "dropout": 0.1,
-        "input_noise": 0.3,
-    },
-    "belief_dim": 32,
-    "batch_size": 256,
-    "gradient_steps": 0.4,
+    "network": {"memory": False, "hidden_dim": 32, "dropout": 0.1},
+    "batch_size": 512,
+    "update_interval": 64,
+    "gradient_steps": 0.1,
     "gamma": 1.0,
     "target_update_tau": 0.03,
-    "optimizer": {"learning_rate": 0.003, "coordinator_learning_rate": 0.003, "weight_decay": 0.01},
-    "exploration": {"random_speakers": 0.5},
-}  # fmt: skip
-"""Settings of teams that learn who speaks and whom to believe: small networks, since there are a thousand problems.
+    "optimizer": {"learning_rate": 0.01, "weight_decay": 0.01},
+    "exploration": {"random_speakers": 1.0},
+    "replay": {"capacity": 50_000},
+}
+"""Settings of teams that learn who speaks and whom to believe. In training agents speak in random orders, so that every
+set of speakers is seen.
 
-They were chosen by the results of two other teams on the same problems (Mixtral-8x7B, command-r-plus, Llama-3.1-8B; and
-these with Phi-3.5-mini and deepseek-coder), some of whose models are in other teams too."""
+They were chosen by the results of other teams on the same problems; see docs/recorded.md."""
 
 BOUNDS = ("any_right", "best_stop")
 """Rows that no method can play: they know the answers."""
@@ -81,6 +80,8 @@ class Setup:
     """Prices of a call, in reward, at which those teams are tested."""
     rules_only: bool = False
     """Whether all that learns by playing is left out."""
+    sampling: bool = True
+    """Whether sampling controls are searched for and learned, too."""
     without: tuple[str, ...] = ()
     """What is hidden from those teams: `length` of replies, `numbers` of answers."""
 
@@ -113,25 +114,33 @@ def fold_of(problems: int, folds: int, seed: int) -> np.ndarray:
     return numbers
 
 
-def play_fold(setup: Setup, seed: int, fold: int) -> dict[str, tuple[list[int], list[bool], list[int]]]:
-    """Let every method learn on the other folds and answer the problems of this one.
+Played = tuple[list[bool], list[int]]
+"""Whether a method was right on each problem, and its calls."""
 
-    Returns:
-        By method the places of the problems, whether each was right, and its calls.
-    """
+
+class Fold(NamedTuple):
+    """What methods did on one fold."""
+
+    places: list[int]
+    """Places of its problems in the bank."""
+    played: dict[str, Played]
+    """By method."""
+    forecasts: dict[str, Forecasts]
+    """What teams that weigh replies believed of those that stood when they stopped, by method."""
+
+
+def play_fold(setup: Setup, seed: int, fold: int) -> Fold:
+    """Let every method learn on the other folds and answer the problems of this one."""
     torch.set_num_threads(1)
     problems = load_bank(setup.bank).problems
     places = fold_of(len(problems), setup.folds, seed)
     inside, outside = np.flatnonzero(places == fold).tolist(), np.flatnonzero(places != fold).tolist()
     contest = _Contest(setup, seed, _part(problems, outside), _part(problems, inside))
-    return {name: (inside, right, calls) for name, (right, calls) in contest.play().items()}
+    return Fold(inside, contest.play(), contest.forecasts)
 
 
 def _part(problems: ProblemSet, places: Sequence[int]) -> ProblemSet:
     return replace(problems, problems=tuple(problems[place] for place in places))
-
-
-Played = tuple[list[bool], list[int]]
 
 
 class _Contest:
@@ -141,6 +150,7 @@ class _Contest:
         self.setup, self.seed, self.learn, self.test = setup, seed, learn, test
         self.env = setup.environment(test)
         self.rule = self.env.answer_rule
+        self.forecasts: dict[str, Forecasts] = {}
 
     def play(self) -> dict[str, Played]:
         """Answers of all methods, and the bounds."""
@@ -148,10 +158,10 @@ class _Contest:
         methods = self._rules(fitted)
         if self.setup.rules_only:
             return background.run(self._all(methods, fitted))
-        methods += [self._team(name, policy) for name, policy in background.run(self._searched()).items()]
-        methods.append(self._team("econ_sampling", self._learned()))
-        methods += self._voices()
-        return background.run(self._all(methods, fitted))
+        if self.setup.sampling:
+            methods += [self._team(name, policy) for name, policy in background.run(self._searched()).items()]
+            methods.append(self._team("econ_sampling", self._learned()))
+        return self._voices() | background.run(self._all(methods, fitted))
 
     async def _all(self, methods: Sequence[Method], fitted: Fitted) -> dict[str, Played]:
         found = {method.name: await self._answers(method) for method in methods}
@@ -225,15 +235,32 @@ class _Contest:
         result = await trial.play(env, problem, seed, trial.together())
         return float(result.decisions[-1].numbers["team_correct"])
 
-    def _voices(self) -> list[Method]:
-        """Teams that learned who speaks and whom to believe, one for each price: one for all of them was worse."""
-        setup, made = self.setup, []
+    def _voices(self) -> dict[str, Played]:
+        """Teams that learn who speaks and whom to believe, one for each price: one for all of them was worse."""
+        setup, found = self.setup, {}
         for price in setup.prices:
             make = partial(setup.voices, self.learn, price)
             policy = train(make, parse_config(VOICE_SETTINGS), episodes=setup.voice_episodes, seed=self.seed).policy
-            test = partial(setup.voices, self.test, price)
-            made.append(TeamMethod(f"econ@{price:g}", policy, test, self.test, gaps=False))
-        return made
+            name = f"econ@{price:g}"
+            found[name], self.forecasts[name] = self._spoken(policy, as_joint(setup.voices(self.test, price)))
+        return found
+
+    def _spoken(self, policy: EconPolicy, env: JointEnv) -> tuple[Played, Forecasts]:
+        """What a team answers whose executors speak in turn, and what it believes of its replies when it stops."""
+        right, calls, believed, true = [], [], [], []
+        for place, problem in enumerate(self.test):
+            obs_ND, _ = env.reset(seed=derive_seed("episode", self.seed, problem.id), options={"problem": place})
+            ended = False
+            while not ended:
+                seen_1ND = torch.as_tensor(obs_ND)[None]
+                obs_ND, _, ended, _, info = env.step(env.to_env(policy.propose(seen_1ND)[0].numpy()))
+            right.append(info["team_correct"] > 0.5)
+            calls.append(int(info["calls"]))
+            chance_N = policy.believed(seen_1ND)[0].numpy()
+            stands_N = ~np.isnan(chance_N)
+            believed.append(chance_N[stands_N].astype(float))
+            true.append(info["correct"][stands_N] > 0.5)
+        return (right, calls), (np.concatenate(believed), np.concatenate(true))
 
     def _learned(self) -> EconPolicy:
         make = partial(self.setup.environment, self.learn)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from econ_agents.networks.network import TeamNetwork
+from econ_agents.networks.network import TeamNetwork, share_statistics
 
 
 class AveragedNetwork:
@@ -26,7 +26,7 @@ class AveragedNetwork:
     def __init__(self, network: TeamNetwork, eta: float) -> None:
         self._network = network
         self._model = AveragedModel(network, avg_fn=_PolynomialDecay(eta))
-        self.network.belief.norm = network.belief.norm
+        share_statistics(self.network, network)
         self.network.eval()
 
     @property

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from econ_agents.config import AgentConfig
 from econ_agents.networks.belief import BeliefNetwork, ControlHeads, LocalCritic, squash
+from econ_agents.networks.discussion import DiscussionReader, has_discussion
 from econ_agents.networks.encoder import BeliefEncoder, GroupBelief
 from econ_agents.networks.mixer import MixerShape, make_mixer
 from econ_agents.networks.voice import Voice, Voices, next_speaker
-from econ_agents.team_spec import DISCUSSION, SPEAK, WEIGHT, TeamSpec
+from econ_agents.team_spec import SPEAK, WEIGHT, TeamSpec
 
 
 class TeamValues(NamedTuple):
@@ -94,53 +95,50 @@ class TeamNetwork(nn.Module):
             cluster_size=net.cluster_size,
         )
 
+        self.action_dim = spec.action_dim
         self.speak, self.weight = spec.control(SPEAK), spec.control(WEIGHT)
-        discussion = spec.part(DISCUSSION)
-        self._spoken = None if discussion is None or self.speak is None else discussion[0]
         self.voice: Voice | None = None
-        if self.speak is not None or self.weight is not None:
-            self.voice = Voice(config.belief_dim, net.encoder_dim, net.hidden_dim, net.weight_constant, net.dropout)
-
-    def silent(self, obs_BND: Tensor) -> Tensor | None:
-        """Mask [B, N] of the agents that have not spoken in this decision; None if observations do not say so."""
-        return None if self._spoken is None else obs_BND[..., self._spoken] < 0.5
+        if spoken := (self.speak is not None or self.weight is not None) and has_discussion(spec):
+            self.said = DiscussionReader(spec)
+            self.voice = Voice(self.said.width, net.hidden_dim, net.weight_constant, net.dropout)
+        self.steers = not spoken or bool(set(spec.controls) - {SPEAK, WEIGHT})
+        """Whether there are controls that the heads choose."""
 
     def heard(self, obs_BND: Tensor) -> Voices:
         """What agents expect that see observations [B, N, D], where they may stay silent or weigh their reply."""
         assert self.voice is not None
-        belief_BNH = self.belief(obs_BND)
-        heard: Voices = self.voice(belief_BNH, self.encoder(belief_BNH).tokens_BNE)
+        heard: Voices = self.voice(self.said(obs_BND))
         return heard
 
-    def vote_weights(self, odds_BN: Tensor) -> Tensor:
+    def vote_weights(self, heard: Voices) -> Tensor:
         """Weight [B, N] of each reply in the team's vote, >= 0; equal ones where agents can't weigh."""
         assert self.voice is not None
-        return torch.ones_like(odds_BN) if self.weight is None else self.voice.weights(odds_BN) + 1.0
+        if self.weight is None:
+            return torch.ones_like(heard.evidence_BN)
+        return self.voice.weights(heard.evidence_BN) + 1.0
 
-    def controls(self, belief_BNH: Tensor, group: GroupBelief | None = None, may_BN: Tensor | None = None) -> Tensor:
-        """Controls [B, N, A] in [-1, 1] that are chosen at these beliefs.
+    def controls(self, obs_BND: Tensor, belief_BNH: Tensor | None = None) -> Tensor:
+        """Controls [B, N, A] in [-1, 1] that are chosen from observations [B, N, D], whose beliefs may be given.
 
-        The heads choose them, but for two: weights follow from how far agents trust their replies, and who speaks is an
+        The heads choose them, but for two: weights follow from how far agents trust the replies, and who speaks is an
         equilibrium of the game at these beliefs.
         """
-        act_BNA = squash(self.heads(belief_BNH))
-        if self.voice is None:
-            return act_BNA
-        return self.completed(act_BNA, belief_BNH, self.encoder(belief_BNH) if group is None else group, may_BN)
+        if not self.steers:
+            return self.completed(obs_BND.new_zeros(*obs_BND.shape[:2], self.action_dim), obs_BND)
+        act_BNA = squash(self.heads(self.belief(obs_BND) if belief_BNH is None else belief_BNH))
+        return self.completed(act_BNA, obs_BND)
 
-    def completed(
-        self, act_BNA: Tensor, belief_BNH: Tensor, group: GroupBelief, may_BN: Tensor | None = None
-    ) -> Tensor:
-        """These controls with the weights and the speaker, among those who may, that follow from beliefs [B, N, H]."""
+    def completed(self, act_BNA: Tensor, obs_BND: Tensor) -> Tensor:
+        """These controls with the weights and the speaker that follow from what was said."""
         if self.voice is None:
             return act_BNA
         with torch.no_grad():
-            heard = self.voice(belief_BNH, group.tokens_BNE)
+            heard = self.heard(obs_BND)
             columns = list(act_BNA.unbind(-1))
             if self.weight is not None:
-                columns[self.weight] = self.voice.weights(heard.odds_BN)
+                columns[self.weight] = self.voice.weights(heard.evidence_BN)
             if self.speak is not None:
-                columns[self.speak] = next_speaker(heard.gain_BN, may_BN)
+                columns[self.speak] = next_speaker(heard.gain_BN, self.said.silent(obs_BND))
         return torch.stack(columns, dim=-1)
 
     def values(
@@ -172,6 +170,13 @@ class TeamNetwork(nn.Module):
         """The outlook from observations [B, N, D]."""
         belief_BNH = self.belief(obs_BND)
         group = self.encoder(belief_BNH)
-        act_BNA = self.controls(belief_BNH, group, self.silent(obs_BND))
+        act_BNA = self.controls(obs_BND, belief_BNH)
         values = self.values(belief_BNH, act_BNA, pessimistic=True, group=group)
         return Outlook(act_BNA, values.local_CBN.min(dim=0).values, values.total_B)
+
+
+def share_statistics(copy: TeamNetwork, original: TeamNetwork) -> None:
+    """Let a copy of a network use the original's running input statistics: averages of parameters leave them out."""
+    copy.belief.norm = original.belief.norm
+    if copy.voice is not None and original.voice is not None:
+        copy.voice.norm = original.voice.norm

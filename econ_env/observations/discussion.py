@@ -17,26 +17,27 @@ LARGE = 10**6
 
 
 class Discussion:
-    """Thirteen numbers in [0, 1] about an executor's reply among those that stand in the running decision.
+    """Fourteen numbers in [0, 1] about an executor's reply among those that stand in the running decision.
 
     1 if it has spoken; 1 if it has an answer; the share of the standing answers that are its own; 1 if none is more
     frequent; the share of the team that has spoken; the largest and the second largest share of an answer; the length
     of its reply, log(1 + characters) / 10; the mean length of the replies with its answer, and of all; its confidence
-    (the probability of its tokens, see `Confidence`); the rounds of the decision / 8; the price of a call * 10. All are
-    cut at 1, and 0 where unknown. The answer rule says which answers are the same.
+    (the probability of its tokens, see `Confidence`); the rounds of the decision / 8; the price of a call * 10; and a
+    number that executors with the same answer share, and no others. All are cut at 1, and 0 where unknown. The answer
+    rule says which answers are the same.
 
     With the controls `speak` or `weight` the part is added by itself.
     """
 
     name = DISCUSSION
-    dim = 13
+    dim = 14
 
     def values(self, known: Known) -> list[float]:
-        """The thirteen numbers."""
+        """The fourteen numbers."""
         price = min(1.0, 10.0 * known.price)
         tally = known.tally
         if tally is None:
-            return [0.0] * 12 + [price]
+            return [0.0] * 12 + [price, 0.0]
         reply = known.replies[-1]
         return [
             float(tally.spoken),
@@ -52,6 +53,7 @@ class Discussion:
             0.0 if reply.confidence is None else reply.confidence.probability,
             min(1.0, known.rounds / ROUNDS_SCALE),
             price,
+            tally.number,
         ]
 
 

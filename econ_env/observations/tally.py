@@ -32,6 +32,8 @@ class Tally:
     """Mean length of the replies with its answer; 0 without an own answer."""
     length_team: float
     """Mean length of all replies; 0 if there is none."""
+    number: float
+    """A number in (0, 1] that executors with the same answer share; 0 without an own answer."""
 
 
 def length_of(reply: Reply) -> float:
@@ -60,10 +62,17 @@ def tallies(replies: Sequence[Reply], labels: Sequence[int]) -> list[Tally]:
     team = (sum(spoken) / len(replies), largest, second)
     mean = sum(given) / max(1, len(given))
     return [
-        Tally(own, 0.0, False, *team, length, 0.0, mean)
+        Tally(own, 0.0, False, *team, length, 0.0, mean, 0.0)
         if label < 0
         else Tally(
-            own, votes[label] / answers, votes[label] == counts[0], *team, length, sums[label] / votes[label], mean
+            own,
+            votes[label] / answers,
+            votes[label] == counts[0],
+            *team,
+            length,
+            sums[label] / votes[label],
+            mean,
+            (label + 1) / len(replies),
         )
         for own, label, length in zip(spoken, labels, lengths, strict=True)
     ]

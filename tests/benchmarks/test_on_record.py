@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.on_record.calibration import calibration
 from benchmarks.on_record.command import recorded
 from benchmarks.on_record.contest import Setup, fold_of, play_fold
 from benchmarks.on_record.frontier import frontier, labels
@@ -81,9 +82,40 @@ def test_what_is_learned_comes_from_the_other_folds(tmp_path):
         for model, right in (("trap", inside[problem]), ("fair", problem % 4 > 0)):
             made.append(BankRow(f"p{problem}", model, "1", "1" if right else "7", temperature=0.0))
     write_bank(path, made, Manifest())
-    places, right, _ = play_fold(Setup(str(path), ("trap", "fair"), 2, 0.7, 50, 50, (0.01,)), 0, 0)["best_single"]
-    assert places == np.flatnonzero(inside).tolist()
-    assert right == [problem % 4 > 0 for problem in places]
+    fold = play_fold(Setup(str(path), ("trap", "fair"), 2, 0.7, 50, 50, (0.01,)), 0, 0)
+    assert fold.places == np.flatnonzero(inside).tolist()
+    assert fold.played["best_single"][0] == [problem % 4 > 0 for problem in fold.places]
+
+
+def test_calibration_by_hand():
+    """Of ten forecasts of 0.75 half come true, and of ten of 0.05 none."""
+    found = calibration((np.repeat([0.75, 0.05], 10), np.repeat([True, False], [5, 15])))
+    assert [(row["bin"], row["replies"], row["right"]) for row in found["table"]] == [
+        ([0.0, 0.1], 10, 0.0),
+        ([0.7, 0.8], 10, 0.5),
+    ]
+    assert [row["forecast"] for row in found["table"]] == pytest.approx([0.05, 0.75])
+    assert (found["replies"], found["right"]) == (20, 0.25)
+    assert found["error"] == pytest.approx((0.05 + 0.25) / 2)
+    assert found["log_score"] == pytest.approx(-(5 * np.log(0.75) + 5 * np.log(0.25) + 10 * np.log(0.95)) / 20)
+    assert found["constant_log_score"] == pytest.approx(-(0.25 * np.log(0.25) + 0.75 * np.log(0.75)))
+
+
+def test_true_probabilities_are_calibrated_and_exaggerated_ones_are_not():
+    random = np.random.default_rng(0)
+    chance = random.random(40_000)
+    happened = random.random(40_000) < chance
+    honest, bold = calibration((chance, happened)), calibration((np.where(chance < 0.5, 0.01, 0.99), happened))
+    assert honest["error"] < 0.01
+    assert bold["error"] == pytest.approx(0.24, abs=0.01)  # the mean distance from 0.25, where 0.01 is said
+    assert honest["log_score"] == pytest.approx(0.5, abs=0.01)  # the mean entropy of a coin of uniform chance
+    assert honest["log_score"] < honest["constant_log_score"] < bold["log_score"]
+
+
+def test_forecasts_of_nothing_and_of_all_are_counted():
+    found = calibration((np.array([0.0, 1.0, 1.0]), np.array([False, True, True])))
+    assert [row["bin"] for row in found["table"]] == [[0.0, 0.1], [0.9, 1.0]]
+    assert (found["error"], found["log_score"]) == (0.0, 0.0)
 
 
 @pytest.mark.slow
@@ -117,6 +149,9 @@ def test_the_command_writes_rows_facts_and_picture(tmp_path):
     assert 1.0 <= found["econ@0.02"]["calls"] <= 3.0
     assert found["majority"]["less_majority"] == [0.0, 0.0, 0.0]
     assert out.with_suffix(".png").stat().st_size > 10_000
+    beliefs = json.loads(out.with_suffix(".calibration.json").read_text())["econ@0.02"]
+    assert beliefs["replies"] == sum(row["replies"] for row in beliefs["table"]) >= 20
+    assert out.with_suffix(".calibration.png").stat().st_size > 10_000
     assert json.loads(out.with_suffix(".facts.json").read_text())["problems"] == 20
 
 

@@ -4,11 +4,12 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from econ_agents import losses
-from econ_agents.networks.voice import LARGEST_ODDS, Voice, answer_right, going_on, next_speaker
+from econ_agents.networks.discussion import Said
+from econ_agents.networks.voice import Voice, answer_right, going_on, next_speaker
 
 
 def row(*values):
@@ -33,7 +34,6 @@ def test_who_gains_most_speaks_and_nobody_without_a_gain():
     gains = torch.tensor([[0.1, 0.3, 0.2], [-0.1, -0.2, -0.3], [0.1, 0.3, 0.2]])
     may = torch.tensor([[True, True, True], [True, True, True], [True, False, True]])
     assert next_speaker(gains, may).tolist() == [[-1, 1, -1], [-1, -1, -1], [-1, -1, 1]]
-    assert next_speaker(gains[:2], None).tolist() == [[-1, 1, -1], [-1, -1, -1]]
     assert going_on(gains, may).tolist() == pytest.approx([0.3, 0.0, 0.2])
 
 
@@ -44,16 +44,48 @@ def test_nobody_speaks_and_nothing_is_gained_where_nobody_may():
 
 
 @given(st.floats(-20, 20), st.floats(-20, 20), st.floats(0, 5))
-def test_weights_rise_with_the_odds_and_stay_in_their_box(one, other, constant):
-    voice = Voice(4, 4, 8, constant, 0.0)
+def test_weights_rise_with_the_evidence_and_stay_in_their_box(one, other, constant):
+    voice = Voice(4, 8, constant, 0.0)
     low, high = voice.weights(torch.tensor(sorted((one, other)))).tolist()
     assert -1.0 <= low <= high <= 1.0
 
 
-def test_a_coin_weighs_by_the_constant_alone():
-    constant = 2.0
-    share = constant / (LARGEST_ODDS + constant)
-    assert Voice(4, 4, 8, constant, 0.0).weights(torch.tensor(0.0)).item() == pytest.approx(2 * share - 1)
+def said(spoke, answers, numbers=None):
+    """What was said in one decision: who has spoken, and a number for each answer, -1 for none."""
+    spoke_BN, answer_BN = torch.tensor([spoke], dtype=torch.bool), torch.tensor([answers])
+    answered_BN = spoke_BN & (answer_BN >= 0)
+    same_BNN = (answer_BN[:, :, None] == answer_BN[:, None, :]) & answered_BN[:, :, None] & answered_BN[:, None, :]
+    given = torch.ones(1, len(spoke), 2) if numbers is None else torch.tensor([numbers], dtype=torch.float32)
+    return Said(given * spoke_BN[..., None], spoke_BN, answered_BN, same_BNN)
+
+
+def test_an_untrained_reply_is_worth_the_constant():
+    """Evidence 2 for each answer, and 0 for none of them: two replies against one, worked by hand."""
+    heard = Voice(2, 8, 2.0, 0.0).eval()(said((1, 1, 1, 1, 0), (0, 0, 1, -1, -1)))
+    assert heard.evidence_BN[0].tolist() == pytest.approx([2, 2, 2, 0, 0], abs=1e-5)
+    total = math.exp(4) + math.exp(2) + 1
+    both, one = math.exp(4) / total, math.exp(2) / total
+    assert torch.sigmoid(heard.odds_BN)[0, :3].tolist() == pytest.approx([both, both, one], abs=1e-5)
+    assert heard.gain_BN[0].tolist() == [0] * 5
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(-1, 3)), min_size=2, max_size=7), st.integers(0, 99))
+@settings(deadline=None)
+def test_beliefs_are_coherent_and_the_weights_choose_the_answer_that_is_most_likely_right(team, seed):
+    torch.manual_seed(seed)
+    voice = Voice(2, 8, 2.0, 0.0).eval()
+    for layer in (voice.evidence, voice.own_evidence, voice.doubt):
+        torch.nn.init.normal_(layer.weight)
+    spoke, answers = zip(*team, strict=True)
+    words = said(spoke, answers, torch.randn(len(team), 2).tolist())
+    heard = voice(words)
+    odds = {answers[n]: heard.odds_BN[0, n].item() for n in range(len(team)) if words.answered_BN[0, n]}
+    assert sum(1 / (1 + math.exp(-odd)) for odd in odds.values()) <= 1 + 1e-3 * len(team)
+    if odds:
+        right = torch.tensor([[float(answer == max(odds, key=odds.get)) for answer in answers]])
+        label = torch.where(words.answered_BN, torch.tensor([answers]), -1)
+        weights = voice.weights(heard.evidence_BN) + 1.0
+        assert answer_right(label, right, weights).item() == 1.0
 
 
 def test_the_log_score_is_best_for_the_true_share():

@@ -51,12 +51,12 @@ def test_a_tally_worked_by_hand():
     )  # fmt: skip
     team = {"team_spoken": 5 / 6, "largest": 2 / 3, "second": 1 / 3}
     mean = (length(99) + length(9) + length(999) + length(49)) / 4
-    assert found[0] == Tally(True, 2 / 3, True, *team.values(), length(99), (length(99) + length(9)) / 2, mean)
-    assert found[1] == Tally(True, 2 / 3, True, *team.values(), length(9), (length(99) + length(9)) / 2, mean)
-    assert found[2] == Tally(True, 1 / 3, False, *team.values(), length(999), length(999), mean)
-    assert found[3] == Tally(True, 0.0, False, *team.values(), length(49), 0.0, mean)
-    assert found[4] == Tally(True, 0.0, False, *team.values(), 0.0, 0.0, mean)
-    assert found[5] == Tally(False, 0.0, False, *team.values(), 0.0, 0.0, mean)
+    assert found[0] == Tally(True, 2 / 3, True, *team.values(), length(99), (length(99) + length(9)) / 2, mean, 1 / 6)
+    assert found[1] == Tally(True, 2 / 3, True, *team.values(), length(9), (length(99) + length(9)) / 2, mean, 1 / 6)
+    assert found[2] == Tally(True, 1 / 3, False, *team.values(), length(999), length(999), mean, 2 / 6)
+    assert found[3] == Tally(True, 0.0, False, *team.values(), length(49), 0.0, mean, 0.0)
+    assert found[4] == Tally(True, 0.0, False, *team.values(), 0.0, 0.0, mean, 0.0)
+    assert found[5] == Tally(False, 0.0, False, *team.values(), 0.0, 0.0, mean, 0.0)
 
 
 def test_of_equally_frequent_answers_each_leads():
@@ -136,28 +136,30 @@ def test_the_part_is_there_by_itself_where_executors_choose():
     ]  # fmt: skip
 
 
-def test_the_thirteen_numbers_of_an_episode():
+def test_the_fourteen_numbers_of_an_episode():
     answers = dict(zip(AGENTS, ("4", "4", "5", "6", "6"), strict=True))
     env = team(answers, Sure, reward={"price": 0.025})
     first, _ = env.reset(seed=0)
-    assert seen(env, first)["executor_0"] == pytest.approx([0.0] * 12 + [0.25])
+    assert seen(env, first)["executor_0"] == pytest.approx([0.0] * 12 + [0.25, 0.0])
     chars = len("The answer is 4.")
     now = seen(env, env.deliberate(speaking(0, 2))[0])
     own = length(chars)
-    assert now["executor_0"] == pytest.approx([1, 1, 0.5, 1, 0.4, 0.5, 0.5, own, own, own, 0.75, 0.125, 0.25], abs=1e-6)
-    assert now["executor_1"] == pytest.approx([0, 0, 0, 0, 0.4, 0.5, 0.5, 0, 0, own, 0, 0.125, 0.25], abs=1e-6)
+    assert now["executor_0"] == pytest.approx(
+        [1, 1, 0.5, 1, 0.4, 0.5, 0.5, own, own, own, 0.75, 0.125, 0.25, 0.2], abs=1e-6
+    )
+    assert now["executor_1"] == pytest.approx([0, 0, 0, 0, 0.4, 0.5, 0.5, 0, 0, own, 0, 0.125, 0.25, 0], abs=1e-6)
     now = seen(env, env.deliberate(speaking(1))[0])
     other, mean = length(chars + 1), (2 * length(chars) + length(chars + 1)) / 3
     assert now["executor_0"] == pytest.approx(
-        [1, 1, 2 / 3, 1, 0.6, 2 / 3, 1 / 3, own, (own + other) / 2, mean, 0.75, 0.25, 0.25], abs=1e-6
+        [1, 1, 2 / 3, 1, 0.6, 2 / 3, 1 / 3, own, (own + other) / 2, mean, 0.75, 0.25, 0.25, 0.2], abs=1e-6
     )
     assert now["executor_2"] == pytest.approx(
-        [1, 1, 1 / 3, 0, 0.6, 2 / 3, 1 / 3, own, own, mean, 0.75, 0.25, 0.25], abs=1e-6
+        [1, 1, 1 / 3, 0, 0.6, 2 / 3, 1 / 3, own, own, mean, 0.75, 0.25, 0.25, 0.4], abs=1e-6
     )
     env.price = 7.0
     now = seen(env, env.deliberate(speaking())[0])
     assert now["executor_0"][:5] == pytest.approx([1, 1, 2 / 3, 1, 0.6], abs=1e-6)
-    assert now["executor_0"][-2:] == pytest.approx([0.375, 1.0])
+    assert now["executor_0"][-3:] == pytest.approx([0.375, 1.0, 0.2])
     assert env.state_space.contains(env.state())
 
 
@@ -165,9 +167,9 @@ def test_a_new_decision_begins_with_nothing():
     env = team(dict.fromkeys(AGENTS, 4), max_rounds=2)
     env.reset(seed=0)
     observations, *_ = env.step(speaking(0))
-    assert seen(env, observations)["executor_0"] == [0.0] * 13
+    assert seen(env, observations)["executor_0"] == [0.0] * 14
     observations, *_ = env.step(speaking(0))
-    assert seen(env, observations)["executor_0"] == [0.0] * 13
+    assert seen(env, observations)["executor_0"] == [0.0] * 14
 
 
 def test_nobody_learns_what_another_said_or_what_is_right():
