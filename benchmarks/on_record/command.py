@@ -56,7 +56,7 @@ ONE_MODEL_SIZE = 10
 @click.option(
     "--voice-episodes",
     type=click.IntRange(50),
-    default=2000,
+    default=1000,
     show_default=True,
     help="Training episodes of teams that learn who speaks and whom to believe.",
 )
@@ -65,7 +65,7 @@ ONE_MODEL_SIZE = 10
     "prices",
     type=click.FloatRange(0.0, 1.0),
     multiple=True,
-    default=(0.02,),
+    default=(0.01, 0.03),
     show_default=True,
     help="What a call costs, in reward (a right answer pays 1); repeat it.",
 )
@@ -166,7 +166,7 @@ def _team(bank: Bank, models: str | None, n_agents: int | None) -> tuple[str, ..
 
 
 def play(setup: Setup, problems: int, seeds: int, jobs: int) -> tuple[dict[str, Outcome], dict[str, dict[str, Any]]]:
-    """Play all folds of all seeds in processes; the outcome of each method, and how those that believe are calibrated."""
+    """Play all folds of all seeds in processes; the outcome of each method, and the calibration of beliefs."""
     tasks = list(itertools.product(range(seeds), range(setup.folds)))
     made: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     forecasts: dict[str, list[Forecasts]] = {}

@@ -42,14 +42,15 @@ from econ_env.recorded import load_bank
 
 VOICE_SETTINGS: Mapping[str, Any] = {
     "network": {"memory": False, "hidden_dim": 32, "dropout": 0.1},
+    "num_envs": 32,
     "batch_size": 512,
     "update_interval": 64,
-    "gradient_steps": 0.1,
+    "gradient_steps": 0.07,
     "gamma": 1.0,
     "target_update_tau": 0.03,
-    "optimizer": {"learning_rate": 0.01, "weight_decay": 0.01},
+    "optimizer": {"learning_rate": 0.01, "weight_decay": 0.3},
     "exploration": {"random_speakers": 1.0},
-    "replay": {"capacity": 50_000},
+    "replay": {"capacity": 20_000},
 }
 """Settings of teams that learn who speaks and whom to believe. In training agents speak in random orders, so that every
 set of speakers is seen.
