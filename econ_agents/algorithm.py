@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import NamedTuple, Self, cast
 
 import torch
 from tianshou.algorithm.algorithm_base import (
@@ -25,10 +25,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from econ_agents import losses
-from econ_agents.batches import TeamBatch, to_team_batch
+from econ_agents.batches import TeamBatch, Wave, to_team_batch
 from econ_agents.networks.belief import squash
+from econ_agents.networks.discussion import Said
 from econ_agents.networks.network import Outlook, TeamNetwork, share_statistics
-from econ_agents.networks.voice import answer_right, going_on
+from econ_agents.networks.voice import answer_right, going_on, redrawn
 from econ_agents.optimizers import AdamW
 from econ_agents.policy import EconPolicy, TeamGame
 
@@ -84,6 +85,16 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             super().__init__(optim, module, max_grad_norm)
             self._parameters = list(module.parameters())
 
+        @property
+        def rates(self) -> list[float]:
+            """The step size of each group of parameters."""
+            return [float(group["lr"]) for group in self._optim.param_groups]
+
+        def set_rates(self, rates: Sequence[float]) -> None:
+            """Change the step sizes."""
+            for group, rate in zip(self._optim.param_groups, rates, strict=True):
+                group["lr"] = rate
+
         def step(self, loss: Tensor, retain_graph: bool | None = None, create_graph: bool = False) -> None:
             """Take one gradient step on the loss."""
             self._optim.zero_grad()
@@ -119,7 +130,14 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         self.alpha_optim = self._create_optimizer(
             policy.alpha, TorchOptimizerFactory(AdamW, weight_decay=0.0, lr=self.config.alpha.learning_rate)
         )
+        self._rates = [(optimizer, optimizer.rates) for optimizer in (self.value_optim, self.actor_optim)]
         self.gradient_steps = 0
+
+    def set_progress(self, share: float) -> None:
+        """Set the step sizes at a point of the training in [0, 1]: they fall by `optimizer.decay` until its end."""
+        if self.config.optimizer.decay:
+            for optimizer, rates in self._rates:
+                optimizer.set_rates([rate * (1.0 - self.config.optimizer.decay * share) for rate in rates])
 
     def _update_with_batch(self, batch: RolloutBatchProtocol) -> EconTrainingStats:
         """Take one gradient step on all networks; sets the batch's weights for prioritised replay."""
@@ -201,27 +219,50 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         A call gains what it changes in the team's correctness, less its price, plus what is gained after it. Both
         answers are voted with the target's weights, whatever the weights were when the step was played.
         """
-        net, weights, wave = self.policy.network, self.config.losses, rows.wave
-        if net.voice is None or wave is None:
+        net, weights = self.policy.network, self.config.losses
+        if net.voice is None or rows.wave is None:
             return torch.zeros_like(rows.weight_B)
+        call = self._call(rows, rows.wave)
         target = cast(TeamNetwork, self.target.module)  # always in eval mode
+        assert target.voice is not None
         with torch.no_grad():
-            before, after = (target.heard(obs_BND) for obs_BND in (rows.obs_BND, rows.obs_next_BND))
-            right_before_B = answer_right(wave.label_before, wave.right_before, target.vote_weights(before))
-            right_B = answer_right(wave.label, wave.right, target.vote_weights(after))
-            later_B = going_on(after.gain_BN, net.said.silent(rows.obs_next_BND))
-            target_B = right_B - right_before_B - wave.cost + self.config.gamma * rows.going_B * later_B
-        gain_BN = net.heard(rows.obs_BND).gain_BN
+            before, after = target.voice(call.before), target.voice(call.after)
+            right_before_B = answer_right(call.label_before, call.right_before, target.vote_weights(before))
+            right_B = answer_right(call.label, call.right, target.vote_weights(after))
+            later_B = going_on(after.gain_BN, ~call.after.spoke_BN)
+            target_B = right_B - right_before_B - call.cost_B + self.config.gamma * rows.going_B * later_B
+        gain_BN = net.voice(call.before).gain_BN
         if weights.gain:
-            total.add("gain", weights.gain, losses.gain(gain_BN, target_B, wave.spoke, rows.weight_B))
+            total.add("gain", weights.gain, losses.gain(gain_BN, target_B, call.called_BN, rows.weight_B))
         if weights.trust:
-            said = net.said(rows.obs_next_BND)  # nothing, after the decision was submitted
-            odds_BN = net.voice(said).odds_BN
-            answered_BN = said.answered_BN.to(odds_BN)
-            total.add("trust", weights.trust, losses.trust(odds_BN, wave.right, answered_BN, rows.weight_B))
-        error_BN = (gain_BN.detach() - target_B[:, None]).abs() * wave.spoke
-        error_B: Tensor = error_BN.sum(-1) * (wave.spoke.sum(-1) == 1) * (rows.weight_B > 0)
+            odds_BN = net.voice(call.after).odds_BN
+            answered_BN = call.after.answered_BN.to(odds_BN)
+            total.add("trust", weights.trust, losses.trust(odds_BN, call.right, answered_BN, rows.weight_B))
+        error_BN = (gain_BN.detach() - target_B[:, None]).abs() * call.called_BN
+        error_B: Tensor = error_BN.sum(-1) * (call.called_BN.sum(-1) == 1) * (rows.weight_B > 0)
         return error_B
+
+    def _call(self, rows: TeamBatch, wave: Wave) -> _Call:
+        """The calls of these rows, as they were or, with `losses.redraw`, after others than those that came first."""
+        said = self.policy.network.said
+        after = said(rows.obs_next_BND)  # nothing, once the decision was submitted
+        if not self.config.losses.redraw:
+            before = said(rows.obs_BND)
+            return _Call(
+                before, after, wave.spoke, wave.cost, wave.label_before, wave.right_before, wave.label, wave.right
+            )
+        before_BN, called_BN = redrawn(after.spoke_BN, (wave.spoke > 0.5) & after.spoke_BN)
+        heard_BN = before_BN | called_BN
+        return _Call(
+            after.of(before_BN),
+            after.of(heard_BN),
+            called_BN.to(wave.spoke),
+            wave.cost / wave.spoke.sum(dim=1).clamp(min=1.0),
+            wave.label.masked_fill(~before_BN, -1.0),
+            wave.right * before_BN,
+            wave.label.masked_fill(~heard_BN, -1.0),
+            wave.right * heard_BN,
+        )
 
     def _learn_alpha(self, rows: TeamBatch, expected_BN: Tensor, stats: EconTrainingStats) -> None:
         """Update the reward weights, if they are learned, to bring rewards closer to what the critics expect."""
@@ -273,6 +314,21 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         if weights.response:
             gain_BN = best_BN - payoff_BN.detach()
             total.add("response", weights.response, losses.response(logit_BNA, best_act_BNA, gain_BN, weight_B))
+
+
+class _Call(NamedTuple):
+    """Calls of agents: what was said before and after them."""
+
+    before: Said
+    after: Said
+    called_BN: Tensor
+    """1 for the agents that were called."""
+    cost_B: Tensor
+    label_before: Tensor
+    right_before: Tensor
+    label: Tensor
+    right: Tensor
+    """Labels and verdicts [B, N], as in `Wave`."""
 
 
 class _Total:

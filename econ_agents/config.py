@@ -114,6 +114,8 @@ class OptimizerConfig(AgentSettings):
     """Step size of the control heads."""
     coordinator_learning_rate: float = Field(1e-3, gt=0)
     """Step size of encoder and mixer."""
+    decay: float = Field(0.0, ge=0.0, lt=1.0)
+    """By what share all these step sizes fall until the last episode, linearly."""
     weight_decay: float = Field(1e-4, ge=0)
     """Decoupled weight decay of all networks."""
     max_grad_norm: float = Field(10.0, gt=0)
@@ -139,6 +141,9 @@ class LossConfig(AgentSettings):
     """Log score of the beliefs that replies are right, where executors may stay silent or weigh their reply."""
     gain: float = Field(1.0, ge=0)
     """TD error of what a call gains, where executors may stay silent."""
+    redraw: bool = False
+    """Whether `trust` and `gain` draw anew at each gradient step who of a decision's speakers spoke before a call: so one
+    decision teaches the value of a call after every set of them. Right where no reply depends on what others said."""
     policy: float = Field(1.0, ge=0)
     """Gradient ascent of the control heads on Q_tot."""
     equilibrium: float = Field(0.1, ge=0)
@@ -181,6 +186,8 @@ class ExplorationConfig(AgentSettings):
     """Probability that an agent's controls are drawn uniformly at random instead, throughout training."""
     random_speakers: float = Field(0.3, ge=0, le=1)
     """Probability of a wave in which another agent speaks than chosen, one of those that have not spoken."""
+    all_speak: float = Field(0.0, ge=0, le=1)
+    """Probability of a wave in which all speak that have not spoken, so that a decision ends after it."""
 
 
 class ReplayConfig(AgentSettings):

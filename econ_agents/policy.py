@@ -222,7 +222,7 @@ class EconPolicy(Policy, ModelHubMixin):
     def _explore_voices(
         self, act_BNA: np.ndarray, explored_BNA: np.ndarray, random_B: np.ndarray, batch: ObsBatchProtocol
     ) -> None:
-        """Let another agent speak than chosen in some rows; weights stay as the beliefs have them."""
+        """Let another agent speak than chosen in some rows, or all; weights stay as the beliefs have them."""
         speak, weight = self.spec.control(SPEAK), self.spec.control(WEIGHT)
         if weight is not None:
             explored_BNA[..., weight] = act_BNA[..., weight]
@@ -236,6 +236,9 @@ class EconPolicy(Policy, ModelHubMixin):
         one_BN = np.where(np.arange(n_agents) == drawn_BN.argmax(axis=1)[:, None], 1.0, -1.0)
         others_B = random_B & may_BN.any(axis=1)
         explored_BNA[others_B, :, speak] = one_BN[others_B]
+        if self.config.exploration.all_speak:
+            all_B = self.noise.random(rows) < self.config.exploration.all_speak
+            explored_BNA[all_B, :, speak] = np.where(may_BN, 1.0, -1.0)[all_B]
 
 
 def _difference(mine: TeamSpec, theirs: TeamSpec) -> str:

@@ -32,6 +32,15 @@ class Said(NamedTuple):
     same_BNN: Tensor
     """Whether two agents, who may be one, have the same answer."""
 
+    def of(self, heard_BN: Tensor) -> Said:
+        """The same if only these agents, a mask, had spoken."""
+        return Said(
+            self.reply_BND * heard_BN[..., None],
+            self.spoke_BN & heard_BN,
+            self.answered_BN & heard_BN,
+            self.same_BNN & heard_BN[:, :, None] & heard_BN[:, None, :],
+        )
+
 
 class DiscussionReader:
     """Reads observations of a team.

@@ -179,4 +179,4 @@ def share_statistics(copy: TeamNetwork, original: TeamNetwork) -> None:
     """Let a copy of a network use the original's running input statistics: averages of parameters leave them out."""
     copy.belief.norm = original.belief.norm
     if copy.voice is not None and original.voice is not None:
-        copy.voice.norm = original.voice.norm
+        copy.voice.norm, copy.voice.summary_norm = original.voice.norm, original.voice.summary_norm

@@ -70,6 +70,7 @@ class Voice(nn.Module):
         inputs = 2 * width
         self.constant = constant
         self.norm = ObservationNorm(torch.arange(width))
+        self.summary_norm = ObservationNorm(torch.arange(SUMMARY))
         self.evidence = nn.Linear(inputs, 1)
         self.own_evidence = nn.Linear(CODES, inputs + 1, bias=False)
         self.doubt = nn.Linear(inputs + CODES, 1)
@@ -92,7 +93,10 @@ class Voice(nn.Module):
         input_BNX = self._inputs(said)
         evidence_BN = self._evidence(input_BNX, code_NC) * said.answered_BN
         share_BN, none_B1 = self._probabilities(said, evidence_BN, input_BNX, code_NC)
-        gain_BN = self._gain(said, share_BN.detach(), none_B1.detach(), code_NC)
+        summary_Bx = _summary(said, share_BN.detach(), none_B1.detach())
+        if self.training:
+            self.summary_norm.update(summary_Bx)
+        gain_BN = self._gain(said, summary_Bx, code_NC)
         return Voices(torch.logit(share_BN.clamp(SURE, 1.0 - SURE)), evidence_BN, gain_BN)
 
     def _inputs(self, said: Said) -> Tensor:
@@ -120,13 +124,10 @@ class Voice(nn.Module):
         share_BN = (answer_BN - total_B1).exp().masked_fill(~said.answered_BN, 0.0)
         return share_BN, (none_B1 - total_B1).exp()
 
-    def _gain(self, said: Said, share_BN: Tensor, none_B1: Tensor, code_NC: Tensor) -> Tensor:
-        first_B1 = share_BN.max(dim=1, keepdim=True).values
-        second_B1 = share_BN.masked_fill(share_BN >= first_B1, 0.0).max(dim=1, keepdim=True).values
-        spoke_BN = said.spoke_BN.to(share_BN)
-        odds_B1 = torch.logit(first_B1.clamp(SURE, 1.0 - SURE)) / 2.0
-        summary = [first_B1, second_B1, none_B1, odds_B1, spoke_BN.mean(dim=1, keepdim=True), spoke_BN @ code_NC]
-        common_B1, own_BC = self.gain(self.seen(torch.cat(summary, dim=1))).split([1, CODES], dim=1)
+    def _gain(self, said: Said, summary_Bx: Tensor, code_NC: Tensor) -> Tensor:
+        who_BC = said.spoke_BN.to(summary_Bx) @ code_NC
+        seen_Bx = torch.cat([self.summary_norm(summary_Bx), who_BC], dim=1)
+        common_B1, own_BC = self.gain(self.seen(seen_Bx)).split([1, CODES], dim=1)
         gain_BN: Tensor = common_B1 + own_BC @ code_NC.T
         return gain_BN
 
@@ -137,6 +138,15 @@ class Voice(nn.Module):
         """
         share_BN = evidence_BN / (LARGEST_ODDS + self.constant)
         return 2.0 * share_BN.clamp(0.0, 1.0) - 1.0
+
+
+def _summary(said: Said, share_BN: Tensor, none_B1: Tensor) -> Tensor:
+    """Probabilities of the two best answers and of none, log odds of the best, share of the team that has spoken."""
+    first_B1 = share_BN.max(dim=1, keepdim=True).values
+    second_B1 = share_BN.masked_fill(share_BN >= first_B1, 0.0).max(dim=1, keepdim=True).values
+    odds_B1 = torch.logit(first_B1.clamp(SURE, 1.0 - SURE))
+    spoken_B1 = said.spoke_BN.to(share_BN).mean(dim=1, keepdim=True)
+    return torch.cat([first_B1, second_B1, none_B1, odds_B1, spoken_B1], dim=1)
 
 
 def agent_code(n_agents: int) -> Tensor:
@@ -164,6 +174,27 @@ def next_speaker(gain_BN: Tensor, may_BN: Tensor) -> Tensor:
 def going_on(gain_BN: Tensor, may_BN: Tensor) -> Tensor:
     """Value [B] of deciding at this point: the largest gain of those who may speak, or 0 for silence."""
     return gain_BN.masked_fill(~may_BN, 0.0).max(dim=1).values.clamp(min=0.0)
+
+
+def redrawn(spoke_BN: Tensor, called_BN: Tensor) -> tuple[Tensor, Tensor]:
+    """Draws a call, one of the last ones, and who had spoken before it, from all that have spoken.
+
+    Of those others a number is drawn uniformly, then who they are.
+
+    Args:
+        spoke_BN: Mask of those that have spoken, with the last ones.
+        called_BN: Mask of those that spoke last.
+
+    Returns:
+        Masks [B, N] of the agents that had spoken before the call, and of the agent that is called; both are empty
+        where nobody spoke last.
+    """
+    draw_BN = torch.rand_like(spoke_BN, dtype=torch.float32)
+    call_BN = F.one_hot(draw_BN.masked_fill(~called_BN, -1.0).argmax(dim=1), spoke_BN.shape[1]).bool() & called_BN
+    other_BN = spoke_BN & ~call_BN & called_BN.any(dim=1, keepdim=True)
+    place_BN = torch.rand_like(draw_BN).masked_fill(~other_BN, 2.0).argsort(dim=1).argsort(dim=1)
+    count_B1 = (torch.rand_like(draw_BN[:, :1]) * (other_BN.sum(dim=1, keepdim=True) + 1)).floor()
+    return other_BN & (place_BN < count_B1), call_BN
 
 
 def answer_right(label_BN: Tensor, right_BN: Tensor, weight_BN: Tensor) -> Tensor:

@@ -168,7 +168,7 @@ def test_a_mixer_takes_the_place_of_the_attention_mixer(n_agents: int) -> None:
     }  # fmt: skip
     obs_BND = observations(spec, 4)
     belief_BNH = net.belief(obs_BND)
-    act_BNA = net.controls(belief_BNH)
+    act_BNA = net.controls(obs_BND)
     values = net.values(belief_BNH, act_BNA, pessimistic=False)
     inner = net.mixer.inner(values.local_CBN.mean(0), act_BNA, values.group.group_BE)
     assert torch.equal(values.total_B, inner)

@@ -33,10 +33,11 @@ def test_shapes_and_dtype(n_agents: int, shared: bool) -> None:
     spec = make_spec(n_agents)
     net = make_network(spec, network={"shared": shared})
     for rows in (1, 5):
-        belief_BNH = net.belief(observations(spec, rows))
+        obs_BND = observations(spec, rows)
+        belief_BNH = net.belief(obs_BND)
         assert belief_BNH.shape == (rows, n_agents, 8)
         assert belief_BNH.dtype == torch.float32
-        local_CBN = net.critic(belief_BNH, net.controls(belief_BNH))
+        local_CBN = net.critic(belief_BNH, net.controls(obs_BND))
         assert local_CBN.shape == (2, rows, n_agents)
 
 
