@@ -85,16 +85,6 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
             super().__init__(optim, module, max_grad_norm)
             self._parameters = list(module.parameters())
 
-        @property
-        def rates(self) -> list[float]:
-            """The step size of each group of parameters."""
-            return [float(group["lr"]) for group in self._optim.param_groups]
-
-        def set_rates(self, rates: Sequence[float]) -> None:
-            """Change the step sizes."""
-            for group, rate in zip(self._optim.param_groups, rates, strict=True):
-                group["lr"] = rate
-
         def step(self, loss: Tensor, retain_graph: bool | None = None, create_graph: bool = False) -> None:
             """Take one gradient step on the loss."""
             self._optim.zero_grad()
@@ -130,14 +120,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         self.alpha_optim = self._create_optimizer(
             policy.alpha, TorchOptimizerFactory(AdamW, weight_decay=0.0, lr=self.config.alpha.learning_rate)
         )
-        self._rates = [(optimizer, optimizer.rates) for optimizer in (self.value_optim, self.actor_optim)]
         self.gradient_steps = 0
-
-    def set_progress(self, share: float) -> None:
-        """Set the step sizes at a point of the training in [0, 1]: they fall by `optimizer.decay` until its end."""
-        if self.config.optimizer.decay:
-            for optimizer, rates in self._rates:
-                optimizer.set_rates([rate * (1.0 - self.config.optimizer.decay * share) for rate in rates])
 
     def _update_with_batch(self, batch: RolloutBatchProtocol) -> EconTrainingStats:
         """Take one gradient step on all networks; sets the batch's weights for prioritised replay."""

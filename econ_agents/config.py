@@ -114,8 +114,6 @@ class OptimizerConfig(AgentSettings):
     """Step size of the control heads."""
     coordinator_learning_rate: float = Field(1e-3, gt=0)
     """Step size of encoder and mixer."""
-    decay: float = Field(0.0, ge=0.0, lt=1.0)
-    """By what share all these step sizes fall until the last episode, linearly."""
     weight_decay: float = Field(1e-4, ge=0)
     """Decoupled weight decay of all networks."""
     max_grad_norm: float = Field(10.0, gt=0)
@@ -142,8 +140,8 @@ class LossConfig(AgentSettings):
     gain: float = Field(1.0, ge=0)
     """TD error of what a call gains, where executors may stay silent."""
     redraw: bool = False
-    """Whether `trust` and `gain` draw anew at each gradient step who of a decision's speakers spoke before a call: so one
-    decision teaches the value of a call after every set of them. Right where no reply depends on what others said."""
+    """Whether `trust` and `gain` draw anew in each gradient step who of the speakers spoke before a call. So a decision
+    teaches the value of a call after every set of them. Right where no reply depends on what others said."""
     policy: float = Field(1.0, ge=0)
     """Gradient ascent of the control heads on Q_tot."""
     equilibrium: float = Field(0.1, ge=0)

@@ -235,7 +235,6 @@ class _Run:
         saved, reason = time.monotonic(), None
         while self.done < self.episodes and reason is None:
             self._reseed()
-            self.algorithm.set_progress(self.done / self.episodes)
             count = params.collection_step_num_episodes = self._next_count(per_update)
             with last_episodes() if count < self.num_envs else nullcontext():
                 stats = trainer.execute_epoch().training_stat

@@ -52,8 +52,8 @@ VOICE_SETTINGS: Mapping[str, Any] = {
     "losses": {"redraw": True},
     "exploration": {"all_speak": 1.0},
 }
-"""Settings of teams that learn who speaks and whom to believe. In training all speak, and every gradient step draws anew
-who of them spoke before whom, so that one episode teaches the value of a call after every set of speakers.
+"""Settings of teams that learn who speaks and whom to believe. In training all speak, and every gradient step draws
+anew who of them spoke before whom, so that one episode teaches the value of a call after every set of speakers.
 
 They were chosen by the results of other teams on the same problems; see docs/recorded.md."""
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from econ_agents import losses
 from econ_agents.networks.discussion import Said
-from econ_agents.networks.voice import Voice, answer_right, going_on, next_speaker
+from econ_agents.networks.voice import Voice, answer_right, going_on, next_speaker, redrawn
 
 
 def row(*values):
@@ -105,3 +105,32 @@ def test_only_a_call_alone_teaches_its_gain():
     spoke = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
     gains = torch.tensor([[0.5, 7.0], [3.0, 3.0], [9.0, 9.0]])
     assert losses.gain(gains, torch.zeros(3), spoke, torch.ones(3)).item() == pytest.approx(0.25)
+
+
+def test_if_others_had_spoken_nothing_is_known_of_those_who_had_not():
+    words = said((1, 1, 1, 0), (0, 0, 1, -1))
+    fewer = words.of(torch.tensor([[True, False, True, True]]))
+    expected = said((1, 0, 1, 0), (0, 0, 1, -1))
+    assert all(torch.equal(one, other) for one, other in zip(fewer, expected, strict=True))
+
+
+def test_a_call_is_drawn_after_every_set_of_the_others():
+    """Of three that spoke at once each is called as often, after none, one and two of the others as often."""
+    torch.manual_seed(0)
+    three = torch.tensor([[True, True, True, False]]).expand(6000, -1)
+    before, called = redrawn(three, three)
+    assert (called.sum(1) == 1).all()
+    assert not (before & called).any()
+    assert not (before | called)[:, 3].any()
+    assert called.float().mean(0).tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0], abs=0.03)
+    assert (torch.bincount(before.sum(1)) / 6000).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+def test_only_one_of_the_last_is_called_and_nobody_where_nobody_spoke():
+    spoke = torch.tensor([[True, True, False], [True, True, False]])
+    last = torch.tensor([[False, True, False], [False, False, False]])
+    for _ in range(20):
+        before, called = redrawn(spoke, last)
+        assert called.tolist() == last.tolist()
+        assert not before[0, 1:].any()
+        assert not before[1].any()

@@ -133,35 +133,42 @@ SETTINGS = {
     "network": {
         "memory": False,
         "hidden_dim": 32,
-        "encoder_dim": 16,
-        "ffn_dim": 16,
-        "mixer_dim": 16,
-        "input_noise": 0.1,
     },
-    "belief_dim": 16,
-    "optimizer": {"learning_rate": 0.003, "coordinator_learning_rate": 0.003},
+    "optimizer": {"learning_rate": 0.01},
     "gamma": 1.0,
     "target_update_tau": 0.05,
     "exploration": {"random_speakers": 0.5},
 }
 
 
-def played(bank, episodes):
+AT_ONCE = SETTINGS | {"losses": {"redraw": True}, "exploration": {"all_speak": 1.0}}
+"""All speak in training, and who spoke before whom is drawn in each gradient step."""
+
+
+def test_all_speak_at_once_where_training_asks_for_it(mixed):
+    asked = []
+    train(partial(team, mixed), parse_config(AT_ONCE), episodes=8, seed=0, on_episode=asked.append)
+    assert [one.numbers["calls"] for one in asked] == [3.0] * 8
+
+
+def played(bank, episodes, settings=SETTINGS):
     make = partial(team, bank)
-    policy = train(make, parse_config(SETTINGS), episodes=episodes, seed=0).policy
+    policy = train(make, parse_config(settings), episodes=episodes, seed=0).policy
     results = evaluate(Trial(policy, rounds=1, gaps=False), make, range(len(bank.problems)))
     last = [result.decisions[-1].numbers for result in results]
     return np.mean([numbers["team_correct"] for numbers in last]), np.mean([numbers["calls"] for numbers in last])
 
 
 @pytest.mark.slow
-def test_one_that_is_always_right_is_asked_and_nobody_else(tmp_path):
+@pytest.mark.parametrize("settings", [SETTINGS, AT_ONCE])
+def test_one_that_is_always_right_is_asked_and_nobody_else(tmp_path, settings):
     bank = bank_of(tmp_path, {"bad": lambda n: str(100 + n), "sure": lambda n: "1", "worse": lambda n: str(500 + n)})
-    assert played(bank, 200) == (1.0, 1.0)
+    assert played(bank, 200, settings) == (1.0, 1.0)
 
 
 @pytest.mark.slow
-def test_a_call_is_made_only_where_it_changes_the_answer(tmp_path):
+@pytest.mark.parametrize(("settings", "episodes"), [(SETTINGS, 400), (AT_ONCE, 400)])
+def test_a_call_is_made_only_where_it_changes_the_answer(tmp_path, settings, episodes):
     """`late` is worth its price where `first` and `twin` are wrong, which the length of their replies tells."""
     made = []
     for number in range(24):
@@ -169,6 +176,6 @@ def test_a_call_is_made_only_where_it_changes_the_answer(tmp_path):
         for model in ("first", "twin"):
             made.append(BankRow(f"p{number}", model, "1", "1" if even else "7", 0.0, reply_chars=60 if even else 900))
         made.append(BankRow(f"p{number}", "late", "1", "8" if even else "1", 0.0, reply_chars=300))
-    right, calls = played(load_bank(write_bank(tmp_path / "made.parquet", made, Manifest())), 400)
+    right, calls = played(load_bank(write_bank(tmp_path / "made.parquet", made, Manifest())), episodes, settings)
     assert right == 1.0
     assert calls == pytest.approx(1.5, abs=0.1)
