@@ -56,7 +56,7 @@ ONE_MODEL_SIZE = 10
 @click.option(
     "--voice-episodes",
     type=click.IntRange(50),
-    default=1000,
+    default=2000,
     show_default=True,
     help="Training episodes of teams that learn who speaks and whom to believe.",
 )

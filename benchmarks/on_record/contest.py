@@ -44,8 +44,8 @@ VOICE_SETTINGS: Mapping[str, Any] = {
     "network": {"memory": False, "hidden_dim": 32},
     "num_envs": 32,
     "batch_size": 1024,
-    "update_interval": 64,
-    "gradient_steps": 0.2,
+    "update_interval": 128,
+    "gradient_steps": 0.1,
     "gamma": 1.0,
     "target_update_tau": 0.1,
     "optimizer": {"learning_rate": 0.01, "weight_decay": 0.3},
@@ -241,10 +241,17 @@ class _Contest:
         setup, found = self.setup, {}
         for price in setup.prices:
             make = partial(setup.voices, self.learn, price)
-            policy = train(make, parse_config(VOICE_SETTINGS), episodes=setup.voice_episodes, seed=self.seed).policy
+            policy = train(
+                make, parse_config(VOICE_SETTINGS), episodes=setup.voice_episodes, seed=self.seed, problem_of=self._dealt
+            ).policy
             name = f"econ@{price:g}"
             found[name], self.forecasts[name] = self._spoken(policy, as_joint(setup.voices(self.test, price)))
         return found
+
+    def _dealt(self, episode: int) -> int:
+        """The training problem of an episode: all come once before any comes again."""
+        turn, place = divmod(episode, len(self.learn))
+        return int(np.random.default_rng([self.seed, turn]).permutation(len(self.learn))[place])
 
     def _spoken(self, policy: EconPolicy, env: JointEnv) -> tuple[Played, Forecasts]:
         """What a team answers whose executors speak in turn, and what it believes of its replies when it stops."""
