@@ -241,9 +241,8 @@ class _Contest:
         setup, found = self.setup, {}
         for price in setup.prices:
             make = partial(setup.voices, self.learn, price)
-            policy = train(
-                make, parse_config(VOICE_SETTINGS), episodes=setup.voice_episodes, seed=self.seed, problem_of=self._dealt
-            ).policy
+            config, episodes = parse_config(VOICE_SETTINGS), setup.voice_episodes
+            policy = train(make, config, episodes=episodes, seed=self.seed, problem_of=self._dealt).policy
             name = f"econ@{price:g}"
             found[name], self.forecasts[name] = self._spoken(policy, as_joint(setup.voices(self.test, price)))
         return found
