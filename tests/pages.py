@@ -56,9 +56,11 @@ def commands(page: str) -> list[Command]:
 
 
 def inline_commands(page: str) -> list[Command]:
-    """The commands with arguments in a page's prose, between single backticks."""
+    """The commands with arguments in a page's prose, between single backticks; forms such as `econ rejudge LOGDIR`, with
+    a word in capitals to be replaced, are none."""
     texts = re.findall(rf"(?<!`)`((?:{'|'.join(PROGRAMS)})\s[^`]+)`", prose(page))
-    return [Command(words, page) for text in texts for words in simple(" ".join(text.split()))]
+    found = [Command(words, page) for text in texts for words in simple(" ".join(text.split()))]
+    return [command for command in found if not any(re.match(r"[A-Z]{2}", word) for word in command.words)]
 
 
 def simple(text: str) -> Iterator[tuple[str, ...]]:
