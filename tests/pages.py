@@ -56,8 +56,10 @@ def commands(page: str) -> list[Command]:
 
 
 def inline_commands(page: str) -> list[Command]:
-    """The commands with arguments in a page's prose, between single backticks; forms such as `econ rejudge LOGDIR`, with
-    a word in capitals to be replaced, are none."""
+    """The commands with arguments in a page's prose, between single backticks.
+
+    Forms such as `econ rejudge LOGDIR`, with a word in capitals to be replaced, are none.
+    """
     texts = re.findall(rf"(?<!`)`((?:{'|'.join(PROGRAMS)})\s[^`]+)`", prose(page))
     found = [Command(words, page) for text in texts for words in simple(" ".join(text.split()))]
     return [command for command in found if not any(re.match(r"[A-Z]{2}", word) for word in command.words)]
