@@ -302,6 +302,50 @@ def test_a_phone_never_scrolls_sideways(open_page, request, which):
     assert page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 16
 
 
+def widths(page, selector):
+    """Width of each element that matches."""
+    return [box["width"] for box in (part.bounding_box() for part in page.locator(selector).all()) if box]
+
+
+@pytest.mark.parametrize("which", ["report", "hostile_report"])
+def test_a_wide_window_is_used(open_page, request, which):
+    page = open_page(request.getfixturevalue(which))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    assert page.locator("main").bounding_box()["width"] == 1280
+    calls, tokens = (page.locator("#accuracy figure").nth(place).bounding_box() for place in (0, 1))
+    assert calls["y"] == tokens["y"]  # side by side
+    assert tokens["x"] >= calls["x"] + calls["width"]
+    assert min(calls["width"], tokens["width"]) > 500
+    assert min(widths(page, "#accuracy table")) > 1200
+    assert not page.locator(".wide").evaluate_all(
+        "all => all.filter((one) => one.scrollWidth > one.clientWidth).length"
+    )
+
+
+def test_pictures_of_many_panels_take_the_whole_width(open_page, report):
+    page = open_page(report)
+    assert min(widths(page, "figure.full img")) > 1200
+    page = open_page(report, viewport={"width": 1000, "height": 900})
+    assert max(widths(page, "figure.full img")) <= 46 * 16
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1000
+
+
+def test_nothing_overflows_at_390_pixels(open_page, report):
+    page = open_page(report, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    inner = "all => all.filter((one) => one.getBoundingClientRect().right > 390.5).map((one) => one.outerHTML)"
+    assert page.locator("main figure, main table, main td, main .note, .top > *").evaluate_all(inner) == []
+
+
+def test_methods_have_readable_names_and_the_names_of_the_files_beside_them(open_page, report):
+    page = open_page(report)
+    heads = page.locator("#accuracy tbody th").all_inner_texts()
+    assert [re.split(r"\s*\n\s*|\s{2,}", head)[0] for head in heads][2].startswith("ECON with 3 rounds")
+    assert heads[2].endswith("bne")
+    assert page.locator("#cost tbody th").nth(2).get_attribute("title") == "bne"
+    assert page.locator("#list .who").first.get_attribute("title") == "single"
+
+
 def test_titles_and_units_are_printed(open_page, report):
     page = open_page(report)
     page.emulate_media(media="print")

@@ -30,10 +30,12 @@ def calibration_plots(runs: Runs) -> dict[str, Plot]:
             number = order.index(label)
             low, high = proportion_confint(own.right * own.sizes, own.sizes, alpha=ALPHA, method="wilson")
             spread = 100 * np.clip(np.array([own.right - low, high - own.right]), 0.0, None)
-            axes.errorbar(
+            *_, bars = axes.errorbar(
                 100 * own.confidence, 100 * own.right, yerr=spread, fmt=f"{marker(number)}-", markersize=5, capsize=2,
                 color=color(theme, number), elinewidth=0.8, linewidth=1.1, label=names[label],
             )  # fmt: skip
+            for bar in bars:
+                bar.set_alpha(0.35)
         least = min(float(own.confidence.min()) for own in found.values())
         axes.set(xlabel="confidence of replies (%)", ylabel="right (%)", ylim=(0, 102))
         axes.set_xlim(max(0.0, 100 * least - 5), 101)

@@ -14,10 +14,12 @@ from econ_env.app.report.runs import LoadedRun, distinct_name
 FOLDER = "tensorboard"
 EVENTS = "events.out.tfevents.*"
 LEFT_OUT = (
-    "info/", "training/env_step", "training/n_", "training/collect_", "training/lens_", "training/returns_stat/m",
-    "training/returns_stat/std", "update/update_step", "update/train_time", "update/smoothed_loss/",
+    "info/", "test/", "training/env_step", "training/n_", "training/collect_", "training/lens_",
+    "training/returns_stat/m", "training/returns_stat/std", "update/update_step", "update/train_time",
+    "update/smoothed_loss/",
 )  # fmt: skip
-"""Tags that count steps or seconds, describe batches of episodes, or are smoothed copies of other tags."""
+"""Tags that count steps or seconds, describe batches of episodes, have one point as the results of a test, or are
+smoothed copies of other tags."""
 FIRST = ("training/returns_stat/mean",)
 """Tags to show first, even if `LEFT_OUT` matches them; the others follow by name."""
 

@@ -41,12 +41,9 @@ class Point(NamedTuple):
 
 def frontiers(runs: Runs) -> dict[str, Plot]:
     """Accuracy against calls and against tokens, by file name; a cost that all methods have at 0 is left out."""
-    found = {f"accuracy_{cost}": points(runs, cost) for cost in COSTS}
-    return {
-        name: _plot(own, *COSTS[name.removeprefix("accuracy_")])
-        for name, own in found.items()
-        if any(point.cost for point in own)
-    }
+    found = {cost: points(runs, cost) for cost in COSTS}
+    known = {cost: own for cost, own in found.items() if any(point.cost for point in own)}
+    return {f"accuracy_{cost}": _plot(own, *COSTS[cost], full=len(known) == 1) for cost, own in known.items()}
 
 
 def points(runs: Runs, cost: str) -> list[Point]:
@@ -103,7 +100,7 @@ def frontier(found: Sequence[Point]) -> list[Point]:
     return kept
 
 
-def _plot(found: Sequence[Point], title: str, axis: str) -> Plot:
+def _plot(found: Sequence[Point], title: str, axis: str, *, full: bool) -> Plot:
     def draw(theme: Theme, width: float) -> Figure:
         labels = [short(point.label) for point in found]
         figure, (axes,) = new_figure(width, 3.2 + legend_height([*labels, "frontier"], width))
@@ -137,7 +134,7 @@ def _plot(found: Sequence[Point], title: str, axis: str) -> Plot:
         caption += " Grey bars: bounds, which know the right answers and can't be played."
     if _limits(found)[0] > 0:
         caption += f" The scale starts at {_limits(found)[0]:.0f}%."
-    return Plot(title, caption, draw, words="; ".join(_said(point, axis) for point in found))
+    return Plot(title, caption, draw, full, "; ".join(_said(point, axis) for point in found))
 
 
 def _said(point: Point, axis: str) -> str:

@@ -33,7 +33,8 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str], Sequence[str]]] = (
     ("team", "Executors", (), ("team", "transitions")),
     ("calibration", "Confidence", ("calibration",), ("calibration",)),
     ("refinement", "Refinement", ("residuals",), ("refinement",)),
-    ("controls", "Controls", ("probe", "controls"), ("probe", "controls")),
+    ("probe", "Probe", ("probe",), ("probe",)),
+    ("controls", "Controls", ("controls",), ("controls",)),
     ("training", "Training", ("learning_curves",), ()),
 )
 """Sections of the page: id, title, figures, tables."""
@@ -111,11 +112,15 @@ def _cheapest(judged: Mapping[str, Mapping[str, Any]], names: Mapping[str, str])
 
 
 def _against_baseline(runs: Runs, judged: Mapping[str, Mapping[str, Any]], best: str) -> str | None:
-    """The difference of the reference, or else of the best method, to the baseline; `None` if it has none."""
+    """The difference of the reference, or else of the best method, to the baseline.
+
+    `None` if there is none, or if the headline tells it.
+    """
     seen, names = runs.overview, runs.names
     target = seen["reference"] if seen["reference"] in judged and seen["reference"] != seen["baseline"] else best
     gain = judged[target]["difference"]
-    if gain is None or gain["estimate"]["low"] is None:
+    told = [{found["team"], found["best"]["method"]} for found in seen["teams"] if found["best"] is not None]
+    if gain is None or gain["estimate"]["low"] is None or told == [{target, seen["baseline"]}]:
         return None
     points, low, high = (100 * gain["estimate"][key] for key in ("value", "low", "high"))
     gap = f"{abs(points):.1f} points {'more' if points >= 0 else 'less'} often than {names[seen['baseline']]}"
@@ -159,8 +164,9 @@ def _facts(runs: Runs) -> list[tuple[str, str]]:
 
     for run in runs.runs:
         models, versions = run.summary.get("models", {}), run.about.get("versions", {})
-        for role in ("coordinator", "executor"):
-            add("Coordinator" if role == "coordinator" else "Executors", models.get(role, {}).get("model"))
+        add("Coordinator", models.get("coordinator", {}).get("model"))
+        for name in models.get("names") or [models.get("executor", {}).get("model")]:
+            add("Executors", name)
         add("Backend", models.get("executor", {}).get("backend"))
         add("Team", f"{run.about.get('config', {}).get('n_agents', '?')} executors")
         add("Replies", models.get("reply_format"))

@@ -183,7 +183,7 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]]) -> Plot:
         for axes, name in zip(panels, shown, strict=True):
             for run, curve in by_name[name].items():
                 _plot_curve(axes, curve, color(theme, order.index(run)), short(run))
-            axes.set_title(name[0])
+            axes.set_title(short(name[0], 28))
             axes.set_xlabel(name[1])
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(4))

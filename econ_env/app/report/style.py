@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 MARKERS = "osD^vPX*<>"
 DOTS_PER_INCH = 300
 """Resolution of the images for papers."""
-PAPER, FULL, WIDE, NARROW = 7.2, 12.0, 6.2, 3.7
+PAPER, FULL, WIDE, NARROW = 7.2, 12.0, 5.6, 3.7
 """Widths in inches: a paper, a wide page, half of a wide page or all of a narrower one, and a phone."""
 MAX_LABEL = 40
 """Maximum characters of a label."""

@@ -236,6 +236,73 @@ def test_findings_name_the_best_and_say_when_a_difference_is_not_clear(run_folde
     assert ("no clear difference" in said) is not clear
 
 
+def below_its_majority(folder):
+    """Changes a run of eight problems so that the team is right on five, and the majority of its executors on six."""
+    results = folder / "results.jsonl"
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    for row in rows:
+        number = int(row["problem"].rpartition("-")[2])
+        row["verdict"] = "correct" if number < 5 else "wrong"
+        for reply in row["replies"]:
+            right = number < 6
+            reply |= {"answer": row["gold"] if right else "no", "verdict": "correct" if right else "wrong"}
+    results.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_the_page_says_first_that_the_team_is_below_its_majority(tmp_path):
+    folder = below_its_majority(make_run(tmp_path / "logs", 8, methods=(("bne", 3, 1),)))
+    said = (
+        "ECON with 3 rounds was right less often than the majority of its own executors' last replies: 62.5% against "
+        "75.0%, a difference within chance on 8 problems (p = 1.000, McNemar's exact test)."
+    )
+    runs = load_runs([folder])
+    assert findings(runs)[0] == said
+    lede = re.search(r'<p class="lede">(.*?)</p>', write_report([folder]).read_text())[1]
+    assert lede == said.replace("'", "&#39;")
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    print_summary(console, runs)
+    assert said in " ".join(console.export_text().split())
+
+
+def test_runs_of_one_experiment_and_others_say_it_too(tmp_path):
+    folders = [
+        below_its_majority(make_run(tmp_path / name, 8, methods=(("bne", 3, 1),), seed=seed, config=config))
+        for name, seed, config in (("a", 0, {}), ("b", 1, {}), ("c", 0, {"gamma": 0.1}))
+    ]
+    pooled = findings(load_runs(folders[:2]))[0]
+    assert "62.5% against 75.0%, a difference within chance on 8 problems" in pooled
+    assert "a sign-flip permutation test over problems" in pooled
+    apart = findings(load_runs([folders[0], folders[2]]))[0]
+    assert apart.startswith("In 2 of 2 runs the team was right less often than the majority of its own executors'")
+    assert "a: ECON with 3 rounds 62.5% against 75.0% (within chance, p = 1.000); c: ECON" in apart
+
+
+def test_every_picture_has_a_text_and_comes_light_and_dark(page):
+    tags = Tags(page.read_text()).tags
+    images = [attributes for tag, attributes in tags if tag == "img"]
+    assert len(images) == 6
+    assert all(len(image["alt"]) > 40 for image in images)
+    assert "ECON with 3 rounds: " in images[0]["alt"]  # the numbers of the picture
+    sources = [attributes["media"] for tag, attributes in tags if tag == "source"]
+    assert sum("dark" in media for media in sources) == sum("dark" not in media for media in sources) + len(images)
+
+
+def test_a_comparison_that_the_headline_tells_is_told_once(tmp_path):
+    folder = make_run(tmp_path / "logs", 8, methods=(("bne", 3, 1), ("single", 1, 1)))
+    results = folder / "results.jsonl"
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    for row in rows:
+        row["verdict"] = "correct" if row["method"] == "single" else "wrong"
+        for reply in row["replies"]:
+            reply["verdict"] = row["verdict"]
+    results.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = findings(load_runs([folder], baseline="bne"))
+    assert said[0].startswith("One greedy call was right more often than ECON with 3 rounds: 100.0% against 0.0%, a")
+    assert "more than chance on 8 problems" in said[0]
+    assert len(said) == 2
+
+
 def test_the_summary_fits_eighty_columns(run_folder):
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     print_summary(console, load_runs([run_folder]))
