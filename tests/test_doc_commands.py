@@ -50,6 +50,8 @@ NOT_RUN = {
     "python benchmarks/plugins/run.py *": "installs another project's trainer: make thirdparty",
     "python benchmarks/recorded.py * --seeds 1 *": "trains teams for an hour; test_on_record.py trains small ones",
     "python benchmarks/compare.py * hub:*": "needs a model from the hub, and two hours",
+    "*two@http://localhost:8002/v1*": "needs two servers; test_live_team.py runs such a team",
+    "econ train --llm recorded:two.parquet *": "needs what they said; test_live_team.py runs such a training",
     "econ record --llm local *": "asks a model in this process, for minutes; other tests record the simulated one",
 }
 """Patterns of commands that no test here runs, and why; their arguments are checked all the same."""

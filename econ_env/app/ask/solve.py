@@ -12,7 +12,7 @@ from rich.text import Text
 
 from econ_env.answers import read_gold
 from econ_env.app.ask.account import Wave
-from econ_env.app.ask.solver import QuestionTeam, Solution, failure, known_problems, readable
+from econ_env.app.ask.solver import QuestionTeam, Solution, calls_of, failure, known_problems, readable
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs import display
 from econ_env.app.runs.team_facts import print_facts
@@ -75,7 +75,7 @@ def print_solution(console: Console, done: Solution, config: RunConfig) -> None:
     print_facts(
         {
             "cost": f"{usage.tokens:,} tokens ({parts}){thought}",
-            "": f"{usage.calls} calls{cached}, {done.seconds:.1f} s{dollars}",
+            "": f"{calls_of(usage)}{cached}, {done.seconds:.1f} s{dollars}",
             "rounds": f"{len(done.answer.rounds)}",
             "stopped": done.account.stopped,
         }

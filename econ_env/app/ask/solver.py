@@ -30,7 +30,7 @@ from econ_env.methods.sampling import TEMPERATURE, neutral_controls
 from econ_env.observations.controls import ControlScale
 from econ_env.problems.load import ProblemSet, load_problems
 from econ_env.recorded.load import given_bank
-from econ_env.records import Commitment, Problem, Reply
+from econ_env.records import Commitment, Problem, Reply, Usage
 from econ_env.simulation.landscape import Landscape
 from econ_env.simulation.model import SimulatedLLM
 from econ_env.team.prompts import make_prompts
@@ -245,9 +245,13 @@ def line_of(done: Solution) -> str:
     how = f"asked {asked}" if told.waves else f"{number} round{'' if number == 1 else 's'}"
     usage = answer.episode.usage
     found = answer.rounds[-1].commitment.answer or "none"
-    calls = f"{usage.calls} call{'' if usage.calls == 1 else 's'}"
     shown = textwrap.shorten(found, 60, placeholder=" ...")
-    return f"answer {shown}; {how}; {calls}, {usage.tokens:,} tokens, {done.seconds:.1f} s; {told.stopped}"
+    return f"answer {shown}; {how}; {calls_of(usage)}, {usage.tokens:,} tokens, {done.seconds:.1f} s; {told.stopped}"
+
+
+def calls_of(usage: Usage) -> str:
+    """A number of calls, such as `1 call`."""
+    return f"{usage.calls} call{'' if usage.calls == 1 else 's'}"
 
 
 def readable(said: Reply | Commitment) -> str:
