@@ -9,6 +9,7 @@ from econ_agents import losses
 from econ_agents.networks import Mixer
 from econ_agents.networks.alpha import RewardWeights
 from econ_agents.networks.belief import squash
+from econ_agents.networks.discussion import Said
 from econ_agents.networks.voice import Voice
 
 W = 16
@@ -33,10 +34,29 @@ def test_controls():
 
 
 def test_weight_of_a_reply():
-    odds, c = torch.linspace(-8, 8, 9), 2.0
-    weight = ((odds.clamp(-5, 5) + c) / (5 + c)).clamp(0, 1)
-    voice = Voice(4, 4, 8, constant=c, dropout=0.0)
-    torch.testing.assert_close((voice.weights(odds[None])[0] + 1) / 2, weight)
+    e, c = torch.linspace(0, 9, 10), 2.0
+    voice = Voice(4, 8, constant=c, dropout=0.0)
+    torch.testing.assert_close((voice.weights(e[None])[0] + 1) / 2, (e / (5 + c)).clamp(max=1))
+
+
+def test_probability_of_an_answer():
+    """Agents 0 and 2 gave one answer, agent 1 another; agent 3 is silent."""
+    voice = Voice(2, 8, constant=2.0, dropout=0.0).eval()
+    for layer in (voice.evidence, voice.own_evidence, voice.doubt):
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    spoke = torch.tensor([[True, True, True, False]])
+    same = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]], dtype=torch.bool)[None]
+    numbers = torch.randn(1, 4, 2).clamp(-2, 2) * spoke[..., None]
+    found = voice(Said(numbers, spoke, spoke, same))
+    x = torch.cat([numbers, numbers.square() - 1], dim=-1)[0]
+    own = voice.own_evidence.weight.T[:4]
+    e = F.softplus(voice.evidence(x).squeeze(-1) + (x * own[:, :-1]).sum(-1) + own[:, -1])[:3]
+    doubt, kinds = voice.doubt.weight[0].split([4, 16])
+    d = (x @ doubt + kinds[:4])[:3].sum() + voice.doubt.bias[0]
+    sums = torch.stack([e[0] + e[2], e[1], e[0] + e[2]])
+    p = sums.exp() / (d.exp() + (e[0] + e[2]).exp() + e[1].exp())
+    torch.testing.assert_close(found.evidence_BN[0, :3], e)
+    torch.testing.assert_close(torch.sigmoid(found.odds_BN)[0, :3], p)
 
 
 def test_response_loss():
