@@ -66,7 +66,7 @@ def sheets(results: Results, http: Mapping[str, Any] | None) -> list[Sheet]:
         made.append(_peers(results))
     if "coupled" in results:
         made += _gaps(results["coupled"])
-        made.append(_coupled(results))
+        made.append(coupled(results))
     if http is not None:
         made.append(_http(http))
     return [sheet for sheet in made if sheet.rows]
@@ -169,7 +169,8 @@ def _gaps(runs: Sequence[Mapping[str, Any]]) -> list[Sheet]:
     ]
 
 
-def _coupled(results: Results) -> Sheet:
+def coupled(results: Results) -> Sheet:
+    """One switch each on the coupled task."""
     base = results["coupled"]
     gaps = {run["seed"]: run["refined"]["K=1"]["gap"] for run in base}
     ends = show([run["share"][-1] for run in base])

@@ -14,7 +14,7 @@ import torch
 from benchmarks.known_optimum.__main__ import collect, plan
 from benchmarks.known_optimum.http import over_http
 from benchmarks.known_optimum.peers import ARMS, random_search
-from benchmarks.known_optimum.report import interval, markdown, paired, sheets, verdict
+from benchmarks.known_optimum.report import coupled, interval, markdown, paired, sheets, verdict
 from benchmarks.known_optimum.runs import REFINEMENTS, Result, environment, first_reaching, learn, measure, run, tasks
 from benchmarks.known_optimum.variants import BY_NAME, VARIANTS, Variant
 from econ_agents.baselines import FixedControls
@@ -88,7 +88,7 @@ def test_the_table_of_the_coupled_task_has_the_paired_differences_of_share_and_g
         "coupled": [row("coupled", seed, 0.9, 0.02) for seed in range(4)],
         "coupled_no_mixer": [row("coupled_no_mixer", seed, 0.8, 0.05) for seed in range(3)],
     }
-    *_, sheet = sheets(results, None)
+    sheet = coupled(results)
     assert [line[:2] for line in sheet.rows] == [["defaults", "4"], ["no mixer", "3"]]
     assert sheet.rows[1][2:] == [
         "0.800 [0.800, 0.800]",

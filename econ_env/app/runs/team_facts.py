@@ -116,4 +116,4 @@ def _clients(team: Team) -> list[OpenAIClient]:
 def print_facts(facts: dict[str, str]) -> None:
     """Print a line per fact: its name and its text."""
     for label, text in facts.items():
-        console.print(f"{label:<9}{text}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{label:<9}{text}", highlight=False, markup=False)

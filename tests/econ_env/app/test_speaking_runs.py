@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -248,7 +249,10 @@ def test_a_question_is_answered_with_neutral_controls_of_the_list(run, small):
     ran = run(econ, "solve", "What is 2 + 2?", "--gold", "4", *small, *SPEAKING)
     assert ran.code == 0, ran.err
     assert "neutral, T=0.7 speak=1 weight=1" in ran.out
-    assert "executor_0 T=0.70 speak=1.00 weight=1.00" in ran.out
+    assert "executor_0, executor_1, executor_2 asked" in ran.out
+    assert "executor_0 T=0.70 ->" in ran.out
+    assert re.search(r"executor_0 +\S+ +1\.00\n", ran.out)  # its answer and weight
+    assert "stopped  everyone has spoken" in ran.out
 
 
 def test_results_name_the_controls():
