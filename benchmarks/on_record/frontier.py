@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.on_record.contest import BOUNDS
+from econ_env.app.compare import readable_name
 
 COLORS = {"learned": "#d55e00", "rule": "#0072b2", "bound": "#5f6770"}
 """From Okabe and Ito, distinct for colour-blind readers too."""
@@ -24,6 +27,14 @@ def kind_of(method: str) -> str:
     return "learned" if method.startswith("econ") else "rule"
 
 
+def named(method: str) -> str:
+    """A method's name for readers: its key's, or the learned team and what it pays for a call."""
+    base, _, price = method.partition("@")
+    if base == "econ":
+        return f"ECON, {price} a call" if price else "ECON"
+    return "ECON, sampling alone" if base == "econ_sampling" else readable_name(method)
+
+
 def frontier(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The rows that no other one beats at as few calls, by calls."""
     best, kept = 0.0, []
@@ -35,7 +46,7 @@ def frontier(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def labels(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float, list[str]]]:
-    """Where each label stands, in calls and percent; methods whose points lie close together share one."""
+    """Where each label stands, in calls and percent; methods of a kind whose points lie close together share one."""
     widest = max(row["calls"] for row in rows)
     placed: list[tuple[float, float, list[str]]] = []
     for row in sorted(rows, key=lambda row: -row["accuracy"]):
@@ -43,7 +54,9 @@ def labels(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float, list[s
         near = (
             names
             for calls, other, names in placed
-            if abs(calls - row["calls"]) < NEAR * widest and abs(other - point) < 100.0 * NEAR / 2.0
+            if kind_of(names[0]) == kind_of(row["method"])
+            and abs(calls - row["calls"]) < NEAR * widest
+            and abs(other - point) < 100.0 * NEAR / 2.0
         )
         found = next(near, None)
         if found is None:
@@ -76,19 +89,31 @@ def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
             [row["calls"] for row in own], points, yerr=spread, fmt="D" if kind == "learned" else "o",
             color=COLORS[kind], label=label, capsize=2, elinewidth=0.8, markersize=5,
         )  # fmt: skip
-    for number, (calls, point, names) in enumerate(sorted(labels(rows))):
-        below = number % 2 > 0  # neighbours do not write over one another
-        axes.annotate(
-            "\n".join(names), (calls, point), xytext=(6, -5 if below else 5), textcoords="offset points", fontsize=8,
-            va="top" if below else "bottom",
-        )  # fmt: skip
+    _label(axes, rows)
     playable = frontier([row for row in rows if kind_of(row["method"]) != "bound"])
     axes.plot(
         [row["calls"] for row in playable], [100.0 * row["accuracy"] for row in playable],
         color="#999999", linewidth=1.0, zorder=0, label="frontier",
     )  # fmt: skip
-    axes.margins(x=0.18)
+    axes.margins(x=0.06)
+    axes.set_xlim(left=0.0)
     axes.set(xlabel="calls per problem", ylabel="right, % (bars: 95%)", title=title)
     axes.grid(visible=True, linewidth=0.3)
     axes.legend(loc="lower right", fontsize=8)
     figure.savefig(path, dpi=150)
+
+
+def _label(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write names beside the points; neighbours do not write over one another."""
+    widest = max(row["calls"] for row in rows)
+    written: Counter[str] = Counter()
+    for calls, point, names in sorted(labels(rows)):
+        kind, inside = kind_of(names[0]), calls < 0.85 * widest
+        above = kind != "rule"
+        level = written[kind] % 2 if inside and kind != "bound" else 0
+        written[kind] += inside
+        axes.annotate(
+            "\n".join(map(named, names)), (calls, point), textcoords="offset points", fontsize=8,
+            xytext=(6 if inside else -6, 5 + 16 * level if above else -5 - 28 * level),
+            ha="left" if inside else "right", va="bottom" if above else "top",
+        )  # fmt: skip

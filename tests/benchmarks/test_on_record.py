@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from benchmarks.on_record.calibration import calibration
 from benchmarks.on_record.command import recorded
 from benchmarks.on_record.contest import Setup, fold_of, play_fold
-from benchmarks.on_record.frontier import frontier, labels
+from benchmarks.on_record.frontier import frontier, labels, named
 from benchmarks.on_record.intervals import Outcome, rows
 from econ_env.recorded import BankRow, Manifest, load_bank, write_bank
 
@@ -70,6 +70,14 @@ def test_points_that_lie_together_share_a_label():
     points = [("a", 7.0, 0.918), ("b", 7.0, 0.919), ("c", 1.0, 0.918)]
     made = [{"method": name, "calls": calls, "accuracy": accuracy} for name, calls, accuracy in points]
     assert sorted(names for *_, names in labels(made)) == [["b", "a"], ["c"]]
+    made.append({"method": "econ@0.01", "calls": 7.0, "accuracy": 0.918})  # of another colour, so of another label
+    assert sorted(names for *_, names in labels(made)) == [["b", "a"], ["c"], ["econ@0.01"]]
+
+
+def test_names_in_the_picture_are_for_readers():
+    assert [named(key) for key in ("econ@0.01", "econ", "econ_sampling", "best_first@2", "mine")] == [
+        "ECON, 0.01 a call", "ECON", "ECON, sampling alone", "Best first until 2 agree", "mine",
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
