@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # jsonschema 4.26: a `$ref` to a URL is downloaded while a value is validated, by `validate` and by every validator that is
-# made without a registry; only a DeprecationWarning says so, and Python does not show it. A server that checks answers by
-# the schemas of its clients (`response_format`) so sends requests wherever a client likes. With `registry=Registry()`
-# nothing is sent, and the error is `_WrappedReferencingError`, which is no ValidationError and no SchemaError.
+# made without a registry; only a DeprecationWarning says so, and Python does not show it. What checks structured output
+# (`response_format`) may so wait for a network. With `registry=Registry()` nothing is sent, and the error is
+# `_WrappedReferencingError`, which is no ValidationError and no SchemaError.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
