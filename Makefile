@@ -23,7 +23,7 @@ demo: $(VENV)/.installed-local
 
 test: lint
 	@echo '== quick tests: two minutes on two cores'
-	$(BIN)/python -m pytest -q -n 2 -m "not slow and not llm and not faults and not thirdparty and not engines and not clients and not browser"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not llm and not faults and not thirdparty and not engines and not clients and not browser"
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -m "slow or llm or faults"
