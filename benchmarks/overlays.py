@@ -15,11 +15,25 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
+from platformdirs import user_cache_path
+
+
+def cache_option(kind: str) -> Callable[[Any], Any]:
+    """The option `--cache`, a folder for environments of one kind: `plugins`, `engines` or `clients`."""
+    return click.option(
+        "--cache",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar=f"ECON_{kind.upper()}_CACHE",
+        default=user_cache_path("econ-bne") / kind,
+        show_default=True,
+        help="Folder for the environments.",
+    )
 
 
 def python_with(name: str, files: Sequence[Path], cache: Path, *, alone: Sequence[Path] = ()) -> Path:

@@ -16,10 +16,9 @@ import sys
 from pathlib import Path
 
 import click
-from platformdirs import user_cache_path
 
 sys.path.append(str(Path(__file__).parents[2]))  # of a script, only its own folder is on the path
-from benchmarks.overlays import python_with
+from benchmarks.overlays import cache_option, python_with
 
 HERE = Path(__file__).parent
 PYTHON = ("openai", "litellm", "langchain", "inspect", "lm_eval", "dspy", "llm")
@@ -62,14 +61,7 @@ def node_package(name: str, cache: Path) -> Path:
 @click.argument("client", type=click.Choice(CLIENTS))
 @click.argument("url")
 @click.argument("problems", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="ECON_CLIENTS_CACHE",
-    default=user_cache_path("econ-bne") / "clients",
-    show_default=True,
-    help="Folder for the environments.",
-)
+@cache_option("clients")
 def main(client: str, url: str, problems: Path, cache: Path) -> None:
     """Let a client ask; the last line of its output is what it got, as JSON."""
     if client == PROMPTFOO:

@@ -25,10 +25,9 @@ from pathlib import Path
 from types import FrameType
 
 import click
-from platformdirs import user_cache_path
 
 sys.path.append(str(Path(__file__).parents[2]))  # of a script, only its own folder is on the path
-from benchmarks.overlays import python_with
+from benchmarks.overlays import cache_option, python_with
 
 HERE = Path(__file__).parent
 STARTS_WITHIN = 120.0
@@ -247,14 +246,7 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
 
 @click.command()
 @click.argument("engine", type=click.Choice(list(ENGINES)))
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="ECON_ENGINES_CACHE",
-    default=user_cache_path("econ-bne") / "engines",
-    show_default=True,
-    help="Folder for the Python environments.",
-)
+@cache_option("engines")
 def main(engine: str, cache: Path) -> None:
     """Start an engine, print its address as JSON, and stop it when stdin closes."""
     signal.signal(signal.SIGTERM, _stop)

@@ -14,10 +14,9 @@ import sys
 from pathlib import Path
 
 import click
-from platformdirs import user_cache_path
 
 sys.path.append(str(Path(__file__).parents[2]))  # of a script, only its own folder is on the path
-from benchmarks.overlays import python_with
+from benchmarks.overlays import cache_option, python_with
 
 HERE = Path(__file__).parent
 OVERLAYS = {
@@ -55,14 +54,7 @@ def python_for(trial: str, cache: Path) -> Path:
 @click.command()
 @click.argument("trial", type=click.Choice(TRIALS))
 @click.argument("options", nargs=-1)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="ECON_PLUGINS_CACHE",
-    default=user_cache_path("econ-bne") / "plugins",
-    show_default=True,
-    help="Folder for the Python environments.",
-)
+@cache_option("plugins")
 def main(trial: str, options: tuple[str, ...], cache: Path) -> None:
     """Run one trial; the last line of its output is the result as JSON. OPTIONS are given to its script."""
     python = python_for(trial, cache)

@@ -15,23 +15,6 @@ from econ_env.testing.faulty_server import FaultyServer, RawAnswer
 from tests.econ_env.app.ask.serving import PROBLEMS, a_client, a_solver, ask, served
 
 
-@pytest.fixture(scope="module")
-def solver(checkpoint):
-    return a_solver(["", checkpoint.parent / "small.yaml"], checkpoint)
-
-
-@pytest.fixture(scope="module")
-def url(solver):
-    with served(solver) as url:
-        yield url
-
-
-@pytest.fixture
-def client(url):
-    with a_client(url) as client:
-        yield client
-
-
 def test_models_are_listed(client):
     assert [model.id for model in client.models.list()] == ["econ"]
     assert client.models.retrieve("econ").owned_by == "econ"

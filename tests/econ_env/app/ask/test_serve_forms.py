@@ -21,23 +21,6 @@ def schema_format(schema=SCHEMA):
 
 
 @pytest.fixture(scope="module")
-def solver(checkpoint):
-    return a_solver(["", checkpoint.parent / "small.yaml"], checkpoint)
-
-
-@pytest.fixture(scope="module")
-def url(solver):
-    with served(solver) as url:
-        yield url
-
-
-@pytest.fixture
-def client(url):
-    with a_client(url) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def decided(solver):
     """What the team decides, whatever the words."""
     return asyncio.run(solver.solve(QUESTION, seed=0)).answer.rounds[-1].commitment.answer
