@@ -108,14 +108,16 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         share_statistics(cast(TeamNetwork, self.target.module), net)
         values = nn.ModuleList([net.belief, net.critic, net.encoder, net.mixer])
         rates = [step.learning_rate] * 2 + [step.coordinator_learning_rate] * 2
+        decays = [step.weight_decay] * 4
         if net.voice is not None:
             values.append(net.voice)
             rates.append(step.learning_rate)
+            decays.append(0.0)  # `losses.shrink` draws its weights to 0
         self.value_params = list(values.parameters())
-        self.value_optim = self._create_optimizer(values, _GroupedAdamW(rates, step.weight_decay), step.max_grad_norm)
+        self.value_optim = self._create_optimizer(values, _GroupedAdamW(rates, decays), step.max_grad_norm)
         heads = nn.ModuleList([net.heads])
         self.actor_optim = self._create_optimizer(
-            heads, _GroupedAdamW([step.actor_learning_rate], 0.0), step.max_grad_norm
+            heads, _GroupedAdamW([step.actor_learning_rate], [0.0]), step.max_grad_norm
         )
         self.alpha_optim = self._create_optimizer(
             policy.alpha, TorchOptimizerFactory(AdamW, weight_decay=0.0, lr=self.config.alpha.learning_rate)
@@ -128,7 +130,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         rows = to_team_batch(batch, policy.spec, policy.alpha().detach())
         net, stats = policy.network, EconTrainingStats()
         if net.voice is not None:
-            net.voice.observe(net.said(rows.obs_next_BND))
+            net.voice.trust.observe(net.said(rows.obs_next_BND))
         if net.steers:
             net.belief.observe(rows.obs_BND)
             error_B = self._learn_values(rows, net.belief(rows.obs_BND), stats)
@@ -218,9 +220,9 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         if weights.gain:
             total.add("gain", weights.gain, losses.gain(gain_BN, target_B, call.called_BN, rows.weight_B))
         if weights.trust:
-            odds_BN = net.voice(call.after).odds_BN
-            answered_BN = call.after.answered_BN.to(odds_BN)
-            total.add("trust", weights.trust, losses.trust(odds_BN, call.right, answered_BN, rows.weight_B))
+            trusted = net.voice.trust(call.after)
+            total.add("trust", weights.trust, losses.trust(trusted.part_BN, trusted.none_B, call.right, rows.weight_B))
+        total.shrink(weights.shrink, net.voice.penalty())
         error_BN = (gain_BN.detach() - target_B[:, None]).abs() * call.called_BN
         error_B: Tensor = error_BN.sum(-1) * (call.called_BN.sum(-1) == 1) * (rows.weight_B > 0)
         return error_B
@@ -325,6 +327,11 @@ class _Total:
         setattr(self._stats, name, loss.item())
         self._sum = weight * loss if self._sum is None else self._sum + weight * loss
 
+    def shrink(self, weight: float, penalty: Tensor) -> None:
+        """Add a penalty on the size of parameters, which is no loss of the rows."""
+        if weight:
+            self._sum = weight * penalty if self._sum is None else self._sum + weight * penalty
+
     def descend(self, optimizer: OffPolicyAlgorithm.Optimizer) -> None:
         """Take one gradient step on the sum; none if every loss is off."""
         if self._sum is not None:
@@ -332,17 +339,19 @@ class _Total:
 
 
 class _GroupedAdamW(OptimizerFactory):
-    """AdamW with a step size for each child of a module list."""
+    """AdamW with a step size and a weight decay for each child of a module list."""
 
-    def __init__(self, rates: Sequence[float], weight_decay: float) -> None:
+    def __init__(self, rates: Sequence[float], decays: Sequence[float]) -> None:
         super().__init__()
         self._rates = tuple(rates)
-        self._weight_decay = weight_decay
+        self._decays = tuple(decays)
 
     def create_instances(self, module: nn.Module) -> tuple[torch.optim.Optimizer, None]:
-        children = zip(module.children(), self._rates, strict=True)
-        groups = [{"params": list(child.parameters()), "lr": rate} for child, rate in children]
-        return AdamW(groups, weight_decay=self._weight_decay, fused=True), None
+        children = zip(module.children(), self._rates, self._decays, strict=True)
+        groups = [
+            {"params": list(child.parameters()), "lr": rate, "weight_decay": decay} for child, rate, decay in children
+        ]
+        return AdamW(groups, fused=True), None
 
     def _create_optimizer_for_params(self, params: object) -> torch.optim.Optimizer:
         raise TypeError("this optimizer has parameter groups; call create_instances")

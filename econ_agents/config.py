@@ -136,9 +136,12 @@ class LossConfig(AgentSettings):
     encoder: float = Field(0.1, ge=0)
     """lambda_e: lets each agent's value be read from the group representation."""
     trust: float = Field(1.0, ge=0)
-    """Log score of the beliefs that replies are right, where executors may stay silent or weigh their reply."""
+    """Log score of the beliefs about answers, where executors may stay silent or weigh their reply."""
     gain: float = Field(1.0, ge=0)
     """TD error of what a call gains, where executors may stay silent."""
+    shrink: float = Field(0.02, ge=0)
+    """How strongly the weights of these beliefs and gains are drawn to 0: this times half their squares is added to the
+    loss (ridge). Those that all agents share are drawn a tenth as strongly as an agent's own."""
     redraw: bool = False
     """Whether `trust` and `gain` draw anew in each gradient step who of the speakers spoke before a call. So a decision
     teaches the value of a call after every set of them. Right where no reply depends on what others said."""

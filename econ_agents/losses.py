@@ -44,10 +44,20 @@ def encoder(value_BN: Tensor, target_BN: Tensor, weight_B: Tensor) -> Tensor:
     return weighted_mean((value_BN - target_BN).square().sum(-1), weight_B)
 
 
-def trust(odds_BN: Tensor, right_BN: Tensor, said_BN: Tensor, weight_B: Tensor) -> Tensor:
-    """sum_i of the log score -log P(TS_i), over agents whose reply stands (`said_BN` is 1)."""
-    score_BN = F.binary_cross_entropy_with_logits(odds_BN, right_BN, reduction="none")
-    return weighted_mean((score_BN * said_BN).sum(-1), weight_B)
+def trust(part_BN: Tensor, none_B: Tensor, right_BN: Tensor, weight_B: Tensor) -> Tensor:
+    """The log score -log P of the answer that is right, or of "none" where no answer is.
+
+    Args:
+        part_BN: Logarithm of the part of its answer's probability that each agent carries; -inf without an answer.
+        none_B: Logarithm of the probability that no answer is right.
+        right_BN: 1 where an agent's answer is right.
+        weight_B: Weight of each row.
+    """
+    right_BN = (right_BN > 0.5) & torch.isfinite(part_BN)
+    some_B = right_BN.any(dim=1)
+    # Rows without a right answer get one finite entry, since the gradient of a sum of nothing is no number.
+    carried_BN = part_BN.masked_fill(~right_BN, -torch.inf).masked_fill(~some_B[:, None], 0.0)
+    return weighted_mean(-torch.where(some_B, carried_BN.logsumexp(dim=1), none_B), weight_B)
 
 
 def gain(gain_BN: Tensor, target_B: Tensor, spoke_BN: Tensor, weight_B: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ class EconPolicy(Policy, ModelHubMixin):
         if network.voice is None:
             raise TeamError(f"nothing is believed of replies without the control {SPEAK} or {WEIGHT}")
         answered_BN = network.said(obs_BND).answered_BN
-        return torch.sigmoid(network.heard(obs_BND).odds_BN).masked_fill(~answered_BN, torch.nan)
+        return network.heard(obs_BND).trusted.share_BN.masked_fill(~answered_BN, torch.nan)
 
     @torch.no_grad()
     def hear(self, obs_BND: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,7 +106,7 @@ class EconPolicy(Policy, ModelHubMixin):
             nothing_BN = torch.full(obs_BND.shape[:2], torch.nan, device=obs_BND.device)
             return nothing_BN, nothing_BN
         heard = self.network.heard(obs_BND)
-        return torch.sigmoid(heard.odds_BN), heard.gain_BN
+        return heard.trusted.share_BN, heard.gain_BN
 
     def game(self, obs_BND: Tensor) -> TeamGame:
         """The game at these observations, with payoffs from the critics."""

@@ -41,14 +41,14 @@ from econ_env.problems import ProblemSet
 from econ_env.recorded import load_bank
 
 VOICE_SETTINGS: Mapping[str, Any] = {
-    "network": {"memory": False, "hidden_dim": 32},
+    "network": {"memory": False},
     "num_envs": 32,
     "batch_size": 1024,
     "update_interval": 128,
     "gradient_steps": 0.1,
     "gamma": 1.0,
-    "target_update_tau": 0.1,
-    "optimizer": {"learning_rate": 0.01, "weight_decay": 0.3},
+    "target_update_tau": 0.3,
+    "optimizer": {"learning_rate": 0.02},
     "losses": {"redraw": True},
     "exploration": {"all_speak": 1.0},
 }

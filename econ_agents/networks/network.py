@@ -100,7 +100,7 @@ class TeamNetwork(nn.Module):
         self.voice: Voice | None = None
         if spoken := (self.speak is not None or self.weight is not None) and has_discussion(spec):
             self.said = DiscussionReader(spec)
-            self.voice = Voice(self.said.width, net.hidden_dim, net.weight_constant, net.dropout)
+            self.voice = Voice(self.said.width, net.weight_constant)
         self.steers = not spoken or bool(set(spec.controls) - {SPEAK, WEIGHT})
         """Whether there are controls that the heads choose."""
 
@@ -114,8 +114,8 @@ class TeamNetwork(nn.Module):
         """Weight [B, N] of each reply in the team's vote, >= 0; equal ones where agents can't weigh."""
         assert self.voice is not None
         if self.weight is None:
-            return torch.ones_like(heard.evidence_BN)
-        return self.voice.weights(heard.evidence_BN) + 1.0
+            return torch.ones_like(heard.gain_BN)
+        return self.voice.trust.weights(heard.trusted.evidence_BN) + 1.0
 
     def controls(self, obs_BND: Tensor, belief_BNH: Tensor | None = None) -> Tensor:
         """Controls [B, N, A] in [-1, 1] that are chosen from observations [B, N, D], whose beliefs may be given.
@@ -136,7 +136,7 @@ class TeamNetwork(nn.Module):
             heard = self.heard(obs_BND)
             columns = list(act_BNA.unbind(-1))
             if self.weight is not None:
-                columns[self.weight] = self.voice.weights(heard.evidence_BN)
+                columns[self.weight] = self.voice.trust.weights(heard.trusted.evidence_BN)
             if self.speak is not None:
                 columns[self.speak] = next_speaker(heard.gain_BN, self.said.silent(obs_BND))
         return torch.stack(columns, dim=-1)
@@ -179,4 +179,4 @@ def share_statistics(copy: TeamNetwork, original: TeamNetwork) -> None:
     """Let a copy of a network use the original's running input statistics: averages of parameters leave them out."""
     copy.belief.norm = original.belief.norm
     if copy.voice is not None and original.voice is not None:
-        copy.voice.norm, copy.voice.summary_norm = original.voice.norm, original.voice.summary_norm
+        copy.voice.trust.norm = original.voice.trust.norm

@@ -10,7 +10,7 @@ from econ_agents.networks import Mixer
 from econ_agents.networks.alpha import RewardWeights
 from econ_agents.networks.belief import squash
 from econ_agents.networks.discussion import Said
-from econ_agents.networks.voice import Voice
+from econ_agents.networks.trust import Trust
 
 W = 16
 
@@ -35,28 +35,31 @@ def test_controls():
 
 def test_weight_of_a_reply():
     e, c = torch.linspace(0, 9, 10), 2.0
-    voice = Voice(4, 8, constant=c, dropout=0.0)
-    torch.testing.assert_close((voice.weights(e[None])[0] + 1) / 2, (e / (5 + c)).clamp(max=1))
+    trust = Trust(4, constant=c)
+    torch.testing.assert_close((trust.weights(e[None])[0] + 1) / 2, (e / (5 + c)).clamp(max=1))
 
 
 def test_probability_of_an_answer():
     """Agents 0 and 2 gave one answer, agent 1 another; agent 3 is silent."""
-    voice = Voice(2, 8, constant=2.0, dropout=0.0).eval()
-    for layer in (voice.evidence, voice.own_evidence, voice.doubt):
+    trust = Trust(2, constant=2.0).eval()
+    for layer in (trust.evidence, trust.own_evidence, trust.doubt, trust.own_doubt):
         torch.nn.init.normal_(layer.weight, std=0.3)
+    torch.nn.init.constant_(trust.overlap, 0.4)
     spoke = torch.tensor([[True, True, True, False]])
     same = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]], dtype=torch.bool)[None]
     numbers = torch.randn(1, 4, 2).clamp(-2, 2) * spoke[..., None]
-    found = voice(Said(numbers, spoke, spoke, same))
-    x = torch.cat([numbers, numbers.square() - 1], dim=-1)[0]
-    own = voice.own_evidence.weight.T[:4]
-    e = F.softplus(voice.evidence(x).squeeze(-1) + (x * own[:, :-1]).sum(-1) + own[:, -1])[:3]
-    doubt, kinds = voice.doubt.weight[0].split([4, 16])
-    d = (x @ doubt + kinds[:4])[:3].sum() + voice.doubt.bias[0]
+    found = trust(Said(numbers, spoke, spoke, same))
+    x, own = numbers[0], trust.own_evidence.weight.T[:4]
+    r, n = torch.sigmoid(trust.overlap), torch.tensor([2, 1, 2])
+    spoken = F.softplus(trust.evidence(x).squeeze(-1) + (x * own[:, :-1]).sum(-1) + own[:, -1])[:3]
+    e = spoken / (1 + (n - 1) * r)
+    d = (trust.doubt(x).squeeze(-1) + trust.own_doubt.weight[0, :4])[:3].sum()
     sums = torch.stack([e[0] + e[2], e[1], e[0] + e[2]])
-    p = sums.exp() / (d.exp() + (e[0] + e[2]).exp() + e[1].exp())
+    total = d.exp() + (e[0] + e[2]).exp() + e[1].exp()
     torch.testing.assert_close(found.evidence_BN[0, :3], e)
-    torch.testing.assert_close(torch.sigmoid(found.odds_BN)[0, :3], p)
+    torch.testing.assert_close(found.share_BN[0, :3], sums.exp() / total)
+    torch.testing.assert_close(found.none_B[0].exp(), d.exp() / total)
+    torch.testing.assert_close(found.part_BN[0, :3].exp(), sums.exp() / total / n)
 
 
 def test_response_loss():
