@@ -5,7 +5,9 @@ Axes: N agents, D observation, A controls of one agent, K rounds.
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -32,11 +34,11 @@ class Seeded(Protocol):
 
 @dataclass(frozen=True)
 class Expected:
-    """What the policy told before a round; NaN where nothing was expected."""
+    """What the policy told before a round; None where nothing was expected."""
 
-    right: list[float]
+    right: list[float | None]
     """How likely each agent's standing reply is right, in [0, 1]; without meaning for an agent that has none."""
-    gain: list[float]
+    gain: list[float | None]
     """What the team would gain if this agent alone spoke next, less the price of its call."""
 
 
@@ -57,7 +59,8 @@ class Consultation:
     gap_after: list[float] | None
     """The same for the last profile, in the same game; None if not measured."""
     expected: list[Expected] | None
-    """What was expected before each round, where executors may stay silent and the policy tells; else None."""
+    """What was expected before each round, where executors may stay silent and the policy tells; else None. Where a
+    round is a step, it is what was expected before the step; before a submission, of the replies that it counts."""
 
     @property
     def rounds(self) -> int:
@@ -101,6 +104,12 @@ class EpisodeResult:
     def reward(self) -> float:
         """Total reward of the team."""
         return sum(decision.reward for decision in self.decisions)
+
+    @property
+    def believed(self) -> list[float | None] | None:
+        """How likely each reply was believed right when the team stopped, as `Expected.right`; None if untold."""
+        told = self.decisions[-1].expected if self.decisions else None
+        return None if told is None else told[-1].right
 
 
 @dataclass(frozen=True)
@@ -183,32 +192,33 @@ class Trial:
             together: Shared by all episodes in flight.
         """
         policy = self._policy(seed, together, env)
-        told = isinstance(env, WaveEnv) and isinstance(self.policy, Hears)
-        if told:
-            self.prepare(policy, env, "hear")
         obs_ND, _ = await env.areset(seed=seed, options={"problem": problem})
         if isinstance(env, WaveEnv):
-            return await _hear(policy, env, obs_ND, told=told)
+            return await _hear(policy, env, obs_ND, told=self.tells(env))
         return await _consult(self, policy, env, obs_ND)
 
     def _policy(self, seed: int, together: Together, env: JointEnv) -> Together:
         """What decides in an episode that starts in this environment now."""
         if isinstance(self.policy, Seeded):  # it draws for this episode alone
             together = Together(self.policy.seeded(seed), self.equilibrium)
-        self.prepare(together, env, "propose", "respond" if self.rounds > 1 else "gap")
+        self.prepare(together, env, "propose", "hear", "respond" if self.rounds > 1 else "gap")
         return together
+
+    def tells(self, env: JointEnv) -> bool:
+        """Whether the policy is asked what it expects: where executors may stay silent, if it tells."""
+        return isinstance(env, WaveEnv) and isinstance(self.policy, Hears)
 
     def prepare(self, together: Together, env: JointEnv, *kinds: Kind) -> None:
         """Get ready for those of these kinds that this trial needs, while models are being waited for."""
         refines = not isinstance(env, WaveEnv)
-        needed = {"propose": True, "hear": True, "respond": refines and self.rounds > 1}
+        needed = {"propose": True, "hear": self.tells(env), "respond": refines and self.rounds > 1}
         needed |= dict.fromkeys(("gap", "gaps"), refines and self.measures_gaps)
         team = env.team
         together.prepare([kind for kind in kinds if needed[kind]], team.n_agents, team.obs_dim, team.action_dim)
 
 
 async def _decide(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array) -> tuple[DecisionResult, Array, bool]:
-    """Play K rounds, then submit."""
+    """Play K rounds, then submit; where a round is a step, play that."""
     done = await _consult(trial, policy, env, obs_ND)
     obs_ND, reward, terminated, truncated, info = await env.astep(np.asarray(done.profiles[-1], np.float32).ravel())
     decision = DecisionResult(
@@ -223,23 +233,38 @@ async def _decide(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array) 
 async def _hear(policy: Together, env: WaveEnv, obs_ND: Array, *, told: bool) -> Consultation:
     """Let agents speak until nobody does."""
     profiles, answers, over = [], [], False
-    expected: list[Expected] | None = [] if told else None
+    expected: list[Expected] = []
     while not over:
         seen_1ND = torch.as_tensor(obs_ND)[None]
-        if expected is not None:
-            right_1N, gain_1N = await policy.hear(seen_1ND)
-            expected.append(Expected(right_1N[0].tolist(), gain_1N[0].tolist()))
+        if told:
+            expected.append(await _told(policy, seen_1ND))
         action = _action(env, await policy.propose(seen_1ND))
         obs_ND, over = await env.ahear(action)
         outcome = env.last_outcome
         profiles.append(action.reshape(env.team.n_agents, -1).tolist())
         answers.append(None if outcome is None else outcome.answer)
     reason: StopReason = "silence" if len(profiles) <= env.most or env.everyone_spoke else "max_rounds"
-    return Consultation(profiles, answers, reason, [], None, None, expected)
+    return Consultation(profiles, answers, reason, [], None, None, _known(expected))
+
+
+async def _told(policy: Together, obs_1ND: Tensor) -> Expected:
+    """What the policy tells at these observations."""
+    right_1N, gain_1N = await policy.hear(obs_1ND)
+    return Expected(_plain(right_1N[0]), _plain(gain_1N[0]))
+
+
+def _plain(told_N: Tensor) -> list[float | None]:
+    return [None if math.isnan(value) else value for value in told_N.tolist()]
+
+
+def _known(told: Sequence[Expected]) -> list[Expected] | None:
+    """What was told; None if that is nothing."""
+    return list(told) if any(value is not None for one in told for value in (*one.right, *one.gain)) else None
 
 
 async def _consult(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array) -> Consultation:
-    """Play K rounds of one decision."""
+    """Play K rounds of one decision; where a round is a step, choose the controls of the step."""
+    told = [await _told(policy, torch.as_tensor(obs_ND)[None])] if trial.tells(env) else []
     refiner = Refiner(await policy.propose(torch.as_tensor(obs_ND)[None]), trial.equilibrium, trial.rounds)
     if trial.rounds > 1:
         trial.prepare(policy, env, "gaps")  # not sooner: the profile would wait for it
@@ -267,7 +292,7 @@ async def _consult(trial: Trial, policy: Together, env: JointEnv, obs_ND: Array)
         residuals=list(refiner.residuals[0]),
         gap_before=None if before is None else before.gain_BN[0].tolist(),
         gap_after=None if after is None else after.gain_BN[0].tolist(),
-        expected=None,
+        expected=_known(told),
     )
 
 

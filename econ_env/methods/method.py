@@ -24,6 +24,9 @@ class Answer:
     """Change of the controls in each response step."""
     gap: float | None = None
     """Best-response gap of the submitted controls, if it was measured."""
+    believed: tuple[float | None, ...] | None = None
+    """How likely the team held each of `replies` to be right when it stopped, in [0, 1], without meaning for one
+    that has no answer; `None` where nothing was believed."""
 
     @classmethod
     def of(cls, problem: Problem, seed: int, rounds: Sequence[Round], strategy: Strategy | None = None) -> Self:

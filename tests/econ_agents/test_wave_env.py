@@ -1,13 +1,18 @@
-"""The view with a step for each wave: its rewards, its infos, and what is learned in it on banks with known answers."""
+"""The view with a step for each wave: rewards, infos, what is believed, and what is learned where answers are known."""
 
+import json
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from econ_agents.config import parse_config
 from econ_agents.evaluate import evaluate
 from econ_agents.joint_env import as_joint
+from econ_agents.policy import EconPolicy
+from econ_agents.team_spec import SPEAK
 from econ_agents.train import train
 from econ_agents.trial import Trial
 from econ_agents.wave_env import WaveEnv
@@ -149,6 +154,99 @@ def test_all_speak_at_once_where_training_asks_for_it(mixed):
     asked = []
     train(partial(team, mixed), parse_config(AT_ONCE), episodes=8, seed=0, on_episode=asked.append)
     assert [one.numbers["calls"] for one in asked] == [3.0] * 8
+
+
+class Two(EconPolicy):
+    """The first two speak at once, the third never."""
+
+    def propose(self, obs_BND):
+        act_BNA = super().propose(obs_BND).clone()
+        act_BNA[..., self.spec.control(SPEAK)] = torch.tensor([1.0, 1.0, -1.0])
+        return act_BNA
+
+
+class Mute:
+    """Plays as another policy, and tells nothing."""
+
+    def __init__(self, policy):
+        self.policy = policy
+
+    def propose(self, obs_BND):
+        return self.policy.propose(obs_BND)
+
+
+class Told(Mute):
+    """Tells these numbers."""
+
+    def __init__(self, policy, right, gain):
+        super().__init__(policy)
+        self.told = torch.tensor([right]), torch.tensor([gain])
+
+    def hear(self, obs_BND):
+        return self.told
+
+
+class Unasked(Mute):
+    """Must not be asked."""
+
+    def hear(self, obs_BND):
+        raise AssertionError("nobody may be silent here")
+
+
+def two(bank, **settings):
+    torch.manual_seed(0)
+    return Two(as_joint(team(bank)).team, parse_config(SETTINGS | settings)).eval()
+
+
+def test_what_was_believed_before_each_step_is_kept(mixed):
+    policy = two(mixed)
+    results = evaluate(Trial(policy, rounds=1), partial(team, mixed), range(6))
+    for result in results:
+        env = as_joint(team(mixed))
+        obs_ND, _ = env.reset(seed=result.seed, options={"problem": result.problem})
+        for decision in result.decisions:
+            (told,) = decision.expected
+            obs_1ND = torch.as_tensor(obs_ND)[None]
+            for kept, now_1N in zip((told.right, told.gain), policy.hear(obs_1ND), strict=True):
+                assert kept == pytest.approx(now_1N[0].tolist())
+            believed = policy.believed(obs_1ND)[0].tolist()
+            obs_ND, *_ = env.step(np.ravel(decision.profiles[-1]))
+        assert np.isnan(believed).tolist() == [False, False, True]
+        assert result.believed[:2] == pytest.approx(believed[:2])
+        assert all(0.0 <= chance <= 1.0 for chance in result.believed)
+    agreed, split = (results[place].believed[0] for place in (0, 1))
+    assert agreed > split  # the two agree on even problems alone
+    assert json.loads(json.dumps([asdict(result) for result in results], allow_nan=False))
+
+
+def test_telling_changes_nothing_else_and_may_be_nothing(mixed):
+    policy = two(mixed)
+
+    def played(policy):
+        return evaluate(Trial(policy, rounds=1, gaps=False), partial(team, mixed), range(4), concurrency=1)
+
+    def without(results):
+        return [
+            replace(result, decisions=[replace(decision, expected=None) for decision in result.decisions])
+            for result in results
+        ]
+
+    untold = played(Mute(policy))
+    assert {result.believed for result in untold} == {None}
+    assert played(Told(policy, [np.nan] * 3, [np.nan] * 3)) == untold
+    half = played(Told(policy, [0.25, np.nan, 0.5], [np.nan] * 3))
+    assert [result.believed for result in half] == [[0.25, None, 0.5]] * 4
+    assert half[0].decisions[0].expected[0].gain == [None] * 3
+    assert without(half) == untold
+    assert without(played(policy)) == untold
+
+
+def test_where_everybody_is_asked_nothing_is_told(mixed):
+    make = partial(parallel_env, llm=mixed, config={"sampling": {"controls": ["weight"]}, "commitment": "weighted"})
+    policy = EconPolicy(as_joint(make()).team, parse_config(SETTINGS)).eval()
+    results = evaluate(Trial(Unasked(policy), rounds=1), make, range(2))
+    assert [decision.expected for result in results for decision in result.decisions] == [None] * 2
+    assert {result.believed for result in results} == {None}
 
 
 def played(bank, episodes, settings=SETTINGS):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -115,8 +114,7 @@ def _place(round_: Round, agent: str) -> int:
 def _number(told: Expected | None, what: str, place: int) -> float | None:
     if told is None:
         return None
-    value = (told.right if what == "right" else told.gain)[place]
-    return None if math.isnan(value) else value
+    return (told.right if what == "right" else told.gain)[place]
 
 
 def _stopped(waves: Sequence[Wave], reason: str, reward: RewardConfig, price: float) -> str:

@@ -309,6 +309,7 @@ class _Comparison:
             stop_reasons=answer.stop_reasons,
             residuals=answer.residuals,
             gap=answer.gap,
+            believed=answer.believed,
             seconds=seconds,
             seed=seed,
             units=units,

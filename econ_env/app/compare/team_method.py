@@ -70,4 +70,5 @@ class TeamMethod:
             stop_reasons=tuple(decision.stop_reason for decision in result.decisions),
             residuals=tuple(residual for decision in result.decisions for residual in decision.residuals),
             gap=None if gap is None else sum(gap),
+            believed=None if result.believed is None else tuple(result.believed),
         )

@@ -32,6 +32,7 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str], Sequence[str]]] = (
     ("cost", "Cost", ("tokens_by_role",), ("cost",)),
     ("team", "Executors", (), ("team", "transitions")),
     ("calibration", "Confidence", ("calibration",), ("calibration",)),
+    ("beliefs", "Beliefs", ("beliefs",), ("beliefs",)),
     ("refinement", "Refinement", ("residuals",), ("refinement",)),
     ("probe", "Probe", ("probe",), ("probe",)),
     ("controls", "Controls", ("controls",), ("controls",)),

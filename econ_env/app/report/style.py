@@ -87,12 +87,15 @@ def marker(number: int) -> str:
 
 
 def short(text: str, most: int = MAX_LABEL) -> str:
-    """A label cut to so many characters; of a run and its method, the run is cut."""
+    """A label cut to so many characters; of a run and its method, the run is cut, and brackets at the end are kept."""
     if len(text) <= most:
         return text
-    run, colon, name = text.rpartition(": ")
-    room = most - 1 - len(colon + name)
-    return f"{run[:room]}…{colon}{name}" if colon and room > 3 else f"{text[: most - 1]}…"
+    for mark in (": ", " ("):
+        start, _, end = text.rpartition(mark)
+        room = most - 1 - len(mark + end)
+        if start and room > 3 and (mark == ": " or end.endswith(")")):
+            return f"{start[:room]}…{mark}{end}"
+    return f"{text[: most - 1]}…"
 
 
 def legend_height(labels: Sequence[str], width: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from econ_env.app.compare.headline import TESTS
-from econ_env.app.report.calibration import calibration
+from econ_env.app.report.calibration import BELIEF, CONFIDENCE, calibration
 from econ_env.app.report.cells import (
     DASH,
     Cell,
@@ -53,7 +53,8 @@ def all_tables(runs: Runs) -> dict[str, ReportTable]:
         "transitions": transitions(runs),
         "refinement": refinement(runs),
         "controls": controls(runs),
-        "calibration": calibration(runs),
+        "calibration": calibration(runs, CONFIDENCE),
+        "beliefs": calibration(runs, BELIEF),
         "probe": probe(runs),
     }
     return {name: without_empty(table) for name, table in made.items() if table.rows}

@@ -42,6 +42,7 @@ def make_record(method: str, result: EpisodeResult, episode: Episode, config: Ru
         stop_reasons=[decision.stop_reason for decision in result.decisions],
         residuals=[residual for decision in result.decisions for residual in decision.residuals],
         gap=None if gap is None else sum(gap),
+        believed=result.believed,
         seconds=result.seconds,
         seed=config.seed,
         llm=config.llm,

@@ -31,6 +31,7 @@ def result_row(
     gap: float | None,
     seconds: float,
     rule: AnswerRule,
+    believed: Sequence[float | None] | None = None,
     seed: int = 0,
     units: int | None = None,
     llm: LLMConfig | None = None,
@@ -43,9 +44,10 @@ def result_row(
     rounds: `replies`, those `clipped` to the recorded controls, and those `reused` within the episode; `None` if there
     are none. `tokens`, `calls` and `usd` also count answers from the cache; `cache_hits` is the number of such calls,
     which `seconds` does not measure. `replies` are those that the answer is made from; the `confidence` of each has the
-    fields of `Confidence`, and is `None` if it is unknown. `round_asked` is how many executors were asked in each
-    round; one that was not asked in the last decision is `silent`, not invalid. `price` is what the executors' calls
-    cost, in reward.
+    fields of `Confidence`, and is `None` if it is unknown; `believed` is how likely the team held it to be right when
+    it stopped, in [0, 1], and is `None` without an answer, and where nothing was believed. `round_asked` is how many
+    executors were asked in each round; one that was not asked in the last decision is `silent`, not invalid. `price` is
+    what the executors' calls cost, in reward.
 
     Args:
         method: The method that answered, for example `baseline` or `bne`.
@@ -54,6 +56,7 @@ def result_row(
         residuals: Change of the controls in each response step.
         gap: Best-response gap of the submitted controls by the critics, if it was measured.
         seconds: Wall time of the episode.
+        believed: How likely each of `replies` was believed to be right, if anything was believed.
         seed: Seed of the run.
         units: Samples or rounds, for a method whose number can be chosen.
         llm: Has the prices; without them `usd` is `None`.
@@ -66,6 +69,8 @@ def result_row(
     usage = episode.usage
     rounds = [round_ for d in episode.decisions for round_ in d.rounds]
     texts = [reply for r in rounds for reply in r.given if reply.text]
+    replies = decision.replies
+    believed = [None] * len(replies) if believed is None else believed
     written = [made for r in rounds for made in r.commitments if made.source == "coordinator"]
     return {
         "method": method,
@@ -84,8 +89,8 @@ def result_row(
         "residuals": list(residuals),
         "gap": gap,
         "replies": [
-            _reply(reply, judged, further_of(episode.controls))
-            for reply, judged in zip(decision.replies, decision.replies_judged, strict=True)
+            _reply(reply, judged, chance, further_of(episode.controls))
+            for reply, judged, chance in zip(replies, decision.replies_judged, believed, strict=True)
         ],
         "round_answers": [round_.commitment.answer for round_ in rounds],
         "round_verdicts": [_verdict(round_, episode.problem.answer, rule) for round_ in rounds],
@@ -277,12 +282,13 @@ def by_method(rows: Iterable[Row]) -> Mapping[str, list[Row]]:
     return groups
 
 
-def _reply(reply: Reply, judged: Any, further: Sequence[str]) -> Row:
+def _reply(reply: Reply, judged: Any, believed: float | None, further: Sequence[str]) -> Row:
     return {
         "answer": reply.answer,
         "verdict": reply.status if judged is None else judged.verdict,
         **shown_values(reply.controls, further),
         "confidence": as_plain(reply.confidence),
+        "believed": None if reply.answer is None else believed,
     }
 
 

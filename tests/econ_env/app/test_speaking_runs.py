@@ -94,6 +94,15 @@ def test_a_row_counts_what_was_asked_and_says_who_was_silent():
     assert summarise([found])["price_per_problem"] == 0.0
 
 
+def test_a_row_says_what_was_believed_of_replies_with_an_answer():
+    assert [reply["believed"] for reply in row()["replies"]] == [None] * 3
+    told = row(believed=[0.8125, 0.5, 0.25])
+    assert [reply["believed"] for reply in told["replies"]] == [0.8125, None, None]
+    assert row(believed=[None, 0.5, 0.25]) == row()
+    again = judged_again(json.loads(json.dumps(episode().to_dict())), EconAnswerRule(), "commitment", "weighted")
+    assert row_of(told, again, EconAnswerRule())["replies"] == told["replies"]
+
+
 def test_a_method_without_rewards_has_the_price_of_its_calls():
     unpaid = episode()
     unpaid.decisions[0].rewards, unpaid.decisions[0].team_reward = (), None
@@ -181,6 +190,7 @@ def test_a_comparison_with_prices(compared):
         spoke = [reply for reply in found["replies"] if reply["verdict"] != "silent"]
         assert found["price"] == 0.125 * len(spoke) == 0.125 * sum(found["round_asked"])
     assert any(len(row["replies"]) > sum(row["round_asked"]) for row in by_method["random"])
+    assert {reply["believed"] for row in rows for reply in row["replies"]} == {None}  # nothing is learned in any
     for name in ("speak", "weight"):
         assert {reply[name] for row in by_method["fixed"] for reply in row["replies"]} == {1.0}
     summary = json.loads((logs / "summary.json").read_text())
@@ -224,9 +234,37 @@ def test_training_and_testing_with_them(run, small, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "l" / "results.jsonl").read_text().splitlines()]
     assert len(rows) == 6
     assert all("speak" in reply for row in rows for reply in row["replies"])
+    check_beliefs(rows)
+    kept = [json.loads(line) for line in (tmp_path / "l" / "episodes.jsonl").read_text().splitlines()]
+    told = [[one["right"] for one in trace["decisions"][-1]["expected"]] for trace in kept]
+    assert [len(right) for right in told] == [1] * 6
+    shown = [[reply["believed"] for reply in row["replies"] if reply["answer"] is not None] for row in rows]
+    stood = [
+        [chance for chance, reply in zip(right, row["replies"], strict=True) if reply["answer"] is not None]
+        for (right,), row in zip(told, rows, strict=True)
+    ]
+    assert shown == stood
     assert "price/problem" in ran.out
     saved = json.loads(next((tmp_path / "m").rglob("config.json")).read_text())
     assert saved["team"]["controls"] == ["temperature", "speak", "weight"]
+
+
+def check_beliefs(rows):
+    """Standing replies with an answer have a belief, others none; there are both."""
+    known = [(reply["answer"], reply["believed"]) for row in rows for reply in row["replies"]]
+    assert all((answer is None) == (believed is None) for answer, believed in known)
+    assert all(0.0 <= believed <= 1.0 for _, believed in known if believed is not None)
+    assert {believed is None for _, believed in known} == {True, False}
+
+
+def test_a_comparison_keeps_what_the_team_believed(run, small, tmp_path):
+    given = [*small, *SPEAKING, "--methods", "no_bne,majority", "--problems", 3, "--match", "none", "--train-eps", 0]
+    ran = run(econ, "compare", *given, "--log-dir", tmp_path / "logs")
+    assert ran.code == 0, ran.err
+    rows = [json.loads(line) for line in (tmp_path / "logs" / "results.jsonl").read_text().splitlines()]
+    check_beliefs([row for row in rows if row["method"] == "no_bne"])
+    assert {reply["believed"] for row in rows if row["method"] == "majority" for reply in row["replies"]} == {None}
+    assert list(all_tables(load_runs([tmp_path / "logs"]))).count("beliefs") == 1
 
 
 def test_a_checkpoint_of_other_controls_is_refused_in_words(run, small, checkpoint):

@@ -5,7 +5,6 @@ Three executors answer one question with 7, 5 and 5. The policy asks the second,
 
 import asyncio
 import logging
-import math
 from pathlib import Path
 
 import pytest
@@ -193,7 +192,7 @@ def test_other_reasons_to_stop(answer):
         return account(rounds, controls, reason, expected, RewardConfig(), 0.0).stopped
 
     assert why(last=[0.5, 0.5, 0.5]) == "nobody spoke"  # it does not go by what it expects
-    assert why(last=[math.nan] * 3) == "nobody spoke"
+    assert why(last=[None] * 3) == "nobody spoke"
     assert why("max_rounds") == "all rounds were used"
     assert why("commitment_repeated", ("temperature",)) == "two rounds gave the same answer"
     assert account(rounds, ("temperature",), "max_rounds", None, RewardConfig(), 0.0).waves == ()
