@@ -66,6 +66,15 @@ class Hears(Acts, Protocol):
         """
 
 
+@runtime_checkable
+class Listens(Acts, Protocol):
+    """A policy that tells whether its controls follow from what it hears; one that does not say so is taken as not."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether what was said decides controls."""
+
+
 class Refines(Acts, Protocol):
     """A policy that also gives its agents' payoffs, so that its profile can be refined."""
 

@@ -2,8 +2,9 @@
 
 Each pass has the same number of rows, missing ones filled up. So a row takes the same path through the same kernels
 whichever rows stand beside it. Whether its numbers depend on its place is tried out once for a policy on this
-processor, before the first pass; if they do, passes have one row. What a policy tells (`hear`) is computed a row at a
-time: its numbers are cut off for most noise, so trying would seldom show that they depend on the place.
+processor, before the first pass; if they do, passes have one row. What a policy tells of replies (`hear`), and controls
+that follow from it, are computed a row at a time: their numbers are cut off for most noise, so trying would seldom show
+that they depend on the place.
 Axes: R rows of a pass, N agents, D observation, A controls, M candidates.
 """
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from econ_agents.config import EquilibriumConfig
-from econ_agents.equilibrium import Acts, Hears, Refines
+from econ_agents.equilibrium import Acts, Hears, Listens, Refines
 from econ_agents.responses import best_response, respond
 from econ_agents.responses.game import Game, Screens
 
@@ -124,7 +125,8 @@ def rows_tried(
 def _try(
     policy: Acts, config: EquilibriumConfig, kind: Kind, shapes: Sequence[torch.Size], device: torch.device
 ) -> int:
-    size = 1 if kind == "hear" else rows_of_a_pass(shapes[0][1])
+    heard = kind == "hear" or (kind == "propose" and isinstance(policy, Listens) and policy.listens)
+    size = 1 if heard else rows_of_a_pass(shapes[0][1])
     random = torch.Generator().manual_seed(0)
     # Further steps of the polish are the first one with other numbers.
     watched = _Watched(policy, config.model_copy(update={"polish_steps": min(1, config.polish_steps)}))

@@ -83,6 +83,11 @@ class EconPolicy(Policy, ModelHubMixin):
         """The profile [B, N, A] in [-1, 1] that the heads choose."""
         return self.network.controls(obs_BND)
 
+    @property
+    def listens(self) -> bool:
+        """Whether what was said decides controls: who speaks, or what replies weigh."""
+        return self.network.voice is not None
+
     @torch.no_grad()
     def believed(self, obs_BND: Tensor) -> Tensor:
         """How likely each agent's standing answer is right, [B, N] in [0, 1]; NaN without an answer.

@@ -111,9 +111,11 @@ def _label(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         kind, inside = kind_of(names[0]), calls < 0.85 * widest
         above = kind != "rule"
         level = written[kind] % 2 if inside and kind != "bound" else 0
+        # Names of rules stand on the right below, so those of learned teams stand above, left and right in turn.
+        on_the_right = inside and not (kind == "learned" and level == 0 and calls > 0.25 * widest)
         written[kind] += inside
         axes.annotate(
             "\n".join(map(named, names)), (calls, point), textcoords="offset points", fontsize=8,
-            xytext=(6 if inside else -6, 5 + 16 * level if above else -5 - 28 * level),
-            ha="left" if inside else "right", va="bottom" if above else "top",
+            xytext=(6 if on_the_right else -6, 5 + 16 * level if above else -5 - 28 * level),
+            ha="left" if on_the_right else "right", va="bottom" if above else "top",
         )  # fmt: skip

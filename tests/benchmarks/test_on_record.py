@@ -1,16 +1,23 @@
 """The benchmark on recorded replies: folds, intervals, the frontier, and a small run from the command line."""
 
 import json
+import math
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
-from benchmarks.on_record.calibration import calibration
+from benchmarks.on_record.calibration import calibration, log_score
 from benchmarks.on_record.command import recorded
-from benchmarks.on_record.contest import Setup, fold_of, play_fold
+from benchmarks.on_record.contest import VOICE_SETTINGS, Setup, fold_of, play_fold
 from benchmarks.on_record.frontier import frontier, labels, named
 from benchmarks.on_record.intervals import Outcome, rows
+from econ_agents.config import parse_config
+from econ_agents.joint_env import as_joint
+from econ_agents.train import train
 from econ_env.recorded import BankRow, Manifest, load_bank, write_bank
 
 
@@ -176,6 +183,46 @@ def test_wrong_options_are_said_in_one_line(tmp_path, options, message):
     done = CliRunner().invoke(recorded, ["--bank", str(bank), "--out", str(tmp_path / "x.json"), *options])
     assert message in str(done.exception)
     assert not (tmp_path / "x.json").exists()
+
+
+def drawn_bank(path, shares, problems):
+    """Models that are right independently with these shares, and else give one of twenty wrong answers, all equally
+    likely; what the answers are, and how long the replies, says nothing."""
+    rng = np.random.default_rng(5)
+    made = []
+    for problem in range(problems):
+        first, gold = rng.integers(1000, 2000), rng.integers(21)
+        for model, share in shares.items():
+            said = gold if rng.random() < share else (gold + rng.integers(1, 21)) % 21
+            chars = int(rng.integers(50, 900))
+            made.append(BankRow(f"p{problem}", model, str(first + gold), str(first + said), 0.0, reply_chars=chars))
+    return load_bank(write_bank(path, made, Manifest()))
+
+
+@pytest.mark.slow
+def test_beliefs_learned_from_few_replies_are_nearly_the_true_ones(tmp_path):
+    """On problems that were not learned from. The true probability of each answer is known: replies are independent."""
+    shares = {"good": 0.9, "fair": 0.75, "poor": 0.6}
+    bank = drawn_bank(tmp_path / "drawn.parquet", shares, 1000)
+    setup = Setup(str(tmp_path / "drawn.parquet"), tuple(shares), 5, 0.7, 50, 50, (0.02,))
+    learn, test = (replace(bank.problems, problems=tuple(part)) for part in (bank.problems[:300], bank.problems[300:]))
+    policy = train(partial(setup.voices, learn, 0.02), parse_config(VOICE_SETTINGS), episodes=900, seed=0).policy
+    env = as_joint(setup.voices(test, 0.02))
+    believed, truly, right = [], [], []
+    evidence = {model: math.log(share / (1 - share) * 20) for model, share in shares.items()}
+    for place in range(len(test)):
+        env.reset(seed=place, options={"problem": place})
+        obs_ND, *_, info = env.step(np.ones((3, env.team.action_dim), np.float32))
+        believed.extend(policy.believed(torch.as_tensor(obs_ND)[None])[0].tolist())
+        labels, own = info["wave_label"].tolist(), list(evidence.values())
+        sums = [sum(e for e, other in zip(own, labels, strict=True) if other == label) for label in labels]
+        others = 21 - len(set(labels))
+        total = sum(math.exp(dict(zip(labels, sums, strict=True))[label]) for label in set(labels)) + others
+        truly.extend(math.exp(one) / total for one in sums)
+        right.extend(info["wave_right"] > 0.5)
+    scores = [log_score(np.array(chance), np.array(right)) for chance in (believed, truly)]
+    print(scores)
+    assert scores[0] - scores[1] < 0.02
 
 
 def test_stand_ins_of_questions_are_told_apart(tmp_path):

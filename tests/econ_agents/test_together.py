@@ -104,27 +104,34 @@ def test_where_a_rows_place_counts_passes_have_one_row(kind: Kind, step: float) 
 
 
 class Telling(Placed):
-    """A policy that tells numbers which depend on a row's place, but not for noise."""
+    """A policy whose controls and what it tells depend on a row's place, but not for noise."""
+
+    listens = True
+
+    def propose(self, obs_RND: Tensor) -> Tensor:
+        return self.hear(obs_RND)[0][..., None].expand(-1, -1, 2)
 
     def hear(self, obs_RND: Tensor) -> tuple[Tensor, Tensor]:
         places_R = torch.arange(len(obs_RND)) * (obs_RND[:, 0, 0] > 1.0)
         return obs_RND[..., 0] + 1e-3 * places_R[:, None], obs_RND[..., 1]
 
 
-def test_what_is_told_of_an_episode_depends_on_no_other() -> None:
+def test_what_is_told_of_an_episode_and_follows_from_it_depends_on_no_other() -> None:
     rows = list((torch.rand(EPISODES, 3, 5) + 1.0).split(1))
 
-    async def run() -> list[tuple[Tensor, Tensor]]:
+    async def run() -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
         together = Together(Telling(0.0), EquilibriumConfig())
-        together.prepare(["hear"], 3, 5, 2)
+        together.prepare(["hear", "propose"], 3, 5, 2)
         try:
-            return list(await asyncio.gather(*map(together.hear, rows)))
+            told = await asyncio.gather(*map(together.hear, rows))
+            return list(told), list(await asyncio.gather(*map(together.propose, rows)))
         finally:
             together.close()
 
-    for (right_1N, gain_1N), row in zip(asyncio.run(run()), rows, strict=True):
+    for (right_1N, gain_1N), act_1NA, row in zip(*asyncio.run(run()), rows, strict=True):
         assert torch.equal(right_1N, row[..., 0])
         assert torch.equal(gain_1N, row[..., 1])
+        assert torch.equal(act_1NA, row[..., :1].expand(-1, -1, 2))
 
 
 def test_rows_are_tried_before_the_first_pass_waits_for_it() -> None:
