@@ -48,7 +48,7 @@ NOT_RUN = {
     "*--llm=http://localhost:800[0-7]/v1*": "needs eight servers, and minutes",
     "python benchmarks/engines/run.py *": "installs another project's engine: make engines",
     "python benchmarks/plugins/run.py *": "installs another project's trainer: make thirdparty",
-    "python benchmarks/recorded.py * --seeds 1 *": "trains teams for an hour; test_on_record.py trains small ones",
+    "python benchmarks/recorded.py * --no-sampling *": "trains teams for minutes; test_on_record.py trains small ones",
     "python benchmarks/compare.py * hub:*": "needs a model from the hub, and two hours",
     "*two@http://localhost:8002/v1*": "needs two servers; test_live_team.py runs such a team",
     "econ train --llm recorded:two.parquet *": "needs what they said; test_live_team.py runs such a training",
