@@ -135,10 +135,7 @@ def test_each_episode_has_its_own_price_until_one_is_set(mixed):
 
 
 SETTINGS = {
-    "network": {
-        "memory": False,
-        "hidden_dim": 32,
-    },
+    "network": {"memory": False},
     "optimizer": {"learning_rate": 0.01},
     "gamma": 1.0,
     "target_update_tau": 0.05,
@@ -267,13 +264,14 @@ def test_one_that_is_always_right_is_asked_and_nobody_else(tmp_path, settings):
 @pytest.mark.slow
 @pytest.mark.parametrize(("settings", "episodes"), [(SETTINGS, 400), (AT_ONCE, 400)])
 def test_a_call_is_made_only_where_it_changes_the_answer(tmp_path, settings, episodes):
-    """`late` is worth its price where `first` and `twin` are wrong, which the length of their replies tells."""
+    """`late` is worth its price where `first` and `twin` are wrong, which the length of their replies tells; it has no
+    answer elsewhere, and then they are worth theirs."""
     made = []
     for number in range(24):
         even = number % 2 == 0
         for model in ("first", "twin"):
             made.append(BankRow(f"p{number}", model, "1", "1" if even else "7", 0.0, reply_chars=60 if even else 900))
-        made.append(BankRow(f"p{number}", "late", "1", "8" if even else "1", 0.0, reply_chars=300))
+        made.append(BankRow(f"p{number}", "late", "1", None if even else "1", 0.0, reply_chars=300))
     right, calls = played(load_bank(write_bank(tmp_path / "made.parquet", made, Manifest())), episodes, settings)
     assert right == 1.0
     assert calls == pytest.approx(1.5, abs=0.1)

@@ -350,7 +350,7 @@ def test_the_simulated_team_is_right_as_often_as_a_majority_of_majorities():
 def test_over_http_one_seed_is_one_episode():
     task = known_optimum(n_problems=6, n_agents=9)
     played = []
-    with FaultyServer(task.llm.serve_reply, latency=0.005) as server:
+    with FaultyServer(task.llm.serve_reply, latency=0.1) as server:
         for _ in range(2):
             env = parallel_env(
                 task.problems, llm=server.url, embedder="hash", n_agents=9, config={"llm": {"cache": False}}
