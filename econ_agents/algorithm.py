@@ -222,7 +222,8 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         if weights.trust:
             trusted = net.voice.trust(call.after)
             total.add("trust", weights.trust, losses.trust(trusted.part_BN, trusted.none_B, call.right, rows.weight_B))
-        total.shrink(weights.shrink, net.voice.penalty())
+        if weights.gain or weights.trust:
+            total.shrink(weights.shrink, net.voice.penalty())
         error_BN = (gain_BN.detach() - target_B[:, None]).abs() * call.called_BN
         error_B: Tensor = error_BN.sum(-1) * (call.called_BN.sum(-1) == 1) * (rows.weight_B > 0)
         return error_B

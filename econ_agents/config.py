@@ -115,7 +115,7 @@ class OptimizerConfig(AgentSettings):
     coordinator_learning_rate: float = Field(1e-3, gt=0)
     """Step size of encoder and mixer."""
     weight_decay: float = Field(1e-4, ge=0)
-    """Decoupled weight decay of all networks."""
+    """Decoupled weight decay of all networks but those that `losses.shrink` draws to 0."""
     max_grad_norm: float = Field(10.0, gt=0)
     """Largest norm of a gradient."""
 
