@@ -26,7 +26,7 @@ test: lint
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not llm and not faults and not thirdparty and not engines and not clients and not browser"
 
 slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -m "slow or llm or faults"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "slow or llm or faults"
 
 browser: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -m browser tests/browser

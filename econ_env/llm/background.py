@@ -108,7 +108,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the background loop and wait for its result.
 
     Can be called from any thread, even if another loop runs there (Jupyter). If the wait is interrupted (Ctrl-C), the
-    coroutine is cancelled.
+    coroutine is cancelled and waited for: the caller may close what it uses.
 
     Raises:
         EpisodeError: The caller is on the background loop itself, where waiting would block it for ever.
@@ -120,8 +120,15 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return future.result()
     except BaseException:
-        future.cancel()
+        if future.cancel():
+            asyncio.run_coroutine_threadsafe(_ended(coroutine), loop()).result()
         raise
+
+
+async def _ended(coroutine: Coroutine[Any, Any, Any]) -> None:
+    await asyncio.gather(
+        *(task for task in asyncio.all_tasks() if task.get_coro() is coroutine), return_exceptions=True
+    )
 
 
 async def submit(coroutine: Coroutine[Any, Any, T]) -> T:
