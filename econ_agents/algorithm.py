@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Self, cast
+from typing import Self, cast
 
 import torch
 from tianshou.algorithm.algorithm_base import (
@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from econ_agents import losses
-from econ_agents.batches import TeamBatch, Wave, to_team_batch
+from econ_agents.batches import TeamBatch, to_team_batch
 from econ_agents.networks.belief import squash
-from econ_agents.networks.discussion import Said
 from econ_agents.networks.network import Outlook, TeamNetwork, share_statistics
-from econ_agents.networks.voice import answer_right, going_on, redrawn
+from econ_agents.networks.voice import some_of
 from econ_agents.optimizers import AdamW
+from econ_agents.played_again import expected_reward
 from econ_agents.policy import EconPolicy, TeamGame
 
 NEARBY = 0.2
@@ -111,7 +111,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         decays = [step.weight_decay] * 4
         if net.voice is not None:
             values.append(net.voice)
-            rates.append(step.learning_rate)
+            rates.append(step.voice_learning_rate)
             decays.append(0.0)  # `losses.shrink` draws its weights to 0
         self.value_params = list(values.parameters())
         self.value_optim = self._create_optimizer(values, _GroupedAdamW(rates, decays), step.max_grad_norm)
@@ -192,63 +192,42 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         return (values.total_B - target_B).detach().abs() * (w_B > 0)  # nothing is learned from a failed problem
 
     def _learn_voice(self, rows: TeamBatch, stats: EconTrainingStats) -> Tensor:
-        """Update the voice alone, where agents only speak and weigh; return the errors [B]."""
+        """Update the voice alone, where agents only speak and weigh; return its log score [B]."""
         total = _Total(stats)
         error_B = self._add_voice(total, rows)
         total.descend(self.value_optim)
         return error_B
 
     def _add_voice(self, total: _Total, rows: TeamBatch) -> Tensor:
-        """Add the losses of trust and gains; returns the error [B] of the gains, 0 where nobody spoke alone.
+        """Add the losses of trust and gains; returns the log score [B] of the beliefs, 0 where nobody spoke.
 
-        A call gains what it changes in the team's correctness, less its price, plus what is gained after it. Both
-        answers are voted with the target's weights, whatever the weights were when the step was played.
+        Where all spoke at once, their replies could have come in any order: beliefs are trained on some of them, drawn
+        anew in each gradient step, and gains by playing the decision again.
         """
-        net, weights = self.policy.network, self.config.losses
-        if net.voice is None or rows.wave is None:
+        net, weights, wave = self.policy.network, self.config.losses, rows.wave
+        if net.voice is None or wave is None:
             return torch.zeros_like(rows.weight_B)
-        call = self._call(rows, rows.wave)
-        target = cast(TeamNetwork, self.target.module)  # always in eval mode
-        assert target.voice is not None
-        with torch.no_grad():
-            before, after = target.voice(call.before), target.voice(call.after)
-            right_before_B = answer_right(call.label_before, call.right_before, target.vote_weights(before))
-            right_B = answer_right(call.label, call.right, target.vote_weights(after))
-            later_B = going_on(after.gain_BN, ~call.after.spoke_BN)
-            target_B = right_B - right_before_B - call.cost_B + self.config.gamma * rows.going_B * later_B
-        gain_BN = net.voice(call.before).gain_BN
-        if weights.gain:
-            total.add("gain", weights.gain, losses.gain(gain_BN, target_B, call.called_BN, rows.weight_B))
+        net.voice.records.observe(wave.spoke * (rows.weight_B > 0)[:, None], wave.right, wave.cost)
+        some_B = (wave.spoke > 0.5).any(dim=1)
+        score_B = torch.zeros_like(rows.weight_B)
+        if not bool(some_B.any()):
+            return score_B
+        said, weight_B = net.said(rows.obs_next_BND).rows(some_B), rows.weight_B[some_B]
+        right_BN, label_BN = wave.right[some_B], wave.label[some_B]
+        all_B = (wave.spoke[some_B] > 0.5).all(dim=1)
+        heard = said.of(torch.where(all_B[:, None], some_of(said.spoke_BN), said.spoke_BN))
+        trusted = net.voice.trust(heard)
         if weights.trust:
-            trusted = net.voice.trust(call.after)
-            total.add("trust", weights.trust, losses.trust(trusted.part_BN, trusted.none_B, call.right, rows.weight_B))
-        if weights.gain or weights.trust:
-            total.shrink(weights.shrink, net.voice.penalty())
-        error_BN = (gain_BN.detach() - target_B[:, None]).abs() * call.called_BN
-        error_B: Tensor = error_BN.sum(-1) * (call.called_BN.sum(-1) == 1) * (rows.weight_B > 0)
-        return error_B
-
-    def _call(self, rows: TeamBatch, wave: Wave) -> _Call:
-        """The calls of these rows, as they were or, with `losses.redraw`, after others than those that came first."""
-        said = self.policy.network.said
-        after = said(rows.obs_next_BND)  # nothing, once the decision was submitted
-        if not self.config.losses.redraw:
-            before = said(rows.obs_BND)
-            return _Call(
-                before, after, wave.spoke, wave.cost, wave.label_before, wave.right_before, wave.label, wave.right
-            )
-        before_BN, called_BN = redrawn(after.spoke_BN, (wave.spoke > 0.5) & after.spoke_BN)
-        heard_BN = before_BN | called_BN
-        return _Call(
-            after.of(before_BN),
-            after.of(heard_BN),
-            called_BN.to(wave.spoke),
-            wave.cost / wave.spoke.sum(dim=1).clamp(min=1.0),
-            wave.label.masked_fill(~before_BN, -1.0),
-            wave.right * before_BN,
-            wave.label.masked_fill(~heard_BN, -1.0),
-            wave.right * heard_BN,
-        )
+            score = losses.trust(trusted.part_BN, trusted.none_B, right_BN * heard.spoke_BN, weight_B)
+            total.add("trust", weights.trust, score)
+            total.shrink(weights.shrink, net.voice.trust.penalty())
+        if weights.gain and bool(all_B.any()):
+            reward_B = expected_reward(net, said.rows(all_B), label_BN[all_B], right_BN[all_B])
+            total.add("gain", weights.gain, losses.gain(reward_B, weight_B[all_B]))
+        with torch.no_grad():
+            found_B = losses.log_score(trusted.part_BN, trusted.none_B, right_BN * heard.spoke_BN)
+            score_B[some_B] = found_B * (weight_B > 0)
+        return score_B
 
     def _learn_alpha(self, rows: TeamBatch, expected_BN: Tensor, stats: EconTrainingStats) -> None:
         """Update the reward weights, if they are learned, to bring rewards closer to what the critics expect."""
@@ -300,21 +279,6 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         if weights.response:
             gain_BN = best_BN - payoff_BN.detach()
             total.add("response", weights.response, losses.response(logit_BNA, best_act_BNA, gain_BN, weight_B))
-
-
-class _Call(NamedTuple):
-    """Calls of agents: what was said before and after them."""
-
-    before: Said
-    after: Said
-    called_BN: Tensor
-    """1 for the agents that were called."""
-    cost_B: Tensor
-    label_before: Tensor
-    right_before: Tensor
-    label: Tensor
-    right: Tensor
-    """Labels and verdicts [B, N], as in `Wave`."""
 
 
 class _Total:

@@ -19,22 +19,18 @@ from econ_agents.team_spec import TeamSpec
 
 
 class Wave(NamedTuple):
-    """A step in which some agents spoke, or none: the replies that stood before and after it."""
+    """A step in which some agents spoke, or none, and the replies that stood after it."""
 
     spoke: Tensor
     """1 for the agents [B, N] that were asked."""
     cost: Tensor
-    """Price [B] of their calls."""
+    """Price [B, N] of their calls, in reward."""
     label: Tensor
     """Numbers [B, N] of the answers after the step, equal for equal ones; -1 for none."""
     right: Tensor
     """1 where a reply after the step is right, [B, N]."""
     valid: Tensor
     """1 where there is a valid reply after the step, [B, N]."""
-    label_before: Tensor
-    """`label` before the step."""
-    right_before: Tensor
-    """`right` before the step."""
 
 
 class TeamBatch(NamedTuple):

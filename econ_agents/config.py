@@ -114,6 +114,8 @@ class OptimizerConfig(AgentSettings):
     """Step size of the control heads."""
     coordinator_learning_rate: float = Field(1e-3, gt=0)
     """Step size of encoder and mixer."""
+    voice_learning_rate: float = Field(0.02, gt=0)
+    """Step size of beliefs about replies and of gains of calls, which have few parameters."""
     weight_decay: float = Field(1e-4, ge=0)
     """Decoupled weight decay of all networks but those that `losses.shrink` draws to 0."""
     max_grad_norm: float = Field(10.0, gt=0)
@@ -138,13 +140,10 @@ class LossConfig(AgentSettings):
     trust: float = Field(1.0, ge=0)
     """Log score of the beliefs about answers, where executors may stay silent or weigh their reply."""
     gain: float = Field(1.0, ge=0)
-    """TD error of what a call gains, where executors may stay silent."""
+    """Expected reward, ascended, of decisions in which all spoke at once, played again as gains of calls have it."""
     shrink: float = Field(0.02, ge=0)
-    """How strongly the weights of these beliefs and gains are drawn to 0: this times half their squares is added to the
-    loss (ridge). Those that all agents share are drawn a tenth as strongly as an agent's own."""
-    redraw: bool = False
-    """Whether `trust` and `gain` draw anew in each gradient step who of the speakers spoke before a call. So a decision
-    teaches the value of a call after every set of them. Right where no reply depends on what others said."""
+    """How strongly the weights of these beliefs are drawn to 0: this times half their squares is added to the loss
+    (ridge). Those that all agents share are drawn a tenth as strongly as an agent's own."""
     policy: float = Field(1.0, ge=0)
     """Gradient ascent of the control heads on Q_tot."""
     equilibrium: float = Field(0.1, ge=0)
@@ -187,8 +186,9 @@ class ExplorationConfig(AgentSettings):
     """Probability that an agent's controls are drawn uniformly at random instead, throughout training."""
     random_speakers: float = Field(0.3, ge=0, le=1)
     """Probability of a wave in which another agent speaks than chosen, one of those that have not spoken."""
-    all_speak: float = Field(0.0, ge=0, le=1)
-    """Probability of a wave in which all speak that have not spoken, so that a decision ends after it."""
+    all_speak: float = Field(0.5, ge=0, le=1)
+    """Probability of a wave in which all speak that have not spoken, so that a decision ends after it. Decisions in
+    which all speak at once teach what calls gain; with 0 that is never learned."""
 
 
 class ReplayConfig(AgentSettings):

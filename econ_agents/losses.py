@@ -45,25 +45,28 @@ def encoder(value_BN: Tensor, target_BN: Tensor, weight_B: Tensor) -> Tensor:
 
 
 def trust(part_BN: Tensor, none_B: Tensor, right_BN: Tensor, weight_B: Tensor) -> Tensor:
-    """The log score -log P of the answer that is right, or of "none" where no answer is.
+    """The mean of `log_score`."""
+    return weighted_mean(log_score(part_BN, none_B, right_BN), weight_B)
+
+
+def log_score(part_BN: Tensor, none_B: Tensor, right_BN: Tensor) -> Tensor:
+    """The log score -log P, [B], of the answer that is right, or of "none" where no answer is.
 
     Args:
         part_BN: Logarithm of the part of its answer's probability that each agent carries; -inf without an answer.
         none_B: Logarithm of the probability that no answer is right.
         right_BN: 1 where an agent's answer is right.
-        weight_B: Weight of each row.
     """
     right_BN = (right_BN > 0.5) & torch.isfinite(part_BN)
     some_B = right_BN.any(dim=1)
     # Rows without a right answer get one finite entry, since the gradient of a sum of nothing is no number.
     carried_BN = part_BN.masked_fill(~right_BN, -torch.inf).masked_fill(~some_B[:, None], 0.0)
-    return weighted_mean(-torch.where(some_B, carried_BN.logsumexp(dim=1), none_B), weight_B)
+    return -torch.where(some_B, carried_BN.logsumexp(dim=1), none_B)
 
 
-def gain(gain_BN: Tensor, target_B: Tensor, spoke_BN: Tensor, weight_B: Tensor) -> Tensor:
-    """(G_i - y)^2 of the agent i that alone spoke; steps in which several spoke, or none, are left out."""
-    alone_B = weight_B * (spoke_BN.sum(-1) == 1)
-    return weighted_mean(((gain_BN - target_B[:, None]).square() * spoke_BN).sum(-1), alone_B)
+def gain(reward_B: Tensor, weight_B: Tensor) -> Tensor:
+    """The negative reward of decisions that are played again, which gains of calls minimise."""
+    return -weighted_mean(reward_B, weight_B)
 
 
 def equilibrium(payoff_BN: Tensor, best_BN: Tensor, weight_B: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ It is the view of environments whose executors may stay silent (control `speak`)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeGuard
 
@@ -30,8 +31,8 @@ class Waves(Deliberates, Protocol):
         """Team reward that a `step` would pay now, without its price."""
 
     @property
-    def spent(self) -> float:
-        """What the running decision's calls cost so far, in reward."""
+    def spent(self) -> Sequence[float]:
+        """What each agent's calls in the running decision cost so far, in reward."""
 
     @property
     def standing_right(self) -> Sequence[bool | None]:
@@ -125,9 +126,10 @@ class WaveEnv(JointEnv):
         return self._stack(obs), not plays
 
     def _begin(self) -> None:
-        self._rounds, self._paid, self._spent = 0, 0.0, 0.0
+        self._rounds, self._paid = 0, 0.0
+        self._spent_N = np.zeros(self.team.n_agents, np.float32)
         self._asked_N = np.zeros(self.team.n_agents, bool)
-        self._before = np.full(self.team.n_agents, -1.0, np.float32), np.zeros(self.team.n_agents, np.float32)
+        self._labels = np.full(self.team.n_agents, -1.0, np.float32)
 
     def _plays(self, action: ArrayLike) -> bool:
         """Whether a step with this joint action plays a round; notes who speaks."""
@@ -148,11 +150,12 @@ class WaveEnv(JointEnv):
 
     def _wave(self, obs: dict[str, Array], infos: Infos) -> JointTransition:
         self._rounds += 1
-        reward = self._pay(self._waves.prospect - self._waves.spent)
+        spent = self._waves.spent
+        reward = self._pay(self._waves.prospect - math.fsum(spent))
         right = [float(bool(said)) for said in self._waves.standing_right]
-        cost, self._spent = self._waves.spent - self._spent, self._waves.spent
+        before_N, self._spent_N = self._spent_N, np.array(spent, np.float32)
         labels = np.array(self._waves.standing_labels, np.float32)
-        info = self._told(infos, right, labels, cost, reward, self._waves.prospect)
+        info = self._told(infos, right, labels, self._spent_N - before_N, reward, self._waves.prospect)
         return self._stack(obs), reward, False, False, info
 
     def _submitted(self, transition: Transition) -> JointTransition:
@@ -160,7 +163,8 @@ class WaveEnv(JointEnv):
         first = infos[self._agents[0]]
         reward = self._pay(float(first["team_reward"]))
         right = [float(infos[agent]["correct"]) for agent in self._agents]
-        info = self._told(infos, right, self._before[0], 0.0, reward, float(first["team_correct"]))
+        nothing_N = np.zeros_like(self._spent_N)
+        info = self._told(infos, right, self._labels, nothing_N, reward, float(first["team_correct"]))
         self._begin()
         return self._stack(obs), reward, all(terminations.values()), False, info
 
@@ -170,13 +174,12 @@ class WaveEnv(JointEnv):
         return reward
 
     def _told(
-        self, infos: Infos, right: Sequence[float], labels: Array, cost: float, reward: float, team: float
+        self, infos: Infos, right: Sequence[float], labels: Array, cost_N: Array, reward: float, team: float
     ) -> dict[str, Any]:
         rows = [infos[agent] for agent in self._agents]
         valid_N = np.array([row["valid"] for row in rows], np.float32)
         right_N = np.array(right, np.float32)
-        before_N, right_before_N = self._before
-        self._before = labels, right_N
+        self._labels = labels
         return {
             **{name: float(rows[0][name]) for name in WAVE_NUMBERS},
             "valid": valid_N,
@@ -186,10 +189,8 @@ class WaveEnv(JointEnv):
             "team_correct": team,
             "team_reward": self._paid,
             "wave_spoke": self._spoke_N.copy(),
-            "wave_cost": cost,
+            "wave_cost": cost_N,
             "wave_label": labels,
             "wave_right": right_N,
             "wave_valid": valid_N,
-            "wave_label_before": before_N,
-            "wave_right_before": right_before_N,
         }

@@ -30,7 +30,6 @@ Version history: v0, first release.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -322,10 +321,10 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         return self._labels
 
     @property
-    def spent(self) -> float:
-        """What the running decision's calls cost so far, in reward."""
+    def spent(self) -> list[float]:
+        """What each executor's calls in the running decision cost so far, in reward."""
         rounds = self._running_episode().decisions[-1].rounds
-        return math.fsum(costs(rounds, self._price, self.config.reward.price_per)) if rounds else 0.0
+        return costs(rounds, self._price, self.config.reward.price_per) if rounds else [0.0] * len(self.possible_agents)
 
     @property
     def info_keys(self) -> tuple[str, ...]:

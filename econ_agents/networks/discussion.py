@@ -32,6 +32,10 @@ class Said(NamedTuple):
     same_BNN: Tensor
     """Whether two agents, who may be one, have the same answer."""
 
+    def rows(self, mask_B: Tensor) -> Said:
+        """Some of the decisions alone."""
+        return Said(*(part[mask_B] for part in self))
+
     def of(self, heard_BN: Tensor) -> Said:
         """The same if only these agents, a mask, had spoken."""
         return Said(

@@ -180,3 +180,4 @@ def share_statistics(copy: TeamNetwork, original: TeamNetwork) -> None:
     copy.belief.norm = original.belief.norm
     if copy.voice is not None and original.voice is not None:
         copy.voice.trust.norm = original.voice.trust.norm
+        copy.voice.records = original.voice.records

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from econ_agents.networks.discussion import Said
-from econ_agents.networks.trust import CODES, WIDE, Trust, Trusted, agent_code
+from econ_agents.networks.records import Records
+from econ_agents.networks.trust import CODES, Trust, Trusted
 
 
 class Voices(NamedTuple):
@@ -21,18 +21,21 @@ class Voices(NamedTuple):
     trusted: Trusted
     """What they believe of the answers that stand."""
     gain_BN: Tensor
-    """What the team gains, until the end of the decision, if this agent alone speaks next instead of all being silent;
-    the price of its call is taken off."""
+    """What the team gains if this agent alone speaks next instead of all being silent; the price of its call is taken
+    off."""
 
 
 class Voice(nn.Module):
     """Beliefs about the answers that stand, and the gain of a call.
 
     The gain of a call is the agent's gain from speaking in the game in which calls cost and one good reply serves all
-    (the volunteer's dilemma), against silent others. It is linear in the probabilities of the best answer and of none,
-    plus a number for the agent that is called, and one for each that has spoken: a call is worth little once an answer
-    is believed, and how much that is differs by agent. What a call gains is known from few decisions, each of which
-    says -1, 0 or 1, so networks with hidden layers fitted their noise, and stopped too early or too late.
+    (the volunteer's dilemma), against silent others. A call can gain no more than is missing: the probability that the
+    best answer is wrong. It gains a share of that, less its price. The share of the first call is the agent's record,
+    the probability that it is right. Replies go wrong on the same problems, so later calls gain less: after n replies
+    the odds of the share are those of the record times exp(a) n^b. Only a and b are learned by playing.
+
+    What a call gains can also be learned from what each call changed. But that is -1, 0 or 1: whatever was fitted to it
+    followed the noise, promised too much, and asked too often.
 
     Args:
         width: Numbers about a reply.
@@ -42,27 +45,22 @@ class Voice(nn.Module):
     def __init__(self, width: int, constant: float) -> None:
         super().__init__()
         self.trust = Trust(width, constant)
-        self.gain = nn.Linear(2, 1)
-        self.own_gain = nn.Linear(CODES, 1, bias=False)
-        self.spoken_gain = nn.Linear(CODES, 1, bias=False)
-        for layer in (self.gain, self.own_gain, self.spoken_gain):
-            for parameter in layer.parameters():
-                nn.init.zeros_(parameter)
+        self.records = Records(CODES)
+        self.later = nn.Parameter(torch.zeros(2))
 
     def forward(self, said: Said) -> Voices:
         """What is believed and gained after what was said."""
         trusted = self.trust(said)
-        code_NC = agent_code(said.spoke_BN.shape[1]).to(said.reply_BND)
-        believed_B2 = torch.stack([trusted.share_BN.max(dim=1).values, trusted.none_B.exp()], dim=1).detach()
-        spoken_BC = said.spoke_BN.to(code_NC) @ code_NC
-        gain_BN = self.gain(2.0 * believed_B2 - 1.0) + self.spoken_gain(spoken_BC) + self.own_gain(code_NC).T
-        return Voices(trusted, gain_BN)
+        return Voices(trusted, self.gains(trusted, said))
 
-    def penalty(self) -> Tensor:
-        """Half the sum of squares of all weights, a scalar, as `Trust.penalty`."""
-        own = self.own_gain.weight.square().sum() + self.spoken_gain.weight.square().sum()
-        penalty: Tensor = self.trust.penalty() + 0.5 * (own + WIDE * self.gain.weight.square().sum())
-        return penalty
+    def gains(self, trusted: Trusted, said: Said) -> Tensor:
+        """The gain [B, N] of each agent's call, given what is believed; it teaches nothing about whom to believe."""
+        n_agents = said.spoke_BN.shape[1]
+        missing_B1 = 1.0 - trusted.share_BN.detach().max(dim=1, keepdim=True).values
+        heard_B1 = said.spoke_BN.sum(dim=1, keepdim=True).to(missing_B1)
+        later_B1 = torch.where(heard_B1 > 0, self.later[0] + self.later[1] * heard_B1.clamp(min=1.0).log(), 0.0)
+        share_BN = torch.sigmoid(self.records.odds(n_agents) + later_B1)
+        return share_BN * missing_B1 - self.records.costs(n_agents)
 
 
 def next_speaker(gain_BN: Tensor, may_BN: Tensor) -> Tensor:
@@ -82,30 +80,11 @@ def next_speaker(gain_BN: Tensor, may_BN: Tensor) -> Tensor:
     return speak_BN
 
 
-def going_on(gain_BN: Tensor, may_BN: Tensor) -> Tensor:
-    """Value [B] of deciding at this point: the largest gain of those who may speak, or 0 for silence."""
-    return gain_BN.masked_fill(~may_BN, 0.0).max(dim=1).values.clamp(min=0.0)
-
-
-def redrawn(spoke_BN: Tensor, called_BN: Tensor) -> tuple[Tensor, Tensor]:
-    """Draws a call, one of the last ones, and who had spoken before it, from all that have spoken.
-
-    Of those others a number is drawn uniformly, then who they are.
-
-    Args:
-        spoke_BN: Mask of those that have spoken, with the last ones.
-        called_BN: Mask of those that spoke last.
-
-    Returns:
-        Masks [B, N] of the agents that had spoken before the call, and of the agent that is called; both are empty
-        where nobody spoke last.
-    """
-    draw_BN = torch.rand_like(spoke_BN, dtype=torch.float32)
-    call_BN = F.one_hot(draw_BN.masked_fill(~called_BN, -1.0).argmax(dim=1), spoke_BN.shape[1]).bool() & called_BN
-    other_BN = spoke_BN & ~call_BN & called_BN.any(dim=1, keepdim=True)
-    place_BN = torch.rand_like(draw_BN).masked_fill(~other_BN, 2.0).argsort(dim=1).argsort(dim=1)
-    count_B1 = (torch.rand_like(draw_BN[:, :1]) * (other_BN.sum(dim=1, keepdim=True) + 1)).floor()
-    return other_BN & (place_BN < count_B1), call_BN
+def some_of(spoke_BN: Tensor) -> Tensor:
+    """Draws some of those that have spoken, a mask [B, N]: first how many, uniformly from one to all, then who."""
+    place_BN = torch.rand(spoke_BN.shape, device=spoke_BN.device).masked_fill(~spoke_BN, 2.0).argsort(1).argsort(1)
+    count_B1 = (torch.rand_like(place_BN[:, :1], dtype=torch.float32) * spoke_BN.sum(1, keepdim=True)).floor() + 1.0
+    return spoke_BN & (place_BN < count_B1)
 
 
 def answer_right(label_BN: Tensor, right_BN: Tensor, weight_BN: Tensor) -> Tensor:

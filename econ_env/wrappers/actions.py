@@ -80,8 +80,8 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
         return self.env.prospect
 
     @property
-    def spent(self) -> float:
-        """What the running decision's calls cost so far, in reward."""
+    def spent(self) -> list[float]:
+        """What each executor's calls in the running decision cost so far, in reward."""
         return self.env.spent
 
     @property

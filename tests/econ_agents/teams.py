@@ -41,6 +41,12 @@ def make_spec(n_agents: int = 3, *, commitment: bool = True, memory: bool = True
     return TeamSpec(n_agents, ends[-1], (0.0, 1.0), (2.0, 1.5), layout, shape)
 
 
+def speaking_spec(n_agents: int) -> TeamSpec:
+    """Agents that speak or are silent and weigh what they said; observations have a question and what was said."""
+    layout = (("question", 0, QUESTION), ("discussion", QUESTION, QUESTION + 14))
+    return TeamSpec(n_agents, QUESTION + 14, (0.0, 0.0), (1.0, 1.0), layout, controls=("speak", "weight"))
+
+
 def small(**changes: Any) -> AgentConfig:
     """Narrow networks without noise, the gap in every step; `losses=dict(policy=0)` and the like change a group."""
     network = {"hidden_dim": 16, "encoder_dim": 8, "mixer_dim": 8, "heads": 2, "ffn_dim": 16, "input_noise": 0.0}

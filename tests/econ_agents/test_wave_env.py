@@ -65,8 +65,8 @@ def test_rewards_of_the_steps_add_up_to_the_teams(mixed):
     assert info["wave_spoke"].tolist() == [1, 0, 0]
     _, second, ended, _, info = env.step(action((0, 1), (1, 1), (1, 1)))  # b and c outvote it
     assert (second, ended) == (pytest.approx(1 - 2 * PRICE), False)
-    assert (info["wave_label_before"].tolist(), info["wave_label"].tolist()) == ([0, -1, -1], [0, 1, 1])
-    assert (info["wave_right_before"].tolist(), info["wave_right"].tolist()) == ([0, 0, 0], [0, 1, 1])
+    assert (info["wave_label"].tolist(), info["wave_right"].tolist()) == ([0, 1, 1], [0, 1, 1])
+    assert info["wave_cost"].tolist() == pytest.approx([0.0, PRICE, PRICE])
     _, last, ended, _, info = env.step(action((0, 1), (0, 0), (0, 0)))  # and are given no weight
     assert (last, ended) == (pytest.approx(-1.0), True)
     assert first + second + last == pytest.approx(info["team_reward"]) == pytest.approx(-3 * PRICE)
@@ -136,15 +136,12 @@ def test_each_episode_has_its_own_price_until_one_is_set(mixed):
 
 SETTINGS = {
     "network": {"memory": False},
-    "optimizer": {"learning_rate": 0.01},
     "gamma": 1.0,
-    "target_update_tau": 0.05,
-    "exploration": {"random_speakers": 0.5},
 }
 
 
-AT_ONCE = SETTINGS | {"losses": {"redraw": True}, "exploration": {"all_speak": 1.0}}
-"""All speak in training, and who spoke before whom is drawn in each gradient step."""
+AT_ONCE = SETTINGS | {"exploration": {"all_speak": 1.0}}
+"""All speak in training."""
 
 
 def test_all_speak_at_once_where_training_asks_for_it(mixed):

@@ -1,10 +1,11 @@
 """Who speaks next and whom to believe: votes, speakers and weights by hand."""
 
+import math
+
 import pytest
 import torch
 
-from econ_agents import losses
-from econ_agents.networks.voice import Voice, answer_right, going_on, next_speaker, redrawn
+from econ_agents.networks.voice import Voice, answer_right, next_speaker, some_of
 from tests.econ_agents.voices import row, said
 
 
@@ -26,53 +27,48 @@ def test_who_gains_most_speaks_and_nobody_without_a_gain():
     gains = torch.tensor([[0.1, 0.3, 0.2], [-0.1, -0.2, -0.3], [0.1, 0.3, 0.2]])
     may = torch.tensor([[True, True, True], [True, True, True], [True, False, True]])
     assert next_speaker(gains, may).tolist() == [[-1, 1, -1], [-1, -1, -1], [-1, -1, 1]]
-    assert going_on(gains, may).tolist() == pytest.approx([0.3, 0.0, 0.2])
 
 
-def test_nobody_speaks_and_nothing_is_gained_where_nobody_may():
-    nobody = torch.tensor([[False, False]])
-    assert next_speaker(row(0.5, 0.7), nobody).tolist() == [[-1, -1]]
-    assert going_on(row(0.5, 0.7), nobody).tolist() == [0.0]
+def test_nobody_speaks_where_nobody_may():
+    assert next_speaker(row(0.5, 0.7), torch.tensor([[False, False]])).tolist() == [[-1, -1]]
 
 
-def test_untrained_nothing_is_gained():
-    assert Voice(2, 2.0).eval()(said((1, 0), (0, -1))).gain_BN.tolist() == [[0.0, 0.0]]
+def known(voice):
+    """Agent 0 was right in 7 of 8 calls, agent 1 in none of 2; calls of 0 cost 0.1, those of 1 cost 0.02."""
+    spoke = torch.tensor([[1.0, 1.0]] * 2 + [[1.0, 0.0]] * 6)
+    right = torch.tensor([[1.0, 0.0]] * 7 + [[0.0, 0.0]])
+    voice.records.observe(spoke, right, spoke * torch.tensor([0.1, 0.02]))
+    return voice.eval()
 
 
-def test_a_gain_is_linear_in_what_is_believed_and_says_who_is_called_and_who_spoke():
-    voice, words = Voice(2, 2.0).eval(), said((1, 0, 1), (0, -1, 1))
+def test_the_first_call_gains_the_record_of_its_agent_less_its_price():
+    """By the rule of succession 8 of 10 and 1 of 4."""
+    voice = known(Voice(2, 2.0))
     with torch.no_grad():
-        voice.gain.weight[:] = torch.tensor([[-0.3, 0.2]])
-        voice.gain.bias[:] = 0.05
-        voice.own_gain.weight[0, :3] = torch.tensor([0.1, 0.2, 0.4])
-        voice.spoken_gain.weight[0, :3] = torch.tensor([0.01, 0.02, 0.04])
-    heard = voice(words)
-    best, none = heard.trusted.share_BN.max().item(), heard.trusted.none_B.exp().item()
-    alike = 0.05 - 0.3 * (2 * best - 1) + 0.2 * (2 * none - 1) + 0.01 + 0.04
-    assert heard.gain_BN[0].tolist() == pytest.approx([alike + own for own in (0.1, 0.2, 0.4)], abs=1e-6)
+        voice.later[:] = torch.tensor([-3.0, 2.0])  # of later calls alone
+    assert voice(said((0, 0), (-1, -1))).gain_BN[0].tolist() == pytest.approx([0.8 - 0.1, 0.25 - 0.02])
+
+
+def test_later_calls_gain_a_share_of_what_is_missing_whose_odds_are_those_of_the_record_times_a_power():
+    voice = known(Voice(2, 2.0))
+    with torch.no_grad():
+        voice.later[:] = torch.tensor([-1.0, 0.5])
+    for words, heard in ((said((1, 0), (0, -1)), 1), (said((1, 1), (0, 1)), 2)):
+        told = voice(words)
+        odds = torch.tensor([4.0, 1 / 3]) * math.exp(-1.0) * heard**0.5
+        missing = 1.0 - told.trusted.share_BN.max()
+        expected = odds / (1.0 + odds) * missing - torch.tensor([0.1, 0.02])
+        torch.testing.assert_close(told.gain_BN[0], expected)
+
+
+def test_before_any_call_agents_are_taken_to_be_right_half_the_time():
+    assert Voice(2, 2.0).eval()(said((0, 0), (-1, -1))).gain_BN.tolist() == [[0.5, 0.5]]
 
 
 def test_gains_teach_nothing_about_whom_to_believe():
     voice = Voice(2, 2.0)
     voice(said((1, 1), (0, 1))).gain_BN.sum().backward()
     assert all(one.grad is None for one in voice.trust.parameters())
-
-
-def test_numbers_of_ones_own_are_held_ten_times_as_strongly_as_what_all_share():
-    voice = Voice(2, 2.0)
-    trusted = voice.trust.penalty().item()
-    assert voice.penalty().item() == trusted
-    for layer, expected in ((voice.gain, 0.2), (voice.own_gain, 2.0), (voice.spoken_gain, 2.0)):
-        with torch.no_grad():
-            layer.weight[0, 1] = 2.0
-            assert voice.penalty().item() - trusted == pytest.approx(expected)
-            layer.weight[0, 1] = 0.0
-
-
-def test_only_a_call_alone_teaches_its_gain():
-    spoke = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
-    gains = torch.tensor([[0.5, 7.0], [3.0, 3.0], [9.0, 9.0]])
-    assert losses.gain(gains, torch.zeros(3), spoke, torch.ones(3)).item() == pytest.approx(0.25)
 
 
 def test_if_others_had_spoken_nothing_is_known_of_those_who_had_not():
@@ -82,23 +78,11 @@ def test_if_others_had_spoken_nothing_is_known_of_those_who_had_not():
     assert all(torch.equal(one, other) for one, other in zip(fewer, expected, strict=True))
 
 
-def test_a_call_is_drawn_after_every_set_of_the_others():
-    """Of three that spoke at once each is called as often, after none, one and two of the others as often."""
+def test_some_are_drawn_of_those_that_spoke_from_one_to_all_of_them():
     torch.manual_seed(0)
-    three = torch.tensor([[True, True, True, False]]).expand(6000, -1)
-    before, called = redrawn(three, three)
-    assert (called.sum(1) == 1).all()
-    assert not (before & called).any()
-    assert not (before | called)[:, 3].any()
-    assert called.float().mean(0).tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0], abs=0.03)
-    assert (torch.bincount(before.sum(1)) / 6000).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
-
-
-def test_only_one_of_the_last_is_called_and_nobody_where_nobody_spoke():
-    spoke = torch.tensor([[True, True, False], [True, True, False]])
-    last = torch.tensor([[False, True, False], [False, False, False]])
-    for _ in range(20):
-        before, called = redrawn(spoke, last)
-        assert called.tolist() == last.tolist()
-        assert not before[0, 1:].any()
-        assert not before[1].any()
+    spoke = torch.tensor([[True, True, False, True]]).expand(6000, -1)
+    drawn = some_of(spoke)
+    assert not (drawn & ~spoke).any()
+    assert (torch.bincount(drawn.sum(1)) / 6000).tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3], abs=0.03)
+    assert drawn.float().mean(0).tolist() == pytest.approx([2 / 3, 2 / 3, 0, 2 / 3], abs=0.03)
+    assert not some_of(torch.zeros(4, 3, dtype=torch.bool)).any()
