@@ -11,6 +11,8 @@ from econ_agents.networks.alpha import RewardWeights
 from econ_agents.networks.belief import squash
 from econ_agents.networks.discussion import Said
 from econ_agents.networks.trust import Trust
+from econ_agents.networks.voice import Voice
+from tests.econ_agents.voices import said
 
 W = 16
 
@@ -60,6 +62,20 @@ def test_probability_of_an_answer():
     torch.testing.assert_close(found.share_BN[0, :3], sums.exp() / total)
     torch.testing.assert_close(found.none_B[0].exp(), d.exp() / total)
     torch.testing.assert_close(found.part_BN[0, :3].exp(), sums.exp() / total / n)
+
+
+def test_gain_of_a_call():
+    """Agents 0 and 2 have spoken."""
+    voice = Voice(2, constant=2.0).eval()
+    voice.records.count_C[:4], voice.records.right_C[:4] = 8.0, torch.tensor([0.25, 0.5, 0.75, 1.0])
+    voice.records.cost_C[:4] = c = torch.tensor([0.01, 0.02, 0.03, 0.04])
+    with torch.no_grad():
+        voice.later[:] = torch.tensor([-1.2, 0.7])
+    a, b = -1.2, 0.7
+    told = voice(said((1, 0, 1, 0), (0, -1, 1, -1)))
+    r, n = torch.tensor([3.0, 5.0, 7.0, 9.0]) / 10, torch.tensor(2.0)  # a right and a wrong call more, by that rule
+    share = torch.sigmoid(torch.logit(r) + a + b * n.log())
+    torch.testing.assert_close(told.gain_BN[0], share * (1 - told.trusted.share_BN.max()) - c)
 
 
 def test_response_loss():
