@@ -65,7 +65,7 @@ ONE_MODEL_SIZE = 10
     "prices",
     type=click.FloatRange(0.0, 1.0),
     multiple=True,
-    default=(0.01, 0.03),
+    default=(0.01, 0.02),
     show_default=True,
     help="What a call costs, in reward (a right answer pays 1); repeat it.",
 )
