@@ -328,8 +328,8 @@ class ObservationConfig(Settings):
     """Parts of an observation besides the standard ones."""
 
     parts: tuple[PartName, ...] = ()
-    """Further parts, each `reply_confidence`, `discussion`, `answer_numbers`, the name under which a package registers
-    it, or `module:attribute`. `discussion` is added by itself where `speak` or `weight` is a control."""
+    """Further parts, each `reply_confidence`, `discussion`, `answer_numbers`, `working`, the name under which a package
+    registers it, or `module:attribute`. `discussion` is added by itself where `speak` or `weight` is a control."""
 
 
 class EpisodeConfig(Settings):

@@ -49,7 +49,7 @@ OBSERVATION_PARTS = Kind(
     "observation part",
     "econ_env.observation_parts",
     ("name", "dim", "values"),
-    ("reply_confidence", "discussion", "answer_numbers"),
+    ("reply_confidence", "discussion", "answer_numbers", "working"),
 )
 PROMPT_SETS = Kind(
     "prompt set", "econ_env.prompt_sets", ("name", "strategy", "executor", "commitment", "debate"), ("econ",)

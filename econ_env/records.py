@@ -179,6 +179,22 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Working:
+    """What can be checked of the working in a reply, without knowing the problem."""
+
+    equations: int
+    """Equations whose sides can be computed."""
+    wrong: int
+    """Those of them that do not hold."""
+    numbers: int
+    """Numbers written in it."""
+    ends: bool
+    """Whether its last number is the answer."""
+    shows: bool
+    """Whether the answer is among its numbers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One executor's reply u_i, as it stands in a round."""
 
@@ -209,6 +225,8 @@ class Reply:
     failed, or the bank does not say."""
     chars: int | None = None
     """Characters of what the model said; `None` where it is unknown."""
+    working: Working | None = None
+    """What a bank says of its working; `None` where `text` is what the model said, or nothing is known."""
 
     @property
     def valid(self) -> bool:

@@ -71,9 +71,9 @@ ONE_MODEL_SIZE = 10
 )
 @click.option(
     "--without",
-    type=click.Choice(["length", "numbers"]),
+    type=click.Choice(["length", "numbers", "working"]),
     multiple=True,
-    help="Hide the length of replies, or what numbers the answers are, from the learned teams; repeat it.",
+    help="Hide the length of replies, what numbers the answers are, or the working from the learned teams; repeat it.",
 )
 @click.option("--rules-only", is_flag=True, help="Leave out what learns by playing; takes seconds.")
 @click.option(

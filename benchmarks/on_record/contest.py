@@ -38,7 +38,7 @@ from econ_env.methods import (
     judged,
 )
 from econ_env.problems import ProblemSet
-from econ_env.recorded import load_bank
+from econ_env.recorded import WORKING, load_bank
 
 VOICE_SETTINGS: Mapping[str, Any] = {
     "network": {"memory": False},
@@ -81,7 +81,7 @@ class Setup:
     sampling: bool = True
     """Whether sampling controls are searched for and learned, too."""
     without: tuple[str, ...] = ()
-    """What is hidden from those teams: `length` of replies, `numbers` of answers."""
+    """What is hidden from those teams: `length` of replies, `numbers` of answers, `working` of replies."""
 
     @property
     def one_model(self) -> bool:
@@ -102,8 +102,15 @@ class Setup:
             sampling={"controls": ["speak", "weight"], "temperature_default": self.temperature},
             commitment="weighted",
             reward={"price": price},
-            observation={"parts": [] if "numbers" in self.without else ["answer_numbers"]},
+            observation={"parts": self._parts()},
         )
+
+    def _parts(self) -> list[str]:
+        """Observation parts that describe a reply; `working` only where the bank knows it."""
+        bank = load_bank(self.bank)
+        known = bank.read_replies is not None or all(name in bank.numbers for name in WORKING)
+        parts = {"numbers": "answer_numbers"} | ({"working": "working"} if known else {})
+        return [part for hidden, part in parts.items() if hidden not in self.without]
 
 
 def fold_of(problems: int, folds: int, seed: int) -> np.ndarray:

@@ -16,7 +16,7 @@ SPOKEN, ANSWERED, LENGTH, CONFIDENCE, ANSWER = 0, 1, 7, 10, 13
 """Places in the part `discussion`: has it spoken, has its reply an answer, how long is the reply, how sure were its
 tokens, and a number that agents with the same answer share."""
 
-REPLY_PARTS = ("answer_numbers", "reply_confidence")
+REPLY_PARTS = ("answer_numbers", "reply_confidence", "working")
 """Parts of an observation that describe the agent's own reply alone."""
 
 

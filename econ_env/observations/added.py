@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from econ_env import plugins
 from econ_env.errors import ConfigError, ExtensionError
 from econ_env.observations.confidence import NAME, ReplyConfidence
-from econ_env.observations.discussion import ANSWER_NUMBERS, DISCUSSION, AnswerNumbers, Discussion
+from econ_env.observations.discussion import (
+    ANSWER_NUMBERS,
+    DISCUSSION,
+    WORKING,
+    AnswerNumbers,
+    Discussion,
+    WorkingNumbers,
+)
 from econ_env.observations.known import Known
 from econ_env.observations.layout import PARTS
 
@@ -21,6 +28,7 @@ BUILT_IN: dict[str, Callable[[], ObservationPart]] = {
     NAME: ReplyConfidence,
     DISCUSSION: Discussion,
     ANSWER_NUMBERS: AnswerNumbers,
+    WORKING: WorkingNumbers,
 }
 """Parts of this package that a setting can name."""
 

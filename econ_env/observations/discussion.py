@@ -1,4 +1,4 @@
-"""Defines the observation parts `discussion` and `answer_numbers`: how an executor's answer stands, and what it is."""
+"""Defines the parts `discussion`, `answer_numbers` and `working`: how an answer stands, what it is, what led to it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from fractions import Fraction
 
 from econ_env.answers.exact import Number
 from econ_env.answers.parse import read_form
+from econ_env.answers.working import working_of
 from econ_env.observations.known import Known
 
 DISCUSSION = "discussion"
 ANSWER_NUMBERS = "answer_numbers"
+WORKING = "working"
 
 ROUNDS_SCALE = 8
 LARGE = 10**6
@@ -81,3 +83,33 @@ class AnswerNumbers:
         whole = value.denominator == 1
         size = min(1.0, math.log10(1.0 + float(min(abs(value), Fraction(LARGE)))) / 6.0)
         return [1.0, float(whole), float(value < 0), size, float(whole and value % 10 == 0), length]
+
+
+class WorkingNumbers:
+    """Five numbers in [0, 1] about the working in an executor's last reply: its text before it states the answer.
+
+    log(1 + equations) / 4, cut at 1, of equations whose sides can be computed; 1 if one of them does not hold; 1 if the
+    last number of the working is the answer; 1 if the answer is among its numbers; log(1 + numbers) / 5, cut at 1. All
+    are 0 without an answer, and where neither the text nor its working is known.
+    """
+
+    name = WORKING
+    dim = 5
+
+    def values(self, known: Known) -> list[float]:
+        """The five numbers."""
+        reply = known.replies[-1] if known.replies else None
+        if reply is None or reply.answer is None:
+            return [0.0] * 5
+        working = reply.working
+        if working is None:
+            if reply.text is None:
+                return [0.0] * 5
+            working = working_of(reply.text, reply.answer)
+        return [
+            min(1.0, math.log1p(working.equations) / 4.0),
+            float(working.wrong > 0),
+            float(working.ends),
+            float(working.shows),
+            min(1.0, math.log1p(working.numbers) / 5.0),
+        ]

@@ -84,7 +84,7 @@ class Bank:
     answers: tuple[str, ...]
     """The different answers."""
     numbers: Mapping[str, Floats]
-    """`tokens`, `reply_chars` and `mean_logprob` by row, NaN where unknown; only the columns that there are."""
+    """The columns `econ_env.recorded.columns.NUMBERS` by row, NaN where unknown; only the columns that there are."""
     row_R: NDArray[np.int64]
     """Row of each reply in the file."""
     has_questions: bool

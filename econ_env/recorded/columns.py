@@ -11,6 +11,9 @@
 | `answer` | the answer as read in the reply; empty where none could be read |
 | `question`, `reply` | texts; optional |
 | `tokens`, `reply_chars` | length of the reply; optional |
+| `equations`, `wrong_equations` | equations in the reply's working, and those that do not hold; optional |
+| `working_numbers` | numbers in the working; optional |
+| `ends_with_answer`, `shows_answer` | 1 if the working's last number, or any, is the answer, else 0; optional |
 | `mean_logprob` | mean log-probability of the reply's tokens, in nats; optional |
 | `finish_reason` | why the reply ended; optional |
 | `correct` | the verdict when the bank was made; optional, and only compared with |
@@ -24,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from econ_env.answers.working import working_of
 from econ_env.errors import BankError
 from econ_env.problems.fields import listed, suggestion
 from econ_env.recorded.bank import Codes, Floats
@@ -36,7 +40,9 @@ CONTROLS = ("temperature", "repetition_penalty", "top_p", "min_p")
 ALIASES: Mapping[str, tuple[str, ...]] = {"repetition_penalty": ("rep_penalty",)}
 """Other names of columns."""
 NEEDED = ("problem", "gold", "answer")
-NUMBERS = ("tokens", "reply_chars", "mean_logprob")
+WORKING = ("equations", "wrong_equations", "working_numbers", "ends_with_answer", "shows_answer")
+"""What is known of a reply's working, in the order of the fields of `Working`."""
+NUMBERS = ("tokens", "reply_chars", *WORKING, "mean_logprob")
 FACTS = ("exam", "problem", "model", *CONTROLS, "sample", "gold", "answer", *NUMBERS, "finish_reason", "correct")
 """All columns but the texts, which are read when they are asked for."""
 CODED = ("exam", "problem", "model", "gold", "answer", "finish_reason", "question")
@@ -147,6 +153,15 @@ def truths(column: pa.ChunkedArray, name: str, where: str) -> NDArray[np.int8]:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise BankError(f"the column {name} of {where} needs true and false: {str(error).splitlines()[0]}") from None
     return np.asarray(values.to_numpy(zero_copy_only=False), np.int8)
+
+
+def working_facts(text: str | None, answer: str | None) -> dict[str, int | None]:
+    """The columns `WORKING` of a reply; all `None` without its text."""
+    if text is None:
+        return dict.fromkeys(WORKING)
+    found = working_of(text, answer)
+    values = (found.equations, found.wrong, found.numbers, int(found.ends), int(found.shows))
+    return dict(zip(WORKING, values, strict=True))
 
 
 def gold_of(problems: Codes, golds: Coded, names: Sequence[str], where: str) -> list[str]:

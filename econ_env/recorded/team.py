@@ -16,9 +16,10 @@ from econ_env.errors import BankError
 from econ_env.llm.protocol import ChatRequest, Completion, LLMInfo, Message
 from econ_env.problems.order import first_episode_seed
 from econ_env.recorded.bank import Bank
+from econ_env.recorded.columns import WORKING
 from econ_env.recorded.deck import Deck
 from econ_env.recorded.grid import Grid
-from econ_env.records import Confidence, Problem, PromptEmbedding, Recorded, Reply, Usage
+from econ_env.records import Confidence, Problem, PromptEmbedding, Recorded, Reply, Usage, Working
 from econ_env.team.prompts import PromptSet, ReplyFormat
 from econ_env.team.rounds import Team
 from econ_env.team.votes import stated
@@ -176,7 +177,15 @@ class RecordedTeam(Team):
             recorded=recorded,
             finish_reason=None if bank.end_R is None or bank.end_R[row] < 0 else bank.ends[bank.end_R[row]],
             chars=None if chars is None else int(chars),
+            working=self._working(row) if bank.texts is None else None,
         )  # fmt: skip
+
+    def _working(self, row: int) -> Working | None:
+        known = [value for column in WORKING if (value := self._number(column, row)) is not None]
+        if len(known) < len(WORKING):
+            return None
+        equations, wrong, numbers, ends, shows = known
+        return Working(int(equations), int(wrong), int(numbers), ends > 0.5, shows > 0.5)
 
     def _number(self, column: str, row: int) -> float | None:
         values = self.bank.numbers.get(column)

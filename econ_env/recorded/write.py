@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from econ_env.errors import BankError
+from econ_env.recorded.columns import WORKING
 from econ_env.recorded.manifest import KEY, Manifest
 
 
@@ -48,11 +49,22 @@ class BankRow:
     """Why the reply ended."""
     correct: bool | None = None
     """The verdict by the manifest's rule."""
+    equations: int | None = None
+    """Equations in its working whose sides can be computed."""
+    wrong_equations: int | None = None
+    """Those of them that do not hold."""
+    working_numbers: int | None = None
+    """Numbers in its working."""
+    ends_with_answer: int | None = None
+    """1 if the last of them is the answer, else 0."""
+    shows_answer: int | None = None
+    """1 if the answer is among them, else 0."""
 
 
 _TYPES: Mapping[str, str] = {
     "temperature": "float64", "repetition_penalty": "float64", "top_p": "float64", "min_p": "float64",
     "sample": "int32", "tokens": "int32", "reply_chars": "int32", "mean_logprob": "float64", "correct": "bool",
+    **dict.fromkeys(WORKING, "int32"),
 }  # fmt: skip
 
 

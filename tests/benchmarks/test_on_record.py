@@ -19,6 +19,7 @@ from econ_agents.config import parse_config
 from econ_agents.joint_env import as_joint
 from econ_agents.train import train
 from econ_env.recorded import BankRow, Manifest, load_bank, write_bank
+from econ_env.recorded.columns import working_facts
 
 
 def outcome(shares, calls=1.0):
@@ -168,6 +169,19 @@ def test_the_command_writes_rows_facts_and_picture(tmp_path):
     assert beliefs["replies"] == sum(row["replies"] for row in beliefs["table"]) >= 20
     assert out.with_suffix(".calibration.png").stat().st_size > 10_000
     assert json.loads(out.with_suffix(".facts.json").read_text())["problems"] == 20
+
+
+def test_teams_see_workings_where_a_bank_knows_them(tmp_path):
+    facts = working_facts("2 + 2 = 5", "5")
+    for name, known, there in (("none", {}, False), ("facts", facts, True), ("texts", {"reply": "2 + 2 = 5"}, True)):
+        rows = [BankRow(f"p{number}", "m", "4", "5", 0.0, **known) for number in range(2)]
+        bank = load_bank(write_bank(tmp_path / f"{name}.parquet", rows, Manifest()))
+        for hidden, parts in (((), {"answer_numbers", "working"}), (("working",), {"answer_numbers"}),
+                              (("numbers", "working"), set())):  # fmt: skip
+            setup = Setup(str(tmp_path / f"{name}.parquet"), ("m",), 2, 0.7, 1, 1, (0.0,), without=hidden)
+            layout = setup.voices(bank.problems, 0.0).observation_layout
+            seen = {part for part in ("answer_numbers", "working") if part in layout}
+            assert seen == (parts if there else parts - {"working"})
 
 
 @pytest.mark.parametrize(

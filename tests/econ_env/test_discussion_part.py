@@ -1,4 +1,4 @@
-"""The parts `discussion` and `answer_numbers`: worked by hand, in their bounds, and only what an executor may know."""
+"""The parts `discussion`, `answer_numbers` and `working`: by hand, in bounds, only what an executor may know."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from econ_env.answers import DEFAULT_RULE, labels_of
 from econ_env.llm.protocol import Completion, LLMInfo
 from econ_env.observations import Known
 from econ_env.observations.added import part_values
-from econ_env.observations.discussion import AnswerNumbers, Discussion
+from econ_env.observations.discussion import AnswerNumbers, Discussion, WorkingNumbers
 from econ_env.observations.tally import Tally, length_of, tallies
-from econ_env.records import Confidence, Problem, PromptEmbedding, Reply, Usage
+from econ_env.records import Confidence, Problem, PromptEmbedding, Reply, Usage, Working
 from econ_env.testing import ScriptedLLM, check_observation_part
 
 PROBLEMS = [Problem("What is 2 + 2?", "4", "four")]
@@ -86,6 +86,25 @@ def test_every_discussion_lies_in_its_space(said, price, rounds):
         assert tally.second <= tally.largest
         assert tally.leads == (tally.share == tally.largest and own.answer is not None)
         part_values(AnswerNumbers(), known)
+
+
+def works(text, answer, working=None):
+    own = Reply("executor_0", PromptEmbedding(0.7, 1.0), text, answer, "valid", working=working)
+    return WorkingNumbers().values(Known(0, 1, "?", None, (own,), (), 0, 1))
+
+
+def test_the_five_numbers_of_a_working():
+    log = math.log
+    assert works("2 * 3 = 6 and 6 + 1 = 8. The answer is 8.", "8") == pytest.approx(
+        [log(3) / 4, 1.0, 1.0, 1.0, log(7) / 5]
+    )
+    assert works("2 * 3 = 6, of 9. The answer is 6.", "6") == pytest.approx([log(2) / 4, 0.0, 0.0, 1.0, log(5) / 5])
+    known = Working(10**3, 0, 10**3, False, True)
+    assert works("The answer is 8.", "8", known) == [1.0, 0.0, 0.0, 1.0, 1.0]
+    for text, answer in (("2 * 3 = 7", None), (None, "8"), ("The answer is 8.", "8")):
+        assert works(text, answer) == [0.0] * 5
+    assert WorkingNumbers().values(Known(0, 1, "?", None, (), (), 0, 1)) == [0.0] * 5
+    check_observation_part(WorkingNumbers())
 
 
 # The part

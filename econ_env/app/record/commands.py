@@ -169,8 +169,8 @@ def bank(
     """Say what is in FILE, a bank of recorded replies, or make one of a log (--from LOG --out FILE).
 
     Columns of a bank: problem, model, gold, answer; optional: exam, temperature, repetition_penalty, top_p, min_p,
-    sample, question, reply, tokens, reply_chars, mean_logprob, finish_reason, correct. Without answers, they are read
-    in the replies.
+    sample, question, reply, tokens, reply_chars, mean_logprob, finish_reason, correct, and of the working equations,
+    wrong_equations, working_numbers, ends_with_answer, shows_answer. Without answers, they are read in the replies.
     """
     if log is None:
         given = [name for name in _ONLY_FROM if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]

@@ -15,6 +15,7 @@ from econ_env.app.record.logs import Columns, Layout, check_log, join_questions,
 from econ_env.app.runs import display
 from econ_env.errors import ConfigError
 from econ_env.recorded import Manifest, load_bank
+from econ_env.recorded.columns import WORKING, working_facts
 from econ_env.recorded.write import write_columns
 
 
@@ -65,6 +66,9 @@ def convert(wanted: Conversion, rule: AnswerRule) -> None:
         columns.setdefault("reply_chars", [None if text is None else len(text) for text in texts])
         if "answer" not in columns:
             columns["answer"] = _answers(texts, rule)
+        if not columns.keys() & set(WORKING):
+            facts = [working_facts(*both) for both in zip(texts, columns["answer"], strict=True)]
+            columns |= {name: [row[name] for row in facts] for name in WORKING}
     if not wanted.texts:
         columns = {name: values for name, values in columns.items() if name not in ("question", "reply")}
     own = "correct" not in columns

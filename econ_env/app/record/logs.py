@@ -13,11 +13,11 @@ from econ_env.errors import BankError, ConfigError, ProblemFieldError, ProblemGo
 from econ_env.problems.fields import has_column, is_empty, listed, short, suggestion, unwrap, value_of
 from econ_env.problems.gold import read_gold
 from econ_env.problems.tables import open_table
-from econ_env.recorded.columns import ALIASES, CONTROLS, FACTS, TEXTS
+from econ_env.recorded.columns import ALIASES, CONTROLS, FACTS, TEXTS, WORKING
 
 COLUMNS = (*FACTS, *TEXTS)
 """Columns that a bank may have."""
-_WHOLE = ("sample", "tokens", "reply_chars")
+_WHOLE = ("sample", "tokens", "reply_chars", *WORKING)
 _NUMBERS = (*CONTROLS, *_WHOLE, "mean_logprob")
 _TRUTHS: Mapping[str, bool] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 

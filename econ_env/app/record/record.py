@@ -26,6 +26,7 @@ from econ_env.errors import ConfigError, EconError
 from econ_env.llm import background
 from econ_env.llm.http.client import OpenAIClient
 from econ_env.llm.meter import shared_meter
+from econ_env.recorded.columns import working_facts
 from econ_env.recorded.load import is_recorded
 from econ_env.records import PromptEmbedding, Reply, Usage
 from econ_env.team.rounds import all_or_none
@@ -217,6 +218,7 @@ class _Recorder:
                 "reply": reply.text,
                 "tokens": reply.usage.completion_tokens,
                 "reply_chars": len(reply.text),
+                **working_facts(reply.text, reply.answer),
                 "mean_logprob": None if reply.confidence is None else reply.confidence.mean,
                 "finish_reason": reply.finish_reason,
             }

@@ -9,11 +9,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from econ_env import load_bank
+from econ_env import load_bank, parallel_env
 from econ_env.answers import DEFAULT_RULE
 from econ_env.errors import BankError, ProblemGoldError
+from econ_env.observations import Known
+from econ_env.observations.discussion import WorkingNumbers
 from econ_env.recorded import BankRow, Manifest, write_bank
+from econ_env.recorded.columns import working_facts
 from econ_env.recorded.load import given_bank
+from econ_env.records import Working
 from tests.econ_env.recorded.made_banks import bank_of, counted, file_of, refused, row, two_cells
 
 PLAIN = {"problem": [0, 0, 1], "gold": ["4", "4", "9"], "answer": ["4", None, "8"]}
@@ -55,6 +59,30 @@ def test_what_is_written_is_loaded_again(tmp_path):
     ]
     assert bank.has_questions
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_workings_are_played_without_texts_and_read_in_texts(tmp_path):
+    facts = working_facts("2 + 2 = 5, so 5", "5")
+    assert facts == {
+        "equations": 1, "wrong_equations": 1, "working_numbers": 4, "ends_with_answer": 1, "shows_answer": 1,
+    }  # fmt: skip
+    assert set(working_facts(None, "5").values()) == {None}
+    bare = bank_of(tmp_path, [BankRow("p", "m", "4", "5", **facts), BankRow("p", "n", "4", "4", equations=3)])
+    found = [reply.working for reply in replies_of(bare)]
+    assert found == [Working(1, 1, 4, True, True), None]
+    told = bank_of(tmp_path, [BankRow("p", "m", "4", "5", reply="2 + 2 = 5, so 5", **facts)], "told.parquet")
+    (reply,) = replies_of(told)
+    assert (reply.text, reply.working) == ("2 + 2 = 5, so 5", None)
+    assert WorkingNumbers().values(Known(0, 1, "?", None, (reply,), (), 0, 1))[1] == 1.0
+
+
+def replies_of(bank):
+    env = parallel_env(
+        llm=bank, embedder="hash", n_agents=len(bank.models), config={"sampling": {"controls": ["speak"]}}
+    )
+    env.reset(seed=0)
+    env.step({agent: env.action_space(agent).high for agent in env.agents})
+    return env.episode.last_round.replies
 
 
 def test_what_nothing_is_known_of_is_no_column(tmp_path):

@@ -15,6 +15,7 @@ from econ_env import load_bank
 from econ_env.answers import DEFAULT_RULE
 from econ_env.app.cli import econ
 from econ_env.recorded import Manifest, write_bank
+from econ_env.recorded.columns import WORKING
 from tests.econ_env.recorded.made_banks import file_of, row, two_cells
 
 REPLY = "First I add. The answer is {}."
@@ -128,13 +129,14 @@ def test_a_log_becomes_a_bank(make, log):
     done = make(log, columns=COLUMNS)
     assert done.code == 0, done.err
     assert f"answers read by {DEFAULT_RULE.name}; 1 of 3 replies have none" in done.out
+    nothing = dict.fromkeys(WORKING, 0)
     assert table() == [
         {"problem": "7", "model": "a", "temperature": 0.5, "gold": "3", "answer": "3", "reply_chars": 29,
-         "correct": True, "reply": REPLY.format(3)},
+         "correct": True, "reply": REPLY.format(3), **nothing},
         {"problem": "7", "model": "b", "temperature": 0.5, "gold": "3", "answer": "4", "reply_chars": 29,
-         "correct": False, "reply": REPLY.format(4)},
+         "correct": False, "reply": REPLY.format(4), **nothing},
         {"problem": "9", "model": "a", "temperature": 1.0, "gold": "1234", "answer": None, "reply_chars": 9,
-         "correct": False, "reply": "I give up"},
+         "correct": False, "reply": "I give up", **nothing},
     ]  # fmt: skip
     assert load_bank("made.parquet").manifest.answer_rule == DEFAULT_RULE.name
     assert "bank     made.parquet: 3 replies to 2 problems by 2 models\n" in done.out
@@ -193,7 +195,8 @@ def test_questions_and_golds_are_joined_by_problem(make, tmp_path):
     ]  # fmt: skip
     bare = make("log.parquet", "--questions", "q.parquet", "--no-texts", "--force")
     assert bare.code == 0
-    assert set(table()[0]) == {"problem", "model", "gold", "answer", "reply_chars", "correct"}
+    assert set(table()[0]) == {"problem", "model", "gold", "answer", "reply_chars", "correct", *WORKING}
+    assert [line["working_numbers"] for line in table()] == [0, 0, 0]
 
 
 def test_questions_of_exams_are_joined_by_both(make, tmp_path):

@@ -22,6 +22,7 @@ from econ_env.app.cli import econ
 from econ_env.errors import LLMReplyError
 from econ_env.llm.http import engine
 from econ_env.llm.make import make_llm
+from econ_env.recorded.columns import working_facts
 from econ_env.team.prompts import DEFAULT_PROMPTS
 from econ_env.team.rounds import Team
 from econ_env.testing import FaultyServer
@@ -104,6 +105,8 @@ def test_every_combination_is_asked_and_recorded(record, server):
         judged = judge(row["reply"], row["gold"])
         assert (row["answer"], row["correct"]) == (judged.answer, judged.correct)
         assert (row["tokens"], row["reply_chars"]) == (11, len(row["reply"]))
+        facts = working_facts(row["reply"], row["answer"])
+        assert {name: row[name] for name in facts} == facts
         assert row["finish_reason"] in ("stop", "length")
     assert "mean_logprob" not in rows[0]
     assert [row["model"] for row in rows] == ["m"] * 8 + ["o"] * 8 + ["m"] * 8 + ["o"] * 8 + ["m"] * 8 + ["o"] * 8
