@@ -258,8 +258,9 @@ def check_beliefs(rows):
 
 
 def test_a_comparison_keeps_what_the_team_believed(run, small, tmp_path):
-    given = [*small, *SPEAKING, "--methods", "no_bne,majority", "--problems", 3, "--match", "none", "--train-eps", 0]
-    ran = run(econ, "compare", *given, "--log-dir", tmp_path / "logs")
+    given = [*small, *SPEAKING, "--methods", "no_bne,majority", "--problems", 3, "--match", "none", "--train-eps", 4]
+    folders = ["--log-dir", tmp_path / "logs", "--model-dir", tmp_path / "models"]
+    ran = run(econ, "compare", *given, *folders)
     assert ran.code == 0, ran.err
     rows = [json.loads(line) for line in (tmp_path / "logs" / "results.jsonl").read_text().splitlines()]
     check_beliefs([row for row in rows if row["method"] == "no_bne"])

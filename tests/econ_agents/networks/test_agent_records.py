@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from econ_agents.networks import records
 from econ_agents.networks.records import Records
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0, 1, width=32)), min_size=3, max_size=3),
