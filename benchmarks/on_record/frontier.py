@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from adjustText import adjust_text
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,6 +15,9 @@ from econ_env.app.compare import readable_name
 
 COLORS = {"learned": "#d55e00", "rule": "#0072b2", "bound": "#5f6770"}
 """From Okabe and Ito, distinct for colour-blind readers too."""
+
+VOTES = "sc@"
+"""What the names of votes of fixed size start with: they share a line, without names and bars of their own."""
 
 NEAR = 0.02
 """Points share a label if they lie closer, as a share of the largest number of calls and of 50 points."""
@@ -74,6 +77,8 @@ def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
         title: Above the picture.
         path: File to write, such as `recorded.png`.
     """
+    votes = [row for row in rows if row["method"].startswith(VOTES)]
+    rows = [row for row in rows if not row["method"].startswith(VOTES)]
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     axes = figure.add_subplot()
     for kind, label in (("learned", "learned"), ("rule", "rules of thumb"), ("bound", "bounds, not playable")):
@@ -89,8 +94,12 @@ def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
             [row["calls"] for row in own], points, yerr=spread, fmt="D" if kind == "learned" else "o",
             color=COLORS[kind], label=label, capsize=2, elinewidth=0.8, markersize=5,
         )  # fmt: skip
-    _label(axes, rows)
-    playable = frontier([row for row in rows if kind_of(row["method"]) != "bound"])
+    playable = frontier([row for row in [*votes, *rows] if kind_of(row["method"]) != "bound"])
+    if votes:
+        axes.plot(
+            [row["calls"] for row in votes], [100.0 * row["accuracy"] for row in votes],
+            ".:", color=COLORS["rule"], linewidth=1.0, label=f"votes of 1 to {len(votes)}",
+        )  # fmt: skip
     axes.plot(
         [row["calls"] for row in playable], [100.0 * row["accuracy"] for row in playable],
         color="#999999", linewidth=1.0, zorder=0, label="frontier",
@@ -100,22 +109,17 @@ def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
     axes.set(xlabel="calls per problem", ylabel="right, % (bars: 95%)", title=title)
     axes.grid(visible=True, linewidth=0.3)
     axes.legend(loc="lower right", fontsize=8)
+    _label(axes, rows)
     figure.savefig(path, dpi=150)
 
 
 def _label(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write names beside the points; neighbours do not write over one another."""
-    widest = max(row["calls"] for row in rows)
-    written: Counter[str] = Counter()
-    for calls, point, names in sorted(labels(rows)):
-        kind, inside = kind_of(names[0]), calls < 0.85 * widest
-        above = kind != "rule"
-        level = written[kind] % 2 if inside and kind != "bound" else 0
-        # Names of rules stand on the right below, so those of learned teams stand above, left and right in turn.
-        on_the_right = inside and not (kind == "learned" and level == 0 and calls > 0.25 * widest)
-        written[kind] += inside
-        axes.annotate(
-            "\n".join(map(named, names)), (calls, point), textcoords="offset points", fontsize=8,
-            xytext=(6 if on_the_right else -6, 5 + 16 * level if above else -5 - 28 * level),
-            ha="left" if on_the_right else "right", va="bottom" if above else "top",
-        )  # fmt: skip
+    """Write names beside the points, moved until they hide no name, point or bar."""
+    axes.figure.draw_without_rendering()  # places are known only then
+    spots = [(row["calls"], 100.0 * share) for row in rows for share in (row["accuracy"], *row["ci"])]
+    texts = [axes.text(calls, point, "\n".join(map(named, names)), fontsize=8) for calls, point, names in labels(rows)]
+    adjust_text(
+        texts, x=[calls for calls, _ in spots], y=[point for _, point in spots], ax=axes,
+        expand=(1.1, 1.3), force_text=(0.3, 0.5), iter_lim=300,
+        arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5},
+    )  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 from econ_agents.config import AgentConfig
 from econ_agents.networks.network import TeamNetwork
 from econ_agents.networks.voice import answer_right, next_speaker
-from econ_agents.played_again import DOUBT, expected_reward
+from econ_agents.played_again import DOUBT, LEAST_PRICE, expected_reward
 from tests.econ_agents.teams import speaking_spec
 from tests.econ_agents.voices import row, said
 
@@ -35,7 +35,8 @@ def test_it_is_the_reward_of_each_point_to_stop_by_how_likely_it_is_reached():
     talk = words(net, (0, 1, 1))
     heard = [talk.of(torch.tensor([[True, two, False]])) for two in (False, True)]
     gains = [net.voice(part).gain_BN[0] for part in heard]
-    on = [torch.sigmoid(gains[0][1:].max() / (DOUBT * PRICE)), torch.sigmoid(gains[1][2] / (DOUBT * PRICE))]
+    scale = PRICE + LEAST_PRICE
+    on = [torch.sigmoid((1 + gain / scale).log() / DOUBT) for gain in (gains[0][1:].max(), gains[1][2])]
     first, both = 1.0, answer_right(row(0, 1, -1), row(1, 0, 0), net.vote_weights(net.voice(heard[1]))).item()
     expected = (1 - on[0]) * (first - PRICE) + on[0] * ((1 - on[1]) * (both - 2 * PRICE) + on[1] * (0.0 - 3 * PRICE))
     found = expected_reward(net, talk, row(0, 1, 1), row(1, 0, 0))
@@ -46,7 +47,6 @@ def test_it_is_the_reward_of_each_point_to_stop_by_how_likely_it_is_reached():
 @pytest.mark.parametrize("answers", list(itertools.product((0, 1, -1), repeat=3)))
 def test_without_doubt_it_is_the_reward_of_play(answers, monkeypatch):
     monkeypatch.setattr("econ_agents.played_again.DOUBT", 1e-6)
-    monkeypatch.setattr("econ_agents.played_again.LEAST_DOUBT", 1e-9)
     net = network()
     talk, label, right = words(net, answers), row(*answers), row(*[float(answer == 0) for answer in answers])
     spoke = torch.zeros(1, 3, dtype=torch.bool)
@@ -67,6 +67,20 @@ def test_calls_that_help_raise_what_later_calls_gain_and_those_that_do_not_lower
         expected_reward(net, words(net, (0, 1, 1)), row(0, 1, 1), row(*right)).sum().backward()
         assert net.voice.later.grad[0].item() * sign > 0
         assert all(one.grad is None for one in net.voice.trust.parameters())
+
+
+@pytest.mark.parametrize("price", [0.04, 0.002, 0.001])
+def test_a_team_that_asks_everyone_in_vain_learns_to_stop(price):
+    net = network(right=(0.9, 0.9, 0.9), later=(0.0, 0.0))
+    net.voice.records.cost_C[:] = price
+    talk, label, right = words(net, (0, 0, 0)), row(0, 0, 0), row(1, 1, 1)
+    optimizer = torch.optim.Adam([net.voice.later], lr=0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        (-expected_reward(net, talk, label, right).sum()).backward()
+        optimizer.step()
+    one_heard = net.voice(talk.of(torch.tensor([[True, False, False]])))
+    assert one_heard.gain_BN[0, 1:].max() < 0
 
 
 def test_where_calls_cost_nothing_everybody_is_asked():
