@@ -207,7 +207,7 @@ class EconAlgorithm(OffPolicyAlgorithm[EconPolicy], LaggedNetworkPolyakUpdateAlg
         net, weights, wave = self.policy.network, self.config.losses, rows.wave
         if net.voice is None or wave is None:
             return torch.zeros_like(rows.weight_B)
-        net.voice.records.observe(wave.spoke * (rows.weight_B > 0)[:, None], wave.right, wave.cost)
+        net.voice.records.observe(wave.spoke * (rows.weight_B > 0)[:, None], wave.right, wave.amount)
         some_B = (wave.spoke > 0.5).any(dim=1)
         score_B = torch.zeros_like(rows.weight_B)
         if not bool(some_B.any()):

@@ -23,8 +23,8 @@ class Wave(NamedTuple):
 
     spoke: Tensor
     """1 for the agents [B, N] that were asked."""
-    cost: Tensor
-    """Price [B, N] of their calls, in reward."""
+    amount: Tensor
+    """What their calls [B, N] came to, in calls or another unit that has a price."""
     label: Tensor
     """Numbers [B, N] of the answers after the step, equal for equal ones; -1 for none."""
     right: Tensor

@@ -41,7 +41,7 @@ def expected_reward(net: TeamNetwork, said: Said, label_BN: Tensor, right_BN: Te
     """
     assert net.voice is not None
     n_agents = said.spoke_BN.shape[1]
-    cost_N = net.voice.records.costs(n_agents)
+    cost_BN = net.voice.costs(said)
     heard_BN = torch.zeros_like(said.spoke_BN)
     reward_B, log_going_B = right_BN.new_zeros(len(right_BN)), right_BN.new_zeros(len(right_BN))
     for call in range(n_agents + 1):
@@ -50,14 +50,15 @@ def expected_reward(net: TeamNetwork, said: Said, label_BN: Tensor, right_BN: Te
             trusted = net.voice.trust(heard)
         gain_BN = net.voice.gains(trusted, heard).masked_fill(heard_BN, -torch.inf)
         gain_B, who_B = gain_BN.max(dim=1)
+        cost_B = cost_BN.gather(1, who_B[:, None]).squeeze(1)
         if call:  # the first step asks somebody
-            odds_B = _odds_of_call(gain_B, cost_N[who_B])
+            odds_B = _odds_of_call(gain_B, cost_B)
             votes_BN = net.vote_weights(Voices(trusted, gain_BN))
             right_B = answer_right(label_BN.masked_fill(~heard_BN, -1.0), right_BN * heard_BN, votes_BN)
             reward_B = reward_B + (log_going_B + F.logsigmoid(-odds_B)).exp() * right_B
             log_going_B = log_going_B + F.logsigmoid(odds_B)
         if call < n_agents:
-            reward_B = reward_B - log_going_B.exp() * cost_N[who_B]
+            reward_B = reward_B - log_going_B.exp() * cost_B
             heard_BN = heard_BN | F.one_hot(who_B, n_agents).bool()
     return reward_B
 

@@ -31,8 +31,12 @@ class Waves(Deliberates, Protocol):
         """Team reward that a `step` would pay now, without its price."""
 
     @property
-    def spent(self) -> Sequence[float]:
-        """What each agent's calls in the running decision cost so far, in reward."""
+    def price(self) -> float:
+        """What a call, or another unit of `amounts`, costs, in reward."""
+
+    @property
+    def amounts(self) -> Sequence[float]:
+        """What each agent's calls in the running decision came to so far, in calls or another unit."""
 
     @property
     def standing_right(self) -> Sequence[bool | None]:
@@ -127,7 +131,7 @@ class WaveEnv(JointEnv):
 
     def _begin(self) -> None:
         self._rounds, self._paid = 0, 0.0
-        self._spent_N = np.zeros(self.team.n_agents, np.float32)
+        self._amount_N = np.zeros(self.team.n_agents, np.float32)
         self._asked_N = np.zeros(self.team.n_agents, bool)
         self._labels = np.full(self.team.n_agents, -1.0, np.float32)
 
@@ -150,12 +154,12 @@ class WaveEnv(JointEnv):
 
     def _wave(self, obs: dict[str, Array], infos: Infos) -> JointTransition:
         self._rounds += 1
-        spent = self._waves.spent
-        reward = self._pay(self._waves.prospect - math.fsum(spent))
+        amounts = self._waves.amounts
+        reward = self._pay(self._waves.prospect - self._waves.price * math.fsum(amounts))
         right = [float(bool(said)) for said in self._waves.standing_right]
-        before_N, self._spent_N = self._spent_N, np.array(spent, np.float32)
+        before_N, self._amount_N = self._amount_N, np.array(amounts, np.float32)
         labels = np.array(self._waves.standing_labels, np.float32)
-        info = self._told(infos, right, labels, self._spent_N - before_N, reward, self._waves.prospect)
+        info = self._told(infos, right, labels, self._amount_N - before_N, reward, self._waves.prospect)
         return self._stack(obs), reward, False, False, info
 
     def _submitted(self, transition: Transition) -> JointTransition:
@@ -163,7 +167,7 @@ class WaveEnv(JointEnv):
         first = infos[self._agents[0]]
         reward = self._pay(float(first["team_reward"]))
         right = [float(infos[agent]["correct"]) for agent in self._agents]
-        nothing_N = np.zeros_like(self._spent_N)
+        nothing_N = np.zeros_like(self._amount_N)
         info = self._told(infos, right, self._labels, nothing_N, reward, float(first["team_correct"]))
         self._begin()
         return self._stack(obs), reward, all(terminations.values()), False, info
@@ -174,7 +178,7 @@ class WaveEnv(JointEnv):
         return reward
 
     def _told(
-        self, infos: Infos, right: Sequence[float], labels: Array, cost_N: Array, reward: float, team: float
+        self, infos: Infos, right: Sequence[float], labels: Array, amount_N: Array, reward: float, team: float
     ) -> dict[str, Any]:
         rows = [infos[agent] for agent in self._agents]
         valid_N = np.array([row["valid"] for row in rows], np.float32)
@@ -189,7 +193,7 @@ class WaveEnv(JointEnv):
             "team_correct": team,
             "team_reward": self._paid,
             "wave_spoke": self._spoke_N.copy(),
-            "wave_cost": cost_N,
+            "wave_amount": amount_N,
             "wave_label": labels,
             "wave_right": right_N,
             "wave_valid": valid_N,

@@ -67,7 +67,7 @@ from econ_env.recorded.playing import cast, check_playable
 from econ_env.recorded.team import RecordedTeam
 from econ_env.records import PromptEmbedding, Round, Strategy
 from econ_env.rewards.added import RewardTerm, make_terms
-from econ_env.rewards.price import charge, check_price, costs, drawn_price
+from econ_env.rewards.price import amounts, charge, check_price, costs, drawn_price
 from econ_env.rewards.scoring import Score, agrees, score
 from econ_env.team.likelihood import check_offered
 from econ_env.team.prompts import PromptSet, make_prompts
@@ -321,10 +321,10 @@ class EconParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.float32]]
         return self._labels
 
     @property
-    def spent(self) -> list[float]:
-        """What each executor's calls in the running decision cost so far, in reward."""
+    def amounts(self) -> list[float]:
+        """What each executor's calls in the running decision came to: answered calls, or 1,000 tokens (`price_per`)."""
         rounds = self._running_episode().decisions[-1].rounds
-        return costs(rounds, self._price, self.config.reward.price_per) if rounds else [0.0] * len(self.possible_agents)
+        return amounts(rounds, self.config.reward.price_per) if rounds else [0.0] * len(self.possible_agents)
 
     @property
     def info_keys(self) -> tuple[str, ...]:

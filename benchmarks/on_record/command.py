@@ -65,9 +65,9 @@ ONE_MODEL_SIZE = 10
     "prices",
     type=click.FloatRange(0.0, 1.0),
     multiple=True,
-    default=(0.01, 0.02),
+    default=(0.005, 0.01, 0.02, 0.03, 0.04),
     show_default=True,
-    help="What a call costs, in reward (a right answer pays 1); repeat it.",
+    help="What a call costs, in reward (a right answer pays 1); repeat it. One team learns for all prices.",
 )
 @click.option(
     "--without",

@@ -75,7 +75,7 @@ class Setup:
     voice_episodes: int
     """Training episodes of teams that learn who speaks and whom to believe."""
     prices: tuple[float, ...]
-    """Prices of a call, in reward, at which those teams are tested."""
+    """Prices of a call, in reward, at which those teams are tested, and between which they learn."""
     rules_only: bool = False
     """Whether all that learns by playing is left out."""
     sampling: bool = True
@@ -95,13 +95,20 @@ class Setup:
             bank = replace(bank, numbers={name: own for name, own in bank.numbers.items() if name != "reply_chars"})
         return parallel_env(problems, llm=bank, executors=self.models, config=settings)
 
-    def voices(self, problems: ProblemSet, price: float) -> EconParallelEnv:
-        """A recorded team in which executors may stay silent and weigh their reply, at this price of a call."""
+    def voices(self, problems: ProblemSet, price: float | None = None) -> EconParallelEnv:
+        """A recorded team in which executors may stay silent and weigh their reply.
+
+        Args:
+            problems: What it answers.
+            price: Of a call; by default each episode draws one between those at which the team is tested.
+        """
+        low, high = min(filter(None, self.prices), default=0.0), max(self.prices)
+        reward = {"price": low, "price_max": high if high > low else None} if price is None else {"price": price}
         return self.environment(
             problems,
             sampling={"controls": ["speak", "weight"], "temperature_default": self.temperature},
             commitment="weighted",
-            reward={"price": price},
+            reward=reward,
             observation={"parts": self._parts()},
         )
 
@@ -241,12 +248,11 @@ class _Contest:
         return float(result.decisions[-1].numbers["team_correct"])
 
     def _voices(self) -> dict[str, Played]:
-        """Teams that learn who speaks and whom to believe, one for each price: one for all of them was worse."""
+        """A team that learns who speaks and whom to believe, tested at each price: one for each was no better."""
         setup, found = self.setup, {}
+        make, config = partial(setup.voices, self.learn), parse_config(VOICE_SETTINGS)
+        policy = train(make, config, episodes=setup.voice_episodes, seed=self.seed, problem_of=self._dealt).policy
         for price in setup.prices:
-            make = partial(setup.voices, self.learn, price)
-            config, episodes = parse_config(VOICE_SETTINGS), setup.voice_episodes
-            policy = train(make, config, episodes=episodes, seed=self.seed, problem_of=self._dealt).policy
             name = f"econ@{price:g}"
             found[name], self.forecasts[name] = self._spoken(policy, as_joint(setup.voices(self.test, price)))
         return found

@@ -31,10 +31,10 @@ def kind_of(method: str) -> str:
 
 
 def named(method: str) -> str:
-    """A method's name for readers: its key's, or the learned team and what it pays for a call."""
+    """A method's name for readers: its key's, or what the learned team pays for a call."""
     base, _, price = method.partition("@")
     if base == "econ":
-        return f"ECON, {price} a call" if price else "ECON"
+        return f"{price} a call" if price else "ECON"
     return "ECON, sampling alone" if base == "econ_sampling" else readable_name(method)
 
 
@@ -81,7 +81,11 @@ def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
     rows = [row for row in rows if not row["method"].startswith(VOTES)]
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     axes = figure.add_subplot()
-    for kind, label in (("learned", "learned"), ("rule", "rules of thumb"), ("bound", "bounds, not playable")):
+    for kind, label in (
+        ("learned", "ECON, by the price of a call"),
+        ("rule", "rules of thumb"),
+        ("bound", "bounds, not playable"),
+    ):
         own = [row for row in rows if kind_of(row["method"]) == kind]
         if not own:
             continue
@@ -95,15 +99,10 @@ def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
             color=COLORS[kind], label=label, capsize=2, elinewidth=0.8, markersize=5,
         )  # fmt: skip
     playable = frontier([row for row in [*votes, *rows] if kind_of(row["method"]) != "bound"])
+    _join(axes, playable, "-", "#999999", "frontier")
+    _join(axes, [row for row in rows if row["method"].startswith("econ@")], "-", COLORS["learned"], None)
     if votes:
-        axes.plot(
-            [row["calls"] for row in votes], [100.0 * row["accuracy"] for row in votes],
-            ".:", color=COLORS["rule"], linewidth=1.0, label=f"votes of 1 to {len(votes)}",
-        )  # fmt: skip
-    axes.plot(
-        [row["calls"] for row in playable], [100.0 * row["accuracy"] for row in playable],
-        color="#999999", linewidth=1.0, zorder=0, label="frontier",
-    )  # fmt: skip
+        _join(axes, votes, ".:", COLORS["rule"], f"votes of 1 to {len(votes)}")
     axes.margins(x=0.06)
     axes.set_xlim(left=0.0)
     axes.set(xlabel="calls per problem", ylabel="right, % (bars: 95%)", title=title)
@@ -111,6 +110,14 @@ def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
     axes.legend(loc="lower right", fontsize=8)
     _label(axes, rows)
     figure.savefig(path, dpi=150)
+
+
+def _join(axes: Axes, rows: Sequence[Mapping[str, Any]], form: str, color: str, label: str | None) -> None:
+    ordered = sorted(rows, key=lambda row: row["calls"])
+    axes.plot(
+        [row["calls"] for row in ordered], [100.0 * row["accuracy"] for row in ordered],
+        form, color=color, label=label, linewidth=1.0, zorder=0,
+    )  # fmt: skip
 
 
 def _label(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:

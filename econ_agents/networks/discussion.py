@@ -12,9 +12,12 @@ from torch import Tensor
 
 from econ_agents.team_spec import DISCUSSION, TeamSpec
 
-SPOKEN, ANSWERED, LENGTH, CONFIDENCE, ANSWER = 0, 1, 7, 10, 13
+SPOKEN, ANSWERED, LENGTH, CONFIDENCE, PRICE, ANSWER = 0, 1, 7, 10, 12, 13
 """Places in the part `discussion`: has it spoken, has its reply an answer, how long is the reply, how sure were its
-tokens, and a number that agents with the same answer share."""
+tokens, what does a call cost, and a number that agents with the same answer share."""
+
+PRICE_SCALE = 0.1
+"""A price p is seen as p / (p + this)."""
 
 REPLY_PARTS = ("answer_numbers", "reply_confidence", "working")
 """Parts of an observation that describe the agent's own reply alone."""
@@ -31,6 +34,8 @@ class Said(NamedTuple):
     """Whether its reply has an answer."""
     same_BNN: Tensor
     """Whether two agents, who may be one, have the same answer."""
+    price_B: Tensor
+    """What a call, or another unit of what calls come to, costs, in reward."""
 
     def rows(self, mask_B: Tensor) -> Said:
         """Some of the decisions alone."""
@@ -43,6 +48,7 @@ class Said(NamedTuple):
             self.spoke_BN & heard_BN,
             self.answered_BN & heard_BN,
             self.same_BNN & heard_BN[:, :, None] & heard_BN[:, None, :],
+            self.price_B,
         )
 
 
@@ -59,6 +65,7 @@ class DiscussionReader:
         described = [place for part in parts if part is not None for place in range(*part)]
         self._reply = torch.tensor([start + ANSWERED, start + LENGTH, start + CONFIDENCE, *described])
         self._spoken, self._answered, self._answer = start + SPOKEN, start + ANSWERED, start + ANSWER
+        self._price = start + PRICE
 
     @property
     def width(self) -> int:
@@ -73,12 +80,14 @@ class DiscussionReader:
         """What observations [B, N, x] say."""
         answered_BN = obs_BND[..., self._answered] > 0.5
         answer_BN = obs_BND[..., self._answer]
+        seen_B = obs_BND[:, 0, self._price].clamp(max=1.0 - 1e-6)  # the same for all agents
         both_BNN = answered_BN[:, :, None] & answered_BN[:, None, :]
         return Said(
             obs_BND[..., self._reply.to(obs_BND.device)],
             ~self.silent(obs_BND),
             answered_BN,
             both_BNN & (answer_BN[:, :, None] == answer_BN[:, None, :]),
+            PRICE_SCALE * seen_B / (1.0 - seen_B),
         )
 
 

@@ -60,7 +60,11 @@ class Voice(nn.Module):
         heard_B1 = said.spoke_BN.sum(dim=1, keepdim=True).to(missing_B1)
         later_B1 = torch.where(heard_B1 > 0, self.later[0] + self.later[1] * heard_B1.clamp(min=1.0).log(), 0.0)
         share_BN = torch.sigmoid(self.records.odds(n_agents) + later_B1)
-        return share_BN * missing_B1 - self.records.costs(n_agents)
+        return share_BN * missing_B1 - self.costs(said)
+
+    def costs(self, said: Said) -> Tensor:
+        """What each agent's call [B, N] is expected to cost, in reward: the price that agents see, times an amount."""
+        return said.price_B[:, None] * self.records.amounts(said.spoke_BN.shape[1])
 
 
 def next_speaker(gain_BN: Tensor, may_BN: Tensor) -> Tensor:

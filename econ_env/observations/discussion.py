@@ -15,6 +15,7 @@ ANSWER_NUMBERS = "answer_numbers"
 WORKING = "working"
 
 ROUNDS_SCALE = 8
+PRICE_SCALE = 0.1
 LARGE = 10**6
 
 
@@ -24,9 +25,9 @@ class Discussion:
     1 if it has spoken; 1 if it has an answer; the share of the standing answers that are its own; 1 if none is more
     frequent; the share of the team that has spoken; the largest and the second largest share of an answer; the length
     of its reply, log(1 + characters) / 10; the mean length of the replies with its answer, and of all; its confidence
-    (the probability of its tokens, see `Confidence`); the rounds of the decision / 8; the price of a call * 10; and a
-    number that executors with the same answer share, and no others. All are cut at 1, and 0 where unknown. The answer
-    rule says which answers are the same.
+    (the probability of its tokens, see `Confidence`); the rounds of the decision / 8; the price p of a call, or of
+    1,000 tokens, as p / (p + 0.1); and a number that executors with the same answer share, and no others. All are cut
+    at 1, and 0 where unknown. The answer rule says which answers are the same.
 
     With the controls `speak` or `weight` the part is added by itself.
     """
@@ -36,7 +37,7 @@ class Discussion:
 
     def values(self, known: Known) -> list[float]:
         """The fourteen numbers."""
-        price = min(1.0, 10.0 * known.price)
+        price = known.price / (known.price + PRICE_SCALE)
         tally = known.tally
         if tally is None:
             return [0.0] * 12 + [price, 0.0]

@@ -38,19 +38,29 @@ def drawn_price(config: RewardConfig, seed: int) -> float:
     return config.price * float((config.price_max / config.price) ** (seed / 2**31))
 
 
+def amounts(rounds: Sequence[Round], per: PricePer) -> list[float]:
+    """How much each executor's calls in these rounds are to be paid for: calls, or 1,000 tokens.
+
+    Args:
+        rounds: The rounds of a decision, at least one. A reply that stands is paid for in the round that asked for it.
+        per: What a price is for: an answered call, or 1,000 tokens of prompt and reply.
+    """
+    found = dict.fromkeys((reply.agent for round_ in rounds for reply in round_.replies), 0.0)
+    for round_ in rounds:
+        for reply in round_.given:
+            found[reply.agent] += _amount(reply.usage, per)
+    return list(found.values())
+
+
 def costs(rounds: Sequence[Round], price: float, per: PricePer) -> list[float]:
     """What each executor's calls in these rounds cost, in reward.
 
     Args:
-        rounds: The rounds of a decision, at least one. A reply that stands is paid for in the round that asked for it.
+        rounds: As for `amounts`.
         price: What a call, or 1,000 tokens, costs.
-        per: What the price is for: an answered call, or 1,000 tokens of prompt and reply.
+        per: As for `amounts`.
     """
-    amounts = dict.fromkeys((reply.agent for round_ in rounds for reply in round_.replies), 0.0)
-    for round_ in rounds:
-        for reply in round_.given:
-            amounts[reply.agent] += _amount(reply.usage, per)
-    return [price * amount for amount in amounts.values()]
+    return [price * amount for amount in amounts(rounds, per)]
 
 
 def charge(score: Score, costs: Sequence[float]) -> Score:

@@ -80,9 +80,9 @@ class ActionWrapper(BaseParallelWrapper[str, Array, Any]):  # type: ignore[misc]
         return self.env.prospect
 
     @property
-    def spent(self) -> list[float]:
-        """What each executor's calls in the running decision cost so far, in reward."""
-        return self.env.spent
+    def amounts(self) -> list[float]:
+        """What each executor's calls in the running decision came to: answered calls, or 1,000 tokens."""
+        return self.env.amounts
 
     @property
     def standing_right(self) -> tuple[bool | None, ...]:

@@ -84,7 +84,7 @@ def test_points_that_lie_together_share_a_label():
 
 def test_names_in_the_picture_are_for_readers():
     assert [named(key) for key in ("econ@0.01", "econ", "econ_sampling", "best_first@2", "mine")] == [
-        "ECON, 0.01 a call", "ECON", "ECON, sampling alone", "Best first until 2 agree", "mine",
+        "0.01 a call", "ECON", "ECON, sampling alone", "Best first until 2 agree", "mine",
     ]  # fmt: skip
 
 
@@ -153,6 +153,8 @@ def test_the_command_writes_rows_facts_and_picture(tmp_path):
             "50",
             "--price",
             "0.02",
+            "--price",
+            "0.9",
             "--out",
             str(out),
         ],
@@ -162,7 +164,7 @@ def test_the_command_writes_rows_facts_and_picture(tmp_path):
     assert found["best_single"]["accuracy"] == 1.0
     assert (found["majority"]["calls"], found["any_right"]["accuracy"]) == (3.0, 1.0)
     assert found["econ_sampling"]["calls"] == 3.0
-    assert 1.0 <= found["econ@0.02"]["calls"] <= 3.0
+    assert 1.0 == found["econ@0.9"]["calls"] <= found["econ@0.02"]["calls"] <= 3.0
     assert found["majority"]["less_majority"] == [0.0, 0.0, 0.0]
     assert out.with_suffix(".png").stat().st_size > 10_000
     beliefs = json.loads(out.with_suffix(".calibration.json").read_text())["econ@0.02"]
@@ -242,3 +244,18 @@ def test_stand_ins_of_questions_are_told_apart(tmp_path):
     """Problems that a checkpoint was trained on are recognised by their questions."""
     problems = load_bank(small_bank(tmp_path / "small.parquet")).problems
     assert len({problem.question for problem in problems}) == len(problems)
+
+
+def test_a_team_learns_between_the_prices_at_which_it_is_tested(tmp_path):
+    bank = small_bank(tmp_path / "small.parquet")
+    problems = load_bank(bank).problems
+    for prices, low, high in (
+        ((0.02,), 0.02, None),
+        ((0.04, 0.01, 0.02), 0.01, 0.04),
+        ((0.0, 0.03), 0.03, None),
+        ((0.0,), 0.0, None),
+    ):
+        setup = Setup(str(bank), ("good", "bad"), 2, 0.7, 1, 1, prices)
+        reward = setup.voices(problems).config.reward
+        assert (reward.price, reward.price_max) == (low, high)
+        assert setup.voices(problems, 0.03).config.reward.price == 0.03

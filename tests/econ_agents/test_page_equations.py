@@ -50,7 +50,7 @@ def test_probability_of_an_answer():
     spoke = torch.tensor([[True, True, True, False]])
     same = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]], dtype=torch.bool)[None]
     numbers = torch.randn(1, 4, 2).clamp(-2, 2) * spoke[..., None]
-    found = trust(Said(numbers, spoke, spoke, same))
+    found = trust(Said(numbers, spoke, spoke, same, torch.zeros(1)))
     x, own = numbers[0], trust.own_evidence.weight.T[:4]
     r, n = torch.sigmoid(trust.overlap), torch.tensor([2, 1, 2])
     spoken = F.softplus(trust.evidence(x).squeeze(-1) + (x * own[:, :-1]).sum(-1) + own[:, -1])[:3]
@@ -68,11 +68,12 @@ def test_gain_of_a_call():
     """Agents 0 and 2 have spoken."""
     voice = Voice(2, constant=2.0).eval()
     voice.records.count_C[:4], voice.records.right_C[:4] = 8.0, torch.tensor([0.25, 0.5, 0.75, 1.0])
-    voice.records.cost_C[:4] = c = torch.tensor([0.01, 0.02, 0.03, 0.04])
+    voice.records.amount_C[:4] = amounts = torch.tensor([1.0, 2.0, 3.0, 4.0])
     with torch.no_grad():
         voice.later[:] = torch.tensor([-1.2, 0.7])
     a, b = -1.2, 0.7
-    told = voice(said((1, 0, 1, 0), (0, -1, 1, -1)))
+    told = voice(said((1, 0, 1, 0), (0, -1, 1, -1), price=0.01))
+    c = 0.01 * amounts
     r, n = torch.tensor([3.0, 5.0, 7.0, 9.0]) / 10, torch.tensor(2.0)  # a right and a wrong call more, by that rule
     share = torch.sigmoid(torch.logit(r) + a + b * n.log())
     torch.testing.assert_close(told.gain_BN[0], share * (1 - told.trusted.share_BN.max()) - c)

@@ -19,15 +19,15 @@ def network(right=(0.9, 0.6, 0.3), later=(-1.0, 0.0)):
     torch.manual_seed(0)
     net = TeamNetwork(speaking_spec(3), AgentConfig()).eval()
     spoke = torch.ones(1000, 3)
-    net.voice.records.observe(spoke, (torch.arange(1000)[:, None] < 1000 * torch.tensor(right)).float(), PRICE * spoke)
+    net.voice.records.observe(spoke, (torch.arange(1000)[:, None] < 1000 * torch.tensor(right)).float(), spoke)
     with torch.no_grad():
         net.voice.later[:] = torch.tensor(later)
     return net
 
 
-def words(net, answers):
+def words(net, answers, price=PRICE):
     numbers = torch.zeros(3, net.said.width).tolist()
-    return said((1, 1, 1), answers, numbers)
+    return said((1, 1, 1), answers, numbers, price)
 
 
 def test_it_is_the_reward_of_each_point_to_stop_by_how_likely_it_is_reached():
@@ -72,8 +72,7 @@ def test_calls_that_help_raise_what_later_calls_gain_and_those_that_do_not_lower
 @pytest.mark.parametrize("price", [0.04, 0.002, 0.001])
 def test_a_team_that_asks_everyone_in_vain_learns_to_stop(price):
     net = network(right=(0.9, 0.9, 0.9), later=(0.0, 0.0))
-    net.voice.records.cost_C[:] = price
-    talk, label, right = words(net, (0, 0, 0)), row(0, 0, 0), row(1, 1, 1)
+    talk, label, right = words(net, (0, 0, 0), price), row(0, 0, 0), row(1, 1, 1)
     optimizer = torch.optim.Adam([net.voice.later], lr=0.1)
     for _ in range(300):
         optimizer.zero_grad()
@@ -85,7 +84,6 @@ def test_a_team_that_asks_everyone_in_vain_learns_to_stop(price):
 
 def test_where_calls_cost_nothing_everybody_is_asked():
     net = network()
-    net.voice.records.cost_C.zero_()
-    assert expected_reward(net, words(net, (0, 1, 1)), row(0, 1, 1), row(0, 1, 1)).item() == pytest.approx(
+    assert expected_reward(net, words(net, (0, 1, 1), 0.0), row(0, 1, 1), row(0, 1, 1)).item() == pytest.approx(
         1.0, abs=0.01
     )

@@ -7,7 +7,8 @@ from teams import QUESTION, replayed, small, speaking_spec
 
 from econ_agents import losses
 from econ_agents.algorithm import EconAlgorithm
-from econ_agents.networks.discussion import ANSWER, ANSWERED, SPOKEN
+from econ_agents.networks.discussion import ANSWER, ANSWERED, PRICE_SCALE, SPOKEN
+from econ_agents.networks.discussion import PRICE as PRICE_SEEN
 from econ_agents.played_again import expected_reward
 from econ_agents.policy import EconPolicy
 
@@ -20,11 +21,12 @@ def steps(spoke, answers, right, failed=None):
     spoke, answers = np.array(spoke, np.float32), np.array(answers, np.float32)
     said = spoke * (answers >= 0)
     obs = np.zeros((len(spoke), 3, SPEC.obs_dim), np.float32)
-    for place, value in ((SPOKEN, spoke), (ANSWERED, said), (ANSWER, said * (answers + 1) / 3)):
+    price = np.full_like(spoke, PRICE / (PRICE + PRICE_SCALE))
+    for place, value in ((SPOKEN, spoke), (ANSWERED, said), (ANSWER, said * (answers + 1) / 3), (PRICE_SEEN, price)):
         obs[..., QUESTION + place] = value
     waves = {
         "wave_spoke": spoke,
-        "wave_cost": PRICE * spoke,
+        "wave_amount": 2 * spoke,
         "wave_label": np.where(spoke > 0, answers, -1),
         "wave_right": np.array(right, np.float32) * spoke,
         "wave_valid": spoke,
@@ -48,7 +50,7 @@ def test_records_count_the_calls_of_problems_that_did_not_fail():
     records = learner.policy.network.voice.records
     assert records.count_C[:4].tolist() == [1.0, 2.0, 1.0, 0.0]
     assert records.right_C[:4].tolist() == [1.0, 1.0, 0.0, 0.0]
-    assert records.cost_C[:4].tolist() == pytest.approx([PRICE, PRICE, PRICE, 0.0])
+    assert records.amount_C[:4].tolist() == [2.0, 2.0, 2.0, 0.0]
 
 
 def test_gains_are_learned_where_all_spoke_at_once_and_nowhere_else():
@@ -61,7 +63,7 @@ def test_gains_are_learned_where_all_spoke_at_once_and_nowhere_else():
     net = algorithm().policy.network
     said = net.said(torch.as_tensor(batch.obs_next))
     net.voice.trust.observe(said)
-    net.voice.records.observe(*(torch.as_tensor(batch.info[f"wave_{name}"]) for name in ("spoke", "right", "cost")))
+    net.voice.records.observe(*(torch.as_tensor(batch.info[f"wave_{name}"]) for name in ("spoke", "right", "amount")))
     label, true = (torch.as_tensor(batch.info[f"wave_{name}"][:2]) for name in ("label", "right"))
     expected = expected_reward(net, said.rows(torch.tensor([True, True, False])), label.float(), true).mean()
     assert learner._update_with_batch(batch).gain == pytest.approx(-expected.item(), abs=1e-6)

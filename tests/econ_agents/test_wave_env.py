@@ -66,7 +66,7 @@ def test_rewards_of_the_steps_add_up_to_the_teams(mixed):
     _, second, ended, _, info = env.step(action((0, 1), (1, 1), (1, 1)))  # b and c outvote it
     assert (second, ended) == (pytest.approx(1 - 2 * PRICE), False)
     assert (info["wave_label"].tolist(), info["wave_right"].tolist()) == ([0, 1, 1], [0, 1, 1])
-    assert info["wave_cost"].tolist() == pytest.approx([0.0, PRICE, PRICE])
+    assert info["wave_amount"].tolist() == [0.0, 1.0, 1.0]
     _, last, ended, _, info = env.step(action((0, 1), (0, 0), (0, 0)))  # and are given no weight
     assert (last, ended) == (pytest.approx(-1.0), True)
     assert first + second + last == pytest.approx(info["team_reward"]) == pytest.approx(-3 * PRICE)
@@ -272,3 +272,20 @@ def test_a_call_is_made_only_where_it_changes_the_answer(tmp_path, settings, epi
     right, calls = played(load_bank(write_bank(tmp_path / "made.parquet", made, Manifest())), episodes, settings)
     assert right == 1.0
     assert calls == pytest.approx(1.5, abs=0.1)
+
+
+@pytest.mark.slow
+def test_one_policy_for_all_prices_asks_more_where_calls_are_cheap(tmp_path):
+    """The price can be set at any time, and is seen. Three are right on two thirds of the problems each."""
+    answers = {
+        model: lambda n, wrong=wrong: str(100 + wrong) if n % 3 == wrong else "1" for wrong, model in enumerate("abc")
+    }
+    bank = bank_of(tmp_path, answers)
+    make = partial(team, bank, price=0.005, price_max=0.2)
+    policy = train(make, parse_config(AT_ONCE), episodes=300, seed=0).policy
+
+    def calls(price):
+        results = evaluate(Trial(policy, rounds=1, gaps=False), partial(team, bank, price=price), range(24))
+        return np.mean([result.decisions[-1].numbers["calls"] for result in results])
+
+    assert calls(0.005) > 2.0 > calls(0.9) == 1.0

@@ -15,10 +15,12 @@ def row(*values: float) -> Tensor:
     return torch.tensor([values], dtype=torch.float32)
 
 
-def said(spoke: Sequence[int], answers: Sequence[int], numbers: Sequence[Sequence[float]] | None = None) -> Said:
+def said(
+    spoke: Sequence[int], answers: Sequence[int], numbers: Sequence[Sequence[float]] | None = None, price: float = 0.0
+) -> Said:
     """What was said in one decision: who has spoken, and a number for each answer, -1 for none."""
     spoke_BN, answer_BN = torch.tensor([spoke], dtype=torch.bool), torch.tensor([answers])
     answered_BN = spoke_BN & (answer_BN >= 0)
     same_BNN = (answer_BN[:, :, None] == answer_BN[:, None, :]) & answered_BN[:, :, None] & answered_BN[:, None, :]
     given = torch.ones(1, len(spoke), 2) if numbers is None else torch.tensor([numbers], dtype=torch.float32)
-    return Said(given * spoke_BN[..., None], spoke_BN, answered_BN, same_BNN)
+    return Said(given * spoke_BN[..., None], spoke_BN, answered_BN, same_BNN, torch.tensor([price]))

@@ -159,26 +159,26 @@ def test_the_fourteen_numbers_of_an_episode():
     answers = dict(zip(AGENTS, ("4", "4", "5", "6", "6"), strict=True))
     env = team(answers, Sure, reward={"price": 0.025})
     first, _ = env.reset(seed=0)
-    assert seen(env, first)["executor_0"] == pytest.approx([0.0] * 12 + [0.25, 0.0])
+    assert seen(env, first)["executor_0"] == pytest.approx([0.0] * 12 + [0.2, 0.0])
     chars = len("The answer is 4.")
     now = seen(env, env.deliberate(speaking(0, 2))[0])
     own = length(chars)
     assert now["executor_0"] == pytest.approx(
-        [1, 1, 0.5, 1, 0.4, 0.5, 0.5, own, own, own, 0.75, 0.125, 0.25, 0.2], abs=1e-6
+        [1, 1, 0.5, 1, 0.4, 0.5, 0.5, own, own, own, 0.75, 0.125, 0.2, 0.2], abs=1e-6
     )
-    assert now["executor_1"] == pytest.approx([0, 0, 0, 0, 0.4, 0.5, 0.5, 0, 0, own, 0, 0.125, 0.25, 0], abs=1e-6)
+    assert now["executor_1"] == pytest.approx([0, 0, 0, 0, 0.4, 0.5, 0.5, 0, 0, own, 0, 0.125, 0.2, 0], abs=1e-6)
     now = seen(env, env.deliberate(speaking(1))[0])
     other, mean = length(chars + 1), (2 * length(chars) + length(chars + 1)) / 3
     assert now["executor_0"] == pytest.approx(
-        [1, 1, 2 / 3, 1, 0.6, 2 / 3, 1 / 3, own, (own + other) / 2, mean, 0.75, 0.25, 0.25, 0.2], abs=1e-6
+        [1, 1, 2 / 3, 1, 0.6, 2 / 3, 1 / 3, own, (own + other) / 2, mean, 0.75, 0.25, 0.2, 0.2], abs=1e-6
     )
     assert now["executor_2"] == pytest.approx(
-        [1, 1, 1 / 3, 0, 0.6, 2 / 3, 1 / 3, own, own, mean, 0.75, 0.25, 0.25, 0.4], abs=1e-6
+        [1, 1, 1 / 3, 0, 0.6, 2 / 3, 1 / 3, own, own, mean, 0.75, 0.25, 0.2, 0.4], abs=1e-6
     )
     env.price = 7.0
     now = seen(env, env.deliberate(speaking())[0])
     assert now["executor_0"][:5] == pytest.approx([1, 1, 2 / 3, 1, 0.6], abs=1e-6)
-    assert now["executor_0"][-3:] == pytest.approx([0.375, 1.0, 0.2])
+    assert now["executor_0"][-3:] == pytest.approx([0.375, 7 / 7.1, 0.2])
     assert env.state_space.contains(env.state())
 
 

@@ -19,15 +19,15 @@ from econ_agents.networks.records import Records
     st.integers(1, 4),
 )
 def test_they_are_means_of_all_calls_however_these_are_divided(calls, batch):
-    spoke, right, cost = torch.tensor(calls, dtype=torch.float32).unbind(-1)
+    spoke, right, amount = torch.tensor(calls, dtype=torch.float32).unbind(-1)
     kept = Records(16)
     for start in range(0, len(calls), batch):
         part = slice(start, start + batch)
-        kept.observe(spoke[part], right[part], cost[part])
+        kept.observe(spoke[part], right[part], amount[part])
     count, hits = spoke.sum(0), (spoke * right).sum(0)
     torch.testing.assert_close(kept.odds(3), ((hits + 1) / (count - hits + 1)).log(), atol=1e-5, rtol=1e-5)
-    expected = (spoke * cost).sum(0) / count.clamp(min=1)
-    torch.testing.assert_close(kept.costs(3), expected, atol=1e-5, rtol=1e-5)
+    expected = torch.where(count > 0, (spoke * amount).sum(0) / count.clamp(min=1), 1.0)
+    torch.testing.assert_close(kept.amounts(3), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_older_calls_fade_in_the_end(monkeypatch):
@@ -38,7 +38,7 @@ def test_older_calls_fade_in_the_end(monkeypatch):
         kept.observe(one, 0 * one, 0.1 * one)
     kept.observe(one, one, 0.2 * one)
     assert kept.right_C[0].item() == pytest.approx(0.1)
-    assert kept.costs(1).item() == pytest.approx(0.11)
+    assert kept.amounts(1).item() == pytest.approx(0.11)
 
 
 def test_more_agents_than_codes_share_records():

@@ -34,26 +34,28 @@ def test_nobody_speaks_where_nobody_may():
 
 
 def known(voice):
-    """Agent 0 was right in 7 of 8 calls, agent 1 in none of 2; calls of 0 cost 0.1, those of 1 cost 0.02."""
+    """Agent 0 was right in 7 of 8 calls, agent 1 in none of 2; its calls come to 10, those of 1 to 2."""
     spoke = torch.tensor([[1.0, 1.0]] * 2 + [[1.0, 0.0]] * 6)
     right = torch.tensor([[1.0, 0.0]] * 7 + [[0.0, 0.0]])
-    voice.records.observe(spoke, right, spoke * torch.tensor([0.1, 0.02]))
+    voice.records.observe(spoke, right, spoke * torch.tensor([10.0, 2.0]))
     return voice.eval()
 
 
-def test_the_first_call_gains_the_record_of_its_agent_less_its_price():
+@pytest.mark.parametrize("price", [0.0, 0.01, 0.03])
+def test_the_first_call_gains_the_record_of_its_agent_less_what_it_costs_now(price):
     """By the rule of succession 8 of 10 and 1 of 4."""
     voice = known(Voice(2, 2.0))
     with torch.no_grad():
         voice.later[:] = torch.tensor([-3.0, 2.0])  # of later calls alone
-    assert voice(said((0, 0), (-1, -1))).gain_BN[0].tolist() == pytest.approx([0.8 - 0.1, 0.25 - 0.02])
+    told = voice(said((0, 0), (-1, -1), price=price))
+    assert told.gain_BN[0].tolist() == pytest.approx([0.8 - 10 * price, 0.25 - 2 * price])
 
 
 def test_later_calls_gain_a_share_of_what_is_missing_whose_odds_are_those_of_the_record_times_a_power():
     voice = known(Voice(2, 2.0))
     with torch.no_grad():
         voice.later[:] = torch.tensor([-1.0, 0.5])
-    for words, heard in ((said((1, 0), (0, -1)), 1), (said((1, 1), (0, 1)), 2)):
+    for words, heard in ((said((1, 0), (0, -1), price=0.01), 1), (said((1, 1), (0, 1), price=0.01), 2)):
         told = voice(words)
         odds = torch.tensor([4.0, 1 / 3]) * math.exp(-1.0) * heard**0.5
         missing = 1.0 - told.trusted.share_BN.max()
@@ -61,8 +63,8 @@ def test_later_calls_gain_a_share_of_what_is_missing_whose_odds_are_those_of_the
         torch.testing.assert_close(told.gain_BN[0], expected)
 
 
-def test_before_any_call_agents_are_taken_to_be_right_half_the_time():
-    assert Voice(2, 2.0).eval()(said((0, 0), (-1, -1))).gain_BN.tolist() == [[0.5, 0.5]]
+def test_before_any_call_agents_are_taken_to_be_right_half_the_time_and_a_call_to_come_to_one():
+    assert Voice(2, 2.0).eval()(said((0, 0), (-1, -1), price=0.25)).gain_BN.tolist() == [[0.25, 0.25]]
 
 
 def test_gains_teach_nothing_about_whom_to_believe():
