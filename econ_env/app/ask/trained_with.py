@@ -20,6 +20,7 @@ from econ_env.config import (
 )
 from econ_env.embedding import shared_encoder
 from econ_env.errors import ConfigError, EmbeddingError
+from econ_env.recorded import given_bank
 
 _GROUPS: Mapping[str, type[SamplingConfig] | type[RewardConfig] | type[ObservationConfig]] = {
     "sampling": SamplingConfig,
@@ -34,7 +35,8 @@ def trained_with(config: RunConfig, made_with: Mapping[str, Any], learner: Agent
     """The settings, with those of a checkpoint wherever none was given.
 
     What the team is (controls and bounds, memory, parts of the observation, rewards, embedder, how it commits, rules of
-    its rounds) comes from the checkpoint; which models are called does not, since a file may not choose an address.
+    its rounds) comes from the checkpoint; which models are called does not, since a file may not choose an address. A
+    team that learned for a range of prices asks at the lowest, unless `reward.price` was given.
 
     Args:
         config: The settings that were given.
@@ -57,12 +59,18 @@ def trained_with(config: RunConfig, made_with: Mapping[str, Any], learner: Agent
         kept = dict(made_with.get(name) or {})
         if name == "sampling" and {"controls", "second_action"} & own.model_fields_set:
             kept = {key: value for key, value in kept.items() if key not in ("controls", "second_action")}
+        if name == "reward":
+            kept.pop("price_max", None)  # a price for each question, drawn by lot, is for training alone
         changed[name] = parse_settings(model, {**kept, **_set(own)})
     episode = {key: value for key, value in made_with.items() if key in EpisodeConfig.model_fields}
     episode.pop(_ONE_DECISION, None)  # a question takes one decision, however many an episode had
-    changed["env_args"] = parse_settings(EnvArgs, {**episode, **_set(config.env_args)})
+    given, on_record = _set(config.env_args), given_bank(config.llm.backend) is not None
+    if on_record and episode.get("commitment") == "weighted":
+        given.pop("commitment", None)  # for a bank a vote is filled in
+    changed["env_args"] = parse_settings(EnvArgs, {**episode, **given})
     changed |= _unset(config, {name: made_with[name] for name in _NAMES if name in made_with})
-    if "embedder" not in config.model_fields_set or config.embedder == "auto":
+    filled_in = "auto", *(("none",) if on_record else ())
+    if "embedder" not in config.model_fields_set or config.embedder in filled_in:
         changed["embedder"] = _embedder(made_with, config)
     try:
         check_counted(changed["sampling"], changed["env_args"])

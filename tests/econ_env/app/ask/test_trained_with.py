@@ -10,12 +10,14 @@ from econ_agents.errors import TeamError
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_env.app.ask.solver import QuestionTeam, known_problems
+from econ_env.app.ask.trained_with import trained_with
 from econ_env.app.run_config import load_run_config, make_env
 from econ_env.embedding import HashEmbedder, make, text_encoder
 from econ_env.errors import ConfigError, UnknownQuestionError
 from econ_env.factory import parallel_env
 from econ_env.llm import background
 from econ_env.problems.load import load_problems
+from econ_env.recorded import load_bank
 
 PROBLEMS = load_problems("bundled:1", split="test", limit=3)
 SIMULATED = ("llm.backend=simulated", "env_args.hf_dataset_path=bundled:1", "env_args.dataset_split=test")
@@ -76,7 +78,7 @@ def test_a_checkpoint_alone_is_enough(saved, settings):
     assert solver.config.n_agents == trained.n_agents
     kept = {"max_rounds", "hf_dataset_path", "dataset_split"}
     assert solver.config.env_args.model_dump(exclude=kept) == trained.env_args.model_dump(exclude=kept)
-    assert solver.config.reward == trained.reward
+    assert solver.config.reward == trained.reward.model_copy(update={"price_max": None})
     assert solver.config.bne == trained.bne
     found = answer(solver)
     assert found.rounds[-1].commitment.answer is not None
@@ -88,6 +90,14 @@ def test_what_is_given_comes_before_the_checkpoint(saved):
     assert served(checkpoint).config.env_args.reply_max_tokens == 99
     solver = served(checkpoint, "env_args.reply_max_tokens=77")
     assert (solver.config.env_args.reply_max_tokens, solver.config.env_args.commitment) == (77, "vote")
+
+
+def test_a_team_for_a_range_of_prices_asks_at_the_one_that_is_given_or_the_lowest(saved):
+    checkpoint = saved(TEAMS["prices"])
+    for given, price in (((), 0.01), (("reward.price=0.5",), 0.5)):
+        solver = served(checkpoint, *given)
+        answer(solver)
+        assert (solver.config.reward.price, solver.config.reward.price_max) == (price, None)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +177,15 @@ def test_policies_of_a_recorded_team_are_served(saved, capsys):
     assert solver.config.n_agents == 7
     assert solver.config.env_args.commitment == "vote"
     assert answer(solver).rounds[-1].commitment.answer is not None
+
+
+def test_a_recorded_team_weighs_as_it_learned_to():
+    with_bank = ["llm.backend=recorded:gsm8k-small7", "executor_model=[Qwen2-7B-Instruct, Yi-1.5-9B-Chat]"]
+    trained = load_run_config(None, [*with_bank, "embedder=hash", *TINY, *TEAMS["weights"]])
+    policy = EconPolicy(TeamSpec.of(make_env(trained, load_bank("gsm8k-small7").problems)), trained.agent_config())
+    made_with = policy.spec.made_with
+    config = trained_with(load_run_config(None, with_bank), made_with, policy.config)
+    assert (config.env_args.commitment, config.embedder) == ("weighted", "hash")
 
 
 def test_a_recorded_team_answers_its_problems_alone(capsys):
