@@ -10,16 +10,16 @@ from functools import cached_property
 from pathlib import Path
 
 from econ_agents.baselines import FixedControls
-from econ_agents.device import device_of, find_device
+from econ_agents.device import device_of
 from econ_agents.equilibrium import Acts
 from econ_agents.joint_env import JointEnv, as_joint
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_agents.trial import Trial
 from econ_env.app.ask.account import Account, account
-from econ_env.app.ask.trained_with import trained_with
 from econ_env.app.run_config import RunConfig
 from econ_env.app.runs.team_facts import print_facts, reach_team
+from econ_env.app.runs.trained_with import load_trained
 from econ_env.control_names import short_names
 from econ_env.env import EconParallelEnv, without_address
 from econ_env.errors import ConfigError, UnknownQuestionError
@@ -65,13 +65,9 @@ class QuestionTeam:
 
     def __init__(self, config: RunConfig, checkpoint: Path | None, known: tuple[Problem, ...] = ()) -> None:
         check_one_decision(config)
-        n_agents = config.n_agents if "n_agents" in config.model_fields_set else None
         self._policy: Acts | None = None
         if checkpoint is not None:
-            policy = EconPolicy.from_pretrained(str(checkpoint), n_agents=n_agents, trust=config.trusted)
-            self._policy = policy.to(find_device(config.device))
-            config = trained_with(config, policy.spec.made_with, policy.config)
-            config = config.model_copy(update={"n_agents": policy.spec.n_agents})
+            self._policy, config = load_trained(config, str(checkpoint), one_decision=True)
         self.config, self.checkpoint, self._known = config, checkpoint, known
         self._by_question = {problem.question.strip(): problem for problem in known}
         self._llm: str | LLM = config.llm.backend

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from econ_env.app.runs.results import Row, check_judged, result_row, sum_recorde
 from econ_env.app.runs.run import OpenRun, validate
 from econ_env.app.runs.team_facts import print_facts
 from econ_env.app.runs.trained_on import all_trained_on
+from econ_env.app.runs.trained_with import load_trained
 from econ_env.app.train_test.dead_controls import warn_of_dead_controls
 from econ_env.app.train_test.training import train_policy
 from econ_env.errors import ConfigError
@@ -97,6 +98,10 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     if options.policy is not None and options.train_episodes is not None:
         raise ConfigError("--policy names a trained policy and --train-eps trains one: give one of them")
     names = _in_order(parse_names(options.methods), options)
+    policy = None
+    if options.policy is not None and any(name.base in LEARNED for name in names):
+        policy, own = load_trained(common.config, str(options.policy), one_decision=False)
+        common = replace(common, config=own)
     config = common.config
     check_playable(names, config)
     if any(name.base == "cma_es" for name in names):
@@ -108,7 +113,7 @@ def compare(common: CommonOptions, options: CompareOptions) -> dict[str, Any]:
     about["added"] = added(config, others)
     maker = MethodMaker(config, problems.test, None, options.temperature)
     to_fit = problems.train[: options.fit]
-    models = _prepare(maker, names, common, options, len(to_fit))  # validate before moving old files
+    models = _prepare(maker, policy, names, common, len(to_fit))  # validate before moving old files
     run = OpenRun(common, about | {"models": models}, trains=trains)
     seeds = "" if options.seeds == 1 else f", {options.seeds} seeds"
     print_facts({"problems": f"{problems.source}: {len(problems.test):,}{seeds}"})
@@ -157,24 +162,20 @@ def choose_compared(config: RunConfig, options: CompareOptions) -> RunProblems:
 
 
 def _prepare(
-    maker: MethodMaker, names: Sequence[MethodName], common: CommonOptions, options: CompareOptions, plays: int
+    maker: MethodMaker, policy: EconPolicy | None, names: Sequence[MethodName], common: CommonOptions, plays: int
 ) -> dict[str, Any]:
-    """Load policy and models, and check that they fit; returns facts about the models for the summary.
+    """Load models, and check that the policy, if there is one, fits; returns facts about the models for the summary.
 
     `plays` is the number of training episodes of a search.
 
     Raises:
         ConfigError: A method needs log-probabilities that are not asked for, or more plays.
         EconError: The models are unavailable.
-        AgentsError: The checkpoint can't be read, or was made for another team.
+        AgentsError: The checkpoint was made for another team.
     """
-    config, policy = common.config, None
     asks = maker.team.logprobs or isinstance(maker.team, RecordedTeam)  # what is on record shows in the fit
     if any(name.base == "cisc" for name in names) and not asks:
         raise ConfigError("cisc needs log-probabilities: set llm.logprobs=true")
-    if options.policy is not None and any(name.base in LEARNED for name in names):
-        policy = EconPolicy.from_pretrained(options.policy, n_agents=config.n_agents, trust=config.trusted)
-        policy.to(find_device(config.device))
     embeds, learns = (any(name.base in bases for name in names) for bases in (EMBEDS, LEARNED))
     models = validate(common, maker.env, policy, embeds=embeds, learns=learns)
     for name in names:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from econ_agents.device import find_device
 from econ_agents.evaluate import evaluate_each
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
@@ -33,6 +32,7 @@ from econ_env.app.runs.results import (
 from econ_env.app.runs.run import OpenRun, validate
 from econ_env.app.runs.team_facts import model_facts, print_facts
 from econ_env.app.runs.trained_on import all_trained_on, fingerprint, read_trained_on
+from econ_env.app.runs.trained_with import load_trained
 from econ_env.app.train_test.dead_controls import warn_of_dead_controls
 from econ_env.app.train_test.ray_run import Report, start_workers
 from econ_env.app.train_test.training import run_logger, train_policy
@@ -111,9 +111,8 @@ def checkpoint_test(common: CommonOptions, test_episodes: int, name: str) -> Non
         EconError: The run can't continue; finished work is on disk, and `resume` continues it.
         AgentsError: The checkpoint is missing, damaged, or does not fit the team.
     """
-    config = common.config
-    policy = EconPolicy.from_pretrained(str(common.model_dir), n_agents=config.n_agents, trust=config.trusted)
-    policy.to(find_device(config.device))
+    policy, config = load_trained(common.config, str(common.model_dir), one_decision=False)
+    common = replace(common, config=config)
     trained = all_trained_on(common.model_dir)
     problems = choose_test_problems(config.env_args, test_episodes, config.seed, trained)
     about = {

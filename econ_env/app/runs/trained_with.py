@@ -1,4 +1,4 @@
-"""Takes a team's settings from a checkpoint, so that the checkpoint alone is enough to ask the team."""
+"""Takes a team's settings from a checkpoint, so that the checkpoint alone is enough to ask or test the team."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from econ_agents.config import AgentConfig
+from econ_agents.device import find_device
+from econ_agents.policy import EconPolicy
 from econ_env import plugins
 from econ_env.app.run_config import EnvArgs, RunConfig
 from econ_env.config import (
@@ -28,10 +30,30 @@ _GROUPS: Mapping[str, type[SamplingConfig] | type[RewardConfig] | type[Observati
     "observation": ObservationConfig,
 }
 _NAMES = {"answer_rule": plugins.ANSWER_RULES, "prompts": plugins.PROMPT_SETS}
-_ONE_DECISION = "max_rounds"
 
 
-def trained_with(config: RunConfig, made_with: Mapping[str, Any], learner: AgentConfig) -> RunConfig:
+def load_trained(config: RunConfig, checkpoint: str, *, one_decision: bool) -> tuple[EconPolicy, RunConfig]:
+    """The policy of a checkpoint on the device of the settings, and these settings with those of the checkpoint.
+
+    Args:
+        config: The settings that were given.
+        checkpoint: Folder or hub repository.
+        one_decision: As for `trained_with`.
+
+    Raises:
+        CheckpointError: There is no such checkpoint, or it can't be read.
+        TeamError: It was made for teams of another size.
+        ConfigError: See `trained_with`.
+    """
+    n_agents = config.n_agents if "n_agents" in config.model_fields_set else None
+    policy = EconPolicy.from_pretrained(checkpoint, n_agents=n_agents, trust=config.trusted)
+    own = trained_with(config, policy.spec.made_with, policy.config, one_decision=one_decision)
+    return policy.to(find_device(config.device)), own.model_copy(update={"n_agents": policy.spec.n_agents})
+
+
+def trained_with(
+    config: RunConfig, made_with: Mapping[str, Any], learner: AgentConfig, *, one_decision: bool
+) -> RunConfig:
     """The settings, with those of a checkpoint wherever none was given.
 
     What the team is (controls and bounds, memory, parts of the observation, rewards, embedder, how it commits, rules of
@@ -43,6 +65,7 @@ def trained_with(config: RunConfig, made_with: Mapping[str, Any], learner: Agent
         made_with: What the checkpoint's environment was made with, as `EconParallelEnv.made_with`; empty if the
             checkpoint does not say.
         learner: The learner's settings in the checkpoint.
+        one_decision: Whether an episode has one decision, as a question does, however many it had in training.
 
     Raises:
         ConfigError: A part is missing here, or the file names code to import; the message names it.
@@ -63,7 +86,8 @@ def trained_with(config: RunConfig, made_with: Mapping[str, Any], learner: Agent
             kept.pop("price_max", None)  # a price for each question, drawn by lot, is for training alone
         changed[name] = parse_settings(model, {**kept, **_set(own)})
     episode = {key: value for key, value in made_with.items() if key in EpisodeConfig.model_fields}
-    episode.pop(_ONE_DECISION, None)  # a question takes one decision, however many an episode had
+    if one_decision:
+        episode.pop("max_rounds", None)
     given, on_record = _set(config.env_args), given_bank(config.llm.backend) is not None
     if on_record and episode.get("commitment") == "weighted":
         given.pop("commitment", None)  # for a bank a vote is filled in

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from econ_agents.errors import TeamError
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import TeamSpec
 from econ_env.app.ask.solver import QuestionTeam, known_problems
-from econ_env.app.ask.trained_with import trained_with
+from econ_env.app.commands import compare_command
 from econ_env.app.run_config import load_run_config, make_env
+from econ_env.app.runs.trained_with import trained_with
 from econ_env.embedding import HashEmbedder, make, text_encoder
 from econ_env.errors import ConfigError, UnknownQuestionError
 from econ_env.factory import parallel_env
@@ -83,6 +85,22 @@ def test_a_checkpoint_alone_is_enough(saved, settings):
     found = answer(solver)
     assert found.rounds[-1].commitment.answer is not None
     assert len(found.rounds[-1].replies) == trained.n_agents
+
+
+@pytest.mark.parametrize("command", ["compare", "test_p0.py"])
+def test_tests_and_comparisons_take_the_team_from_the_checkpoint_too(saved, run, small, command):
+    checkpoint = saved([*TEAMS["prices"], "env_args.max_rounds=2"])
+    given = [*small, "--set", "reward.price=0.03", "--log-dir", "logs"]
+    if command == "compare":
+        compared = ["--policy", checkpoint, "--problems", 2, "--methods", "majority,no_bne", "--match", "none"]
+        ran = run(compare_command(None, None), *given, *compared)
+    else:
+        ran = run(command, *given, "--model-dir", checkpoint, "--test-eps", 2)
+    assert ran.code == 0, ran.err
+    settings = json.loads(Path("logs/summary.json").read_text())["config"]
+    assert settings["sampling"]["controls"] == ["speak"]
+    assert (settings["n_agents"], settings["env_args"]["max_rounds"]) == (3, 2)
+    assert (settings["reward"]["price"], settings["reward"]["price_max"]) == (0.03, None)
 
 
 def test_what_is_given_comes_before_the_checkpoint(saved):
@@ -184,7 +202,7 @@ def test_a_recorded_team_weighs_as_it_learned_to():
     trained = load_run_config(None, [*with_bank, "embedder=hash", *TINY, *TEAMS["weights"]])
     policy = EconPolicy(TeamSpec.of(make_env(trained, load_bank("gsm8k-small7").problems)), trained.agent_config())
     made_with = policy.spec.made_with
-    config = trained_with(load_run_config(None, with_bank), made_with, policy.config)
+    config = trained_with(load_run_config(None, with_bank), made_with, policy.config, one_decision=True)
     assert (config.env_args.commitment, config.embedder) == ("weighted", "hash")
 
 
