@@ -66,5 +66,7 @@ def main(command: click.Command) -> None:
 
 
 def _fail(text: str, code: int) -> None:
+    if code == EXIT_INTERRUPTED:  # it may have come between making a coroutine and awaiting it, which is no mistake
+        warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
     click.echo(f"error: {' '.join(text.split())}", err=True)
     sys.exit(code)

@@ -116,19 +116,27 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     if inside():
         coroutine.close()
         raise EpisodeError("a sync call was made on the event loop of the model calls; await the async method instead")
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop())
+    future = None
     try:
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop())
         return future.result()
     except BaseException:
-        if future.cancel():
-            asyncio.run_coroutine_threadsafe(_ended(coroutine), loop()).result()
+        if future is None or future.cancel():
+            asyncio.run_coroutine_threadsafe(_given_up(coroutine, cancel=future is None), loop()).result()
         raise
 
 
-async def _ended(coroutine: Coroutine[Any, Any, Any]) -> None:
-    await asyncio.gather(
-        *(task for task in asyncio.all_tasks() if task.get_coro() is coroutine), return_exceptions=True
-    )
+async def _given_up(coroutine: Coroutine[Any, Any, Any], *, cancel: bool) -> None:
+    """Wait for the end of a coroutine that was cancelled, or is to be; a second time would break off its cleaning up.
+
+    One that never got a task is closed.
+    """
+    tasks = [task for task in asyncio.all_tasks() if task.get_coro() is coroutine]
+    for task in tasks if cancel else ():
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if not tasks:
+        coroutine.close()
 
 
 async def submit(coroutine: Coroutine[Any, Any, T]) -> T:

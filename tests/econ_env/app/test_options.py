@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import logging
+import subprocess
+import sys
 
 import click
 import pytest
@@ -374,3 +376,20 @@ def test_a_comparison_without_its_packages_is_one_clear_line(run, small, tmp_pat
     assert ran.code == 2
     assert ran.err.splitlines() == ["error: this command needs statsmodels: pip install 'econ-bne[report]'"]
     assert not (tmp_path / "logs").exists()
+
+
+def test_a_coroutine_that_ctrl_c_left_behind_is_not_spoken_of():
+    """Ctrl-C may come after a coroutine was made and before it is awaited; Python would say so after the last line."""
+    program = """
+import click
+from econ_env.app.entry import main
+left = []
+async def call(): ...
+@click.command()
+def command():
+    left.append(call())
+    raise KeyboardInterrupt
+main(command)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (130, "error: stopped")

@@ -1,6 +1,7 @@
 """The process's own event loop: who may call it, how it ends, and what a forked child gets."""
 
 import asyncio
+import inspect
 import os
 import subprocess
 import sys
@@ -124,6 +125,24 @@ except KeyboardInterrupt:
     )
     assert done.stdout.split() == ["cancelled", "interrupted"]
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_an_interrupt_while_a_coroutine_is_handed_over_ends_it(monkeypatch, scheduled):
+    hand_over, seen = asyncio.run_coroutine_threadsafe, []
+
+    def interrupted(coroutine, loop):
+        if seen:
+            return hand_over(coroutine, loop)
+        seen.append(coroutine)
+        if scheduled:
+            hand_over(coroutine, loop)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        background.run(asyncio.sleep(60))
+    assert inspect.getcoroutinestate(seen[0]) == inspect.CORO_CLOSED
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

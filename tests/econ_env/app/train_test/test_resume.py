@@ -222,7 +222,7 @@ def test_stopped_by_ctrl_c_it_says_how_to_go_on_and_ends_the_same(job, known, un
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == "error: stopped; finished work is kept, continue it with --resume"
+    assert err.splitlines()[-1] == "error: stopped; finished work is kept, continue it with --resume", err
     assert "Traceback" not in out + err
     summary = json.loads((job.logs / "summary.json").read_text())
     assert not summary["complete"]
