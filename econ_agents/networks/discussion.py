@@ -17,7 +17,7 @@ SPOKEN, ANSWERED, LENGTH, CONFIDENCE, PRICE, ANSWER = 0, 1, 7, 10, 12, 13
 tokens, what does a call cost, and a number that agents with the same answer share."""
 
 PRICE_SCALE = 0.1
-"""A price p is seen as p / (p + this)."""
+"""A price p is seen as p / (p + this), as the environment shows it."""
 
 REPLY_PARTS = ("answer_numbers", "reply_confidence", "working")
 """Parts of an observation that describe the agent's own reply alone."""

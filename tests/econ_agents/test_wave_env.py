@@ -11,6 +11,7 @@ import torch
 from econ_agents.config import parse_config
 from econ_agents.evaluate import evaluate
 from econ_agents.joint_env import as_joint
+from econ_agents.networks.discussion import DiscussionReader
 from econ_agents.policy import EconPolicy
 from econ_agents.team_spec import SPEAK
 from econ_agents.train import train
@@ -132,6 +133,13 @@ def test_each_episode_has_its_own_price_until_one_is_set(mixed):
     env.price = 0.03
     env.reset(seed=1)
     assert env.price == 0.03
+
+
+@pytest.mark.parametrize("price", [0.0, 0.005, 0.4, 7.0])
+def test_the_learner_reads_the_price_that_the_environment_shows(mixed, price):
+    env = as_joint(team(mixed, price=price))
+    obs_ND, _ = env.reset(seed=0)
+    assert DiscussionReader(env.team)(torch.as_tensor(obs_ND)[None]).price_B.item() == pytest.approx(price, rel=1e-4)
 
 
 SETTINGS = {
